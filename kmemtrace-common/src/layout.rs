@@ -1,0 +1,103 @@
+//! Where the fields that the eBPF programs read lie in *this* kernel.
+//!
+//! The programs carry no offset of their own: the collector resolves each one in the running kernel's BTF (or in a
+//! tracepoint's `format` file) and injects the whole [`Layout`] as a read-only global. The verifier sees constants, and
+//! drops the branches behind an [`ABSENT`] field.
+
+/// The offset of a field that this kernel does not have, or whose place is not known.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Byte offsets into kernel structures, and the few constants that depend on the kernel. [`ABSENT`] where unknown.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The memory hierarchy's id: 0 on cgroup v2, the second column of `/proc/cgroups` on v1.
+    pub memory_hierarchy: u32,
+    /// `cgroup.kn`
+    pub cgroup_kn: u32,
+    /// `cgroup.root`
+    pub cgroup_root: u32,
+    /// `cgroup.subsys[memory_cgrp_id]`
+    pub cgroup_memory_css: u32,
+    /// `cgroup_root.hierarchy_id`
+    pub root_hierarchy: u32,
+    /// `kernfs_node.id`, 64 bits on 5.5 and later
+    pub kn_id: u32,
+    /// `kernfs_node.name`
+    pub kn_name: u32,
+    /// `kernfs_node.parent`, `__parent` since 6.15
+    pub kn_parent: u32,
+    /// `kernfs_node.flags`, 16 bits
+    pub kn_flags: u32,
+    /// `kernfs_node.priv`, which is the `struct cgroup *` of a cgroup's directory
+    pub kn_priv: u32,
+    /// `KERNFS_ACTIVATED`: set on a directory once its mkdir has succeeded (`kernfs_activate`)
+    pub kn_activated: u32,
+    /// `cgroup_subsys_state.cgroup`
+    pub css_cgroup: u32,
+    /// `cgroup_subsys_state.serial_nr`
+    pub css_serial: u32,
+    /// The memcg id in `mem_cgroup`, 32 bits wide: `id.id`, or its later names
+    pub memcg_id: u32,
+    /// `mem_cgroup.memory.usage`, in pages
+    pub memcg_usage: u32,
+    /// `kmem_cache.name`
+    pub cache_name: u32,
+    /// `kmem_cache.object_size`, 32 bits
+    pub cache_object_size: u32,
+    /// The number of the `struct kmem_cache *` argument of the raw tracepoint `kmem_cache_alloc`
+    pub alloc_cache_arg: u32,
+    /// The number of that tracepoint's result argument
+    pub alloc_result_arg: u32,
+    /// The number of that tracepoint's `gfp_t` argument
+    pub alloc_gfp_arg: u32,
+    /// The number of that tracepoint's NUMA node argument
+    pub alloc_node_arg: u32,
+    /// `root` in the record of the plain tracepoints `cgroup:cgroup_mkdir` and its siblings
+    pub tp_root: u32,
+    /// `id` in that record
+    pub tp_id: u32,
+    /// `path` in that record: a `__data_loc`
+    pub tp_path: u32,
+    /// `filename` (`pathname`) in the record of `syscalls:sys_enter_mkdir`
+    pub tp_mkdir_path: u32,
+    /// `pathname` in the record of `syscalls:sys_enter_mkdirat`
+    pub tp_mkdirat_path: u32,
+    /// `ret` in the records of `syscalls:sys_exit_mkdir` and `sys_exit_mkdirat`
+    pub tp_exit_ret: u32,
+}
+
+impl Layout {
+    /// A layout in which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        memory_hierarchy: ABSENT,
+        cgroup_kn: ABSENT,
+        cgroup_root: ABSENT,
+        cgroup_memory_css: ABSENT,
+        root_hierarchy: ABSENT,
+        kn_id: ABSENT,
+        kn_name: ABSENT,
+        kn_parent: ABSENT,
+        kn_flags: ABSENT,
+        kn_priv: ABSENT,
+        kn_activated: ABSENT,
+        css_cgroup: ABSENT,
+        css_serial: ABSENT,
+        memcg_id: ABSENT,
+        memcg_usage: ABSENT,
+        cache_name: ABSENT,
+        cache_object_size: ABSENT,
+        alloc_cache_arg: ABSENT,
+        alloc_result_arg: ABSENT,
+        alloc_gfp_arg: ABSENT,
+        alloc_node_arg: ABSENT,
+        tp_root: ABSENT,
+        tp_id: ABSENT,
+        tp_path: ABSENT,
+        tp_mkdir_path: ABSENT,
+        tp_mkdirat_path: ABSENT,
+        tp_exit_ret: ABSENT,
+    };
+}
+
+const _: () = assert!(size_of::<Layout>() == 27 * 4, "Layout has padding");

@@ -1,0 +1,130 @@
+//! A cgroup directory made, renamed and removed, and the cgroup's final release: the tracepoints `cgroup_mkdir`,
+//! `cgroup_rename`, `cgroup_rmdir` and `cgroup_release`, all `(struct cgroup *, const char *path)`.
+
+use aya_ebpf::{
+    EbpfContext,
+    macros::{btf_tracepoint, raw_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext, TracePointContext},
+};
+use kmemtrace_common::{
+    layout::ABSENT,
+    wire::{flag, kind, text_form},
+};
+
+use crate::{
+    emit::Record,
+    hooks::memcg,
+    read::{self, Text, layout},
+};
+
+/// The kernel hands tracepoints a path that it cuts at the size of a buffer of its own. One longer than this is rebuilt
+/// from the directories' names instead, wherever the cut may be.
+const TRUSTED_PATH: u32 = 512;
+
+/// Fills in what a `struct cgroup *` tells; `false` if it is of another hierarchy.
+#[inline(always)]
+fn describe(record: &mut Record, cgroup: u64, path: u64) -> bool {
+    if let Some(root) = read::pointer(cgroup, layout!(cgroup_root))
+        && let Some(hierarchy) = read::field::<u32>(root, layout!(root_hierarchy))
+        && hierarchy != layout!(memory_hierarchy)
+    {
+        return false;
+    }
+    let kn = read::pointer(cgroup, layout!(cgroup_kn)).unwrap_or(0);
+    directory(record, kn);
+    if record.head.kind != kind::RELEASE
+        && let Some(css) = read::field::<u64>(cgroup, layout!(cgroup_memory_css))
+    {
+        memcg::describe(record, css);
+    }
+    let mut text = read::string(path, &mut record.text, false);
+    let mut form = text_form::PLAIN;
+    if text.is_none_or(|text| text.len > TRUSTED_PATH) && layout!(kn_parent) != ABSENT {
+        let whole = read::components(kn, &mut record.text, 0);
+        if whole.is_some() {
+            text = whole;
+            form = text_form::COMPONENTS;
+        }
+    }
+    record.text(form, text);
+    true
+}
+
+/// Fills in what a directory's `struct kernfs_node *` tells.
+#[inline(always)]
+pub(crate) fn directory(record: &mut Record, kn: u64) {
+    let head = &mut record.head;
+    head.cgroup_id = read::field(kn, layout!(kn_id)).unwrap_or(0);
+    if let Some(parent) = read::pointer(kn, layout!(kn_parent)) {
+        head.parent_id = read::field(parent, layout!(kn_id)).unwrap_or(0);
+    }
+    if layout!(kn_activated) != ABSENT
+        && let Some(flags) = read::field::<u16>(kn, layout!(kn_flags))
+    {
+        head.flags |= flag::ACTIVATED_KNOWN;
+        if u32::from(flags) & layout!(kn_activated) != 0 {
+            head.flags |= flag::ACTIVATED;
+        }
+    }
+}
+
+#[inline(always)]
+fn from_pointers(kind: u32, cgroup: u64, path: u64) -> u32 {
+    if let Some(record) = Record::new(kind)
+        && describe(record, cgroup, path)
+    {
+        if kind != kind::RELEASE {
+            record.task();
+        }
+        record.send();
+    }
+    0
+}
+
+/// The plain tracepoint's record has the hierarchy, the id and the path, but no pointers.
+#[inline(always)]
+fn from_record(kind: u32, ctx: &TracePointContext) -> u32 {
+    let at = ctx.as_ptr() as u64;
+    if read::field::<u32>(at, layout!(tp_root)).is_none_or(|h| h != layout!(memory_hierarchy)) {
+        return 0;
+    }
+    let Some(record) = Record::new(kind) else {
+        return 0;
+    };
+    record.head.cgroup_id = read::field(at, layout!(tp_id)).unwrap_or(0);
+    // __data_loc: the low half says where in the record, the high half how long, NUL included
+    let text = read::field::<u32>(at, layout!(tp_path)).and_then(|place| {
+        read::bytes(at + u64::from(place & 0xffff), u64::from(place >> 16), &mut record.text)
+    });
+    let text = text.map(|t| Text { len: t.len.saturating_sub(1), cut: t.cut });
+    record.text(text_form::PLAIN, text);
+    if kind != kind::RELEASE {
+        record.task();
+    }
+    record.send();
+    0
+}
+
+macro_rules! lifecycle {
+    ($kind:expr, $tracepoint:literal, $btf:ident, $raw:ident, $plain:ident) => {
+        #[btf_tracepoint(function = $tracepoint)]
+        fn $btf(ctx: BtfTracePointContext) -> u32 {
+            from_pointers($kind, ctx.arg(0), ctx.arg(1))
+        }
+
+        #[raw_tracepoint(tracepoint = $tracepoint)]
+        fn $raw(ctx: RawTracePointContext) -> u32 {
+            from_pointers($kind, ctx.arg(0), ctx.arg(1))
+        }
+
+        #[tracepoint]
+        fn $plain(ctx: TracePointContext) -> u32 {
+            from_record($kind, &ctx)
+        }
+    };
+}
+
+lifecycle!(kind::MKDIR, "cgroup_mkdir", tp_btf_mkdir, raw_tp_mkdir, tp_mkdir);
+lifecycle!(kind::RMDIR, "cgroup_rmdir", tp_btf_rmdir, raw_tp_rmdir, tp_rmdir);
+lifecycle!(kind::RELEASE, "cgroup_release", tp_btf_release, raw_tp_release, tp_release);
+lifecycle!(kind::RENAME, "cgroup_rename", tp_btf_rename, raw_tp_rename, tp_rename);

@@ -1,0 +1,111 @@
+//! A slab allocation that failed: `slab_out_of_memory(cache, gfp, node)`, or the raw tracepoint `kmem_cache_alloc` with a
+//! NULL result, or SLUB's message on its way to the console.
+
+#![expect(unsafe_code, reason = "a raw tracepoint's context is an array behind a pointer")]
+
+use aya_ebpf::{
+    EbpfContext,
+    macros::{fentry, kprobe, raw_tracepoint},
+    programs::{FEntryContext, ProbeContext, RawTracePointContext},
+};
+use kmemtrace_common::{
+    layout::ABSENT,
+    wire::{flag, kind, text_form},
+};
+
+use crate::{
+    emit::Record,
+    read::{self, layout},
+};
+
+#[inline(always)]
+fn failed(cache: u64, gfp: Option<(u32, i32)>) -> u32 {
+    let Some(record) = Record::new(kind::SLAB_FAILURE) else {
+        return 0;
+    };
+    if let Some((gfp, node)) = gfp {
+        record.head.gfp = gfp;
+        record.head.node = node;
+        record.head.flags |= flag::GFP_KNOWN;
+    }
+    record.head.object_size = read::field(cache, layout!(cache_object_size)).unwrap_or(0);
+    let name = read::pointer(cache, layout!(cache_name))
+        .and_then(|name| read::string(name, &mut record.text, false));
+    record.text(text_form::PLAIN, name);
+    record.task();
+    record.send();
+    0
+}
+
+#[fentry(function = "slab_out_of_memory")]
+fn fentry_slab(ctx: FEntryContext) -> u32 {
+    failed(ctx.arg(0), Some((ctx.arg(1), ctx.arg(2))))
+}
+
+#[kprobe(function = "slab_out_of_memory")]
+fn kprobe_slab(ctx: ProbeContext) -> u32 {
+    failed(ctx.arg(0).unwrap_or(0), ctx.arg::<u32>(1).zip(ctx.arg::<i32>(2)))
+}
+
+/// An argument of a raw tracepoint, by the number that the layout gives.
+#[inline(always)]
+fn argument(ctx: &RawTracePointContext, number: u32) -> Option<u64> {
+    let args: *const u64 = ctx.as_ptr().cast();
+    // SAFETY: the verifier checks every access to the context; the numbers below are the ones a tracepoint can have.
+    unsafe {
+        match number {
+            1 => Some(*args.add(1)),
+            2 => Some(*args.add(2)),
+            3 => Some(*args.add(3)),
+            4 => Some(*args.add(4)),
+            5 => Some(*args.add(5)),
+            _ => None,
+        }
+    }
+}
+
+/// Runs on every slab allocation of the machine: one comparison, then out.
+#[raw_tracepoint(tracepoint = "kmem_cache_alloc")]
+fn raw_tp_slab(ctx: RawTracePointContext) -> u32 {
+    if argument(&ctx, layout!(alloc_result_arg)) != Some(0) {
+        return 0;
+    }
+    let cache = argument(&ctx, layout!(alloc_cache_arg)).unwrap_or(0);
+    let node = if layout!(alloc_node_arg) == ABSENT {
+        -1
+    } else {
+        argument(&ctx, layout!(alloc_node_arg)).unwrap_or(0) as i32
+    };
+    let gfp = argument(&ctx, layout!(alloc_gfp_arg)).map(|gfp| (gfp as u32, node));
+    failed(cache, gfp)
+}
+
+/// How far into a line SLUB's message may begin: 5.10 puts `[    1.234567] ` before it.
+const PREFIX: usize = 40;
+
+#[raw_tracepoint(tracepoint = "console")]
+fn raw_tp_console(ctx: RawTracePointContext) -> u32 {
+    let (message, len): (u64, u64) = (ctx.arg(0), ctx.arg(1));
+    let mut start = [0u8; PREFIX + 4];
+    if len < start.len() as u64 || read::prefix(message, &mut start).is_none() {
+        return 0;
+    }
+    let mut found = false;
+    for at in 0..PREFIX {
+        found |= start[at] == b'S'
+            && start[at + 1] == b'L'
+            && start[at + 2] == b'U'
+            && start[at + 3] == b'B';
+    }
+    if !found {
+        return 0;
+    }
+    let Some(record) = Record::new(kind::CONSOLE) else {
+        return 0;
+    };
+    let text = read::bytes(message, len, &mut record.text);
+    record.text(text_form::PLAIN, text);
+    record.task();
+    record.send();
+    0
+}

@@ -1,0 +1,5 @@
+//! kmemtrace finds the memory cgroups that a Linux node leaks, while they leak.
+//!
+//! `ARCHITECTURE.md` has the map and the invariants.
+
+pub mod attribution;

@@ -1,0 +1,3 @@
+//! The `kmemtrace` command.
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! kmemtrace build tasks.
+fn main() {}
