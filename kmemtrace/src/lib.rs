@@ -3,3 +3,4 @@
 //! `ARCHITECTURE.md` has the map and the invariants.
 
 pub mod attribution;
+pub mod event;

@@ -1,0 +1,221 @@
+//! The model: what sources say happened, before anyone judges it.
+//!
+//! An [`Event`] is a fact with its time. Facts are all that a trace needs to hold: verdicts follow from them
+//! ([`crate::tracker`]). [`wire`] makes events of the eBPF programs' records, [`json`] writes and reads them as lines.
+
+pub mod klog;
+pub mod wire;
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A moment, on two clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Nanoseconds of `CLOCK_MONOTONIC`: the ordering key.
+    pub mono_ns: u64,
+    /// Nanoseconds since the Unix epoch, UTC: for people.
+    pub wall_ns: i64,
+}
+
+/// A fact and its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it happened.
+    pub time: Stamp,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A memcg came online: its directory was made, or on v2 `+memory` was written above it.
+    Created(Cgroup),
+    /// A memcg went offline: its directory was removed, or on v2 `-memory` was written above it.
+    Offlined(Cgroup),
+    /// A memcg was freed for good.
+    Freed(Cgroup),
+    /// A cgroup's directory was renamed (v1 only); the path is the new one.
+    Renamed(Cgroup),
+    /// A directory that a walk of the hierarchy saw.
+    Present(Cgroup),
+    /// A walk of the hierarchy ended: what no [`Fact::Present`] named since the last one is gone.
+    Walked(Walked),
+    /// The slab allocator could not serve an allocation.
+    SlabFailure(SlabFailure),
+    /// A cgroup could not be made.
+    MkdirFailure(MkdirFailure),
+    /// Events may have been lost.
+    Gap(Gap),
+    /// Time went by.
+    Tick(Counts),
+}
+
+/// Which of a cgroup's two lives a fact is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The cgroup: its directory made or removed, all its memcgs freed.
+    #[default]
+    Cgroup,
+    /// One memcg of it alone: seen in `mem_cgroup_css_*`.
+    Memcg,
+}
+
+/// A cgroup as one event shows it; what the event did not tell is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cgroup {
+    /// `kernfs_node.id`: unique per boot and hierarchy on 5.5 and later.
+    pub id: u64,
+    /// The parent directory's id.
+    pub parent_id: Option<u64>,
+    /// `cgroup_subsys_state.serial_nr` of the memory css.
+    pub serial: Option<u64>,
+    /// The memcg id, 1 to 65,535; 0 once the kernel has taken it back.
+    pub memcg_id: Option<u32>,
+    /// The path from the hierarchy's root, in the kernel's bytes.
+    pub path: Option<Path>,
+    /// Whether the cgroup has a memcg of its own.
+    pub memory: Option<bool>,
+    /// What was charged to the memcg, in bytes. At removal the per-CPU stock is still in it (up to 64 pages a CPU).
+    pub usage_bytes: Option<u64>,
+    /// Who did it.
+    pub task: Option<Task>,
+    /// Cgroup or memcg.
+    pub scope: Scope,
+}
+
+/// A path from the hierarchy's root in the kernel's bytes: any but NUL, and a newline as well as an escape sequence.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Path {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// There was more of it than could be read: of a path over 4 KiB the leaf's end is kept.
+    pub cut: bool,
+}
+
+impl Path {
+    /// A whole path.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            cut: false,
+        }
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = if self.cut { ".." } else { "" };
+        write!(f, "\"{}{cut}\"", self.bytes.escape_ascii())
+    }
+}
+
+/// The task that was running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its thread group id in the initial pid namespace.
+    pub pid: u32,
+    /// Its name, padded with NULs; any bytes.
+    pub comm: [u8; 16],
+}
+
+impl Task {
+    /// The name without its padding.
+    pub fn comm(&self) -> &[u8] {
+        self.comm.split(|&b| b == 0).next().unwrap_or_default()
+    }
+}
+
+/// The end of a walk of the hierarchy's directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// `CLOCK_MONOTONIC` when it began: what was made later may be missing from it.
+    pub began_mono_ns: u64,
+    /// Directories it saw, the root included.
+    pub directories: u64,
+    /// What the kernel counted meanwhile.
+    pub counts: Counts,
+}
+
+/// What the kernel counts, read at a moment at which every event before it had been delivered; `None` where it does not
+/// count, or where events came in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// v1: `num_cgroups` of the memory row in `/proc/cgroups`: directories and zombies, the root included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_cgroups: Option<u64>,
+    /// v2: `nr_dying_descendants` in the root's `cgroup.stat`: zombie cgroups with or without memcg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dying: Option<u64>,
+    /// v2, 6.12 and later: `nr_dying_subsys_memory` there: zombie memcgs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dying_memory: Option<u64>,
+}
+
+/// A failed slab allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlabFailure {
+    /// The slab cache, in the kernel's bytes.
+    pub cache: Option<Bytes>,
+    /// Its object size in bytes.
+    pub object_size: Option<u32>,
+    /// The allocation's gfp mask: its bits differ between kernels.
+    pub gfp: Option<u32>,
+    /// The NUMA node that was asked for, -1 for any.
+    pub node: Option<i32>,
+    /// Who was running: in an interrupt, whoever it interrupted.
+    pub task: Option<Task>,
+}
+
+/// A cgroup that could not be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MkdirFailure {
+    /// Where.
+    pub path: Option<Path>,
+    /// The id the cgroup had before it was rolled back.
+    pub cgroup_id: Option<u64>,
+    /// The parent directory's id.
+    pub parent_id: Option<u64>,
+    /// The error number, positive (12 is `ENOMEM`).
+    pub errno: Option<i32>,
+    /// Who tried.
+    pub task: Option<Task>,
+}
+
+/// A stretch of time in which events may have been lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// `CLOCK_MONOTONIC` of the last moment up to which nothing was lost. The gap ends at the event's own time.
+    pub from_mono_ns: u64,
+    /// How many records were lost, where that is known.
+    pub lost: Option<u64>,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why events may have been lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// The ring buffer was full (`bpf_ringbuf_output` refused).
+    RingFull,
+    /// A program was skipped because it was running already on that CPU.
+    Recursion,
+    /// A record could not be understood.
+    BadRecord,
+}
+
+impl GapReason {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RingFull => "the ring buffer was full",
+            Self::Recursion => "the kernel skipped a program that was already running",
+            Self::BadRecord => "a record could not be understood",
+        }
+    }
+}
