@@ -4,9 +4,13 @@
 //! bytes of the ring and one of 4 KiB is carried whole. Each kind of record has a buffer of its own: the kernel never
 //! runs a program inside itself on one CPU, but one program may interrupt another (a slab failure inside a mkdir).
 
-#![expect(unsafe_code, reason = "maps are shared with other CPUs; the helpers are unsafe functions")]
+#![expect(
+    unsafe_code,
+    reason = "maps are shared with other CPUs; the helpers are unsafe functions"
+)]
 
 use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE},
     helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated},
     macros::map,
     maps::{PerCpuArray, RingBuf},
@@ -76,13 +80,28 @@ impl Record {
         if len > TEXT_MAX as u64 {
             len = TEXT_MAX as u64;
         }
+        let ring = (&raw const EVENTS).cast_mut().cast();
+        // Waking the collector for an event costs several times the event (an interrupt of its own). It looks by itself
+        // many times a second, and is woken only where the ring fills faster than that.
+        // SAFETY: the helper only reads the ring's positions.
+        let (unread, size) = unsafe {
+            (
+                generated::bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)),
+                generated::bpf_ringbuf_query(ring, u64::from(BPF_RB_RING_SIZE)),
+            )
+        };
+        let wake = if unread > size / 4 {
+            BPF_RB_FORCE_WAKEUP
+        } else {
+            BPF_RB_NO_WAKEUP
+        };
         // SAFETY: the record holds HEAD_BYTES + TEXT_ROOM bytes, more than are copied.
         let refused = unsafe {
             generated::bpf_ringbuf_output(
-                (&raw const EVENTS).cast_mut().cast(),
+                ring,
                 core::ptr::from_mut(self).cast(),
                 HEAD_BYTES as u64 + len,
-                0,
+                u64::from(wake),
             )
         };
         if refused != 0

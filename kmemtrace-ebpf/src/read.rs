@@ -16,7 +16,10 @@ static LAYOUT: Layout = Layout::UNKNOWN;
 /// One field of the injected layout.
 macro_rules! layout {
     ($field:ident) => {
-        $crate::read::volatile(core::mem::offset_of!(kmemtrace_common::layout::Layout, $field))
+        $crate::read::volatile(core::mem::offset_of!(
+            kmemtrace_common::layout::Layout,
+            $field
+        ))
     };
 }
 pub(crate) use layout;
@@ -25,23 +28,54 @@ pub(crate) use layout;
 #[inline(always)]
 pub(crate) fn volatile(offset: usize) -> u32 {
     // SAFETY: `layout!` gives the offset of one of the fields, all of them u32.
-    unsafe { (&raw const LAYOUT).cast::<u8>().add(offset).cast::<u32>().read_volatile() }
-}
-
-/// Reads a `T` at `base + offset`; `None` if the field is absent or the address is bad.
-#[inline(always)]
-pub(crate) fn field<T: Copy>(base: u64, offset: u32) -> Option<T> {
-    if offset == ABSENT || base == 0 {
-        return None;
+    unsafe {
+        (&raw const LAYOUT)
+            .cast::<u8>()
+            .add(offset)
+            .cast::<u32>()
+            .read_volatile()
     }
-    // SAFETY: the helper checks the address; T is an integer in every call.
-    unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
 }
 
-/// A pointer field that is not NULL.
-#[inline(always)]
-pub(crate) fn pointer(base: u64, offset: u32) -> Option<u64> {
-    field::<u64>(base, offset).filter(|&p| p != 0)
+/// A way of reading a field behind a kernel pointer.
+pub(crate) trait Access {
+    /// Reads a `T` at `base + offset`; `None` if the field is absent or the pointer is NULL or bad.
+    fn field<T: Copy>(base: u64, offset: u32) -> Option<T>;
+
+    /// A pointer field that is not NULL.
+    #[inline(always)]
+    fn pointer(base: u64, offset: u32) -> Option<u64> {
+        Self::field::<u64>(base, offset).filter(|&p| p != 0)
+    }
+}
+
+/// By a helper, whatever the pointer.
+pub(crate) struct Probed;
+
+/// By a plain load, several times cheaper: for pointers whose type the verifier knows, and pointers read through them. The
+/// kernel turns a load that faults into zero.
+pub(crate) struct Typed;
+
+impl Access for Probed {
+    #[inline(always)]
+    fn field<T: Copy>(base: u64, offset: u32) -> Option<T> {
+        if offset == ABSENT || base == 0 {
+            return None;
+        }
+        // SAFETY: the helper checks the address; T is an integer in every call.
+        unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
+    }
+}
+
+impl Access for Typed {
+    #[inline(always)]
+    fn field<T: Copy>(base: u64, offset: u32) -> Option<T> {
+        if offset == ABSENT || base == 0 {
+            return None;
+        }
+        // SAFETY: the verifier checks that a field of this width is there, and refuses the program if not.
+        Some(unsafe { ((base + u64::from(offset)) as *const T).read_volatile() })
+    }
 }
 
 /// Room for a record's text, and for one more name than fits, so that a copy of up to [`NAME_BYTES`] never needs its
@@ -70,7 +104,10 @@ pub(crate) fn string(src: u64, text: &mut [u8; TEXT_ROOM], user: bool) -> Option
     if n < 1 || n > TEXT_MAX as i64 {
         return None;
     }
-    Some(Text { len: n as u32 - 1, cut: n == TEXT_MAX as i64 })
+    Some(Text {
+        len: n as u32 - 1,
+        cut: n == TEXT_MAX as i64,
+    })
 }
 
 /// Copies `len` bytes at `src`, at most [`TEXT_MAX`].
@@ -82,7 +119,10 @@ pub(crate) fn bytes(src: u64, len: u64, text: &mut [u8; TEXT_ROOM]) -> Option<Te
     let n = unsafe {
         generated::bpf_probe_read_kernel(text.as_mut_ptr().cast(), len as u32, src as *const _)
     };
-    (n == 0).then_some(Text { len: len as u32, cut })
+    (n == 0).then_some(Text {
+        len: len as u32,
+        cut,
+    })
 }
 
 /// The deepest path that is rebuilt: with names of two letters, as deep as `PATH_MAX` allows on any sane node.
@@ -94,11 +134,14 @@ const DEPTH: usize = 256;
 pub(crate) fn components(mut kn: u64, text: &mut [u8; TEXT_ROOM], len: u32) -> Option<Text> {
     let mut len = u64::from(len);
     for _ in 0..DEPTH {
-        let parent: u64 = field(kn, layout!(kn_parent))?;
+        let parent: u64 = Probed::field(kn, layout!(kn_parent))?;
         if parent == 0 {
-            return Some(Text { len: len as u32, cut: false });
+            return Some(Text {
+                len: len as u32,
+                cut: false,
+            });
         }
-        let name = pointer(kn, layout!(kn_name))?;
+        let name = Probed::pointer(kn, layout!(kn_name))?;
         if len > (TEXT_MAX - NAME_BYTES) as u64 {
             break;
         }
@@ -116,7 +159,10 @@ pub(crate) fn components(mut kn: u64, text: &mut [u8; TEXT_ROOM], len: u32) -> O
         len += n as u64;
         kn = parent;
     }
-    Some(Text { len: len as u32, cut: true })
+    Some(Text {
+        len: len as u32,
+        cut: true,
+    })
 }
 
 /// Copies one directory's name with its NUL: the first of a path's [`components`].

@@ -14,7 +14,7 @@ use kmemtrace_common::{
 use crate::{
     emit::Record,
     hooks::memcg,
-    read::{self, Text, layout},
+    read::{self, Access, Probed, Text, Typed, layout},
 };
 
 /// The kernel hands tracepoints a path that it cuts at the size of a buffer of its own. One longer than this is rebuilt
@@ -23,19 +23,19 @@ const TRUSTED_PATH: u32 = 512;
 
 /// Fills in what a `struct cgroup *` tells; `false` if it is of another hierarchy.
 #[inline(always)]
-fn describe(record: &mut Record, cgroup: u64, path: u64) -> bool {
-    if let Some(root) = read::pointer(cgroup, layout!(cgroup_root))
-        && let Some(hierarchy) = read::field::<u32>(root, layout!(root_hierarchy))
+fn describe<A: Access>(record: &mut Record, cgroup: u64, path: u64) -> bool {
+    if let Some(root) = A::pointer(cgroup, layout!(cgroup_root))
+        && let Some(hierarchy) = A::field::<u32>(root, layout!(root_hierarchy))
         && hierarchy != layout!(memory_hierarchy)
     {
         return false;
     }
-    let kn = read::pointer(cgroup, layout!(cgroup_kn)).unwrap_or(0);
-    directory(record, kn);
+    let kn = A::pointer(cgroup, layout!(cgroup_kn)).unwrap_or(0);
+    directory::<A>(record, kn);
     if record.head.kind != kind::RELEASE
-        && let Some(css) = read::field::<u64>(cgroup, layout!(cgroup_memory_css))
+        && let Some(css) = A::field::<u64>(cgroup, layout!(cgroup_memory_css))
     {
-        memcg::describe(record, css);
+        memcg::describe::<A>(record, css);
     }
     let mut text = read::string(path, &mut record.text, false);
     let mut form = text_form::PLAIN;
@@ -52,14 +52,14 @@ fn describe(record: &mut Record, cgroup: u64, path: u64) -> bool {
 
 /// Fills in what a directory's `struct kernfs_node *` tells.
 #[inline(always)]
-pub(crate) fn directory(record: &mut Record, kn: u64) {
+pub(crate) fn directory<A: Access>(record: &mut Record, kn: u64) {
     let head = &mut record.head;
-    head.cgroup_id = read::field(kn, layout!(kn_id)).unwrap_or(0);
-    if let Some(parent) = read::pointer(kn, layout!(kn_parent)) {
-        head.parent_id = read::field(parent, layout!(kn_id)).unwrap_or(0);
+    head.cgroup_id = A::field(kn, layout!(kn_id)).unwrap_or(0);
+    if let Some(parent) = A::pointer(kn, layout!(kn_parent)) {
+        head.parent_id = A::field(parent, layout!(kn_id)).unwrap_or(0);
     }
     if layout!(kn_activated) != ABSENT
-        && let Some(flags) = read::field::<u16>(kn, layout!(kn_flags))
+        && let Some(flags) = A::field::<u16>(kn, layout!(kn_flags))
     {
         head.flags |= flag::ACTIVATED_KNOWN;
         if u32::from(flags) & layout!(kn_activated) != 0 {
@@ -69,9 +69,9 @@ pub(crate) fn directory(record: &mut Record, kn: u64) {
 }
 
 #[inline(always)]
-fn from_pointers(kind: u32, cgroup: u64, path: u64) -> u32 {
+fn from_pointers<A: Access>(kind: u32, cgroup: u64, path: u64) -> u32 {
     if let Some(record) = Record::new(kind)
-        && describe(record, cgroup, path)
+        && describe::<A>(record, cgroup, path)
     {
         if kind != kind::RELEASE {
             record.task();
@@ -85,18 +85,25 @@ fn from_pointers(kind: u32, cgroup: u64, path: u64) -> u32 {
 #[inline(always)]
 fn from_record(kind: u32, ctx: &TracePointContext) -> u32 {
     let at = ctx.as_ptr() as u64;
-    if read::field::<u32>(at, layout!(tp_root)).is_none_or(|h| h != layout!(memory_hierarchy)) {
+    if Probed::field::<u32>(at, layout!(tp_root)).is_none_or(|h| h != layout!(memory_hierarchy)) {
         return 0;
     }
     let Some(record) = Record::new(kind) else {
         return 0;
     };
-    record.head.cgroup_id = read::field(at, layout!(tp_id)).unwrap_or(0);
+    record.head.cgroup_id = Probed::field(at, layout!(tp_id)).unwrap_or(0);
     // __data_loc: the low half says where in the record, the high half how long, NUL included
-    let text = read::field::<u32>(at, layout!(tp_path)).and_then(|place| {
-        read::bytes(at + u64::from(place & 0xffff), u64::from(place >> 16), &mut record.text)
+    let text = Probed::field::<u32>(at, layout!(tp_path)).and_then(|place| {
+        read::bytes(
+            at + u64::from(place & 0xffff),
+            u64::from(place >> 16),
+            &mut record.text,
+        )
     });
-    let text = text.map(|t| Text { len: t.len.saturating_sub(1), cut: t.cut });
+    let text = text.map(|t| Text {
+        len: t.len.saturating_sub(1),
+        cut: t.cut,
+    });
     record.text(text_form::PLAIN, text);
     if kind != kind::RELEASE {
         record.task();
@@ -109,12 +116,12 @@ macro_rules! lifecycle {
     ($kind:expr, $tracepoint:literal, $btf:ident, $raw:ident, $plain:ident) => {
         #[btf_tracepoint(function = $tracepoint)]
         fn $btf(ctx: BtfTracePointContext) -> u32 {
-            from_pointers($kind, ctx.arg(0), ctx.arg(1))
+            from_pointers::<Typed>($kind, ctx.arg(0), ctx.arg(1))
         }
 
         #[raw_tracepoint(tracepoint = $tracepoint)]
         fn $raw(ctx: RawTracePointContext) -> u32 {
-            from_pointers($kind, ctx.arg(0), ctx.arg(1))
+            from_pointers::<Probed>($kind, ctx.arg(0), ctx.arg(1))
         }
 
         #[tracepoint]
@@ -124,7 +131,31 @@ macro_rules! lifecycle {
     };
 }
 
-lifecycle!(kind::MKDIR, "cgroup_mkdir", tp_btf_mkdir, raw_tp_mkdir, tp_mkdir);
-lifecycle!(kind::RMDIR, "cgroup_rmdir", tp_btf_rmdir, raw_tp_rmdir, tp_rmdir);
-lifecycle!(kind::RELEASE, "cgroup_release", tp_btf_release, raw_tp_release, tp_release);
-lifecycle!(kind::RENAME, "cgroup_rename", tp_btf_rename, raw_tp_rename, tp_rename);
+lifecycle!(
+    kind::MKDIR,
+    "cgroup_mkdir",
+    tp_btf_mkdir,
+    raw_tp_mkdir,
+    tp_mkdir
+);
+lifecycle!(
+    kind::RMDIR,
+    "cgroup_rmdir",
+    tp_btf_rmdir,
+    raw_tp_rmdir,
+    tp_rmdir
+);
+lifecycle!(
+    kind::RELEASE,
+    "cgroup_release",
+    tp_btf_release,
+    raw_tp_release,
+    tp_release
+);
+lifecycle!(
+    kind::RENAME,
+    "cgroup_rename",
+    tp_btf_rename,
+    raw_tp_rename,
+    tp_rename
+);

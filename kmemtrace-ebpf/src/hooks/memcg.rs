@@ -11,38 +11,39 @@ use kmemtrace_common::wire::{flag, kind, text_form};
 use crate::{
     emit::Record,
     hooks::lifecycle,
-    read::{self, layout},
+    read::{self, Access, Probed, Typed, layout},
 };
 
 /// Fills in what the memory css tells; the css is the first member of `struct mem_cgroup`.
 #[inline(always)]
-pub(crate) fn describe(record: &mut Record, css: u64) {
+pub(crate) fn describe<A: Access>(record: &mut Record, css: u64) {
     let head = &mut record.head;
     head.flags |= flag::MEMCG_KNOWN;
     if css == 0 {
         return;
     }
     head.flags |= flag::MEMCG;
-    head.serial = read::field(css, layout!(css_serial)).unwrap_or(0);
-    if let Some(id) = read::field::<u32>(css, layout!(memcg_id)) {
+    head.serial = A::field(css, layout!(css_serial)).unwrap_or(0);
+    // To the verifier a css is no memcg: what lies behind it takes the helper.
+    if let Some(id) = Probed::field::<u32>(css, layout!(memcg_id)) {
         head.memcg_id = id;
         head.flags |= flag::MEMCG_ID_KNOWN;
     }
-    if let Some(usage) = read::field::<i64>(css, layout!(memcg_usage)) {
+    if let Some(usage) = Probed::field::<i64>(css, layout!(memcg_usage)) {
         head.usage_pages = usage;
         head.flags |= flag::USAGE_KNOWN;
     }
 }
 
 #[inline(always)]
-fn from_css(kind: u32, css: u64) -> u32 {
+fn from_css<A: Access>(kind: u32, css: u64) -> u32 {
     let Some(record) = Record::new(kind) else {
         return 0;
     };
-    let cgroup = read::pointer(css, layout!(css_cgroup)).unwrap_or(0);
-    let kn = read::pointer(cgroup, layout!(cgroup_kn)).unwrap_or(0);
-    lifecycle::directory(record, kn);
-    describe(record, css);
+    let cgroup = A::pointer(css, layout!(css_cgroup)).unwrap_or(0);
+    let kn = A::pointer(cgroup, layout!(cgroup_kn)).unwrap_or(0);
+    lifecycle::directory::<A>(record, kn);
+    describe::<A>(record, css);
     let path = read::components(kn, &mut record.text, 0);
     record.text(text_form::COMPONENTS, path);
     record.send();
@@ -53,17 +54,37 @@ macro_rules! memcg {
     ($kind:expr, $function:literal, $fentry:ident, $kprobe:ident) => {
         #[fentry(function = $function)]
         fn $fentry(ctx: FEntryContext) -> u32 {
-            from_css($kind, ctx.arg(0))
+            from_css::<Typed>($kind, ctx.arg(0))
         }
 
         #[kprobe(function = $function)]
         fn $kprobe(ctx: ProbeContext) -> u32 {
-            from_css($kind, ctx.arg(0).unwrap_or(0))
+            from_css::<Probed>($kind, ctx.arg(0).unwrap_or(0))
         }
     };
 }
 
-memcg!(kind::CSS_ONLINE, "mem_cgroup_css_online", fentry_online, kprobe_online);
-memcg!(kind::CSS_OFFLINE, "mem_cgroup_css_offline", fentry_offline, kprobe_offline);
-memcg!(kind::CSS_FREE, "mem_cgroup_css_free", fentry_free, kprobe_free);
-memcg!(kind::CSS_FREE, "mem_cgroup_css_released", fentry_released, kprobe_released);
+memcg!(
+    kind::CSS_ONLINE,
+    "mem_cgroup_css_online",
+    fentry_online,
+    kprobe_online
+);
+memcg!(
+    kind::CSS_OFFLINE,
+    "mem_cgroup_css_offline",
+    fentry_offline,
+    kprobe_offline
+);
+memcg!(
+    kind::CSS_FREE,
+    "mem_cgroup_css_free",
+    fentry_free,
+    kprobe_free
+);
+memcg!(
+    kind::CSS_FREE,
+    "mem_cgroup_css_released",
+    fentry_released,
+    kprobe_released
+);

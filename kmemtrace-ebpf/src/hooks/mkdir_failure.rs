@@ -12,7 +12,7 @@ use kmemtrace_common::wire::{kind, text_form};
 
 use crate::{
     emit::Record,
-    read::{self, layout},
+    read::{self, Access, Probed, layout},
 };
 
 /// What a call was made with, kept by its thread until it returns.
@@ -24,9 +24,9 @@ fn failed(parent: u64, name: u64, errno: i32) -> u32 {
     if errno >= 0 {
         return 0;
     }
-    let cgroup = read::pointer(parent, layout!(kn_priv)).unwrap_or(0);
-    let root = read::pointer(cgroup, layout!(cgroup_root)).unwrap_or(0);
-    if read::field::<u32>(root, layout!(root_hierarchy))
+    let cgroup = Probed::pointer(parent, layout!(kn_priv)).unwrap_or(0);
+    let root = Probed::pointer(cgroup, layout!(cgroup_root)).unwrap_or(0);
+    if Probed::field::<u32>(root, layout!(root_hierarchy))
         .is_some_and(|h| h != layout!(memory_hierarchy))
     {
         return 0;
@@ -35,7 +35,7 @@ fn failed(parent: u64, name: u64, errno: i32) -> u32 {
         return 0;
     };
     record.head.errno = errno;
-    record.head.parent_id = read::field(parent, layout!(kn_id)).unwrap_or(0);
+    record.head.parent_id = Probed::field(parent, layout!(kn_id)).unwrap_or(0);
     let path = read::name(name, &mut record.text)
         .and_then(|len| read::components(parent, &mut record.text, len));
     record.text(text_form::COMPONENTS, path);
@@ -77,7 +77,7 @@ fn finished() -> Option<[u64; 2]> {
 
 #[inline(always)]
 fn syscall_begins(ctx: &TracePointContext, path_offset: u32) -> u32 {
-    if let Some(path) = read::field::<u64>(ctx.as_ptr() as u64, path_offset) {
+    if let Some(path) = Probed::field::<u64>(ctx.as_ptr() as u64, path_offset) {
         let _ = CALLS.insert(bpf_get_current_pid_tgid(), [path, 0], 0);
     }
     0
@@ -88,7 +88,7 @@ fn syscall_returns(ctx: &TracePointContext) -> u32 {
     let Some([path, _]) = finished() else {
         return 0;
     };
-    let ret = read::field::<i64>(ctx.as_ptr() as u64, layout!(tp_exit_ret)).unwrap_or(0);
+    let ret = Probed::field::<i64>(ctx.as_ptr() as u64, layout!(tp_exit_ret)).unwrap_or(0);
     if ret >= 0 {
         return 0;
     }

@@ -1,7 +1,10 @@
 //! A slab allocation that failed: `slab_out_of_memory(cache, gfp, node)`, or the raw tracepoint `kmem_cache_alloc` with a
 //! NULL result, or SLUB's message on its way to the console.
 
-#![expect(unsafe_code, reason = "a raw tracepoint's context is an array behind a pointer")]
+#![expect(
+    unsafe_code,
+    reason = "a raw tracepoint's context is an array behind a pointer"
+)]
 
 use aya_ebpf::{
     EbpfContext,
@@ -15,7 +18,7 @@ use kmemtrace_common::{
 
 use crate::{
     emit::Record,
-    read::{self, layout},
+    read::{self, Access, Probed, layout},
 };
 
 #[inline(always)]
@@ -28,8 +31,8 @@ fn failed(cache: u64, gfp: Option<(u32, i32)>) -> u32 {
         record.head.node = node;
         record.head.flags |= flag::GFP_KNOWN;
     }
-    record.head.object_size = read::field(cache, layout!(cache_object_size)).unwrap_or(0);
-    let name = read::pointer(cache, layout!(cache_name))
+    record.head.object_size = Probed::field(cache, layout!(cache_object_size)).unwrap_or(0);
+    let name = Probed::pointer(cache, layout!(cache_name))
         .and_then(|name| read::string(name, &mut record.text, false));
     record.text(text_form::PLAIN, name);
     record.task();
@@ -44,23 +47,35 @@ fn fentry_slab(ctx: FEntryContext) -> u32 {
 
 #[kprobe(function = "slab_out_of_memory")]
 fn kprobe_slab(ctx: ProbeContext) -> u32 {
-    failed(ctx.arg(0).unwrap_or(0), ctx.arg::<u32>(1).zip(ctx.arg::<i32>(2)))
+    failed(
+        ctx.arg(0).unwrap_or(0),
+        ctx.arg::<u32>(1).zip(ctx.arg::<i32>(2)),
+    )
 }
 
 /// An argument of a raw tracepoint, by the number that the layout gives.
+///
+/// All of them are read, each at its own constant place: the verifier takes no computed one, and volatile keeps the
+/// compiler from computing it.
 #[inline(always)]
 fn argument(ctx: &RawTracePointContext, number: u32) -> Option<u64> {
     let args: *const u64 = ctx.as_ptr().cast();
-    // SAFETY: the verifier checks every access to the context; the numbers below are the ones a tracepoint can have.
-    unsafe {
-        match number {
-            1 => Some(*args.add(1)),
-            2 => Some(*args.add(2)),
-            3 => Some(*args.add(3)),
-            4 => Some(*args.add(4)),
-            5 => Some(*args.add(5)),
-            _ => None,
-        }
+    // SAFETY: the verifier checks every access to the context, and refuses to attach what reads more than this
+    // tracepoint's five arguments.
+    let [first, second, third, fourth] = unsafe {
+        [
+            args.add(1).read_volatile(),
+            args.add(2).read_volatile(),
+            args.add(3).read_volatile(),
+            args.add(4).read_volatile(),
+        ]
+    };
+    match number {
+        1 => Some(first),
+        2 => Some(second),
+        3 => Some(third),
+        4 => Some(fourth),
+        _ => None,
     }
 }
 
