@@ -3,4 +3,6 @@
 //! `ARCHITECTURE.md` has the map and the invariants.
 
 pub mod attribution;
+pub mod error;
 pub mod event;
+pub mod tracker;

@@ -3,6 +3,8 @@
 //! An [`Event`] is a fact with its time. Facts are all that a trace needs to hold: verdicts follow from them
 //! ([`crate::tracker`]). [`wire`] makes events of the eBPF programs' records, [`json`] writes and reads them as lines.
 
+pub mod header;
+pub mod json;
 pub mod klog;
 pub mod wire;
 
@@ -207,6 +209,8 @@ pub enum GapReason {
     Recursion,
     /// A record could not be understood.
     BadRecord,
+    /// The kernel log was overwritten before it was read: slab failures may be missing, cgroups are not.
+    KernelLog,
 }
 
 impl GapReason {
@@ -216,6 +220,7 @@ impl GapReason {
             Self::RingFull => "the ring buffer was full",
             Self::Recursion => "the kernel skipped a program that was already running",
             Self::BadRecord => "a record could not be understood",
+            Self::KernelLog => "the kernel log was overwritten before it was read",
         }
     }
 }

@@ -80,7 +80,7 @@ pub fn decode(record: &Bytes, context: &Context) -> Decoded {
             None => return Decoded::Nothing,
         },
         kind::MKDIR_FAILURE => Fact::MkdirFailure(mkdir_failure(&head, text)),
-        kind::MKDIR_SYSCALL => match mkdir_syscall(&head, text, context) {
+        kind::MKDIR_SYSCALL => match mkdir_syscall(&head, &text, context) {
             Some(failure) => Fact::MkdirFailure(failure),
             None => return Decoded::Nothing,
         },
@@ -134,7 +134,7 @@ fn mkdir_failure(head: &Head, text: Bytes) -> MkdirFailure {
 
 /// A failed mkdir system call says nothing unless it was below the memory hierarchy's mount point; making what is there
 /// already is no failure.
-fn mkdir_syscall(head: &Head, text: Bytes, context: &Context) -> Option<MkdirFailure> {
+fn mkdir_syscall(head: &Head, text: &Bytes, context: &Context) -> Option<MkdirFailure> {
     let below = text.strip_prefix(context.mount.as_slice())?;
     if !below.starts_with(b"/") || head.errno == -rustix::io::Errno::EXIST.raw_os_error() {
         return None;

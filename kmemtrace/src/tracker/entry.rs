@@ -1,34 +1,38 @@
-//! One memcg: what is known of it, and its state.
+//! One memcg, or a directory without one: what is known of it, and its state.
 
 use bytes::Bytes;
 
-use crate::event::{Cgroup, Path, Stamp, Task};
+use crate::event::{Cgroup, Path, Scope, Stamp, Task};
 
 /// Where a memcg is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Online.
     Live,
-    /// A directory whose memcg is gone.
-    Bare,
     /// Offline, not freed.
     Zombie {
         /// When it went offline.
         since: Stamp,
         /// If that was not seen but found out later: the last moment at which it was alive.
         after: Option<u64>,
-        /// It has outlived the grace time.
-        leaked: bool,
+        /// Its directory was removed with it, or it went alone (v2, `-memory`).
+        scope: Scope,
         /// Its end would have been seen.
         certain: bool,
+        /// It has outlived the grace time.
+        leaked: bool,
     },
 }
 
-/// What totals depend on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counted {
-    pub(super) state: State,
-    pub(super) memory: Option<bool>,
+/// What a birth means to an entry with the same cgroup id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Birth {
+    /// It is this one's, and news.
+    Own,
+    /// It is this one's, and known: two hooks see one birth.
+    Known,
+    /// Another memcg's.
+    Another,
 }
 
 #[derive(Clone, Debug)]
@@ -36,15 +40,15 @@ pub(super) struct Entry {
     /// What is known of it, put together from all its events.
     pub(super) cgroup: Cgroup,
     pub(super) generation: u32,
-    /// When it was made; `None` if it was there before.
+    /// When it was made, and who made it; `None` if that was not seen.
     pub(super) created: Option<Stamp>,
-    /// Who made it, if that was seen.
     creator: Option<Task>,
     pub(super) state: State,
-    /// Whether its directory is known to exist.
-    directory: bool,
-    /// The number of the last walk that saw its directory, and the last moment it was known to be alive.
+    /// Known from a walk only.
+    pub(super) found: bool,
+    /// The last walk that saw its directory.
     pub(super) seen: u32,
+    /// The last moment it was known to be alive.
     pub(super) alive_ns: u64,
 }
 
@@ -65,7 +69,7 @@ pub struct Subject {
     pub offlined_after_ns: Option<u64>,
     /// Nanoseconds as a zombie until the change.
     pub zombie_ns: Option<u64>,
-    /// A gap lies between its removal and the change: it may have been freed unseen.
+    /// Events may have been lost since its removal: it may have been freed unseen, or was.
     pub across_gap: bool,
 }
 
@@ -86,69 +90,141 @@ impl Subject {
 }
 
 impl Entry {
-    fn new(cgroup: &Cgroup, state: State, alive_ns: u64) -> Self {
-        let mut cgroup = cgroup.clone();
-        cgroup.path = cgroup.path.map(own);
-        Self {
-            cgroup,
+    fn new(time: Stamp, cgroup: &Cgroup) -> Self {
+        let mut entry = Self {
+            cgroup: Cgroup {
+                id: cgroup.id,
+                scope: cgroup.scope,
+                ..Cgroup::default()
+            },
             generation: 0,
             created: None,
             creator: None,
-            state,
-            directory: true,
+            state: State::Live,
+            found: false,
             seen: 0,
-            alive_ns,
-        }
-    }
-
-    pub(super) fn live(time: Stamp, cgroup: &Cgroup) -> Self {
-        let created = Some(time);
-        let creator = cgroup.task;
-        Self { created, creator, ..Self::new(cgroup, State::Live, time.mono_ns) }
-    }
-
-    /// One that was there when a walk came by.
-    pub(super) fn found(time: Stamp, cgroup: &Cgroup) -> Self {
-        Self::new(cgroup, State::Live, time.mono_ns)
-    }
-
-    /// One first seen at its removal.
-    pub(super) fn zombie(time: Stamp, cgroup: &Cgroup) -> Self {
-        let mut entry = Self::new(cgroup, State::Live, time.mono_ns);
-        entry.die(time, cgroup);
+            alive_ns: time.mono_ns,
+        };
+        entry.learn(time, cgroup);
         entry
     }
 
-    /// The birth of something already known: a walk or its death was faster than the news of it.
-    pub(super) fn born(&mut self, time: Stamp, cgroup: &Cgroup) {
-        self.created = Some(time);
-        self.creator = cgroup.task;
-        if matches!(self.state, State::Bare) {
-            self.state = State::Live;
-        }
-        self.learn(cgroup);
+    /// One seen coming to life.
+    pub(super) fn born(time: Stamp, cgroup: &Cgroup) -> Self {
+        let mut entry = Self::new(time, cgroup);
+        entry.bear(time, cgroup);
+        entry
     }
 
-    pub(super) fn die(&mut self, time: Stamp, cgroup: &Cgroup) {
-        self.learn(cgroup);
-        self.directory = cgroup.scope == crate::event::Scope::Memcg && self.directory;
-        if matches!(self.state, State::Bare) && cgroup.memory != Some(true) {
-            self.cgroup.memory = Some(false);
+    /// One that was there when a walk came by.
+    pub(super) fn found(time: Stamp, cgroup: &Cgroup, walk: u32) -> Self {
+        Self {
+            found: cgroup.memory != Some(false),
+            seen: walk,
+            ..Self::new(time, cgroup)
         }
-        self.state = State::Zombie { since: time, after: None, leaked: false, certain: true };
     }
 
-    /// Gone without an event: removed at some time since it was last known to be alive.
-    pub(super) fn vanish(&mut self, time: Stamp) {
-        self.directory = false;
-        if matches!(self.state, State::Bare) {
-            self.cgroup.memory = Some(false);
+    /// One first seen at its removal.
+    pub(super) fn dead(time: Stamp, cgroup: &Cgroup, certain: bool) -> Self {
+        let mut entry = Self::new(time, cgroup);
+        entry.die(time, cgroup, certain);
+        entry
+    }
+
+    /// The directory that this memcg leaves behind when it goes alone.
+    pub(super) fn directory(&self) -> Self {
+        Self {
+            cgroup: Cgroup {
+                id: self.cgroup.id,
+                parent_id: self.cgroup.parent_id,
+                path: self.cgroup.path.clone(),
+                memory: Some(false),
+                ..Cgroup::default()
+            },
+            generation: 0,
+            created: None,
+            creator: None,
+            state: State::Live,
+            found: false,
+            seen: self.seen,
+            alive_ns: self.alive_ns,
         }
+    }
+
+    /// Whose birth this is.
+    pub(super) fn birth(&self, time: Stamp, cgroup: &Cgroup) -> Birth {
+        let before = |at: Stamp| at.mono_ns < time.mono_ns;
+        let made = self.cgroup.scope == Scope::Cgroup && self.created.is_some_and(before);
+        let another = match self.state {
+            State::Zombie { since, .. } => before(since),
+            // a second mkdir: the id was given out again
+            State::Live => made && cgroup.scope == Scope::Cgroup,
+        };
+        if another || self.has_other_serial(cgroup) {
+            Birth::Another
+        } else if self.created.is_none() || !self.is_memcg() {
+            Birth::Own
+        } else {
+            Birth::Known
+        }
+    }
+
+    /// The birth of something already known: a walk, its death or another hook was faster than the news of it.
+    pub(super) fn bear(&mut self, time: Stamp, cgroup: &Cgroup) {
+        if !self.is_memcg() && self.is_live() {
+            // the directory is older than the memcg it now gets
+            (self.created, self.creator) = (None, None);
+        }
+        let earlier = self.created.filter(|at| at.mono_ns <= time.mono_ns);
+        self.created = earlier.or(Some(time));
+        self.creator = self.creator.or(cgroup.task);
+        self.found = false;
+        self.learn(time, cgroup);
+    }
+
+    pub(super) fn die(&mut self, time: Stamp, cgroup: &Cgroup, certain: bool) {
+        self.learn(time, cgroup);
+        match &mut self.state {
+            // seen already: css_offline follows rmdir
+            State::Zombie {
+                after: None, scope, ..
+            } => {
+                if cgroup.scope == Scope::Cgroup {
+                    *scope = Scope::Cgroup;
+                }
+            }
+            &mut State::Zombie { scope, leaked, .. } => {
+                self.state = State::Zombie {
+                    since: time,
+                    after: None,
+                    scope,
+                    certain,
+                    leaked,
+                };
+            }
+            State::Live => {
+                let scope = cgroup.scope;
+                self.state = State::Zombie {
+                    since: time,
+                    after: None,
+                    scope,
+                    certain,
+                    leaked: false,
+                };
+            }
+        }
+    }
+
+    /// Gone without an event: at some time since it was last known to be alive.
+    pub(super) fn vanish(&mut self, time: Stamp, scope: Scope) {
+        let after = Some(self.alive_ns);
         self.state = State::Zombie {
             since: time,
-            after: Some(self.alive_ns),
-            leaked: false,
+            after,
+            scope,
             certain: false,
+            leaked: false,
         };
     }
 
@@ -159,69 +235,92 @@ impl Entry {
         }
     }
 
-    /// Takes over what an event knows and this entry does not, and what changes: path, usage, memcg id.
-    pub(super) fn learn(&mut self, cgroup: &Cgroup) {
+    /// Outlived the grace time.
+    pub(super) fn leak(&mut self) {
+        if let State::Zombie { leaked, .. } = &mut self.state {
+            *leaked = true;
+        }
+    }
+
+    /// Takes over what an event knows; where both know, the later event wins.
+    pub(super) fn learn(&mut self, time: Stamp, cgroup: &Cgroup) {
+        let late = time.mono_ns < self.alive_ns;
         let mine = &mut self.cgroup;
-        if let Some(path) = &cgroup.path
-            && mine.path.as_ref() != Some(path)
-            && (!path.cut || mine.path.is_none())
-        {
-            mine.path = Some(own(path.clone()));
+        let better = match (&mine.path, &cgroup.path) {
+            (Some(mine), Some(other)) => !late && mine != other && (mine.cut || !other.cut),
+            (None, other) => other.is_some(),
+            (Some(_), None) => false,
+        };
+        if better {
+            mine.path = cgroup.path.as_ref().map(own);
         }
         mine.parent_id = mine.parent_id.or(cgroup.parent_id);
         mine.serial = mine.serial.or(cgroup.serial);
-        mine.memcg_id = cgroup.memcg_id.filter(|id| *id != 0).or(mine.memcg_id);
-        mine.memory = cgroup.memory.or(mine.memory);
-        mine.usage_bytes = cgroup.usage_bytes.or(mine.usage_bytes);
-        mine.task = cgroup.task.or(mine.task);
-        if self.creator.is_none() && self.created.is_some() && matches!(self.state, State::Live) {
-            self.creator = cgroup.task;
+        let memcg_id = cgroup.memcg_id.filter(|id| *id != 0);
+        mine.memcg_id = latest(late, mine.memcg_id, memcg_id);
+        mine.usage_bytes = latest(late, mine.usage_bytes, cgroup.usage_bytes);
+        mine.task = latest(late, mine.task, cgroup.task);
+        if cgroup.scope == Scope::Cgroup {
+            mine.scope = Scope::Cgroup;
+        }
+        let is_live = matches!(self.state, State::Live);
+        if cgroup.scope == Scope::Memcg {
+            mine.memory = Some(true);
+        } else if is_live {
+            // what rmdir says of a zombie is about the memcg that its directory has now
+            mine.memory = latest(late, mine.memory, cgroup.memory);
+        }
+        if !late {
+            self.alive_ns = time.mono_ns;
         }
     }
 
-    /// At the end nothing is left to read but the path: a memcg that is gone is not one that never was.
-    pub(super) fn learn_end(&mut self, cgroup: &Cgroup) {
-        if self.cgroup.path.is_none() {
-            self.cgroup.path = cgroup.path.clone().map(own);
-        }
+    pub(super) fn is_memcg(&self) -> bool {
+        self.cgroup.memory != Some(false)
     }
 
-    pub(super) fn clone_state(&self) -> Counted {
-        Counted { state: self.state, memory: self.cgroup.memory }
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.state, State::Live)
     }
 
     pub(super) fn is_zombie(&self) -> bool {
-        matches!(self.state, State::Zombie { .. }) && self.cgroup.memory != Some(false)
+        !self.is_live()
     }
 
-    pub(super) fn is_bare_zombie(&self) -> bool {
-        matches!(self.state, State::Zombie { .. }) && self.cgroup.memory == Some(false)
+    /// Its directory is gone, too.
+    pub(super) fn is_removed(&self) -> bool {
+        matches!(
+            self.state,
+            State::Zombie {
+                scope: Scope::Cgroup,
+                ..
+            }
+        )
     }
 
-    pub(super) fn certain(&self) -> bool {
+    pub(super) fn is_certain(&self) -> bool {
         !matches!(self.state, State::Zombie { certain: false, .. })
     }
 
-    pub(super) fn leaked(&self) -> bool {
+    pub(super) fn is_leaked(&self) -> bool {
         matches!(self.state, State::Zombie { leaked: true, .. })
     }
 
-    pub(super) fn has_directory(&self) -> bool {
-        self.directory
+    pub(super) fn is_born_after(&self, time: Stamp) -> bool {
+        self.created.is_some_and(|at| at.mono_ns > time.mono_ns)
     }
 
-    pub(super) fn dies_before(&self, time: Stamp) -> bool {
-        matches!(self.state, State::Zombie { since, .. } if since.mono_ns < time.mono_ns)
+    fn has_other_serial(&self, cgroup: &Cgroup) -> bool {
+        self.cgroup
+            .serial
+            .zip(cgroup.serial)
+            .is_some_and(|(mine, other)| mine != other)
     }
 
-    pub(super) fn born_after(&self, time: Stamp) -> bool {
-        self.created.is_some_and(|created| created.mono_ns > time.mono_ns)
-    }
-
-    pub(super) fn subject(&self, now: Option<Stamp>) -> Subject {
+    pub(super) fn subject(&self, now: Stamp) -> Subject {
         let (offlined, offlined_after_ns) = match self.state {
             State::Zombie { since, after, .. } => (Some(since), after),
-            State::Live | State::Bare => (None, None),
+            State::Live => (None, None),
         };
         Subject {
             cgroup: self.cgroup.clone(),
@@ -230,13 +329,20 @@ impl Entry {
             creator: self.creator,
             offlined,
             offlined_after_ns,
-            zombie_ns: offlined.zip(now).map(|(since, now)| now.mono_ns.saturating_sub(since.mono_ns)),
-            across_gap: !self.certain(),
+            zombie_ns: offlined.map(|since| now.mono_ns.saturating_sub(since.mono_ns)),
+            across_gap: !self.is_certain(),
         }
     }
 }
 
+fn latest<T>(late: bool, mine: Option<T>, other: Option<T>) -> Option<T> {
+    if late { mine.or(other) } else { other.or(mine) }
+}
+
 /// A path of its own, not a slice that keeps a whole batch of records alive.
-fn own(path: Path) -> Path {
-    Path { bytes: Bytes::copy_from_slice(&path.bytes), cut: path.cut }
+fn own(path: &Path) -> Path {
+    Path {
+        bytes: Bytes::copy_from_slice(&path.bytes),
+        cut: path.cut,
+    }
 }

@@ -1,0 +1,302 @@
+//! One line: every field of the format, in the order in which it is written, for writing as well as for reading.
+
+use std::{borrow::Cow, fmt};
+
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap,
+};
+
+/// Text that may be borrowed from the line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> Text<'a> {
+    /// Bytes as text: what is not UTF-8 is replaced.
+    pub fn lossy(bytes: &'a [u8]) -> Self {
+        Self(String::from_utf8_lossy(bytes))
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Cow<'de, str>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(V).map(Self)
+    }
+}
+
+/// Bytes written as lower-case hex digits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hex<'a>(pub Cow<'a, [u8]>);
+
+impl<'a> Hex<'a> {
+    /// The bytes, if text alone would lose some of them.
+    pub fn unless_text(bytes: &'a [u8]) -> Option<Self> {
+        str::from_utf8(bytes)
+            .is_err()
+            .then_some(Self(Cow::Borrowed(bytes)))
+    }
+}
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Hex<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        let (pairs, rest) = text.0.as_bytes().as_chunks::<2>();
+        let bytes: Option<Vec<u8>> = pairs
+            .iter()
+            .map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?))
+            .collect();
+        match bytes {
+            Some(bytes) if rest.is_empty() => Ok(Self(Cow::Owned(bytes))),
+            _ => Err(de::Error::custom("not pairs of hex digits")),
+        }
+    }
+}
+
+/// Nanoseconds since the Unix epoch, written as RFC 3339, UTC, with nine digits of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WallTime(pub i64);
+
+/// `-009999-01-02T01:59:59.000000000Z` is the longest that can be.
+const TIME_BYTES: usize = 40;
+
+impl Serialize for WallTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
+        struct Buffer {
+            bytes: [u8; TIME_BYTES],
+            len: usize,
+        }
+        impl jiff::fmt::Write for Buffer {
+            fn write_str(&mut self, text: &str) -> Result<(), jiff::Error> {
+                let free = self.bytes.get_mut(self.len..self.len + text.len());
+                let free = free.ok_or_else(|| jiff::Error::from_args(format_args!("too long")))?;
+                free.copy_from_slice(text.as_bytes());
+                self.len += text.len();
+                Ok(())
+            }
+        }
+        let error = |_| serde::ser::Error::custom("the time is out of range");
+        let time = Timestamp::from_nanosecond(self.0.into()).map_err(error)?;
+        let mut buffer = Buffer {
+            bytes: [0; TIME_BYTES],
+            len: 0,
+        };
+        PRINTER.print_timestamp(&time, &mut buffer).map_err(error)?;
+        let text = buffer
+            .bytes
+            .get(..buffer.len)
+            .and_then(|text| str::from_utf8(text).ok());
+        serializer.serialize_str(text.unwrap_or_default())
+    }
+}
+
+impl<'de> Deserialize<'de> for WallTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        let time: Timestamp = text
+            .0
+            .parse()
+            .map_err(|_| de::Error::custom("the time is not RFC 3339"))?;
+        let ns = i64::try_from(time.as_nanosecond());
+        ns.map(Self)
+            .map_err(|_| de::Error::custom("the time is out of range"))
+    }
+}
+
+/// Makes the struct, and what writes and reads it, of one list.
+macro_rules! line {
+    ($lifetime:lifetime; $($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
+        /// A line's fields. One that is not known is `None`, and absent from the line.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Line<$lifetime> {
+            $($(#[$doc])* pub $field: Option<$type>,)*
+            /// Reading: how many fields this version does not know.
+            pub unknown_fields: u64,
+        }
+
+        impl Line<'_> {
+            /// The fields' names, in the order in which they are written.
+            pub const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+
+        impl Serialize for Line<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                $(if let Some(value) = &self.$field {
+                    map.serialize_entry(stringify!($field), value)?;
+                })*
+                map.end()
+            }
+        }
+
+        impl<'de: $lifetime, $lifetime> Deserialize<'de> for Line<$lifetime> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct V;
+                impl<'de> Visitor<'de> for V {
+                    type Value = Line<'de>;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+                    fn visit_map<A: MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> Result<Self::Value, A::Error> {
+                        let mut line = Line::default();
+                        while let Some(key) = map.next_key::<Text<'de>>()? {
+                            match &*key.0 {
+                                $(stringify!($field) => line.$field = map.next_value()?,)*
+                                _ => {
+                                    map.next_value::<IgnoredAny>()?;
+                                    line.unknown_fields += 1;
+                                }
+                            }
+                        }
+                        Ok(line)
+                    }
+                }
+                deserializer.deserialize_map(V)
+            }
+        }
+    };
+}
+
+line! { 'a;
+    /// When, UTC.
+    time: WallTime,
+    /// When, on `CLOCK_MONOTONIC`.
+    mono_ns: u64,
+    /// What the line is about.
+    kind: Text<'a>,
+    /// The cgroup's id.
+    cgroup_id: u64,
+    /// How many memcgs with this cgroup id came before this one; absent if none did.
+    generation: u32,
+    /// The parent directory's cgroup id.
+    parent_id: u64,
+    /// The memory css's serial number.
+    serial: u64,
+    /// The memcg id; 0 once the kernel has taken it back.
+    memcg_id: u32,
+    /// `memcg` if one memcg of the cgroup is meant and not the cgroup; absent otherwise.
+    scope: Text<'a>,
+    /// Whether the cgroup has a memcg of its own.
+    memory: bool,
+    /// `v1` or `v2`.
+    hierarchy: Text<'a>,
+    /// The path from the hierarchy's root.
+    path: Text<'a>,
+    /// Its bytes, if they are not UTF-8.
+    path_hex: Hex<'a>,
+    /// True if there was more of it; absent otherwise.
+    path_cut: bool,
+    /// The pod the path names.
+    pod_uid: Text<'a>,
+    /// The container the path names.
+    container_id: Text<'a>,
+    /// The pod's quality-of-service class.
+    qos: Text<'a>,
+    /// What runs the container.
+    runtime: Text<'a>,
+    /// The systemd unit the path names.
+    unit: Text<'a>,
+    /// The name of the task that did it.
+    comm: Text<'a>,
+    /// Its bytes, if they are not UTF-8.
+    comm_hex: Hex<'a>,
+    /// The task's process id.
+    pid: u32,
+    /// The name of the task that made the cgroup.
+    creator_comm: Text<'a>,
+    /// Its bytes, if they are not UTF-8.
+    creator_comm_hex: Hex<'a>,
+    /// That task's process id.
+    creator_pid: u32,
+    /// What was charged to the memcg.
+    usage_bytes: u64,
+    /// When the memcg came to life, on `CLOCK_MONOTONIC`.
+    created_mono_ns: u64,
+    /// When it went offline, on `CLOCK_MONOTONIC`.
+    offlined_mono_ns: u64,
+    /// If that was not seen: when it was known to be online for the last time.
+    offlined_after_mono_ns: u64,
+    /// For how long it has been a zombie.
+    zombie_ns: u64,
+    /// True if events may have been lost since it went offline; absent otherwise.
+    across_gap: bool,
+    /// When the walk began, on `CLOCK_MONOTONIC`.
+    began_mono_ns: u64,
+    /// How many directories the walk saw.
+    directories: u64,
+    /// v1: the kernel's count of directories and zombies.
+    num_cgroups: u64,
+    /// v2: the kernel's count of zombie cgroups.
+    dying: u64,
+    /// v2: the kernel's count of zombie memcgs.
+    dying_memory: u64,
+    /// The slab cache.
+    cache: Text<'a>,
+    /// Its bytes, if they are not UTF-8.
+    cache_hex: Hex<'a>,
+    /// The slab cache's object size in bytes.
+    object_size: u32,
+    /// The failed allocation's gfp mask.
+    gfp: u32,
+    /// The NUMA node that was asked for; -1 is any.
+    node: i32,
+    /// The error number.
+    errno: i32,
+    /// Its name.
+    errno_name: Text<'a>,
+    /// The beginning of a gap, on `CLOCK_MONOTONIC`.
+    from_mono_ns: u64,
+    /// How many records were lost.
+    lost: u64,
+    /// Why records were lost.
+    reason: Text<'a>,
+    /// Memcgs that are live after this.
+    live: u64,
+    /// Zombies after this.
+    zombies: u64,
+    /// Those of them that leaked.
+    leaked: u64,
+}

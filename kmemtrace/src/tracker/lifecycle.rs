@@ -1,0 +1,226 @@
+//! Births, deaths and ends, one fact at a time: in any order, twice, or from the middle on.
+
+use super::{
+    Change, Tracker, What,
+    entry::{Birth, Entry, Subject},
+    path,
+    table::Key,
+};
+use crate::event::{Cgroup, Scope, Stamp};
+
+impl Tracker {
+    pub(super) fn created(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        if self.ended(time, cgroup) {
+            return;
+        }
+        let known = self.table.find(cgroup.id, cgroup.serial);
+        let known = known.or_else(|| self.table.newest(cgroup.id));
+        let key = match known.map(|(key, entry)| (key, entry.birth(time, cgroup), entry.found)) {
+            None => self.table.insert(Entry::born(time, cgroup)),
+            Some((key, Birth::Known, _)) => {
+                self.table.update(key, |entry| entry.bear(time, cgroup));
+                return;
+            }
+            Some((key, Birth::Own, found)) => {
+                self.tally.found = self.tally.found.saturating_sub(u64::from(found));
+                self.table.update(key, |entry| entry.bear(time, cgroup));
+                key
+            }
+            Some((key, Birth::Another, _)) => {
+                self.supersede(time, key, cgroup.scope, changes);
+                let mut entry = Entry::born(time, cgroup);
+                entry.generation = key.1 + 1;
+                self.table.insert(entry)
+            }
+        };
+        if self.table.get(key).is_some_and(Entry::is_memcg) {
+            self.tally.created += 1;
+            self.report(time, key, What::Created, changes);
+        }
+    }
+
+    /// Another memcg is there in place of this one.
+    fn supersede(&mut self, time: Stamp, key: Key, scope: Scope, changes: &mut Vec<Change>) {
+        let Some(entry) = self.table.get(key) else {
+            return;
+        };
+        if scope == Scope::Cgroup || entry.is_removed() {
+            // An id is given out again only after the cgroup that had it is gone.
+            self.end_unseen(time, key, changes);
+        } else if entry.is_live() {
+            self.vanish(time, key, Scope::Memcg, changes);
+        }
+    }
+
+    pub(super) fn offlined(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        if self.ended(time, cgroup) {
+            return;
+        }
+        // In a gap its end may have been lost as well.
+        let certain = self.gap_ns.is_none_or(|gap_ns| time.mono_ns > gap_ns);
+        let Some((key, entry)) = self.table.find(cgroup.id, cgroup.serial) else {
+            if let Some((other, _)) = self.table.newest(cgroup.id) {
+                self.supersede(time, other, Scope::Memcg, changes);
+            }
+            let key = self.table.insert(Entry::dead(time, cgroup, certain));
+            self.removed(time, key, changes);
+            return;
+        };
+        let was_live = entry.is_live();
+        self.table
+            .update(key, |entry| entry.die(time, cgroup, certain));
+        if was_live {
+            self.removed(time, key, changes);
+            if cgroup.scope == Scope::Memcg {
+                self.leave_directory(key);
+            }
+        }
+    }
+
+    pub(super) fn removed(&mut self, time: Stamp, key: Key, changes: &mut Vec<Change>) {
+        if self.table.get(key).is_some_and(Entry::is_memcg) {
+            self.tally.offlined += 1;
+            self.report(time, key, What::Offlined, changes);
+        }
+    }
+
+    /// A memcg went alone: its directory may get another one.
+    fn leave_directory(&mut self, key: Key) {
+        if let Some(directory) = self.table.get(key).map(Entry::directory) {
+            self.table.insert(directory);
+        }
+    }
+
+    pub(super) fn freed(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        match cgroup.scope {
+            Scope::Memcg => self.memcg_freed(time, cgroup, changes),
+            Scope::Cgroup => self.cgroup_freed(time, cgroup, changes),
+        }
+    }
+
+    fn memcg_freed(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        if self.freed.ended(cgroup, time) {
+            return;
+        }
+        let Some((key, entry)) = self.table.find_ended(cgroup.id, cgroup.serial) else {
+            // Never online (a mkdir rolled back), or of a cgroup that was removed before the start: then
+            // cgroup_release follows and counts.
+            return;
+        };
+        if entry.is_live() {
+            let named = cgroup.serial.is_none() || entry.cgroup.serial == cgroup.serial;
+            if !entry.is_memcg() || !named {
+                // -memory was written above its directory before the start
+                return self.unknown_freed(time, cgroup, changes);
+            }
+            self.leave_directory(key);
+        }
+        self.end(time, key, true, changes);
+        self.freed.remember(cgroup.id, cgroup.serial, time, false);
+    }
+
+    fn cgroup_freed(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        let mut known = false;
+        let mut from = 0;
+        while let Some((key, entry)) = self.table.next(cgroup.id, from) {
+            from = key.1.saturating_add(1);
+            known = true;
+            // else an old cgroup's end, told after its id was given out again
+            if !entry.is_born_after(time) {
+                self.table.update(key, |entry| {
+                    if entry.cgroup.path.is_none() {
+                        entry.learn(time, cgroup);
+                    }
+                });
+                self.end(time, key, true, changes);
+            }
+        }
+        if known {
+            self.freed.remember(cgroup.id, None, time, false);
+        } else if self.freed.at_ns(cgroup.id).is_none() && cgroup.memory != Some(false) {
+            self.unknown_freed(time, cgroup, changes);
+        }
+    }
+
+    /// The end of one that was there before, or whose removal was lost.
+    fn unknown_freed(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        // Without the kernel's count the pool holds named ones only, and this is none of them.
+        let from_pool = self.inherited.is_some() && self.table.pool() > 0;
+        self.table
+            .set_pool(self.table.pool() - u64::from(from_pool));
+        self.freed
+            .remember(cgroup.id, cgroup.serial, time, from_pool);
+        self.tally.freed += 1;
+        self.emit(time, What::Freed(Subject::unknown(cgroup)), changes);
+    }
+
+    /// Whether a fact is late news of what is gone. If that was taken for one of the pool's, it was none.
+    fn ended(&mut self, time: Stamp, cgroup: &Cgroup) -> bool {
+        let ended = self.freed.ended(cgroup, time);
+        if ended && self.freed.reclaim(cgroup.id) {
+            self.table.set_pool(self.table.pool() + 1);
+        }
+        ended
+    }
+
+    /// Takes an entry out for good and says so.
+    fn end(&mut self, time: Stamp, key: Key, seen: bool, changes: &mut Vec<Change>) {
+        let Some(entry) = self.table.remove(key) else {
+            return;
+        };
+        if !entry.is_memcg() {
+            return;
+        }
+        let mut subject = entry.subject(time);
+        if let (true, Some(ns)) = (seen && entry.is_certain(), subject.zombie_ns) {
+            self.tally.delays.record(ns);
+        }
+        subject.across_gap |= !seen;
+        self.tally.freed += 1;
+        let what = if entry.is_leaked() {
+            self.tally.recovered += 1;
+            What::Recovered(subject)
+        } else {
+            What::Freed(subject)
+        };
+        self.emit(time, what, changes);
+    }
+
+    /// It must be gone, though its end was not seen.
+    pub(super) fn end_unseen(&mut self, time: Stamp, key: Key, changes: &mut Vec<Change>) {
+        self.end(time, key, false, changes);
+    }
+
+    pub(super) fn renamed(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        let Some((key, entry)) = self.table.newest(cgroup.id) else {
+            return;
+        };
+        let from = entry.cgroup.path.clone();
+        self.table.update(key, |entry| entry.learn(time, cgroup));
+        if let (Some(from), Some(to)) = (from, &cgroup.path) {
+            self.table.for_each(|entry| {
+                let moved = entry
+                    .cgroup
+                    .path
+                    .as_ref()
+                    .and_then(|path| path::moved(path, &from, to));
+                entry.cgroup.path = moved.or_else(|| entry.cgroup.path.take());
+            });
+        }
+        self.report(time, key, What::Renamed, changes);
+    }
+
+    /// A cgroup that was rolled back: its memcg may have been seen coming online.
+    pub(super) fn never_made(&mut self, id: u64) {
+        while let Some((key, entry)) = self.table.next(id, 0) {
+            let count = if entry.found {
+                &mut self.tally.found
+            } else {
+                &mut self.tally.created
+            };
+            let counted = entry.is_memcg() && (entry.found || entry.created.is_some());
+            *count = count.saturating_sub(u64::from(counted));
+            self.table.remove(key);
+        }
+    }
+}

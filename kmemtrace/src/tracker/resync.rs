@@ -1,0 +1,174 @@
+//! What events do not tell: walks, gaps, and the kernel's own counts.
+
+use super::{Change, Tracker, What, counts::Reading, entry::Entry, table::Key};
+use crate::event::{Cgroup, Counts, Gap, GapReason, Scope, Stamp, Walked};
+
+impl Tracker {
+    pub(super) fn present(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        let generation = match self.table.newest(cgroup.id) {
+            // Removed after the walk came by. One freed before a gap, though, can have been made again in it.
+            None if self.freed.at_ns(cgroup.id) > self.gap_ns => return,
+            Some((key, entry)) if entry.is_live() => {
+                self.present_live(time, key, cgroup, changes);
+                return;
+            }
+            Some((key, entry)) if entry.is_removed() => {
+                if entry.is_certain() {
+                    return; // after the walk came by
+                }
+                // freed in a gap, and its id given out again
+                self.end_unseen(time, key, changes);
+                key.1 + 1
+            }
+            _ => 0,
+        };
+        let mut entry = Entry::found(time, cgroup, self.walk);
+        entry.generation = generation;
+        let key = self.table.insert(entry);
+        self.found(time, key, changes);
+    }
+
+    fn present_live(&mut self, time: Stamp, key: Key, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        let walk = self.walk;
+        let Some(entry) = self.table.get(key) else {
+            return;
+        };
+        let was_memcg = entry.is_memcg();
+        let newer = time.mono_ns >= entry.alive_ns;
+        if newer && entry.cgroup.memory == Some(true) && cgroup.memory == Some(false) {
+            // -memory, not seen
+            self.vanish(time, key, Scope::Memcg, changes);
+            self.table.insert(Entry::found(time, cgroup, walk));
+            return;
+        }
+        self.table.update(key, |entry| {
+            entry.seen = walk;
+            if newer {
+                // if events were lost, it may be another memcg by now
+                entry.cgroup.serial = None;
+            }
+            entry.learn(time, cgroup);
+            entry.found |= !was_memcg && entry.is_memcg();
+        });
+        if !was_memcg {
+            // +memory, not seen
+            self.found(time, key, changes);
+        }
+    }
+
+    fn found(&mut self, time: Stamp, key: Key, changes: &mut Vec<Change>) {
+        if self.table.get(key).is_some_and(Entry::is_memcg) {
+            self.tally.found += 1;
+            self.report(time, key, What::Present, changes);
+        }
+    }
+
+    pub(super) fn walked(&mut self, time: Stamp, walked: &Walked, changes: &mut Vec<Change>) {
+        let walk = self.walk;
+        let gone = self.table.keys(|entry| {
+            entry.is_live() && entry.seen != walk && entry.alive_ns < walked.began_mono_ns
+        });
+        for key in gone {
+            if self.table.get(key).is_some_and(Entry::is_memcg) {
+                self.vanish(time, key, Scope::Cgroup, changes);
+            } else {
+                self.drop_directory(time, key);
+            }
+        }
+        self.walk += 1;
+        self.check.walked();
+        self.reconcile(time, &walked.counts, changes);
+        self.emit(time, What::Walked(*walked), changes);
+    }
+
+    /// Its removal was not seen, so its end may not have been either.
+    pub(super) fn vanish(
+        &mut self,
+        time: Stamp,
+        key: Key,
+        scope: Scope,
+        changes: &mut Vec<Change>,
+    ) {
+        self.table.update(key, |entry| entry.vanish(time, scope));
+        self.removed(time, key, changes);
+    }
+
+    /// Forgets a directory without a memcg.
+    fn drop_directory(&mut self, time: Stamp, key: Key) {
+        self.table.remove(key);
+        self.freed.remember(key.0, None, time, false);
+    }
+
+    pub(super) fn gap(&mut self, time: Stamp, gap: &Gap, changes: &mut Vec<Change>) {
+        self.tally.gap(gap);
+        // The kernel log tells of slab failures only: nothing about a cgroup was lost with it.
+        if gap.reason != GapReason::KernelLog {
+            self.gap_ns = self.gap_ns.max(Some(time.mono_ns));
+            self.check.gap();
+            self.doubt(time);
+        }
+        self.emit(time, What::Gap(gap.clone()), changes);
+    }
+
+    /// Any zombie may have been freed unseen. Whether it was, counts and later events tell.
+    fn doubt(&mut self, time: Stamp) {
+        for key in self
+            .table
+            .keys(|entry| entry.is_zombie() && entry.is_certain())
+        {
+            if self.table.get(key).is_some_and(Entry::is_memcg) {
+                self.table.update(key, Entry::doubt);
+            } else {
+                self.drop_directory(time, key);
+            }
+        }
+    }
+
+    /// Compares the totals with what the kernel counts, and puts them right.
+    pub(super) fn reconcile(&mut self, time: Stamp, counts: &Counts, changes: &mut Vec<Change>) {
+        let Some(mut counted) = self.table.pool_by(counts) else {
+            return;
+        };
+        let pool = self.table.pool();
+        match self.check.read(counted.saturating_sub(pool as i64)) {
+            Reading::Wait => return,
+            Reading::Agrees => self.inherited_is_final = true,
+            Reading::First => {
+                let known = self.table.uncertain();
+                self.adopt(counted);
+                self.inherited
+                    .get_or_insert(self.table.pool().saturating_sub(known));
+            }
+            Reading::Steady => {
+                if counted < 0 {
+                    // Fewer than those that were certain: events were lost, and nobody said so.
+                    self.doubt(time);
+                    counted = self.table.pool_by(counts).unwrap_or(counted);
+                }
+                self.adopt(counted);
+                if !self.inherited_is_final
+                    && let Some(inherited) = &mut self.inherited
+                {
+                    // The first count was off by what was in flight.
+                    let by = (self.table.pool() as i64).saturating_sub(pool as i64);
+                    *inherited = inherited.saturating_add_signed(by);
+                }
+            }
+        }
+        if self.check.settled() && self.table.pool() == 0 && self.table.uncertain() > 0 {
+            for key in self
+                .table
+                .keys(|entry| entry.is_zombie() && !entry.is_certain())
+            {
+                self.end_unseen(time, key, changes);
+                self.freed.remember(key.0, None, time, false);
+            }
+        }
+    }
+
+    fn adopt(&mut self, counted: i64) {
+        let pool = u64::try_from(counted).unwrap_or(0);
+        self.table.set_pool(pool);
+        self.check.corrected(counted.saturating_sub(pool as i64));
+    }
+}

@@ -1,0 +1,199 @@
+//! What a run has seen: counters, the time from offline to free, and whose the leaked ones are.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::Totals;
+use crate::{
+    attribution,
+    event::{Gap, Path, Stamp},
+};
+
+/// How many owners a summary names.
+const OWNERS: usize = 10;
+
+/// The run so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Nanoseconds from the first event to the last.
+    pub duration_ns: u64,
+    /// Where things stand at its end.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Memcgs seen coming to life.
+    pub created: u64,
+    /// Memcgs that a walk found, and that were not seen coming to life.
+    pub found: u64,
+    /// Memcgs seen going offline, or found gone.
+    pub offlined: u64,
+    /// Memcgs freed, recovered ones included.
+    pub freed: u64,
+    /// Verdicts "leaked" in this run: recovered ones included.
+    pub leaks: u64,
+    /// Leaked ones that were freed after all.
+    pub recovered: u64,
+    /// Zombies that were there before the run, by the kernel's count; absent if it does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<u64>,
+    /// Slab allocations that failed.
+    pub slab_failures: u64,
+    /// Cgroups that could not be made.
+    pub mkdir_failures: u64,
+    /// Stretches of time in which events may have been lost.
+    pub gaps: u64,
+    /// Records known to be lost.
+    pub lost: u64,
+    /// The time from offline to free of the memcgs whose both ends were seen; absent if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delays: Option<Delays>,
+    /// Who has most leaked memcgs now, most first, at most ten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<OwnerCount>,
+}
+
+/// How long memcgs took from offline to free, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Delays {
+    /// How many.
+    pub count: u64,
+    /// The shortest.
+    pub min_ns: u64,
+    /// Half of them took at most this.
+    pub p50_ns: u64,
+    /// 90 of 100.
+    pub p90_ns: u64,
+    /// 99 of 100.
+    pub p99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+/// How many leaked memcgs somebody has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnerCount {
+    /// What kind of owner: `pod`, `container`, `unit` or `path` (the parent directory).
+    pub kind: &'static str,
+    /// Its name: the pod's uid, the container's id, the unit, the path; bytes that are not UTF-8 replaced.
+    pub name: String,
+    /// How many.
+    pub leaked: u64,
+}
+
+/// The counters.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    began: Option<Stamp>,
+    pub(super) created: u64,
+    pub(super) found: u64,
+    pub(super) offlined: u64,
+    pub(super) freed: u64,
+    pub(super) leaks: u64,
+    pub(super) recovered: u64,
+    pub(super) slab_failures: u64,
+    pub(super) mkdir_failures: u64,
+    gaps: u64,
+    lost: u64,
+    pub(super) delays: Recorder,
+}
+
+impl Tally {
+    pub(super) fn began(&mut self, time: Stamp) {
+        self.began.get_or_insert(time);
+    }
+
+    pub(super) fn gap(&mut self, gap: &Gap) {
+        self.gaps += 1;
+        self.lost += gap.lost.unwrap_or(0);
+    }
+
+    /// The run until `now`; `leaked` are the paths of those that are leaked then.
+    pub(super) fn summary<'a>(
+        &self,
+        now: Stamp,
+        leaked: impl Iterator<Item = &'a Path>,
+    ) -> Summary {
+        let began = self.began.unwrap_or(now);
+        Summary {
+            duration_ns: now.mono_ns.saturating_sub(began.mono_ns),
+            totals: Totals::default(),
+            created: self.created,
+            found: self.found,
+            offlined: self.offlined,
+            freed: self.freed,
+            leaks: self.leaks,
+            recovered: self.recovered,
+            inherited: None,
+            slab_failures: self.slab_failures,
+            mkdir_failures: self.mkdir_failures,
+            gaps: self.gaps,
+            lost: self.lost,
+            delays: self.delays.figures(),
+            owners: owners(leaked),
+        }
+    }
+}
+
+/// Times from offline to free; its size depends on the longest only.
+#[derive(Debug, Default)]
+pub(super) struct Recorder(Option<Histogram<u64>>);
+
+impl Recorder {
+    pub(super) fn record(&mut self, ns: u64) {
+        if self.0.is_none() {
+            self.0 = Histogram::new(3).ok(); // three digits
+        }
+        if let Some(histogram) = &mut self.0 {
+            // It grows with what it is given, so it refuses nothing.
+            let _ = histogram.record(ns);
+        }
+    }
+
+    fn figures(&self) -> Option<Delays> {
+        let histogram = self.0.as_ref()?;
+        Some(Delays {
+            count: histogram.len(),
+            min_ns: histogram.min(),
+            p50_ns: histogram.value_at_quantile(0.5),
+            p90_ns: histogram.value_at_quantile(0.9),
+            p99_ns: histogram.value_at_quantile(0.99),
+            max_ns: histogram.max(),
+        })
+    }
+}
+
+fn owners<'a>(leaked: impl Iterator<Item = &'a Path>) -> Vec<OwnerCount> {
+    let mut counts = HashMap::new();
+    for path in leaked {
+        *counts.entry(owner(&path.bytes)).or_insert(0) += 1;
+    }
+    let counts = counts.into_iter();
+    let mut owners: Vec<_> = counts
+        .map(|((kind, name), leaked)| OwnerCount { kind, name, leaked })
+        .collect();
+    owners.sort_unstable_by(|a, b| {
+        (Reverse(a.leaked), &a.name, a.kind).cmp(&(Reverse(b.leaked), &b.name, b.kind))
+    });
+    owners.truncate(OWNERS);
+    owners
+}
+
+/// The kind and name of whom a path belongs to.
+fn owner(path: &[u8]) -> (&'static str, String) {
+    let owner = attribution::owner(path);
+    if let Some(uid) = owner.pod_uid {
+        return ("pod", uid.to_string());
+    }
+    if let Some(id) = owner.container_id {
+        return ("container", id.to_owned());
+    }
+    if let Some(unit) = owner.unit {
+        return ("unit", unit.to_owned());
+    }
+    let parent = match path.iter().rposition(|&byte| byte == b'/') {
+        None | Some(0) => b"/",
+        Some(slash) => &path[..slash],
+    };
+    ("path", String::from_utf8_lossy(parent).into_owned())
+}

@@ -1,0 +1,229 @@
+//! All entries, with what must keep in step with them: the totals, the pool and the deadlines.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::{
+    Totals,
+    entry::{Entry, State},
+};
+use crate::event::{Counts, Scope};
+
+/// A memcg's key: its cgroup's id, and how many memcgs with that id came before it.
+pub(super) type Key = (u64, u32);
+
+/// What the numbers depend on.
+type Standing = (bool, State);
+
+#[derive(Debug)]
+pub(super) struct Table {
+    grace_ns: u64,
+    entries: BTreeMap<Key, Entry>,
+    /// When each zombie that is not leaked yet will be, in order.
+    deadlines: BTreeSet<(u64, Key)>,
+    live: u64,
+    certain: u64,
+    certain_leaked: u64,
+    uncertain: u64,
+    uncertain_leaked: u64,
+    /// Removed directories, with a memcg or without, whose end would be seen.
+    removed: u64,
+    /// Zombies that are not certain: named ones that may still be there, and those that have no name here.
+    pool: u64,
+}
+
+impl Table {
+    pub(super) fn new(grace_ns: u64) -> Self {
+        Self {
+            grace_ns,
+            entries: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            live: 0,
+            certain: 0,
+            certain_leaked: 0,
+            uncertain: 0,
+            uncertain_leaked: 0,
+            removed: 0,
+            pool: 0,
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            live: self.live,
+            zombies: self.certain + self.pool,
+            // of the uncertain names more may be gone than stayed
+            leaked: self.certain_leaked + self.uncertain_leaked.min(self.pool),
+        }
+    }
+
+    pub(super) fn pool(&self) -> u64 {
+        self.pool
+    }
+
+    pub(super) fn set_pool(&mut self, pool: u64) {
+        self.pool = pool;
+    }
+
+    pub(super) fn uncertain(&self) -> u64 {
+        self.uncertain
+    }
+
+    /// What the pool would have to be for the totals to be the kernel's; `None` if it did not count.
+    pub(super) fn pool_by(&self, counts: &Counts) -> Option<i64> {
+        let certain = if counts.dying_memory.is_some() {
+            self.certain
+        } else if counts.num_cgroups.is_some() {
+            self.live + self.certain
+        } else {
+            // counts cgroups: also those without a memcg, but not a memcg whose directory is still there
+            self.removed
+        };
+        let counted = counts
+            .dying_memory
+            .or(counts.num_cgroups)
+            .or(counts.dying)?;
+        Some((counted as i64).saturating_sub(certain as i64))
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&Entry> {
+        self.entries.get(&key)
+    }
+
+    /// All entries of a cgroup id from a generation on, oldest first.
+    fn of(&self, id: u64, from: u32) -> impl DoubleEndedIterator<Item = (Key, &Entry)> {
+        self.entries
+            .range((id, from)..=(id, u32::MAX))
+            .map(|(key, entry)| (*key, entry))
+    }
+
+    pub(super) fn next(&self, id: u64, from: u32) -> Option<(Key, &Entry)> {
+        self.of(id, from).next()
+    }
+
+    pub(super) fn newest(&self, id: u64) -> Option<(Key, &Entry)> {
+        self.of(id, 0).next_back()
+    }
+
+    /// The memcg with this serial number, or else the newest that may have it.
+    pub(super) fn find(&self, id: u64, serial: Option<u64>) -> Option<(Key, &Entry)> {
+        if serial.is_none() {
+            return self.newest(id);
+        }
+        self.of(id, 0)
+            .filter(|(_, entry)| entry.cgroup.serial.is_none() || entry.cgroup.serial == serial)
+            .min_by_key(|(key, entry)| (entry.cgroup.serial != serial, Reverse(key.1)))
+    }
+
+    /// The memcg of this cgroup whose end this is: without a serial number, the zombie that waits longest for it.
+    pub(super) fn find_ended(&self, id: u64, serial: Option<u64>) -> Option<(Key, &Entry)> {
+        let mut zombies = self.of(id, 0).filter(|(_, entry)| entry.is_zombie());
+        let zombie = if serial.is_none() {
+            zombies.next()
+        } else {
+            None
+        };
+        zombie.or_else(|| self.find(id, serial))
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Goes through all of them.
+    pub(super) fn keys(&self, which: impl Fn(&Entry) -> bool) -> Vec<Key> {
+        let chosen = self.entries.iter().filter(|(_, entry)| which(entry));
+        chosen.map(|(key, _)| *key).collect()
+    }
+
+    /// For what no number depends on.
+    pub(super) fn for_each(&mut self, change: impl FnMut(&mut Entry)) {
+        self.entries.values_mut().for_each(change);
+    }
+
+    pub(super) fn insert(&mut self, mut entry: Entry) -> Key {
+        let id = entry.cgroup.id;
+        let generation = self
+            .newest(id)
+            .map_or(entry.generation, |((_, newest), _)| newest + 1);
+        entry.generation = generation;
+        let key = (id, generation);
+        self.account(key, None, Some(standing(&entry)));
+        self.entries.insert(key, entry);
+        key
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Option<Entry> {
+        let entry = self.entries.remove(&key)?;
+        self.account(key, Some(standing(&entry)), None);
+        Some(entry)
+    }
+
+    pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut Entry)) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        let before = standing(entry);
+        change(entry);
+        let after = standing(entry);
+        self.account(key, Some(before), Some(after));
+    }
+
+    /// The zombie whose grace time ended first, if it has by now.
+    pub(super) fn due(&self, now_ns: u64) -> Option<Key> {
+        let &(deadline, key) = self.deadlines.first()?;
+        (deadline <= now_ns).then_some(key)
+    }
+
+    fn account(&mut self, key: Key, before: Option<Standing>, after: Option<Standing>) {
+        if before == after {
+            return;
+        }
+        let uncertain = self.uncertain;
+        for (standing, by) in [(before, -1), (after, 1)] {
+            if let Some(standing) = standing {
+                self.count(key, standing, by);
+            }
+        }
+        if self.uncertain > uncertain {
+            self.pool += 1;
+        } else if self.uncertain < uncertain {
+            self.pool = self.pool.saturating_sub(1);
+        }
+    }
+
+    fn count(&mut self, key: Key, (memcg, state): Standing, by: i64) {
+        let add = |number: &mut u64, if_so: bool| {
+            *number = number.saturating_add_signed(if if_so { by } else { 0 });
+        };
+        let State::Zombie {
+            since,
+            scope,
+            certain,
+            leaked,
+            ..
+        } = state
+        else {
+            return add(&mut self.live, memcg);
+        };
+        add(&mut self.certain, memcg && certain);
+        add(&mut self.certain_leaked, memcg && certain && leaked);
+        add(&mut self.uncertain, memcg && !certain);
+        add(&mut self.uncertain_leaked, memcg && !certain && leaked);
+        add(&mut self.removed, certain && scope == Scope::Cgroup);
+        if memcg && !leaked {
+            let deadline = (since.mono_ns.saturating_add(self.grace_ns), key);
+            if by > 0 {
+                self.deadlines.insert(deadline);
+            } else {
+                self.deadlines.remove(&deadline);
+            }
+        }
+    }
+}
+
+fn standing(entry: &Entry) -> Standing {
+    (entry.is_memcg(), entry.state)
+}
