@@ -5,4 +5,6 @@
 pub mod attribution;
 pub mod error;
 pub mod event;
+pub mod host;
+pub mod plan;
 pub mod tracker;

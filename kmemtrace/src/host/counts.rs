@@ -1,0 +1,61 @@
+//! The kernel's own counts of memory cgroups.
+
+use std::{fs, io};
+
+use super::{
+    Hierarchy, Root, Version,
+    controllers::memory_row,
+    parse::{Malformed, lines, number},
+};
+use crate::event::Counts;
+
+/// How many memcg ids there are: 1 to `MEM_CGROUP_ID_MAX`, which is `USHRT_MAX`. Once all are taken, mkdir fails. The root
+/// has one of them as well (`mem_cgroup_alloc` gives it the first).
+pub const MEMCG_IDS: u64 = 65_535;
+
+/// What the kernel counts at this moment: on v1 in `/proc/cgroups`, on v2 in the root's `cgroup.stat`. A count that it does
+/// not have is `None`.
+///
+/// # Errors
+///
+/// The file cannot be read or understood.
+pub fn counts(root: &Root, hierarchy: &Hierarchy) -> io::Result<Counts> {
+    match hierarchy.version {
+        Version::V1 => {
+            let row = memory_row(&root.read("/proc/cgroups")?)?;
+            Ok(Counts {
+                num_cgroups: row.map(|row| row.num_cgroups),
+                ..Counts::default()
+            })
+        }
+        Version::V2 => {
+            let mount = root.path(&hierarchy.mount);
+            match fs::read(mount.join("cgroup.stat")) {
+                Ok(stat) => Ok(Counts {
+                    num_cgroups: None,
+                    dying: value(&stat, b"nr_dying_descendants")?,
+                    dying_memory: value(&stat, b"nr_dying_subsys_memory")?,
+                }),
+                // The kernel has had this file since 4.14.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && mount.is_dir() => {
+                    Ok(Counts::default())
+                }
+                Err(error) => Err(error),
+            }
+        }
+    }
+}
+
+/// The value of a key in a flat-keyed file.
+fn value(stat: &[u8], key: &[u8]) -> Result<Option<u64>, Malformed> {
+    let found = lines(stat)
+        .find_map(|(line, text)| Some((line, text.strip_prefix(key)?.strip_prefix(b" ")?)));
+    let Some((line, value)) = found else {
+        return Ok(None);
+    };
+    number(value).map(Some).ok_or(Malformed {
+        file: "cgroup.stat",
+        line,
+        problem: "no number",
+    })
+}

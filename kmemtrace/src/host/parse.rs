@@ -1,0 +1,32 @@
+//! What a file of the kernel's that cannot be understood looks like as an error.
+
+use std::io;
+
+/// A line that is not what the kernel writes there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {problem}")]
+pub struct Malformed {
+    /// The file, on the machine itself.
+    pub file: &'static str,
+    /// Counted from 1.
+    pub line: usize,
+    /// What is missing or wrong.
+    pub problem: &'static str,
+}
+
+impl From<Malformed> for io::Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(io::ErrorKind::InvalidData, malformed)
+    }
+}
+
+/// The lines of a file with their numbers.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let lines = bytes.split(|&byte| byte == b'\n');
+    (1..).zip(lines).filter(|(_, line)| !line.is_empty())
+}
+
+/// A number in decimal digits.
+pub(super) fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
+    std::str::from_utf8(field).ok()?.trim_ascii().parse().ok()
+}

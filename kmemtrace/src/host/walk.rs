@@ -1,0 +1,187 @@
+//! The memory hierarchy's directories.
+
+use std::{
+    ffi::{CStr, CString},
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, fstatfs, openat, statat},
+    io::Errno,
+};
+
+use super::{Hierarchy, Root, Version};
+
+/// A directory that a walk came by.
+#[derive(Clone, Copy, Debug)]
+pub struct Directory<'a> {
+    /// Its inode number: the cgroup's id on 5.5 and later, on 64-bit machines.
+    pub id: u64,
+    /// Its parent directory's; `None` for the hierarchy's root.
+    pub parent_id: Option<u64>,
+    /// Its path from the hierarchy's root, which is `/`.
+    pub path: &'a [u8],
+    /// Whether it has a memcg of its own. v1: always; v2: only below a directory with `memory` in its
+    /// `cgroup.subtree_control`, which shows as files `memory.*`.
+    pub memory: bool,
+}
+
+/// A directory that has been entered and whose children are being visited.
+struct Level {
+    id: u64,
+    /// Of the path: its length before this directory's name.
+    path_len: usize,
+    /// Subdirectories not visited yet.
+    children: Vec<(CString, u64)>,
+    /// Whether the children have memcgs.
+    memory: bool,
+}
+
+/// Walks all directories of the hierarchy, parents before children, and counts them.
+///
+/// Depth first, with one open directory: down by the child's name, up by `..`, so that neither the depth nor the length of
+/// the path is limited by the call stack, by `PATH_MAX` or by how many files may be open. A directory that is removed
+/// meanwhile is passed over. On a cgroup file system a directory without subdirectories, as its link count tells
+/// (`kernfs_refresh_inode` keeps it at subdirectories plus two), is not opened at all.
+///
+/// # Errors
+///
+/// The root cannot be opened, or a directory cannot be read for another reason than that it is gone; the error names it.
+pub fn walk(
+    root: &Root,
+    hierarchy: &Hierarchy,
+    each: &mut dyn FnMut(Directory<'_>),
+) -> io::Result<u64> {
+    let v1 = hierarchy.version == Version::V1;
+    let mut buffer = Vec::with_capacity(32 << 10);
+    let mut path = Vec::with_capacity(4096);
+    let mut here = open(CWD, root.path(&hierarchy.mount))?;
+    let links_count = counts_links(&here);
+    let id = fstat(&here)?.st_ino;
+    each(Directory {
+        id,
+        parent_id: None,
+        path: b"/",
+        memory: true,
+    });
+    let mut count = 1;
+    let mut levels = vec![Level::enter(&here, id, 0, v1, &mut buffer)?];
+    while let Some(level) = levels.last_mut() {
+        let Some((name, id)) = level.children.pop() else {
+            let left = level.path_len;
+            levels.pop();
+            if !levels.is_empty() {
+                // Works in a removed directory, too. kernfs does not move directories to another parent.
+                here = open(&here, c"..").map_err(|error| at(&path, error))?;
+            }
+            path.truncate(left);
+            continue;
+        };
+        let (parent_id, memory, path_len) = (level.id, level.memory, path.len());
+        path.push(b'/');
+        path.extend_from_slice(name.to_bytes());
+        let stat = statat(&here, &name, AtFlags::SYMLINK_NOFOLLOW);
+        let Some(stat) = unless_gone(&path, stat)? else {
+            path.truncate(path_len);
+            continue;
+        };
+        each(Directory {
+            id,
+            parent_id: Some(parent_id),
+            path: &path,
+            memory,
+        });
+        count += 1;
+        let leaf = links_count && stat.st_nlink == 2;
+        if !leaf
+            && let Some(child) = unless_gone(&path, open(&here, &name))?
+            && let entered = Level::enter(&child, id, path_len, v1, &mut buffer)
+            && let Some(level) = unless_gone(&path, entered)?
+        {
+            levels.push(level);
+            here = child;
+        } else {
+            path.truncate(path_len);
+        }
+    }
+    Ok(count)
+}
+
+impl Level {
+    /// Lists a directory's subdirectories.
+    fn enter(
+        here: &OwnedFd,
+        id: u64,
+        path_len: usize,
+        v1: bool,
+        buffer: &mut Vec<u8>,
+    ) -> rustix::io::Result<Self> {
+        let mut children = Vec::new();
+        let mut entries = RawDir::new(here, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." && is_directory(here, name, entry.file_type()) {
+                children.push((name.to_owned(), entry.ino()));
+            }
+        }
+        let memory = v1 || (!children.is_empty() && gives_memory(here));
+        Ok(Self {
+            id,
+            path_len,
+            children,
+            memory,
+        })
+    }
+}
+
+/// Not every file system under a copy of a machine's files tells the type in the listing.
+fn is_directory(here: &OwnedFd, name: &CStr, listed: FileType) -> bool {
+    match listed {
+        FileType::Unknown => statat(here, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+        listed => listed == FileType::Directory,
+    }
+}
+
+/// Whether this is a cgroup file system: others need not count subdirectories as links.
+fn counts_links(here: &OwnedFd) -> bool {
+    const CGROUP_SUPER_MAGIC: u32 = 0x0027_e0eb;
+    const CGROUP2_SUPER_MAGIC: u32 = 0x6367_7270;
+    fstatfs(here)
+        .is_ok_and(|fs| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&(fs.f_type as u32)))
+}
+
+/// v2: whether the children of a directory have memcgs: `memory` is in its `cgroup.subtree_control`.
+fn gives_memory(here: &OwnedFd) -> bool {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(here, c"cgroup.subtree_control", flags, Mode::empty());
+    let mut text = Vec::new();
+    // A directory that is gone has no children to tell about.
+    file.is_ok_and(|file| File::from(file).read_to_end(&mut text).is_ok())
+        && text
+            .split(u8::is_ascii_whitespace)
+            .any(|name| name == b"memory")
+}
+
+fn open(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(at, name, flags, Mode::empty())
+}
+
+/// `None` for what was removed between being seen and being looked at.
+fn unless_gone<T>(path: &[u8], result: rustix::io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NOENT | Errno::NODEV) => Ok(None),
+        Err(error) => Err(at(path, error)),
+    }
+}
+
+/// The error with the directory it is about.
+fn at(path: &[u8], error: Errno) -> io::Error {
+    let error = io::Error::from(error);
+    io::Error::new(error.kind(), format!("{}: {error}", path.escape_ascii()))
+}

@@ -1,0 +1,136 @@
+//! Which hooks there are, the ways of seeing each, best first, and the pure choice among them: facts in, a list of ways to
+//! try out, each refusal with its reason. What only trying can tell is left to the source.
+
+mod table;
+
+use kmemtrace_common::layout::{ABSENT, Layout};
+
+pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
+
+use crate::{
+    event::header::Refusal,
+    host::{Capability, Facts},
+};
+
+/// What the choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// What the host has.
+    pub facts: &'a Facts,
+    /// Where the fields are that the programs read.
+    pub layout: &'a Layout,
+    /// What the user wants.
+    pub options: &'a Options,
+}
+
+/// What the user wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Ways that must not be used.
+    pub avoid: Vec<WayKind>,
+    /// Trace the mkdir system calls too, which slows every system call of the machine.
+    pub mkdir_syscalls: bool,
+}
+
+/// What to try for one hook.
+#[derive(Clone, Debug)]
+pub struct HookPlan {
+    /// The hook.
+    pub hook: &'static Hook,
+    /// The ways to try, best first.
+    pub candidates: Vec<&'static Way>,
+    /// The ways that the facts rule out.
+    pub refused: Vec<Refusal>,
+}
+
+/// Chooses for every hook.
+pub fn plan(inputs: Inputs<'_>) -> Vec<HookPlan> {
+    HOOKS
+        .iter()
+        .map(|hook| {
+            let mut candidates = Vec::new();
+            let mut refused = Vec::new();
+            for way in hook.ways {
+                match refusal(way, inputs) {
+                    None => candidates.push(way),
+                    Some(reason) => {
+                        let way = way.kind.as_str().to_owned();
+                        refused.push(Refusal { way, reason });
+                    }
+                }
+            }
+            // Two ways of a kind that lack the same.
+            refused.dedup();
+            HookPlan {
+                hook,
+                candidates,
+                refused,
+            }
+        })
+        .collect()
+}
+
+/// Why no eBPF program at all can be loaded, if the facts say so already: the reason and what to do.
+pub fn no_bpf(facts: &Facts) -> Option<(String, &'static str)> {
+    let may = |capability| facts.privileges.has(capability);
+    if facts.lockdown.as_deref() == Some("confidentiality") {
+        return Some((
+            "the kernel is locked down (confidentiality): eBPF programs may not read kernel memory"
+                .to_owned(),
+            "boot without lockdown=confidentiality",
+        ));
+    }
+    let enough = may(Capability::SysAdmin) || (may(Capability::Bpf) && may(Capability::Perfmon));
+    if !enough {
+        return Some((
+            "not permitted: eBPF requires CAP_BPF and CAP_PERFMON, or root".to_owned(),
+            "run it as root, or with sudo",
+        ));
+    }
+    None
+}
+
+fn refusal(way: &Way, inputs: Inputs<'_>) -> Option<String> {
+    let Inputs {
+        facts,
+        layout,
+        options,
+    } = inputs;
+    if options.avoid.contains(&way.kind) {
+        return Some("not wanted (--avoid)".to_owned());
+    }
+    if way.kind == WayKind::Syscalls && !options.mkdir_syscalls {
+        return Some(
+            "only on request (--mkdir-syscalls): it slows every system call of the machine"
+                .to_owned(),
+        );
+    }
+    if !way.programs.is_empty()
+        && let Some((reason, _)) = no_bpf(facts)
+    {
+        return Some(reason);
+    }
+    if matches!(way.kind, WayKind::TpBtf | WayKind::Fentry | WayKind::Fexit) && !facts.btf {
+        return Some("requires BTF: there is no /sys/kernel/btf/vmlinux".to_owned());
+    }
+    if matches!(way.kind, WayKind::Tracepoint | WayKind::Syscalls) && facts.tracefs.is_none() {
+        return Some(
+            "requires tracefs, which is not mounted (mount -t tracefs nodev /sys/kernel/tracing)"
+                .to_owned(),
+        );
+    }
+    let absent = (way.needs)(layout)
+        .into_iter()
+        .find(|(_, offset)| *offset == ABSENT);
+    absent.map(|(field, _)| {
+        let why = if facts.btf {
+            "this kernel's types and formats do not have it"
+        } else {
+            "there is no BTF"
+        };
+        format!("requires the place of {field}: {why}")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,355 @@
+//! The table of hooks. A row is a hook; in it one row a way, best first. A newcomer's hook is one more row here and one
+//! file in `kmemtrace-ebpf/src/hooks`.
+
+use kmemtrace_common::layout::Layout;
+
+/// One thing in the kernel that kmemtrace wants to see.
+#[derive(Debug)]
+pub struct Hook {
+    /// Which.
+    pub id: HookId,
+    /// The ways of seeing it, best first.
+    pub ways: &'static [Way],
+    /// What nobody sees if no way works.
+    pub unseen: &'static str,
+}
+
+/// The hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookId {
+    /// A cgroup made, renamed, removed and freed.
+    Lifecycle,
+    /// The memcg itself going online, offline and away.
+    Memcg,
+    /// A slab allocation that failed.
+    SlabFailure,
+    /// A cgroup that could not be made.
+    MkdirFailure,
+}
+
+impl HookId {
+    /// The name in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lifecycle => "lifecycle",
+            Self::Memcg => "memcg",
+            Self::SlabFailure => "slab failure",
+            Self::MkdirFailure => "mkdir failure",
+        }
+    }
+}
+
+/// One way of seeing a hook.
+#[derive(Debug)]
+pub struct Way {
+    /// How.
+    pub kind: WayKind,
+    /// The programs, all of which must attach.
+    pub programs: &'static [Program],
+    /// What a better way would show and this one does not.
+    pub lost: Option<&'static str>,
+    /// The places of fields without which it says nothing, with their names.
+    pub needs: fn(&Layout) -> Vec<(&'static str, u32)>,
+}
+
+/// A program of the eBPF object and what it attaches to.
+#[derive(Debug)]
+pub struct Program {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// The function or tracepoint.
+    pub target: &'static str,
+}
+
+/// How something is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayKind {
+    /// A tracepoint whose arguments the verifier knows by type.
+    TpBtf,
+    /// A tracepoint's raw arguments.
+    RawTp,
+    /// A tracepoint's formatted record.
+    Tracepoint,
+    /// A trampoline at a function's entry.
+    Fentry,
+    /// A trampoline at a function's return.
+    Fexit,
+    /// A breakpoint at a function's entry.
+    Kprobe,
+    /// A breakpoint at a function's return.
+    Kretprobe,
+    /// The tracepoint `printk:console`: the kernel log as it is written.
+    Console,
+    /// The kernel log read from `/dev/kmsg`.
+    Kmsg,
+    /// Told by the release of a cgroup that was never activated.
+    Release,
+    /// The tracepoints of the mkdir system calls.
+    Syscalls,
+}
+
+impl WayKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::TpBtf,
+        Self::RawTp,
+        Self::Tracepoint,
+        Self::Fentry,
+        Self::Fexit,
+        Self::Kprobe,
+        Self::Kretprobe,
+        Self::Console,
+        Self::Kmsg,
+        Self::Release,
+        Self::Syscalls,
+    ];
+
+    /// The name in output and in `--avoid`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TpBtf => "tp_btf",
+            Self::RawTp => "raw_tp",
+            Self::Tracepoint => "tracepoint",
+            Self::Fentry => "fentry",
+            Self::Fexit => "fexit",
+            Self::Kprobe => "kprobe",
+            Self::Kretprobe => "kretprobe",
+            Self::Console => "console",
+            Self::Kmsg => "kmsg",
+            Self::Release => "release",
+            Self::Syscalls => "syscalls",
+        }
+    }
+}
+
+const fn program(name: &'static str, target: &'static str) -> Program {
+    Program { name, target }
+}
+
+fn nothing(_: &Layout) -> Vec<(&'static str, u32)> {
+    Vec::new()
+}
+
+/// Without these a tracepoint with pointers tells neither which cgroup nor of which hierarchy.
+fn cgroup(layout: &Layout) -> Vec<(&'static str, u32)> {
+    vec![
+        ("cgroup.kn", layout.cgroup_kn),
+        ("cgroup.root", layout.cgroup_root),
+        ("cgroup_root.hierarchy_id", layout.root_hierarchy),
+        ("kernfs_node.id", layout.kn_id),
+    ]
+}
+
+fn css(layout: &Layout) -> Vec<(&'static str, u32)> {
+    vec![
+        ("cgroup_subsys_state.cgroup", layout.css_cgroup),
+        ("cgroup.kn", layout.cgroup_kn),
+        ("kernfs_node.id", layout.kn_id),
+    ]
+}
+
+fn record(layout: &Layout) -> Vec<(&'static str, u32)> {
+    vec![
+        ("root in cgroup_mkdir's format", layout.tp_root),
+        ("id in cgroup_mkdir's format", layout.tp_id),
+        ("path in cgroup_mkdir's format", layout.tp_path),
+    ]
+}
+
+fn allocation(layout: &Layout) -> Vec<(&'static str, u32)> {
+    vec![(
+        "the result of tracepoint kmem_cache_alloc",
+        layout.alloc_result_arg,
+    )]
+}
+
+fn call(layout: &Layout) -> Vec<(&'static str, u32)> {
+    vec![
+        ("kernfs_node.priv", layout.kn_priv),
+        ("cgroup.root", layout.cgroup_root),
+        ("cgroup_root.hierarchy_id", layout.root_hierarchy),
+        ("kernfs_node.name", layout.kn_name),
+        ("kernfs_node.parent", layout.kn_parent),
+    ]
+}
+
+fn activation(layout: &Layout) -> Vec<(&'static str, u32)> {
+    vec![
+        ("kernfs_node.flags", layout.kn_flags),
+        ("KERNFS_ACTIVATED", layout.kn_activated),
+    ]
+}
+
+fn syscalls(layout: &Layout) -> Vec<(&'static str, u32)> {
+    vec![
+        ("pathname in sys_enter_mkdir's format", layout.tp_mkdir_path),
+        (
+            "pathname in sys_enter_mkdirat's format",
+            layout.tp_mkdirat_path,
+        ),
+        ("ret in sys_exit_mkdirat's format", layout.tp_exit_ret),
+    ]
+}
+
+/// The hooks, each with its ways.
+pub const HOOKS: &[Hook] = &[
+    Hook {
+        id: HookId::Lifecycle,
+        unseen: "memory cgroups being made, removed and freed",
+        ways: &[
+            Way {
+                kind: WayKind::TpBtf,
+                programs: &[
+                    program("tp_btf_mkdir", "cgroup_mkdir"),
+                    program("tp_btf_rmdir", "cgroup_rmdir"),
+                    program("tp_btf_release", "cgroup_release"),
+                    program("tp_btf_rename", "cgroup_rename"),
+                ],
+                lost: None,
+                needs: cgroup,
+            },
+            Way {
+                kind: WayKind::RawTp,
+                programs: &[
+                    program("raw_tp_mkdir", "cgroup_mkdir"),
+                    program("raw_tp_rmdir", "cgroup_rmdir"),
+                    program("raw_tp_release", "cgroup_release"),
+                    program("raw_tp_rename", "cgroup_rename"),
+                ],
+                lost: None,
+                needs: cgroup,
+            },
+            Way {
+                kind: WayKind::Tracepoint,
+                programs: &[
+                    program("tp_mkdir", "cgroup/cgroup_mkdir"),
+                    program("tp_rmdir", "cgroup/cgroup_rmdir"),
+                    program("tp_release", "cgroup/cgroup_release"),
+                    program("tp_rename", "cgroup/cgroup_rename"),
+                ],
+                lost: Some("memcg ids, usage at removal, and the ends of paths over 1 KiB"),
+                needs: record,
+            },
+        ],
+    },
+    Hook {
+        id: HookId::Memcg,
+        unseen: "on cgroup v2, memcgs that end by `-memory` in cgroup.subtree_control, without an rmdir",
+        ways: &[
+            Way {
+                kind: WayKind::Fentry,
+                programs: &[
+                    program("fentry_online", "mem_cgroup_css_online"),
+                    program("fentry_offline", "mem_cgroup_css_offline"),
+                    program("fentry_free", "mem_cgroup_css_free"),
+                ],
+                lost: None,
+                needs: css,
+            },
+            Way {
+                kind: WayKind::Fentry,
+                programs: &[
+                    program("fentry_online", "mem_cgroup_css_online"),
+                    program("fentry_offline", "mem_cgroup_css_offline"),
+                    program("fentry_released", "mem_cgroup_css_released"),
+                ],
+                lost: None,
+                needs: css,
+            },
+            Way {
+                kind: WayKind::Kprobe,
+                programs: &[
+                    program("kprobe_online", "mem_cgroup_css_online"),
+                    program("kprobe_offline", "mem_cgroup_css_offline"),
+                    program("kprobe_free", "mem_cgroup_css_free"),
+                ],
+                lost: None,
+                needs: css,
+            },
+            Way {
+                kind: WayKind::Kprobe,
+                programs: &[
+                    program("kprobe_online", "mem_cgroup_css_online"),
+                    program("kprobe_offline", "mem_cgroup_css_offline"),
+                    program("kprobe_released", "mem_cgroup_css_released"),
+                ],
+                lost: None,
+                needs: css,
+            },
+        ],
+    },
+    Hook {
+        id: HookId::SlabFailure,
+        unseen: "slab allocations that fail",
+        ways: &[
+            Way {
+                kind: WayKind::Fentry,
+                programs: &[program("fentry_slab", "slab_out_of_memory")],
+                lost: None,
+                needs: nothing,
+            },
+            Way {
+                kind: WayKind::Kprobe,
+                programs: &[program("kprobe_slab", "slab_out_of_memory")],
+                lost: None,
+                needs: nothing,
+            },
+            Way {
+                kind: WayKind::RawTp,
+                programs: &[program("raw_tp_slab", "kmem_cache_alloc")],
+                lost: Some("failures of kmalloc"),
+                needs: allocation,
+            },
+            Way {
+                kind: WayKind::Console,
+                programs: &[program("raw_tp_console", "console")],
+                lost: Some("failures that the kernel log's rate limit holds back"),
+                needs: nothing,
+            },
+            Way {
+                kind: WayKind::Kmsg,
+                programs: &[],
+                lost: Some("failures that the kernel log's rate limit holds back, and who failed"),
+                needs: nothing,
+            },
+        ],
+    },
+    Hook {
+        id: HookId::MkdirFailure,
+        unseen: "cgroups that could not be made",
+        ways: &[
+            Way {
+                kind: WayKind::Fexit,
+                programs: &[program("fexit_mkdir", "cgroup_mkdir")],
+                lost: None,
+                needs: call,
+            },
+            Way {
+                kind: WayKind::Kretprobe,
+                programs: &[
+                    program("kprobe_mkdir", "cgroup_mkdir"),
+                    program("kretprobe_mkdir", "cgroup_mkdir"),
+                ],
+                lost: None,
+                needs: call,
+            },
+            Way {
+                kind: WayKind::Syscalls,
+                programs: &[
+                    program("tp_enter_mkdir", "syscalls/sys_enter_mkdir"),
+                    program("tp_exit_mkdir", "syscalls/sys_exit_mkdir"),
+                    program("tp_enter_mkdirat", "syscalls/sys_enter_mkdirat"),
+                    program("tp_exit_mkdirat", "syscalls/sys_exit_mkdirat"),
+                ],
+                lost: Some("mkdirs by relative paths, and by paths through another mount"),
+                needs: syscalls,
+            },
+            Way {
+                kind: WayKind::Release,
+                programs: &[],
+                lost: Some("the error, who called, and refusals before anything was made (EAGAIN)"),
+                needs: activation,
+            },
+        ],
+    },
+];

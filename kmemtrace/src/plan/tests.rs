@@ -1,0 +1,188 @@
+use std::{collections::HashSet, path::PathBuf};
+
+use super::*;
+use crate::host::Privileges;
+use crate::host::{self, Root};
+
+/// A host that has everything.
+fn facts() -> Facts {
+    Facts {
+        privileges: Privileges {
+            euid: 0,
+            capabilities: u64::MAX,
+        },
+        lockdown: Some("none".to_owned()),
+        btf: true,
+        tracefs: Some(PathBuf::from("/sys/kernel/tracing")),
+        ..host::facts(&Root::at("/nonexistent"))
+    }
+}
+
+/// A kernel all of whose fields are known.
+fn layout() -> Layout {
+    Layout {
+        cgroup_kn: 256,
+        cgroup_root: 696,
+        root_hierarchy: 12,
+        kn_id: 96,
+        kn_name: 56,
+        kn_parent: 8,
+        kn_flags: 110,
+        kn_priv: 88,
+        kn_activated: 16,
+        css_cgroup: 0,
+        alloc_result_arg: 1,
+        tp_root: 8,
+        tp_id: 16,
+        tp_path: 24,
+        tp_mkdir_path: 16,
+        tp_mkdirat_path: 24,
+        tp_exit_ret: 16,
+        ..Layout::UNKNOWN
+    }
+}
+
+/// What is tried for each hook, and the first words of what is refused.
+fn shown(facts: &Facts, layout: &Layout, options: &Options) -> String {
+    let mut text = String::new();
+    for row in plan(Inputs {
+        facts,
+        layout,
+        options,
+    }) {
+        let ways: Vec<_> = row.candidates.iter().map(|way| way.kind.as_str()).collect();
+        text.push_str(&format!("{}: {}\n", row.hook.id.as_str(), ways.join(" ")));
+        for refusal in row.refused {
+            text.push_str(&format!("  not {}: {}\n", refusal.way, refusal.reason));
+        }
+    }
+    text
+}
+
+#[test]
+fn everything_there() {
+    insta::assert_snapshot!(shown(&facts(), &layout(), &Options::default()));
+}
+
+#[test]
+fn without_privileges_nothing_but_the_kernel_log() {
+    let facts = Facts {
+        privileges: Privileges {
+            euid: 1000,
+            capabilities: 0,
+        },
+        ..facts()
+    };
+    insta::assert_snapshot!(shown(&facts, &layout(), &Options::default()));
+    assert!(no_bpf(&facts).is_some_and(|(reason, _)| reason.contains("CAP_BPF")));
+}
+
+#[test]
+fn two_capabilities_are_enough() {
+    let capabilities = (1 << 38) | (1 << 39);
+    let privileges = Privileges {
+        euid: 1000,
+        capabilities,
+    };
+    assert_eq!(
+        no_bpf(&Facts {
+            privileges,
+            ..facts()
+        }),
+        None
+    );
+    let privileges = Privileges {
+        euid: 1000,
+        capabilities: 1 << 39,
+    };
+    assert!(
+        no_bpf(&Facts {
+            privileges,
+            ..facts()
+        })
+        .is_some()
+    );
+}
+
+#[test]
+fn without_btf_the_formats_serve() {
+    let facts = Facts {
+        btf: false,
+        ..facts()
+    };
+    let layout = Layout {
+        tp_root: 8,
+        tp_id: 16,
+        tp_path: 24,
+        ..Layout::UNKNOWN
+    };
+    insta::assert_snapshot!(shown(&facts, &layout, &Options::default()));
+}
+
+#[test]
+fn without_tracefs_the_types_serve() {
+    let facts = Facts {
+        tracefs: None,
+        ..facts()
+    };
+    let options = Options {
+        mkdir_syscalls: true,
+        ..Options::default()
+    };
+    insta::assert_snapshot!(shown(&facts, &layout(), &options));
+}
+
+#[test]
+fn lockdown_says_so() {
+    let facts = Facts {
+        lockdown: Some("confidentiality".to_owned()),
+        ..facts()
+    };
+    assert!(no_bpf(&facts).is_some_and(|(reason, _)| reason.contains("locked down")));
+    let facts = Facts {
+        lockdown: Some("integrity".to_owned()),
+        ..facts
+    };
+    assert_eq!(no_bpf(&facts), None);
+}
+
+#[test]
+fn a_field_that_moved_away_costs_the_ways_that_need_it() {
+    let layout = Layout {
+        root_hierarchy: ABSENT,
+        ..layout()
+    };
+    insta::assert_snapshot!(shown(&facts(), &layout, &Options::default()));
+}
+
+#[test]
+fn ways_can_be_avoided() {
+    let options = Options {
+        avoid: vec![WayKind::TpBtf, WayKind::Fentry],
+        ..Options::default()
+    };
+    let text = shown(&facts(), &layout(), &options);
+    assert!(text.contains("lifecycle: raw_tp tracepoint\n"), "{text}");
+    assert!(
+        text.contains("  not tp_btf: not wanted (--avoid)\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_program_in_the_table_is_in_the_object() {
+    let names: HashSet<_> = HOOKS
+        .iter()
+        .flat_map(|hook| hook.ways)
+        .flat_map(|way| way.programs)
+        .map(|program| program.name)
+        .collect();
+    let object = include_bytes!("../../bpf/kmemtrace.bpf.o");
+    for name in names {
+        let symbol = [b"\0", name.as_bytes(), b"\0"].concat();
+        assert!(
+            object.windows(symbol.len()).any(|bytes| bytes == symbol),
+            "{name}"
+        );
+    }
+}
