@@ -7,4 +7,5 @@ pub mod error;
 pub mod event;
 pub mod host;
 pub mod plan;
+pub mod source;
 pub mod tracker;

@@ -1,0 +1,240 @@
+//! Loads the eBPF object and attaches what the plan proposes, way by way, keeping every refusal and its reason.
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    programs::{Program, ProgramError},
+};
+use kmemtrace_common::layout::Layout;
+
+use crate::{
+    error::{Error, causes},
+    event::header::{HookReport, Refusal},
+    plan::{Hook, HookId, HookPlan, Way, WayKind},
+};
+
+/// The object that `cargo xtask bpf` built, aligned as its loader wants it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/kmemtrace.bpf.o");
+
+/// How one hook was attached.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) hook: &'static Hook,
+    pub(super) way: Option<&'static Way>,
+    pub(super) refused: Vec<Refusal>,
+}
+
+impl Outcome {
+    pub(super) fn report(&self) -> HookReport {
+        HookReport {
+            hook: self.hook.id.as_str().to_owned(),
+            way: self.way.map(|way| way.kind.as_str().to_owned()),
+            refused: self.refused.clone(),
+            lost: match self.way {
+                Some(way) => way.lost.map(str::to_owned),
+                None => Some(self.hook.unseen.to_owned()),
+            },
+        }
+    }
+}
+
+/// Loads the maps, with `layout` injected and a ring of `ring_bytes`. No program is loaded yet.
+pub(super) fn load(layout: &Layout, ring_bytes: u32) -> Result<Ebpf, Error> {
+    EbpfLoader::new()
+        .override_global("LAYOUT", layout, true)
+        .map_max_entries("EVENTS", ring_bytes)
+        .load(OBJECT)
+        .map_err(|error| Error::caused("cannot load the eBPF object", &error))
+}
+
+/// Tries the ways of every hook in order. `kmsg` says whether the kernel log can be read.
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    plan: Vec<HookPlan>,
+    types: Option<&Btf>,
+    mut kmsg: impl FnMut() -> Result<(), String>,
+) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(plan.len());
+    for HookPlan {
+        hook,
+        candidates,
+        refused,
+    } in plan
+    {
+        let mut outcome = Outcome {
+            hook,
+            way: None,
+            refused,
+        };
+        for way in candidates {
+            let tried = match way.kind {
+                WayKind::Kmsg => kmsg(),
+                WayKind::Release => release(&outcomes),
+                _ => attach_way(ebpf, way, types),
+            };
+            match tried {
+                Ok(()) => {
+                    outcome.way = Some(way);
+                    break;
+                }
+                Err(reason) => {
+                    let way = way.kind.as_str().to_owned();
+                    outcome.refused.push(Refusal { way, reason });
+                }
+            }
+        }
+        outcome
+            .refused
+            .sort_by_key(|refusal| place(hook, &refusal.way));
+        outcome.refused.dedup();
+        if let Some(way) = outcome.way {
+            // What comes after the way in force was not needed.
+            let in_force = place(hook, way.kind.as_str());
+            outcome
+                .refused
+                .retain(|refusal| place(hook, &refusal.way) < in_force);
+        }
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+/// Where a way stands in the hook's table.
+fn place(hook: &Hook, way: &str) -> Option<usize> {
+    hook.ways.iter().position(|row| row.kind.as_str() == way)
+}
+
+/// A release shows whether its directory was ever activated only to programs that get pointers.
+fn release(outcomes: &[Outcome]) -> Result<(), String> {
+    let lifecycle = outcomes
+        .iter()
+        .find(|outcome| outcome.hook.id == HookId::Lifecycle);
+    match lifecycle
+        .and_then(|outcome| outcome.way)
+        .map(|way| way.kind)
+    {
+        Some(WayKind::TpBtf | WayKind::RawTp) => Ok(()),
+        _ => Err("requires the hook lifecycle by tp_btf or raw_tp".to_owned()),
+    }
+}
+
+/// Attaches all programs of a way, or none.
+fn attach_way(ebpf: &mut Ebpf, way: &Way, types: Option<&Btf>) -> Result<(), String> {
+    let result = way.programs.iter().try_for_each(|row| {
+        let program = ebpf
+            .program_mut(row.name)
+            .ok_or_else(|| format!("the eBPF object has no program {}", row.name))?;
+        attach_program(program, row.target, types).map_err(|error| explain(row.target, &error))
+    });
+    if result.is_err() {
+        for row in way.programs {
+            if let Some(program) = ebpf.program_mut(row.name) {
+                detach_program(program);
+            }
+        }
+    }
+    result
+}
+
+fn attach_program(
+    program: &mut Program,
+    target: &str,
+    types: Option<&Btf>,
+) -> Result<(), ProgramError> {
+    let types = || types.ok_or(ProgramError::UnexpectedProgramType);
+    match program {
+        Program::BtfTracePoint(program) => {
+            program.load(target, types()?)?;
+            program.attach()?;
+        }
+        Program::FEntry(program) => {
+            program.load(target, types()?)?;
+            program.attach()?;
+        }
+        Program::FExit(program) => {
+            program.load(target, types()?)?;
+            program.attach()?;
+        }
+        Program::RawTracePoint(program) => {
+            program.load()?;
+            program.attach(target)?;
+        }
+        Program::KProbe(program) => {
+            program.load()?;
+            program.attach(target, 0)?;
+        }
+        Program::TracePoint(program) => {
+            program.load()?;
+            let (category, name) = target.split_once('/').unwrap_or(("", target));
+            program.attach(category, name)?;
+        }
+        _ => return Err(ProgramError::UnexpectedProgramType),
+    }
+    Ok(())
+}
+
+/// Detaches and unloads; a program that is not loaded has nothing to undo.
+fn detach_program(program: &mut Program) {
+    let _ = match program {
+        Program::BtfTracePoint(program) => program.unload(),
+        Program::FEntry(program) => program.unload(),
+        Program::FExit(program) => program.unload(),
+        Program::RawTracePoint(program) => program.unload(),
+        Program::KProbe(program) => program.unload(),
+        Program::TracePoint(program) => program.unload(),
+        _ => Ok(()),
+    };
+}
+
+/// One line that says why; the verifier's whole log goes to the debug log.
+fn explain(target: &str, error: &ProgramError) -> String {
+    let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    else {
+        let causes = causes(error);
+        // The file by which a kernel that has kprobes says so.
+        if causes.contains("event_source/devices/kprobe/type") {
+            return format!("{target}: requires kprobes, which this kernel was built without");
+        }
+        return format!("{target}: {causes}");
+    };
+    let log = verifier_log.to_string();
+    tracing::debug!(target, "the verifier's log:\n{log}");
+    match verdict(&log) {
+        Some(line) => format!("{target}: the verifier refused the program: {line} ({io_error})"),
+        None => format!("{target}: the kernel refused the program: {io_error}"),
+    }
+}
+
+/// The last line of a verifier's log that says something.
+fn verdict(log: &str) -> Option<&str> {
+    let statistics = |line: &&str| {
+        [
+            "processed ",
+            "verification time",
+            "stack depth",
+            "max_states",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
+    };
+    log.lines()
+        .map(str::trim)
+        .rev()
+        .filter(|line| !line.is_empty())
+        .find(|line| !statistics(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_verdict_is_its_last_line_with_a_meaning() {
+        let log = "0: (b7) r0 = 0\nR1 type=ctx expected=fp\n\
+                   processed 4 insns (limit 1000000) max_states_per_insn 0\n";
+        assert_eq!(verdict(log), Some("R1 type=ctx expected=fp"));
+        assert_eq!(verdict(""), None);
+    }
+}

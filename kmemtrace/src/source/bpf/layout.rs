@@ -1,0 +1,273 @@
+//! Finds the fields that the eBPF programs read in the running kernel's types (BTF) and in the tracepoints' `format` files.
+//!
+//! Kernels rename and move fields. Each one is looked up by the names it has had; one that is not there stays
+//! [`ABSENT`], and the programs do without it.
+
+use std::{fs, path::Path};
+
+use btf_rs::{Btf, BtfType, Type};
+use kmemtrace_common::layout::{ABSENT, Layout};
+
+/// The layout as far as this kernel tells it. `memory_hierarchy` is the kernel's id of the memory hierarchy.
+pub(super) fn resolve(
+    types: Option<&Btf>,
+    tracefs: Option<&Path>,
+    memory_hierarchy: u32,
+) -> Layout {
+    let mut layout = Layout {
+        memory_hierarchy,
+        ..Layout::UNKNOWN
+    };
+    if let Some(btf) = types {
+        from_types(&Types(btf), &mut layout);
+    }
+    if let Some(tracefs) = tracefs {
+        from_formats(tracefs, &mut layout);
+    }
+    layout
+}
+
+fn from_types(types: &Types<'_>, layout: &mut Layout) {
+    let field = |name, path: &[&str]| types.offset(name, path).unwrap_or(ABSENT);
+    let either = |name, paths: &[&[&str]]| {
+        paths
+            .iter()
+            .find_map(|path| types.offset(name, path))
+            .unwrap_or(ABSENT)
+    };
+    layout.cgroup_kn = field("cgroup", &["kn"]);
+    layout.cgroup_root = field("cgroup", &["root"]);
+    layout.cgroup_memory_css = types
+        .enumerator("cgroup_subsys_id", "memory_cgrp_id")
+        .and_then(|id| Some(types.offset("cgroup", &["subsys"])? + 8 * id))
+        .unwrap_or(ABSENT);
+    layout.root_hierarchy = field("cgroup_root", &["hierarchy_id"]);
+    layout.kn_id = field("kernfs_node", &["id"]);
+    layout.kn_name = field("kernfs_node", &["name"]);
+    layout.kn_parent = either("kernfs_node", &[&["__parent"], &["parent"]]);
+    layout.kn_flags = field("kernfs_node", &["flags"]);
+    layout.kn_priv = field("kernfs_node", &["priv"]);
+    layout.kn_activated = types
+        .enumerator("kernfs_node_flag", "KERNFS_ACTIVATED")
+        .unwrap_or(ABSENT);
+    layout.css_cgroup = field("cgroup_subsys_state", &["cgroup"]);
+    layout.css_serial = field("cgroup_subsys_state", &["serial_nr"]);
+    layout.memcg_id = either("mem_cgroup", &[&["id", "id"], &["private_id", "id"]]);
+    layout.memcg_usage = field("mem_cgroup", &["memory", "usage"]);
+    layout.cache_name = field("kmem_cache", &["name"]);
+    layout.cache_object_size = field("kmem_cache", &["object_size"]);
+    if let Some(arguments) = types.tracepoint("btf_trace_kmem_cache_alloc") {
+        // The first argument is the call site; the first pointer after it is the allocation.
+        let number = |is: &dyn Fn(&Argument) -> bool| {
+            arguments
+                .iter()
+                .position(is)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(ABSENT)
+        };
+        layout.alloc_result_arg = number(&|a| *a == Argument::Pointer("void".to_owned()));
+        layout.alloc_cache_arg = number(&|a| *a == Argument::Pointer("kmem_cache".to_owned()));
+        layout.alloc_gfp_arg = number(&|a| *a == Argument::Named("gfp_t".to_owned()));
+        layout.alloc_node_arg = number(&|a| *a == Argument::Named("int".to_owned()));
+    }
+}
+
+/// The kernel's types.
+struct Types<'a>(&'a Btf);
+
+/// A tracepoint's argument, by its type.
+#[derive(Debug, PartialEq, Eq)]
+enum Argument {
+    /// A pointer to something of this name; `void` if it has none.
+    Pointer(String),
+    /// A value of a type of this name.
+    Named(String),
+}
+
+impl Types<'_> {
+    /// The byte offset of the member that `path` leads to, from the structure `name` inwards; unnamed members are looked
+    /// through.
+    fn offset(&self, name: &str, path: &[&str]) -> Option<u32> {
+        let types = self.0.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|ty| self.offset_in(ty, path))
+    }
+
+    fn offset_in(&self, ty: &Type, path: &[&str]) -> Option<u32> {
+        let Some((first, rest)) = path.split_first() else {
+            return Some(0);
+        };
+        let (Type::Struct(structure) | Type::Union(structure)) = ty else {
+            return None;
+        };
+        structure.members.iter().find_map(|member| {
+            let name = self.0.resolve_name(member).unwrap_or_default();
+            let inner = || self.resolved(member);
+            let within = if name == *first {
+                if rest.is_empty() {
+                    Some(0)
+                } else {
+                    self.offset_in(&inner()?, rest)
+                }
+            } else if name.is_empty() {
+                self.offset_in(&inner()?, path)
+            } else {
+                None
+            };
+            // A bit field has no byte offset.
+            let whole = member.bitfield_size().is_none_or(|bits| bits == 0);
+            whole.then_some(member.bit_offset() / 8 + within?)
+        })
+    }
+
+    /// The type behind a member, argument or pointer, without typedefs and qualifiers.
+    fn resolved(&self, of: &dyn BtfType) -> Option<Type> {
+        let mut ty = self.0.resolve_chained_type(of).ok()?;
+        while let Type::Typedef(_)
+        | Type::Const(_)
+        | Type::Volatile(_)
+        | Type::Restrict(_)
+        | Type::TypeTag(_) = &ty
+        {
+            ty = self.0.resolve_chained_type(ty.as_btf_type()?).ok()?;
+        }
+        Some(ty)
+    }
+
+    /// The value that `name` has in the enumeration `of`.
+    fn enumerator(&self, of: &str, name: &str) -> Option<u32> {
+        self.0
+            .resolve_types_by_name(of)
+            .ok()?
+            .iter()
+            .find_map(|ty| match ty {
+                Type::Enum(e) => e
+                    .members
+                    .iter()
+                    .find(|member| self.0.resolve_name(*member).is_ok_and(|n| n == name))
+                    .map(btf_rs::EnumMember::val),
+                _ => None,
+            })
+    }
+
+    /// The arguments of a raw tracepoint, from the type of its probes, whose first parameter is the probe's own data.
+    fn tracepoint(&self, name: &str) -> Option<Vec<Argument>> {
+        let types = self.0.resolve_types_by_name(name).ok()?;
+        let typedef = types.iter().find(|ty| matches!(ty, Type::Typedef(_)))?;
+        let pointer = self.0.resolve_chained_type(typedef.as_btf_type()?).ok()?;
+        let Type::FuncProto(proto) = self.0.resolve_chained_type(pointer.as_btf_type()?).ok()?
+        else {
+            return None;
+        };
+        proto
+            .parameters
+            .iter()
+            .skip(1)
+            .map(|parameter| self.argument(parameter))
+            .collect()
+    }
+
+    fn argument(&self, parameter: &dyn BtfType) -> Option<Argument> {
+        let ty = self.0.resolve_chained_type(parameter).ok()?;
+        let name = |ty: &Type| {
+            ty.as_btf_type()
+                .and_then(|ty| self.0.resolve_name(ty).ok())
+                .unwrap_or_default()
+        };
+        if let Type::Ptr(pointer) = &ty {
+            let target = self.resolved(pointer)?;
+            let target = if matches!(target, Type::Void) {
+                "void".to_owned()
+            } else {
+                name(&target)
+            };
+            return Some(Argument::Pointer(target));
+        }
+        Some(Argument::Named(name(&ty)))
+    }
+}
+
+fn from_formats(tracefs: &Path, layout: &mut Layout) {
+    let field = |event: &str, name: &str| {
+        fs::read(tracefs.join("events").join(event).join("format"))
+            .ok()
+            .and_then(|format| offset_in_format(&format, name))
+            .unwrap_or(ABSENT)
+    };
+    layout.tp_root = field("cgroup/cgroup_mkdir", "root");
+    layout.tp_id = field("cgroup/cgroup_mkdir", "id");
+    layout.tp_path = field("cgroup/cgroup_mkdir", "path");
+    layout.tp_mkdir_path = field("syscalls/sys_enter_mkdir", "pathname");
+    layout.tp_mkdirat_path = field("syscalls/sys_enter_mkdirat", "pathname");
+    layout.tp_exit_ret = field("syscalls/sys_exit_mkdirat", "ret");
+}
+
+/// The offset of a field in a tracepoint's `format` file, whose lines read
+/// `field:__data_loc char[] path; offset:24; size:4; signed:0;`.
+fn offset_in_format(format: &[u8], name: &str) -> Option<u32> {
+    String::from_utf8_lossy(format).lines().find_map(|line| {
+        let mut parts = line
+            .trim()
+            .strip_prefix("field:")?
+            .split(';')
+            .map(str::trim);
+        let declared = parts.next()?.rsplit([' ', '*']).next()?;
+        let declared = declared.split('[').next()?;
+        if declared != name {
+            return None;
+        }
+        parts
+            .find_map(|part| part.strip_prefix("offset:"))?
+            .parse()
+            .ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FORMAT: &[u8] = b"name: cgroup_mkdir
+ID: 312
+format:
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+
+\tfield:int root;\toffset:8;\tsize:4;\tsigned:1;
+\tfield:int level;\toffset:12;\tsize:4;\tsigned:1;
+\tfield:u64 id;\toffset:16;\tsize:8;\tsigned:0;
+\tfield:__data_loc char[] path;\toffset:24;\tsize:4;\tsigned:0;
+\tfield:const char * pathname;\toffset:32;\tsize:8;\tsigned:0;
+
+print fmt: \"root=%d id=%llu level=%d path=%s\", REC->root, REC->id, REC->level, __get_str(path)
+";
+
+    #[test]
+    fn a_format_tells_where_a_field_is() {
+        for (name, offset) in [("root", 8), ("id", 16), ("path", 24), ("pathname", 32)] {
+            assert_eq!(offset_in_format(FORMAT, name), Some(offset), "{name}");
+        }
+        assert_eq!(offset_in_format(FORMAT, "absent"), None);
+    }
+
+    #[test]
+    fn without_btf_and_tracefs_nothing_is_known_but_the_hierarchy() {
+        let layout = resolve(None, None, 4);
+        assert_eq!(
+            layout,
+            Layout {
+                memory_hierarchy: 4,
+                ..Layout::UNKNOWN
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            offset_in_format(&bytes, "id");
+            let line = [b"field:".as_slice(), &bytes].concat();
+            offset_in_format(&line, "id");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Where events come from. A source reports facts and judges nothing.
+
+pub mod bpf;
+mod clock;
+mod kmsg;
