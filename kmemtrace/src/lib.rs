@@ -7,5 +7,6 @@ pub mod error;
 pub mod event;
 pub mod host;
 pub mod plan;
+pub mod sink;
 pub mod source;
 pub mod tracker;

@@ -1,0 +1,392 @@
+//! The view for people: one line a change, what matters first, columns that line up.
+
+mod summary;
+mod units;
+
+use std::{
+    fmt::{self, Display, Write as _},
+    io::{self, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+
+use super::{Sink, escape::Name};
+use crate::{
+    attribution::{Owner, Qos, Runtime, owner},
+    event::{Gap, MkdirFailure, Path, SlabFailure, Stamp, Task, header::Header, json::errno_name},
+    tracker::{Change, Subject, Totals, What},
+};
+use units::{Bytes, Clock, Date, Duration};
+
+/// How the view looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TailOptions {
+    /// With colours.
+    pub color: bool,
+}
+
+/// Writes changes as lines of text.
+#[derive(Debug)]
+pub struct Tail<W> {
+    out: W,
+    color: bool,
+    /// Whether the first walk's end was shown: later walks check what is shown already.
+    watching: bool,
+    line: String,
+    cell: String,
+}
+
+/// The longest path and the longest unit that are shown whole.
+const PATH_MAX: usize = 100;
+const UNIT_MAX: usize = 48;
+
+const ALARM: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+const PLAIN: Style = Style::new();
+
+/// Something in a style, if there are colours.
+struct Styled<T>(Style, T);
+
+impl<T: Display> Display for Styled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        self.1.fmt(f)?;
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl<W: Write> Tail<W> {
+    /// A view that writes to `out`, unbuffered.
+    pub fn new(out: W, options: TailOptions) -> Self {
+        let TailOptions { color } = options;
+        Self {
+            out,
+            color,
+            watching: false,
+            line: String::new(),
+            cell: String::new(),
+        }
+    }
+
+    /// What it writes to.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    fn styled<T: Display>(&self, style: Style, what: T) -> Styled<T> {
+        Styled(if self.color { style } else { PLAIN }, what)
+    }
+
+    /// Begins a line: when, what, for how long, how much, and the totals after it.
+    fn begin(
+        &mut self,
+        change: &Change,
+        (style, verdict): (Style, &str),
+        lasted: impl Display,
+        usage: Option<u64>,
+    ) -> fmt::Result {
+        let Totals {
+            live,
+            zombies,
+            leaked,
+        } = change.totals;
+        self.line.clear();
+        let time = self.styled(DIM, Clock(change.time.wall_ns));
+        write!(self.line, "{time}  {:<12}  ", self.styled(style, verdict))?;
+        self.cell.clear();
+        write!(self.cell, "{lasted}")?;
+        write!(self.line, "{:<20} ", self.cell)?;
+        self.cell.clear();
+        if let Some(bytes) = usage {
+            write!(self.cell, "{}", Bytes(bytes))?;
+        }
+        write!(self.line, "{:>9}  ", self.cell)?;
+        write!(
+            self.line,
+            "live {live:<5} zombies {zombies:<5} leaked {leaked:<4}"
+        )
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.line.truncate(self.line.trim_end().len());
+        self.line.push('\n');
+        self.out.write_all(self.line.as_bytes())
+    }
+
+    /// A change of one memcg. `full` says whose it was in full.
+    fn subject(
+        &mut self,
+        change: &Change,
+        verdict: (Style, &str),
+        lasted: impl Display,
+        subject: &Subject,
+        full: bool,
+    ) -> fmt::Result {
+        // what was charged at removal: before it nobody asked, and at the end there is nothing left
+        let usage = subject
+            .cgroup
+            .usage_bytes
+            .filter(|_| subject.offlined.is_some());
+        self.begin(change, verdict, lasted, usage)?;
+        if subject.across_gap {
+            let doubt = self.styled(WARNING, "events were lost: may be freed already");
+            write!(self.line, "  [{doubt}]")?;
+        }
+        match &subject.cgroup.path {
+            Some(path) => self.whose(path, full),
+            None => write!(self.line, "  cgroup id {}", subject.cgroup.id),
+        }
+    }
+
+    /// Whose a path is, and the path.
+    fn whose(&mut self, path: &Path, full: bool) -> fmt::Result {
+        let Owner {
+            pod_uid,
+            container_id,
+            qos,
+            runtime,
+            unit,
+        } = owner(&path.bytes);
+        let pod_uid = pod_uid.as_ref().map(|uid| {
+            let uid = uid.as_str();
+            // the hash of a static pod's manifest and the first part of a UUID: enough to grep for
+            if full {
+                uid
+            } else {
+                uid.get(..8).unwrap_or(uid)
+            }
+        });
+        if let Some(uid) = pod_uid {
+            write!(self.line, "  pod {}", self.styled(BOLD, uid))?;
+        }
+        if let Some(id) = container_id {
+            let id = id.get(..12).unwrap_or(id); // as docker, crictl and nerdctl show it
+            let gap = if pod_uid.is_some() { " " } else { "  " };
+            write!(self.line, "{gap}container {}", self.styled(BOLD, id))?;
+        }
+        let qos = qos.map(Qos::as_str);
+        let runtime = runtime.map(Runtime::as_str);
+        match (qos, runtime) {
+            (Some(qos), Some(runtime)) if full => write!(self.line, " ({qos}, {runtime})")?,
+            (Some(one), None) | (None, Some(one)) if full => write!(self.line, " ({one})")?,
+            _ => {}
+        }
+        // in a path that is shown whole it is seen anyway
+        if let Some(unit) = unit
+            && container_id.is_none()
+            && pod_uid.is_none()
+            && path.bytes.len() > PATH_MAX
+        {
+            let unit = Name::short(unit.as_bytes(), UNIT_MAX);
+            write!(self.line, "  {}", self.styled(BOLD, unit))?;
+        }
+        // where names were joined the mark that some are missing is there already
+        let cut = if path.cut && !path.bytes.starts_with(b"...") {
+            "…"
+        } else {
+            ""
+        };
+        let style = if pod_uid.is_some() || container_id.is_some() {
+            DIM
+        } else {
+            BOLD
+        };
+        let path = Name::short(&path.bytes, PATH_MAX);
+        write!(
+            self.line,
+            "  {}",
+            self.styled(style, format_args!("{path}{cut}"))
+        )
+    }
+
+    fn by(&mut self, task: Option<&Task>) -> fmt::Result {
+        let Some(task) = task else { return Ok(()) };
+        write!(self.line, "  by {}[{}]", Name::whole(task.comm()), task.pid)
+    }
+
+    fn slab_failure(&mut self, change: &Change, failure: &SlabFailure) -> fmt::Result {
+        self.begin(change, (ALARM, "slab failure"), "", None)?;
+        self.line.push(' ');
+        match &failure.cache {
+            Some(cache) => {
+                let cache = Name::short(cache, UNIT_MAX);
+                write!(self.line, " cache {}", self.styled(BOLD, cache))?;
+            }
+            None => self.line.push_str(" cache not told"),
+        }
+        if let Some(size) = failure.object_size {
+            write!(self.line, ", objects of {}", Bytes(size.into()))?;
+        }
+        match failure.node {
+            Some(-1) => self.line.push_str(", any node"),
+            Some(node) => write!(self.line, ", node {node}")?,
+            None => {}
+        }
+        if let Some(gfp) = failure.gfp {
+            write!(self.line, ", gfp {gfp:#x}")?;
+        }
+        self.by(failure.task.as_ref())
+    }
+
+    fn mkdir_failure(&mut self, change: &Change, failure: &MkdirFailure) -> fmt::Result {
+        let why = match failure.errno.map(|errno| (errno, errno_name(errno))) {
+            Some((_, Some(name))) => name.to_owned(),
+            Some((errno, None)) => format!("errno {errno}"),
+            None => String::new(),
+        };
+        self.begin(change, (ALARM, "mkdir failed"), why, None)?;
+        self.by(failure.task.as_ref())?;
+        match &failure.path {
+            Some(path) => self.whose(path, true),
+            None => Ok(()),
+        }
+    }
+
+    fn gap(&mut self, change: &Change, gap: &Gap) -> fmt::Result {
+        let lasted = change.time.mono_ns.saturating_sub(gap.from_mono_ns);
+        self.begin(
+            change,
+            (WARNING, "GAP"),
+            format_args!("for {}", Duration(lasted)),
+            None,
+        )?;
+        match gap.lost {
+            Some(1) => self.line.push_str("  1 record lost: "),
+            Some(lost) => write!(self.line, "  {lost} records lost: ")?,
+            None => self.line.push_str("  events may have been lost: "),
+        }
+        self.line.push_str(gap.reason.as_str());
+        Ok(())
+    }
+
+    fn text(&mut self, change: &Change) -> fmt::Result {
+        self.line.clear();
+        match &change.what {
+            What::Created(s) => self.subject(change, (PLAIN, "created"), "", s, false),
+            What::Offlined(s) => {
+                let lived = s
+                    .created
+                    .map(|at| change.time.mono_ns.saturating_sub(at.mono_ns));
+                self.subject(
+                    change,
+                    (PLAIN, "removed"),
+                    Lasted("lived", lived, s),
+                    s,
+                    false,
+                )
+            }
+            What::Freed(s) => self.subject(
+                change,
+                (DIM, "freed"),
+                Lasted("after", s.zombie_ns, s),
+                s,
+                false,
+            ),
+            What::Renamed(s) => self.subject(change, (PLAIN, "renamed"), "", s, false),
+            What::Leaked(s) => {
+                let lasted = Lasted("zombie for", s.zombie_ns, s);
+                self.subject(change, (ALARM, "LEAKED"), lasted, s, true)
+            }
+            What::Recovered(s) => self.subject(
+                change,
+                (GOOD, "recovered"),
+                Lasted("after", s.zombie_ns, s),
+                s,
+                true,
+            ),
+            What::SlabFailure(failure) => self.slab_failure(change, failure),
+            What::MkdirFailure(failure) => self.mkdir_failure(change, failure),
+            What::Gap(gap) => self.gap(change, gap),
+            What::Walked(_) if !self.watching => {
+                self.watching = true;
+                let Totals { live, zombies, .. } = change.totals;
+                let time = self.styled(DIM, Clock(change.time.wall_ns));
+                let zombies = Count(zombies, "zombie");
+                let were = if zombies.0 == 1 { "was" } else { "were" };
+                let live = Count(live, "memory cgroup");
+                write!(
+                    self.line,
+                    "{time}  watching {live}, {zombies} {were} there before"
+                )
+            }
+            What::Walked(_) | What::Present(_) | What::Tick(_) => Ok(()),
+            What::Summary(summary) => self.summary(summary),
+        }
+    }
+
+    fn head(&mut self, time: Stamp, header: &Header) -> fmt::Result {
+        self.line.clear();
+        let version = self.styled(BOLD, Name::whole(header.version.as_bytes()));
+        write!(self.line, "kmemtrace {version}  {} UTC", Date(time.wall_ns))?;
+        for (label, value) in [
+            ("on", &header.hostname),
+            ("kernel", &header.kernel),
+            ("cgroup", &header.hierarchy),
+        ] {
+            if let Some(value) = value {
+                write!(self.line, "  {label} {}", Name::whole(value.as_bytes()))?;
+            }
+        }
+        let source = Name::whole(header.source.as_bytes());
+        write!(
+            self.line,
+            "  source {source}  grace {}",
+            Duration(header.grace_ns)
+        )
+    }
+}
+
+/// How long something took, as far as that was seen.
+struct Lasted<'a>(&'static str, Option<u64>, &'a Subject);
+
+impl Display for Lasted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Lasted(word, ns, subject) = self;
+        let Some(ns) = ns else { return Ok(()) };
+        // its removal was found out later: it took longer than that
+        let more = if subject.offlined_after_ns.is_some() && word != "lived" {
+            ">"
+        } else {
+            ""
+        };
+        write!(f, "{word} {more}{}", Duration(ns))
+    }
+}
+
+/// So many of something.
+struct Count(u64, &'static str);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}{}",
+            self.0,
+            self.1,
+            if self.0 == 1 { "" } else { "s" }
+        )
+    }
+}
+
+impl<W: Write> Sink for Tail<W> {
+    fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
+        self.head(time, header).map_err(io::Error::other)?;
+        self.end()
+    }
+
+    fn change(&mut self, change: &Change) -> io::Result<()> {
+        self.text(change).map_err(io::Error::other)?;
+        if self.line.is_empty() {
+            Ok(())
+        } else {
+            self.end()
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

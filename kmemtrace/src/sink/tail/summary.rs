@@ -1,0 +1,157 @@
+//! The end of a run: the verdict first, then what it rests on.
+
+use std::{
+    fmt::{self, Display, Write as _},
+    io::Write,
+};
+
+use anstyle::Style;
+
+use super::{ALARM, BOLD, Count, GOOD, PATH_MAX, PLAIN, Tail, WARNING, units::Duration};
+use crate::{
+    sink::escape::Name,
+    tracker::{Summary, Totals},
+};
+
+/// What the run comes to, in one line.
+struct Verdict<'a>(&'a Summary);
+
+impl Verdict<'_> {
+    fn style(&self) -> Style {
+        let Summary {
+            totals,
+            gaps,
+            slab_failures,
+            mkdir_failures,
+            ..
+        } = self.0;
+        match totals.leaked {
+            0 if *slab_failures + *mkdir_failures > 0 => ALARM,
+            0 if *gaps > 0 => WARNING,
+            0 => GOOD,
+            _ => ALARM,
+        }
+    }
+}
+
+impl Display for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary {
+            totals,
+            leaks,
+            gaps,
+            slab_failures,
+            mkdir_failures,
+            inherited,
+            ..
+        } = self.0;
+        match (totals.leaked, *leaks) {
+            (0, 0) => f.write_str("no leak seen")?,
+            (0, leaks) => {
+                let were = if leaks == 1 { "was" } else { "were" };
+                let leaks = Count(leaks, "memory cgroup");
+                write!(
+                    f,
+                    "no leak left: {leaks} outlived the grace time and {were} freed later"
+                )?;
+            }
+            (leaked, _) => write!(f, "LEAK: {} leaked", Count(leaked, "memory cgroup"))?,
+        }
+        match (*slab_failures, *mkdir_failures) {
+            (0, 0) => {}
+            (slab, 0) => write!(f, ", {} failed", Count(slab, "slab allocation"))?,
+            (0, mkdir) => write!(f, ", {} failed", Count(mkdir, "mkdir"))?,
+            (slab, mkdir) => {
+                let (slab, mkdir) = (Count(slab, "slab allocation"), Count(mkdir, "mkdir"));
+                write!(f, ", {slab} and {mkdir} failed")?;
+            }
+        }
+        if let Some(before @ 1..) = *inherited {
+            let were = if before == 1 { "was" } else { "were" };
+            write!(f, ", {} {were} there before", Count(before, "zombie"))?;
+        }
+        f.write_str(if *gaps > 0 {
+            ", but events were lost"
+        } else {
+            ""
+        })
+    }
+}
+
+impl<W: Write> Tail<W> {
+    pub(super) fn summary(&mut self, summary: &Summary) -> fmt::Result {
+        let verdict = Verdict(summary);
+        write!(self.line, "{}", self.styled(verdict.style(), &verdict))?;
+        let Totals {
+            live,
+            zombies,
+            leaked,
+        } = summary.totals;
+        let Summary {
+            created,
+            offlined,
+            freed,
+            leaks,
+            recovered,
+            ..
+        } = summary;
+        self.row("watched for", Duration(summary.duration_ns))?;
+        self.row(
+            "seen",
+            format_args!("{created} created, {offlined} removed, {freed} freed"),
+        )?;
+        self.row(
+            "now",
+            format_args!("{live} live, {zombies} zombies, {leaked} leaked"),
+        )?;
+        self.row(
+            "leaks",
+            format_args!("{leaks} in this run, {recovered} recovered"),
+        )?;
+        if let Some(delays) = summary.delays {
+            let [p50, p90, p99, max] =
+                [delays.p50_ns, delays.p90_ns, delays.p99_ns, delays.max_ns].map(Duration);
+            let of = delays.count;
+            self.row(
+                "removal to free",
+                format_args!("p50 {p50}, p90 {p90}, p99 {p99}, max {max} (of {of})"),
+            )?;
+        }
+        let bad = |count: u64, style| if count > 0 { style } else { PLAIN };
+        let Summary {
+            slab_failures,
+            mkdir_failures,
+            gaps,
+            lost,
+            ..
+        } = *summary;
+        self.row(
+            "slab failures",
+            self.styled(bad(slab_failures, ALARM), slab_failures),
+        )?;
+        self.row(
+            "failed mkdirs",
+            self.styled(bad(mkdir_failures, ALARM), mkdir_failures),
+        )?;
+        self.row("gaps", self.styled(bad(gaps, WARNING), gaps))?;
+        if lost > 0 {
+            write!(self.line, ", {} lost", Count(lost, "record"))?;
+        }
+        for (n, owner) in summary.owners.iter().enumerate() {
+            let name = Name::short(owner.name.as_bytes(), PATH_MAX);
+            let name = self.styled(BOLD, name);
+            let kind = if owner.kind == "path" {
+                "below"
+            } else {
+                owner.kind
+            };
+            let label = if n == 0 { "who leaks most" } else { "" };
+            self.row(label, format_args!("{:>5}  {kind} {name}", owner.leaked))?;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, label: &str, value: impl Display) -> fmt::Result {
+        write!(self.line, "\n  {label:<15}  {value}")
+    }
+}
