@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map and the invariants.
 
 pub mod attribution;
+pub mod cli;
 pub mod error;
 pub mod event;
 pub mod host;

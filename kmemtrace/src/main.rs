@@ -1,3 +1,7 @@
 //! The `kmemtrace` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kmemtrace::cli::main()
+}

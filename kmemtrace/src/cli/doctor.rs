@@ -1,0 +1,231 @@
+//! `kmemtrace doctor`: what kmemtrace can see on this host, hook by hook, and why not more.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{Color, Format, Outcome, Verdict, colored, style::Palette, watch::HookArgs};
+use crate::{
+    error::Error,
+    event::header::{HookReport, Refusal},
+    host::{self, Capability, Facts, Root},
+    source::bpf,
+};
+
+/// Arguments of `kmemtrace doctor`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Text for people, or one JSON object for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    #[command(flatten)]
+    hooks: HookArgs,
+}
+
+/// Attaches everything for a moment and says how it went: 0 if memory cgroups can be watched, else 2.
+pub(super) fn run(args: &Args, color: Color) -> Outcome {
+    let facts = host::facts(&Root::live());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::caused("cannot start", &error))?;
+    let config = args.hooks.config();
+    let started = runtime.block_on(async { bpf::Source::start(&facts, &config) });
+    let (hooks, error) = match started {
+        Ok(source) => (source.hooks(), None),
+        Err(error) => (bpf::hooks_without_source(&facts, &config), Some(error)),
+    };
+    let report = Report {
+        host: Host::new(&facts),
+        hooks,
+        error: error.map(|error| error.to_string()),
+    };
+    let mut out = io::stdout().lock();
+    match args.format {
+        Format::Text => report.text(&mut out, Palette::new(colored(color)))?,
+        Format::Json => {
+            serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    Ok(if report.error.is_none() {
+        Verdict::Clean
+    } else {
+        Verdict::Unknown
+    })
+}
+
+/// What doctor found.
+#[derive(Debug, Serialize)]
+struct Report {
+    host: Host,
+    hooks: Vec<HookReport>,
+    /// Why nothing can be watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// The facts as doctor shows them.
+#[derive(Debug, Serialize)]
+struct Host {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<String>,
+    euid: u32,
+    /// Of those that eBPF asks for, the capabilities that this process has.
+    capabilities: Vec<&'static str>,
+    btf: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracefs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lockdown: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unprivileged_bpf_disabled: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Memory>,
+    /// Why there is no memory hierarchy to watch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_memory: Option<String>,
+    /// The cgroup versions that are mounted: `v1`, `v2` or both.
+    cgroup_versions: Vec<&'static str>,
+}
+
+/// The memory hierarchy.
+#[derive(Debug, Serialize)]
+struct Memory {
+    version: &'static str,
+    hierarchy_id: u32,
+    mount: String,
+}
+
+impl Host {
+    fn new(facts: &Facts) -> Self {
+        let may = |capability: &Capability| facts.privileges.has(*capability);
+        let wanted = [Capability::Bpf, Capability::Perfmon, Capability::SysAdmin];
+        let mut versions: Vec<_> = facts
+            .cgroup_mounts
+            .iter()
+            .map(|m| m.version.as_str())
+            .collect();
+        versions.sort_unstable();
+        versions.dedup();
+        let memory = facts.memory.as_ref();
+        Self {
+            hostname: facts.hostname.clone(),
+            kernel: facts.kernel.clone(),
+            euid: facts.privileges.euid,
+            capabilities: wanted
+                .iter()
+                .filter(|c| may(c))
+                .map(|c| c.as_str())
+                .collect(),
+            btf: facts.btf,
+            tracefs: facts
+                .tracefs
+                .as_ref()
+                .map(|path| path.display().to_string()),
+            lockdown: facts.lockdown.clone(),
+            unprivileged_bpf_disabled: facts.unprivileged_bpf_disabled,
+            memory: memory.ok().map(|hierarchy| Memory {
+                version: hierarchy.version.as_str(),
+                hierarchy_id: hierarchy.id,
+                mount: hierarchy.mount.display().to_string(),
+            }),
+            no_memory: memory.err().map(ToString::to_string),
+            cgroup_versions: versions,
+        }
+    }
+
+    fn rows(&self) -> Vec<(&'static str, bool, String)> {
+        let none = || "none".to_owned();
+        let caps = if self.capabilities.is_empty() {
+            none()
+        } else {
+            self.capabilities.join(", ")
+        };
+        vec![
+            ("privileges", !self.capabilities.is_empty(), format!("uid {}, capabilities {caps}", self.euid)),
+            (
+                "memory cgroups",
+                self.memory.is_some(),
+                match (&self.memory, &self.no_memory) {
+                    (Some(m), _) => format!("{} at {} (hierarchy {})", m.version, m.mount, m.hierarchy_id),
+                    (None, why) => why.clone().unwrap_or_else(none),
+                },
+            ),
+            ("cgroup versions", !self.cgroup_versions.is_empty(), self.cgroup_versions.join(" and ")),
+            (
+                "BTF",
+                self.btf,
+                if self.btf {
+                    "/sys/kernel/btf/vmlinux".to_owned()
+                } else {
+                    "none: memcg ids, failed mkdirs and long paths cannot be read".to_owned()
+                },
+            ),
+            (
+                "tracefs",
+                self.tracefs.is_some(),
+                self.tracefs.clone().unwrap_or_else(|| {
+                    "not mounted: plain tracepoints cannot be used (mount -t tracefs nodev /sys/kernel/tracing)"
+                        .to_owned()
+                }),
+            ),
+            (
+                "lockdown",
+                self.lockdown.as_deref() != Some("confidentiality"),
+                self.lockdown.clone().unwrap_or_else(none),
+            ),
+        ]
+    }
+}
+
+impl Report {
+    fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
+        let kernel = self.host.kernel.as_deref().unwrap_or("an unknown kernel");
+        let seen = self.hooks.iter().filter(|hook| hook.way.is_some()).count();
+        if let Some(error) = &self.error {
+            writeln!(
+                out,
+                "{}: nothing can be watched on this host ({kernel})",
+                palette.bad("NO")
+            )?;
+            for line in error.lines() {
+                writeln!(out, "  {line}")?;
+            }
+        } else {
+            let of = self.hooks.len();
+            writeln!(
+                out,
+                "{}: memory cgroups can be watched by eBPF on this host ({kernel}); {seen} of {of} hooks attach",
+                palette.good("ok")
+            )?;
+        }
+        writeln!(out, "\nhost")?;
+        for (name, fine, value) in self.host.rows() {
+            let mark = if fine {
+                palette.good("ok")
+            } else {
+                palette.warn("--")
+            };
+            writeln!(out, "  {mark}  {name:<16} {value}")?;
+        }
+        writeln!(out, "\nhooks")?;
+        for hook in &self.hooks {
+            let (mark, way) = match &hook.way {
+                Some(way) => (palette.good("ok"), way.as_str()),
+                None => (palette.warn("--"), "no way works"),
+            };
+            writeln!(out, "  {mark}  {:<16} {way}", hook.hook)?;
+            if let Some(lost) = &hook.lost {
+                writeln!(out, "      {:<16} not seen: {lost}", "")?;
+            }
+            for Refusal { way, reason } in &hook.refused {
+                writeln!(out, "      {:<16} not {way}: {reason}", "")?;
+            }
+        }
+        Ok(())
+    }
+}

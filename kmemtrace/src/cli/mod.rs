@@ -1,0 +1,213 @@
+//! The command line: one file a verb, with its arguments and its `run`.
+
+mod doctor;
+mod filter;
+mod scan;
+mod style;
+mod watch;
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anstream::{AutoStream, ColorChoice};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::Error;
+
+/// The version, with what it was built from.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("KMEMTRACE_COMMIT"),
+    ", eBPF object ",
+    env!("KMEMTRACE_BPF_SHA256"),
+    ")"
+);
+
+/// Find the memory cgroups that this node leaks, while they leak
+#[derive(Debug, Parser)]
+#[command(
+    name = "kmemtrace",
+    bin_name = "kmemtrace",
+    version = VERSION,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: 0 nothing leaked, 1 a leak was found, 2 could not tell or an error."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    watch: watch::Args,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// What every verb takes.
+#[derive(Args, Debug)]
+struct Shared {
+    /// Colours
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    color: Color,
+    /// Say more on stderr; twice for the eBPF verifier's logs
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Watch memory cgroups live, and report those that leak (this is the default)
+    Watch(watch::Args),
+    /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
+    Scan(scan::Args),
+    /// Say what kmemtrace can see on this host, and why not more
+    Doctor(doctor::Args),
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Who reads the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// People
+    #[default]
+    Text,
+    /// Programs
+    Json,
+}
+
+/// The exit status of a verb that ran: what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing leaked.
+    Clean,
+    /// A leak was found.
+    Leak,
+    /// Could not tell.
+    Unknown,
+}
+
+impl Verdict {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Leak => 1,
+            Self::Unknown => 2,
+        }
+    }
+}
+
+/// Parses the command line, runs the verb, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe must not turn --help into a failure.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    log(cli.shared.verbose);
+    let color = cli.shared.color;
+    let result = match &cli.verb {
+        None => watch::run(&cli.watch, color),
+        Some(Verb::Watch(args)) => watch::run(args, color),
+        Some(Verb::Scan(args)) => scan::run(args, color),
+        Some(Verb::Doctor(args)) => doctor::run(args, color),
+    };
+    match result {
+        Ok(verdict) => ExitCode::from(verdict.code()),
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // Whoever read it has seen enough.
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            // If stderr is closed, the exit status is all that is left to say.
+            use io::Write;
+            let _ = writeln!(io::stderr(), "error: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Why a verb did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something could not be done.
+    Error(Error),
+    /// stdout could not be written.
+    Output(io::Error),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write to stdout: {error}"),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// What a verb ends with.
+pub(crate) type Outcome = Result<Verdict, Failure>;
+
+/// A duration with a unit: `30s`, `10m`, `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    let duration =
+        parsed.map_err(|_| "not a time with a unit, such as 30s, 10m or 1h30m".to_owned())?;
+    Duration::try_from(duration).map_err(|_| "a time cannot be negative".to_owned())
+}
+
+/// Whether stdout gets colours.
+fn colored(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let stdout = io::stdout();
+            stdout.is_terminal() && AutoStream::choice(&stdout) != ColorChoice::Never
+        }
+    }
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::new(format!("off,kmemtrace={level}"));
+    // The only subscriber of this process.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .without_time()
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
+}

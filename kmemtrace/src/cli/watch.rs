@@ -1,0 +1,298 @@
+//! `kmemtrace watch`: the live tail.
+
+use std::{
+    io::{self, BufWriter, Write},
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Color, Failure, Format, Outcome, Verdict, colored, duration,
+    filter::{self, Filter},
+};
+use crate::{
+    error::Error,
+    event::{
+        Event,
+        header::{self, Header, HookReport},
+    },
+    host::{self, Facts, Root},
+    plan::{Options, WayKind},
+    sink::{
+        Sink,
+        jsonl::JsonLines,
+        tail::{Tail, TailOptions},
+    },
+    source::bpf,
+    tracker::{self, Change, Tracker, What},
+};
+
+/// Arguments of `kmemtrace watch`.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Where events come from
+    #[arg(long, value_enum, default_value_t)]
+    source: Source,
+    /// How long a removed memory cgroup may live on before it is called leaked
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    grace: Duration,
+    /// Show every event, not only leaks and failures
+    #[arg(long)]
+    all: bool,
+    /// Show only cgroups whose path matches: `*` within a name, `**` across directories
+    #[arg(long, value_name = "GLOB")]
+    cgroup: Option<String>,
+    /// Show only cgroups of the pod whose uid begins so
+    #[arg(long, value_name = "UID")]
+    pod: Option<String>,
+    /// Stop after this time, as Ctrl-C does
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Text for people, or JSON lines for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    #[command(flatten)]
+    hooks: HookArgs,
+}
+
+/// How hooks are attached: the same for `watch` and `doctor`.
+#[derive(clap::Args, Debug)]
+pub(super) struct HookArgs {
+    /// The ring buffer's size, rounded up to a power of two
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size)]
+    ring_size: u32,
+    /// Do not attach in this way (repeat it, or separate with commas)
+    #[arg(long, value_name = "WAY", value_delimiter = ',', value_parser = way())]
+    avoid: Vec<WayKind>,
+    /// Trace the mkdir system calls for the errors of failing mkdirs where no better hook attaches; slows every system
+    /// call of the machine by some 100 ns
+    #[arg(long)]
+    mkdir_syscalls: bool,
+}
+
+impl HookArgs {
+    pub(super) fn config(&self) -> bpf::Config {
+        let options = Options {
+            avoid: self.avoid.clone(),
+            mkdir_syscalls: self.mkdir_syscalls,
+        };
+        bpf::Config {
+            ring_bytes: self.ring_size,
+            options,
+        }
+    }
+}
+
+/// Where events come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Source {
+    /// The best that works here
+    #[default]
+    Auto,
+    /// eBPF programs
+    Bpf,
+}
+
+/// Watches until Ctrl-C, SIGTERM or the end of `--for`.
+pub(super) fn run(args: &Args, color: Color) -> Outcome {
+    let filter = Filter {
+        all: args.all,
+        cgroup: args.cgroup.as_deref().map(filter::glob).transpose()?,
+        pod: args.pod.clone(),
+    };
+    let facts = host::facts(&Root::live());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::caused("cannot start", &error))?;
+    runtime.block_on(async {
+        let stop = Stop::new(args.duration)?;
+        let source = match args.source {
+            // One source so far.
+            Source::Auto | Source::Bpf => bpf::Source::start(&facts, &args.hooks.config())?,
+        };
+        introduce(&source.hooks());
+        let out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+        let sink: Box<dyn Sink> = match args.format {
+            Format::Text => Box::new(Tail::new(
+                out,
+                TailOptions {
+                    color: colored(color),
+                },
+            )),
+            Format::Json => Box::new(JsonLines::new(out)),
+        };
+        watch(source, sink, stop, &filter, &facts, args.grace).await
+    })
+}
+
+async fn watch(
+    mut source: bpf::Source,
+    mut sink: Box<dyn Sink + '_>,
+    mut stop: Stop,
+    filter: &Filter,
+    facts: &Facts,
+    grace: Duration,
+) -> Outcome {
+    let began = source.now();
+    sink.header(began, &header(&source, facts, grace))?;
+    let mut tracker = Tracker::new(tracker::Config { grace });
+    let mut events = Vec::new();
+    let mut changes = Vec::new();
+    loop {
+        let stopped = tokio::select! {
+            biased;
+            () = stop.wait() => true,
+            result = source.next(tracker.settled(), &mut events) => {
+                result?;
+                false
+            }
+        };
+        if stopped {
+            source.finish(&mut events)?;
+        }
+        for event in events.drain(..) {
+            show(&mut tracker, &event, &mut changes, filter, &mut *sink)?;
+        }
+        if stopped {
+            break;
+        }
+        sink.flush()?;
+    }
+    let summary = tracker.summary();
+    let verdict = if summary.totals.leaked > 0 {
+        Verdict::Leak
+    } else {
+        Verdict::Clean
+    };
+    let time = source.now();
+    let what = What::Summary(Box::new(summary));
+    sink.change(&Change {
+        time,
+        what,
+        totals: tracker.totals(),
+    })?;
+    sink.flush()?;
+    Ok(verdict)
+}
+
+/// Takes one event in and shows what it changed.
+fn show(
+    tracker: &mut Tracker,
+    event: &Event,
+    changes: &mut Vec<Change>,
+    filter: &Filter,
+    sink: &mut dyn Sink,
+) -> io::Result<()> {
+    tracker.apply(event, changes);
+    for change in changes.drain(..) {
+        if filter.shows(&change) {
+            sink.change(&change)?;
+        }
+    }
+    Ok(())
+}
+
+fn header(source: &bpf::Source, facts: &Facts, grace: Duration) -> Header {
+    Header {
+        schema: header::SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        source: "bpf".to_owned(),
+        hostname: facts.hostname.clone(),
+        kernel: facts.kernel.clone(),
+        boot_id: facts.boot_id.clone(),
+        hierarchy: facts
+            .memory
+            .as_ref()
+            .ok()
+            .map(|h| h.version.as_str().to_owned()),
+        grace_ns: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
+        hooks: source.hooks(),
+    }
+}
+
+/// The first line on stderr: the source in force and what it cannot see.
+fn introduce(hooks: &[HookReport]) {
+    let mut seen = Vec::new();
+    let mut lost = Vec::new();
+    for report in hooks {
+        if let Some(way) = &report.way {
+            seen.push(format!("{} by {way}", report.hook));
+        }
+        lost.extend(report.lost.clone());
+    }
+    let cannot = if lost.is_empty() {
+        "nothing".to_owned()
+    } else {
+        lost.join("; ")
+    };
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "kmemtrace: source bpf: {}; cannot see: {cannot}",
+        seen.join(", ")
+    );
+}
+
+/// What ends a run.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    fn new(after: Option<Duration>) -> Result<Self, Failure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Error::caused("cannot listen for signals", &error));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            deadline: after.and_then(|after| Instant::now().checked_add(after)),
+        })
+    }
+
+    async fn wait(&mut self) {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            () = deadline => {}
+        }
+    }
+}
+
+/// A size in bytes with an optional `K` or `M`.
+fn size(text: &str) -> Result<u32, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text
+            .strip_suffix(['M', 'm'])
+            .map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let bytes = digits
+        .parse()
+        .ok()
+        .and_then(|count: u32| count.checked_mul(unit));
+    bytes
+        .filter(|bytes| (4096..=1 << 30).contains(bytes))
+        .ok_or_else(|| "not a size from 4K to 1024M, such as 64K or 8M".to_owned())
+}
+
+fn way() -> impl clap::builder::TypedValueParser<Value = WayKind> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(WayKind::ALL.map(WayKind::as_str)).try_map(|name| {
+        let way = WayKind::ALL.into_iter().find(|way| way.as_str() == name);
+        way.ok_or("no such way")
+    })
+}
