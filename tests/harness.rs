@@ -1,0 +1,243 @@
+//! What the tests share: the program as a child process, and what a test may need from the machine.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Completion, Failed, Trial};
+use serde_json::Value;
+
+/// Says what this process is.
+const ROLE: &str = "KMEMTRACE_TESTS_ROLE";
+
+/// How long a test waits for what must come. It bounds a failing test; no test asserts a time.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What this process is.
+pub(crate) enum Role {
+    Tests,
+    Program,
+    Workload,
+}
+
+pub(crate) fn role() -> Role {
+    match env::var(ROLE).as_deref() {
+        Ok("program") => Role::Program,
+        Ok("workload") => Role::Workload,
+        _ => Role::Tests,
+    }
+}
+
+fn itself(role: &str) -> Command {
+    let mut command = Command::new(env::current_exe().expect("this program's own path"));
+    command
+        .env(ROLE, role)
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null());
+    command
+}
+
+/// The program, not started yet.
+pub(crate) fn program<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = itself("program");
+    command.args(args);
+    command
+}
+
+/// A workload (see `workload.rs`), not started yet.
+pub(crate) fn workload<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = itself("workload");
+    command.args(args);
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn output(mut command: Command) -> Output {
+    command.output().expect("the test binary starts")
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a test says at its end.
+pub(crate) type Result = std::result::Result<(), Failed>;
+
+/// A test that needs nothing from the machine.
+pub(crate) fn test(name: &str, run: fn() -> Result) -> Trial {
+    Trial::test(name, run)
+}
+
+/// A test that first asks whether the machine has what it needs; the answer is why not.
+pub(crate) fn test_if(name: &str, missing: fn() -> Option<String>, run: fn() -> Result) -> Trial {
+    Trial::ignorable_test(name, move || match missing() {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => run().map(|()| Completion::Completed),
+    })
+}
+
+/// `kmemtrace watch --format json` while it runs.
+pub(crate) struct Watch {
+    child: Child,
+    lines: Receiver<Value>,
+    stderr: thread::JoinHandle<String>,
+    /// Every line so far.
+    pub(crate) seen: Vec<Value>,
+}
+
+impl Watch {
+    /// Starts it and waits for the end of its first walk: from then on nothing goes unseen.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let common = ["watch", "--format", "json", "--all"];
+        Self::spawn(program(common.iter().chain(args)))
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the test binary starts");
+        let stdout = child.stdout.take().expect("piped");
+        let mut stderr = child.stderr.take().expect("piped");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout)
+                .lines()
+                .map_while(std::result::Result::ok)
+            {
+                let value = serde_json::from_str(&line).unwrap_or_else(|error| {
+                    panic!("not a JSON line: {error}: {line}");
+                });
+                if sender.send(value).is_err() {
+                    break;
+                }
+            }
+        });
+        let stderr = thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let mut watch = Self {
+            child,
+            lines,
+            stderr,
+            seen: Vec::new(),
+        };
+        watch.wait_for("the end of the first walk", |line| line["kind"] == "walked");
+        watch
+    }
+
+    /// Waits for a line; panics with what came instead.
+    pub(crate) fn wait_for(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for_all(what, 1, is).pop().expect("one")
+    }
+
+    /// Waits for `count` lines from now on.
+    pub(crate) fn wait_for_all(
+        &mut self,
+        what: &str,
+        count: usize,
+        is: impl Fn(&Value) -> bool,
+    ) -> Vec<Value> {
+        let mut found = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while found.len() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    if is(&line) {
+                        found.push(line.clone());
+                    }
+                    self.seen.push(line);
+                }
+                Err(error) => {
+                    let _ = self.child.kill();
+                    let why = match error {
+                        RecvTimeoutError::Timeout => "in vain",
+                        RecvTimeoutError::Disconnected => "and kmemtrace ended",
+                    };
+                    let from = self.seen.len().saturating_sub(30);
+                    let last: Vec<_> = self.seen[from..].iter().map(Value::to_string).collect();
+                    panic!(
+                        "waited for {count} of {what}, {why}: {} came; the last lines:\n{}",
+                        found.len(),
+                        last.join("\n")
+                    );
+                }
+            }
+        }
+        found
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lines of a kind whose path is below `base`.
+    pub(crate) fn of<'a>(
+        &'a self,
+        kind: &'a str,
+        base: &'a str,
+    ) -> impl Iterator<Item = &'a Value> {
+        self.seen
+            .iter()
+            .filter(move |line| line["kind"] == kind && below(line, base))
+    }
+
+    /// Sends SIGINT, as Ctrl-C does, and takes in the rest: all lines, stderr, and the exit status.
+    pub(crate) fn stop(mut self) -> Ended {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+        self.seen.extend(self.lines.iter());
+        let status = self.child.wait().expect("it ends");
+        let stderr = self.stderr.join().expect("stderr is read");
+        Ended {
+            lines: self.seen,
+            stderr,
+            code: status.code(),
+        }
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+}
+
+/// A run that ended.
+pub(crate) struct Ended {
+    pub(crate) lines: Vec<Value>,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
+}
+
+impl Ended {
+    /// The last line: the summary.
+    pub(crate) fn summary(&self) -> &Value {
+        let last = self.lines.last().expect("there are lines");
+        assert_eq!(last["kind"], "summary", "{last}");
+        last
+    }
+}
+
+/// Whether a line is about a cgroup below `base`.
+pub(crate) fn below(line: &Value, base: &str) -> bool {
+    line["path"]
+        .as_str()
+        .is_some_and(|path| path.starts_with(base))
+}
+
+/// A fixture of these tests, in the checkout.
+pub(crate) fn data(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("data")
+        .join(name)
+}

@@ -1,0 +1,167 @@
+//! Names that are meant to break something, trees too deep and too wide, and renames.
+
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
+
+use kmemtrace::event::{
+    Event, Fact,
+    json::{Content, parse},
+};
+
+use super::world::{World, remove};
+use crate::harness::{Result, Watch, below, output, program};
+
+/// Whatever bytes a name has, JSON carries them whole and text shows none that a terminal obeys.
+pub(super) fn names() -> Result {
+    let world = World::new("names");
+    let long = "n".repeat(255);
+    let names: [&[u8]; 8] = [
+        b"\x1b[31mred\x1b[0m",
+        b"\x1b]0;title\x07",
+        // The kernel itself refuses newlines (`cgroup_mkdir`).
+        b"tab\tand\rreturn",
+        b"quote\"and\\back",
+        b"\xff\xfe not utf-8 \x80",
+        b"<script>alert(1)<!--",
+        "\u{202e}rtl\u{2066}\u{85}".as_bytes(),
+        long.as_bytes(),
+    ];
+    let mut watch = Watch::start(&[]);
+    for name in names {
+        let cgroup = world.base.join(OsStr::from_bytes(name));
+        fs::create_dir(&cgroup)?;
+        remove(&cgroup);
+    }
+    watch.wait_for_all("freed lines", names.len(), |line| {
+        line["kind"] == "freed" && below(line, &world.path)
+    });
+    let ended = watch.stop();
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    for line in ended.lines.iter().filter(|line| line["kind"] == "created") {
+        if below(line, &world.path) {
+            found.push(path_bytes(line)[world.path.len() + 1..].to_vec());
+        }
+    }
+    assert_eq!(found, names.map(<[u8]>::to_vec));
+
+    let text = std::thread::spawn(|| {
+        let args = ["watch", "--all", "--for", "3s", "--color", "never"];
+        output(program(args)).stdout
+    });
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    for name in names {
+        let cgroup = world.base.join(OsStr::from_bytes(name));
+        fs::create_dir(&cgroup)?;
+        remove(&cgroup);
+    }
+    let text = text.join().expect("it ends");
+    let shown = String::from_utf8(text).expect("UTF-8");
+    assert!(shown.contains("\\x1b[31mred"), "{shown}");
+    let control = |c: char| c.is_control() && c != '\n';
+    let bidi = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    assert_eq!(
+        shown.chars().find(|c| control(*c) || bidi(*c)),
+        None,
+        "{shown}"
+    );
+    Ok(())
+}
+
+/// A line's path in the kernel's bytes.
+fn path_bytes(line: &serde_json::Value) -> Vec<u8> {
+    let parsed = parse(line.to_string().as_bytes(), 1).expect("a line");
+    match parsed.content {
+        Content::Event(Event {
+            fact: Fact::Created(cgroup),
+            ..
+        }) => cgroup.path.expect("a path").bytes.to_vec(),
+        other => panic!("no cgroup: {other:?}"),
+    }
+}
+
+/// How many levels: more than a program rebuilds, and with these names a path of over 4 KiB. (The kernel takes minutes for
+/// 4,096 levels, since every level costs it all levels above.)
+const LEVELS: usize = 600;
+
+/// The kernel itself cuts the paths of its tracepoints; kmemtrace does not.
+pub(super) fn deep() -> Result {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let world = World::new("deep");
+    let mut watch = Watch::start(&["--ring-size", "64M"]);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let mut here = openat(CWD, &world.base, flags, Mode::empty())?;
+    for level in 0..LEVELS {
+        mkdirat(&here, format!("deep-{level:03x}"), Mode::RWXU)?;
+        here = openat(&here, format!("deep-{level:03x}"), flags, Mode::empty())?;
+    }
+    drop(here);
+    let base = world.path.clone();
+    let created = watch.wait_for_all("created lines", LEVELS, |line| {
+        line["kind"] == "created" && below(line, &base)
+    });
+    let mut expected = base.clone();
+    for (level, line) in created.iter().enumerate() {
+        expected.push_str(&format!("/deep-{level:03x}"));
+        assert_eq!(
+            line["path"].as_str(),
+            Some(expected.as_str()),
+            "level {level}"
+        );
+        assert!(line.get("path_cut").is_none(), "level {level}");
+    }
+    drop(world);
+    watch.wait_for_all("freed lines", LEVELS, |line| line["kind"] == "freed");
+    watch.stop();
+    Ok(())
+}
+
+/// Thousands of siblings, there before and made during the run.
+pub(super) fn wide() -> Result {
+    let world = World::new("wide");
+    for n in 0..2048 {
+        fs::create_dir(world.base.join(format!("before{n}")))?;
+    }
+    let mut watch = Watch::start(&[]);
+    assert_eq!(watch.of("present", &world.path).count(), 2049);
+    for n in 0..2048 {
+        fs::create_dir(world.base.join(format!("during{n}")))?;
+    }
+    for n in 0..2048 {
+        remove(&world.base.join(format!("before{n}")));
+        remove(&world.base.join(format!("during{n}")));
+    }
+    watch.wait_for_all("freed lines", 4096, |line| {
+        line["kind"] == "freed" && below(line, &world.path)
+    });
+    assert_eq!(watch.of("created", &world.path).count(), 2048);
+    assert_eq!(watch.of("offlined", &world.path).count(), 4096);
+    assert_eq!(watch.stop().summary()["gaps"].as_u64(), Some(0));
+    Ok(())
+}
+
+/// On v1 a directory can be renamed (not on v2); what dies later dies under its new name, and so does what is below it.
+pub(super) fn renamed() -> Result {
+    let world = World::new("renamed");
+    let old = world.make("old");
+    world.make("old/child");
+    let mut watch = Watch::start(&[]);
+    let new = world.base.join("new");
+    fs::rename(&old, &new)?;
+    remove(&new.join("child"));
+    remove(&new);
+    watch.wait_for_all("freed lines", 2, |line| {
+        line["kind"] == "freed" && below(line, &world.path)
+    });
+    let path = |line: &serde_json::Value| line["path"].as_str().map(Path::new).map(Path::to_owned);
+    let offlined: Vec<_> = watch.of("offlined", &world.path).filter_map(path).collect();
+    let new = Path::new(&world.path).join("new");
+    assert_eq!(offlined, [new.join("child"), new.clone()]);
+    assert_eq!(
+        watch
+            .of("renamed", &world.path)
+            .filter_map(path)
+            .collect::<Vec<_>>(),
+        [new]
+    );
+    watch.stop();
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! On the running kernel, as root: real cgroups, real zombies.
+
+mod failures;
+mod hostile;
+mod leaks;
+mod storm;
+mod view;
+mod world;
+
+use libtest_mimic::Trial;
+
+use crate::harness::test_if;
+
+pub(crate) fn tests() -> Vec<Trial> {
+    let live = |name: &str, run| test_if(&format!("live::{name}"), world::missing, run);
+    let live_v1 = |name: &str, run| test_if(&format!("live::{name}"), world::missing_v1, run);
+    vec![
+        live("pods_leak_and_recover_by_tp_btf", leaks::pods_by_tp_btf),
+        live("pods_leak_and_recover_by_raw_tp", leaks::pods_by_raw_tp),
+        live(
+            "pods_leak_and_recover_by_tracepoint",
+            leaks::pods_by_tracepoint,
+        ),
+        live(
+            "zombies_from_before_are_counted_and_freed",
+            leaks::inherited,
+        ),
+        live_v1(
+            "other_hierarchies_are_not_reported",
+            leaks::other_hierarchies,
+        ),
+        live("a_run_without_leak_exits_0", leaks::clean_run),
+        live("hostile_names_arrive_whole", hostile::names),
+        live("deep_paths_arrive_whole", hostile::deep),
+        live("a_wide_directory_is_followed", hostile::wide),
+        live_v1("a_renamed_cgroup_is_followed", hostile::renamed),
+        live("a_storm_loses_nothing_uncounted", storm::default_ring),
+        live(
+            "a_full_ring_is_a_gap_and_the_counts_recover",
+            storm::small_ring,
+        ),
+        test_if(
+            "live::a_slab_failure_is_caught",
+            failures::missing,
+            failures::slab,
+        ),
+        live("slab_failures_by_the_kernel_log", failures::kernel_log),
+        live("a_failed_mkdir_is_caught", failures::mkdir),
+        live("doctor_names_every_hook", view::doctor),
+        live("scan_counts_as_the_kernel_does", view::scan),
+        live("kill_9_leaves_nothing_attached", view::kill),
+        live("without_root_it_says_what_it_takes", view::unprivileged),
+        live("without_btf_the_tracepoints_serve", view::without_btf),
+    ]
+}

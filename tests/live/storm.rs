@@ -1,0 +1,79 @@
+//! More than the ring can hold, and as fast as the kernel makes it.
+
+use std::fs;
+
+use super::world::{World, remove, zombies};
+use crate::harness::{Result, Watch};
+
+/// Pairs of mkdir and rmdir in the storm.
+const PAIRS: usize = 100_000;
+
+/// With the default ring nothing is lost, or every loss is counted; the counts are right afterwards.
+pub(super) fn default_ring() -> Result {
+    let world = World::new("storm");
+    let mut watch = Watch::start(&[]);
+    churn(&world, PAIRS);
+    settle(&mut watch);
+    let offlined = watch.of("offlined", &world.path).count();
+    let lost: u64 = watch
+        .seen
+        .iter()
+        .filter(|line| line["kind"] == "gap")
+        .filter_map(|gap| gap["lost"].as_u64())
+        .sum();
+    assert!(
+        offlined == PAIRS || lost > 0,
+        "{offlined} of {PAIRS} removals, {lost} records lost"
+    );
+    watch.stop();
+    Ok(())
+}
+
+/// A ring far too small overflows: there are gaps, their losses are counted, and the counts are right afterwards.
+pub(super) fn small_ring() -> Result {
+    let world = World::new("small-ring");
+    let kept = world.make("kept");
+    let file = world.charge(&kept, "kept");
+    let mut watch = Watch::start(&["--ring-size", "4K"]);
+    remove(&kept);
+    churn(&world, 5_000);
+    let gap = watch.wait_for("a gap", |line| line["kind"] == "gap");
+    assert!(gap["lost"].as_u64() > Some(0), "{gap}");
+    assert_eq!(gap["reason"], "ring_full", "{gap}");
+    settle(&mut watch);
+    fs::remove_file(file)?;
+    settle(&mut watch);
+    let live = watch.seen.last().expect("a tick")["live"].as_u64();
+    assert_eq!(live, Some(directories()), "live memory cgroups");
+    let ended = watch.stop();
+    assert!(
+        ended.summary()["gaps"].as_u64() > Some(0),
+        "{}",
+        ended.summary()
+    );
+    assert!(
+        ended.summary()["lost"].as_u64() > Some(0),
+        "{}",
+        ended.summary()
+    );
+    Ok(())
+}
+
+fn churn(world: &World, pairs: usize) {
+    let cgroup = world.base.join("c");
+    for _ in 0..pairs {
+        fs::create_dir(&cgroup).expect("a cgroup");
+        remove(&cgroup);
+    }
+}
+
+/// Waits until kmemtrace and the kernel count the same zombies.
+fn settle(watch: &mut Watch) {
+    watch.wait_for("a tick that agrees with the kernel", |line| {
+        line["kind"] == "tick" && line["zombies"].as_u64() == Some(zombies())
+    });
+}
+
+fn directories() -> u64 {
+    super::world::directories(&super::world::mount().expect("checked before"))
+}

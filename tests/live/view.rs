@@ -1,0 +1,192 @@
+//! The other verbs on the running kernel, and what it takes to run at all.
+
+use std::{
+    fs, os::unix::process::CommandExt, path::Path, process::Command, thread, time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    leaks::hook,
+    world::{World, remove, zombies},
+};
+use crate::harness::{Result, Watch, output, program, text};
+
+/// A mount of tracefs for as long as this lives, if there was none.
+pub(super) struct Tracefs(bool);
+
+const TRACING: &str = "/sys/kernel/tracing";
+
+impl Tracefs {
+    pub(super) fn mounted() -> Self {
+        if Path::new(TRACING).join("events").exists() {
+            return Self(false);
+        }
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("nodev", TRACING, "tracefs", flags, None).expect("tracefs mounts");
+        Self(true)
+    }
+}
+
+impl Drop for Tracefs {
+    fn drop(&mut self) {
+        if self.0 {
+            // A straggler's open file must not fail the test.
+            let _ = rustix::mount::unmount(TRACING, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
+pub(super) fn doctor() -> Result {
+    let run = output(program(["doctor", "--format", "json"]));
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    let report: Value = serde_json::from_slice(&run.stdout)?;
+    for name in ["lifecycle", "memcg", "slab failure", "mkdir failure"] {
+        let hook = hook(&report, name);
+        // A hook without a way says why, and what that costs.
+        assert!(
+            hook["way"].is_string() || hook["lost"].is_string(),
+            "{hook}"
+        );
+        for refusal in hook["refused"].as_array().into_iter().flatten() {
+            assert!(
+                !refusal["reason"].as_str().unwrap_or_default().is_empty(),
+                "{refusal}"
+            );
+        }
+    }
+    assert!(hook(&report, "lifecycle")["way"].is_string());
+    assert!(report["host"]["memory"]["mount"].is_string(), "{report}");
+    Ok(())
+}
+
+pub(super) fn scan() -> Result {
+    let world = World::new("scan");
+    let cgroup = world.make("zombie");
+    let file = world.charge(&cgroup, "zombie");
+    remove(&cgroup);
+    let run = output(program(["scan", "--format", "json"]));
+    let seen: Value = serde_json::from_slice(&run.stdout)?;
+    assert_eq!(seen["zombies"].as_u64(), Some(zombies()), "{seen}");
+    assert_eq!(run.status.code(), Some(1), "a zombie that stays: {seen}");
+    let mount = super::world::mount().expect("checked before");
+    assert_eq!(
+        seen["live"].as_u64(),
+        Some(super::world::directories(&mount)),
+        "{seen}"
+    );
+    fs::remove_file(file)?;
+    Ok(())
+}
+
+/// Whatever is attached belongs to the process: when that dies, the kernel cleans up.
+pub(super) fn kill() -> Result {
+    let _world = World::new("kill");
+    let watch = Watch::start(&[]);
+    let mine = programs(watch.pid());
+    assert!(mine > 0, "no eBPF program among its files");
+    let before = loaded();
+    watch.kill();
+    // The kernel frees programs after a grace period.
+    for _ in 0..200 {
+        if loaded() + mine <= before {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Err(format!(
+        "{before} programs were loaded, {mine} by kmemtrace; now {}",
+        loaded()
+    )
+    .into())
+}
+
+/// eBPF programs that a process holds.
+fn programs(pid: u32) -> usize {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).expect("its files");
+    let is_program = |link: &Path| link == Path::new("anon_inode:bpf-prog");
+    files
+        .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
+        .filter(|link| is_program(link))
+        .count()
+}
+
+/// eBPF programs that the kernel has.
+fn loaded() -> usize {
+    aya::programs::loaded_programs().flatten().count()
+}
+
+pub(super) fn unprivileged() -> Result {
+    // Whoever runs this may have the binary where others cannot read it.
+    let directory = tempfile::tempdir()?;
+    let copy = directory.path().join("kmemtrace");
+    fs::copy(std::env::current_exe()?, &copy)?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(directory.path(), open)?;
+    let template = program(["watch", "--for", "1s"]);
+    let mut command = Command::new(copy);
+    command
+        .args(template.get_args())
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/");
+    for (name, value) in template.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    let run = output(command);
+    let stderr = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("CAP_BPF"), "{stderr}");
+    assert!(stderr.contains("help: "), "{stderr}");
+    Ok(())
+}
+
+/// In a mount namespace in which the kernel's BTF is hidden.
+pub(super) fn without_btf() -> Result {
+    let _world = World::new("without-btf");
+    let _mounted = Tracefs::mounted();
+    let mut command = program(["doctor", "--format", "json"]);
+    hide(&mut command, "/sys/kernel/btf");
+    let run = output(command);
+    let report: Value = serde_json::from_slice(&run.stdout)?;
+    assert_eq!(report["host"]["btf"], false, "{report}");
+    assert_eq!(hook(&report, "lifecycle")["way"], "tracepoint", "{report}");
+    assert_eq!(run.status.code(), Some(0), "{report}");
+
+    let mut command = program(["watch", "--for", "1s", "--avoid", "tracepoint"]);
+    hide(&mut command, "/sys/kernel/btf");
+    let run = output(command);
+    let stderr = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("requires BTF") && stderr.contains("help: "),
+        "{stderr}"
+    );
+    Ok(())
+}
+
+/// Runs a command where `directory` is empty.
+#[expect(
+    unsafe_code,
+    reason = "what runs between fork and exec must be async-signal-safe"
+)]
+fn hide(command: &mut Command, directory: &'static str) {
+    use rustix::{
+        mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+        thread::{UnshareFlags, unshare_unsafe},
+    };
+    let hide = move || {
+        // SAFETY: the child is about to become another program; it shares nothing that this could pull away.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+        mount_change(
+            "/",
+            MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+        )?;
+        mount("none", directory, "tmpfs", MountFlags::empty(), None)?;
+        Ok(())
+    };
+    // SAFETY: three system calls and no allocation.
+    unsafe { command.pre_exec(hide) };
+}

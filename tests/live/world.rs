@@ -1,0 +1,242 @@
+//! Cgroups of a test's own, and what the kernel says of them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::harness::{output, program, text, workload};
+
+/// Live tests share one kernel, and some compare its totals: one at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Where the memory hierarchy is: v1, or v2 with the memory controller.
+pub(super) fn mount() -> Option<PathBuf> {
+    let v1 = PathBuf::from("/sys/fs/cgroup/memory");
+    if v1.join("memory.usage_in_bytes").exists() {
+        return Some(v1);
+    }
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|root| {
+            fs::read_to_string(root.join("cgroup.controllers"))
+                .is_ok_and(|list| list.split_whitespace().any(|name| name == "memory"))
+        })
+}
+
+pub(super) fn is_v1() -> bool {
+    mount().is_some_and(|mount| mount.join("memory.usage_in_bytes").exists())
+}
+
+/// Why the live tests cannot run here.
+pub(super) fn missing() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("needs root".to_owned());
+    }
+    if mount().is_none() {
+        return Some("needs a mounted memory cgroup hierarchy".to_owned());
+    }
+    let report = doctor();
+    if let Some(error) = report["error"].as_str() {
+        return Some(format!("needs eBPF: {error}"));
+    }
+    None
+}
+
+/// The same, for what only cgroup v1 has.
+pub(super) fn missing_v1() -> Option<String> {
+    missing().or_else(|| (!is_v1()).then(|| "needs cgroup v1".to_owned()))
+}
+
+/// What `kmemtrace doctor` says of this machine.
+pub(super) fn doctor() -> &'static Value {
+    static REPORT: OnceLock<Value> = OnceLock::new();
+    REPORT.get_or_init(|| {
+        let run = output(program(["doctor", "--format", "json"]));
+        serde_json::from_slice(&run.stdout).expect("doctor's JSON")
+    })
+}
+
+/// A directory in the memory hierarchy, and one on a tmpfs; both are cleared away at the end.
+pub(super) struct World {
+    /// The test's own cgroup.
+    pub(super) base: PathBuf,
+    /// Its path from the hierarchy's root.
+    pub(super) path: String,
+    /// A directory on a tmpfs: a file made in it by a process in a cgroup pins that cgroup.
+    pub(super) files: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl World {
+    pub(super) fn new(name: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mount = mount().expect("checked before");
+        let name = format!("kmemtrace-test-{name}-{}", std::process::id());
+        let base = mount.join(&name);
+        let files = PathBuf::from("/dev/shm").join(&name);
+        rest();
+        fs::create_dir(&base).expect("a cgroup");
+        fs::create_dir(&files).expect("a directory on a tmpfs");
+        let world = Self {
+            path: format!("/{name}"),
+            base,
+            files,
+            _turn: turn,
+        };
+        if !is_v1() {
+            delegate(&mount);
+            delegate(&world.base);
+        }
+        world
+    }
+
+    /// Makes a cgroup below the base, with its parents.
+    pub(super) fn make(&self, name: &str) -> PathBuf {
+        let cgroup = self.base.join(name);
+        let mut made = self.base.clone();
+        for part in Path::new(name).components() {
+            made.push(part);
+            if !made.exists() {
+                fs::create_dir(&made).expect("a cgroup");
+                if !is_v1() && made != cgroup {
+                    delegate(&made);
+                }
+            }
+        }
+        cgroup
+    }
+
+    /// Charges a file on the tmpfs to a cgroup: the cgroup outlives its directory until the file is removed.
+    pub(super) fn charge(&self, cgroup: &Path, file: &str) -> PathBuf {
+        let file = self.files.join(file);
+        let args = ["charge-file".as_ref(), cgroup.as_os_str(), file.as_os_str()];
+        let done = output(workload(args));
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        file
+    }
+}
+
+/// v2: cgroups below `directory` get memcgs of their own.
+fn delegate(directory: &Path) {
+    fs::write(directory.join("cgroup.subtree_control"), "+memory").expect("+memory");
+}
+
+/// Removes a cgroup; a process that is just leaving it makes that EBUSY for a moment.
+pub(super) fn remove(cgroup: &Path) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = fs::remove_dir(cgroup) {
+        assert!(
+            Instant::now() < until,
+            "rmdir {}: {error}",
+            cgroup.display()
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the kernel has freed what earlier tests left to it: until its count of zombies stays.
+fn rest() {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut count, mut same) = (zombies(), 0);
+    while same < 10 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+        let now = zombies();
+        same = if now == count { same + 1 } else { 0 };
+        count = now;
+    }
+}
+
+/// Zombies by the kernel's own count.
+pub(super) fn zombies() -> u64 {
+    let mount = mount().expect("checked before");
+    if is_v1() {
+        let cgroups = fs::read_to_string("/proc/cgroups").expect("/proc/cgroups");
+        let row = cgroups
+            .lines()
+            .find(|line| line.starts_with("memory\t"))
+            .expect("a memory row");
+        let count: u64 = row
+            .split('\t')
+            .nth(2)
+            .and_then(|n| n.parse().ok())
+            .expect("num_cgroups");
+        return count - directories(&mount);
+    }
+    let stat = fs::read_to_string(mount.join("cgroup.stat")).expect("cgroup.stat");
+    let value = |key: &str| {
+        stat.lines()
+            .find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok())
+    };
+    value("nr_dying_subsys_memory ")
+        .or_else(|| value("nr_dying_descendants "))
+        .expect("a count")
+}
+
+pub(super) fn directories(at: &Path) -> u64 {
+    let entries = fs::read_dir(at).expect("a cgroup directory");
+    1 + entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| directories(&entry.path()))
+        .sum::<u64>()
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // The files first: they may pin cgroups.
+        let _ = fs::remove_dir_all(&self.files);
+        remove_below(&self.base);
+    }
+}
+
+/// Removes a tree of cgroups from the leaves up, however deep: by file descriptors, without a path.
+fn remove_below(base: &Path) {
+    use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, openat, unlinkat};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let Ok(root) = openat(CWD, base, flags, Mode::empty()) else {
+        return;
+    };
+    let Ok(mut here) = root.try_clone() else {
+        return;
+    };
+    let mut names = Vec::new();
+    // Down into any child; where there is none, up again and remove what was left.
+    loop {
+        let Ok(dir) = Dir::read_from(&here) else {
+            return;
+        };
+        let child = dir.filter_map(Result::ok).find(|entry| {
+            entry.file_type().is_dir() && !matches!(entry.file_name().to_bytes(), b"." | b"..")
+        });
+        if let Some(child) = child {
+            let name = child.file_name().to_owned();
+            let Ok(next) = openat(&here, &name, flags, Mode::empty()) else {
+                return;
+            };
+            here = next;
+            names.push(name);
+        } else if let Some(name) = names.pop() {
+            let Ok(parent) = openat(&here, "..", flags, Mode::empty()) else {
+                return;
+            };
+            here = parent;
+            let until = Instant::now() + Duration::from_secs(10);
+            while unlinkat(&here, &name, AtFlags::REMOVEDIR).is_err() {
+                if Instant::now() > until {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        } else {
+            let _ = fs::remove_dir(base);
+            return;
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The tests of the whole program, in one binary.
+//!
+//! The binary is three things: the tests, the program under test (it calls kmemtrace's own `main`), and the workloads that
+//! the live tests run in cgroups of their own. So it can be copied to another machine and run there alone.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unnecessary_wraps,
+    reason = "a test fails by panicking, and all tests have one type"
+)]
+
+mod cli;
+mod harness;
+mod live;
+mod replay;
+mod rules;
+mod workload;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+fn main() -> ExitCode {
+    match harness::role() {
+        harness::Role::Program => kmemtrace::cli::main(),
+        harness::Role::Workload => workload::main(),
+        harness::Role::Tests => {
+            let arguments = Arguments::from_args();
+            let tests = [cli::tests(), replay::tests(), rules::tests(), live::tests()];
+            libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What ARCHITECTURE.md promises about the source, read from the source.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use libtest_mimic::Trial;
+
+use crate::harness::{Result, test};
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("rules::modules_depend_in_one_direction", directions),
+        test("rules::aya_and_tokio_stay_in_their_place", places),
+        test("rules::unsafe_is_in_named_modules_only", unsafe_modules),
+        test("rules::every_verb_and_option_is_in_the_readme", readme),
+    ]
+}
+
+/// What each module may use, besides itself: the table in ARCHITECTURE.md.
+const ALLOWED: [(&str, &[&str]); 9] = [
+    ("attribution", &[]),
+    ("error", &[]),
+    ("event", &[]),
+    ("tracker", &["event", "attribution"]),
+    ("host", &["event", "error"]),
+    ("plan", &["host", "event"]),
+    ("source", &["event", "host", "plan", "error"]),
+    ("sink", &["event", "tracker", "attribution"]),
+    (
+        "cli",
+        &[
+            "attribution",
+            "error",
+            "event",
+            "host",
+            "plan",
+            "sink",
+            "source",
+            "tracker",
+        ],
+    ),
+];
+
+fn directions() -> Result {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (file, text) in sources() {
+        let module = module(&file);
+        let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == module) else {
+            assert!(
+                matches!(module.as_str(), "lib" | "main"),
+                "{} has no row",
+                file.display()
+            );
+            continue;
+        };
+        for used in uses(&text) {
+            seen += 1;
+            if used != module && !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{}: uses {used}", file.display()));
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} uses were found: is the test blind?");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+fn places() -> Result {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let at = file
+            .strip_prefix(root())
+            .unwrap_or(&file)
+            .to_string_lossy()
+            .into_owned();
+        let bpf = at.starts_with("source/bpf/");
+        if text.contains("aya::") && !bpf {
+            wrong.push(format!("{at}: aya"));
+        }
+        if text.contains("tokio::") && !bpf && !at.starts_with("cli/") {
+            wrong.push(format!("{at}: tokio"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+fn unsafe_modules() -> Result {
+    let mut found: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| text.contains("unsafe {") || text.contains("unsafe impl"))
+        .map(|(file, _)| {
+            file.strip_prefix(root())
+                .unwrap_or(&file)
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, ["event/wire.rs", "source/bpf/ring.rs"]);
+    Ok(())
+}
+
+/// What `--help` offers, the README explains.
+fn readme() -> Result {
+    let readme = fs::read_to_string(root().join("../../README.md"))?;
+    for verb in ["watch", "scan", "doctor"] {
+        assert!(
+            readme.contains(&format!("`{verb}`")),
+            "README.md does not explain {verb}"
+        );
+        let help = crate::harness::output(crate::harness::program([verb, "--help"]));
+        let help = String::from_utf8(help.stdout)?;
+        for option in help
+            .split_whitespace()
+            .filter(|word| word.starts_with("--"))
+        {
+            let option = option.trim_end_matches(|c: char| !c.is_ascii_lowercase());
+            assert!(
+                readme.contains(option),
+                "README.md does not explain {option} of {verb}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../kmemtrace/src")
+}
+
+/// kmemtrace's source files but for its unit tests.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)
+            .expect("the source")
+            .map_while(std::result::Result::ok)
+        {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("tests") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                let code = text
+                    .split("#[cfg(test)]\nmod tests {")
+                    .next()
+                    .unwrap_or_default();
+                let code: Vec<_> = code
+                    .lines()
+                    .filter(|line| !line.trim_start().starts_with("//"))
+                    .collect();
+                files.push((path, code.join("\n")));
+            }
+        }
+    }
+    files
+}
+
+/// The top-level module that a file belongs to.
+fn module(file: &Path) -> String {
+    let inside = file.strip_prefix(root()).expect("below the root");
+    let first = inside.components().next().expect("a name");
+    first
+        .as_os_str()
+        .to_string_lossy()
+        .trim_end_matches(".rs")
+        .to_owned()
+}
+
+/// The top-level modules that a file names after `crate::`, alone or in braces.
+fn uses(text: &str) -> Vec<String> {
+    let word = |text: &str| -> String {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if !rest.starts_with('{') {
+            found.push(word(rest));
+            continue;
+        }
+        let mut depth = 0;
+        for (at, c) in rest.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            if depth == 1 && matches!(c, '{' | ',') {
+                found.push(word(&rest[at + 1..]));
+            }
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}

@@ -1,0 +1,41 @@
+//! What live tests run inside cgroups: `WORKLOAD CGROUP [ARG]`.
+
+use std::{env, fs, path::Path, process::ExitCode};
+
+pub(crate) fn main() -> ExitCode {
+    let args: Vec<_> = env::args_os().skip(1).collect();
+    let done = match (
+        args.first().and_then(|arg| arg.to_str()),
+        args.get(1),
+        args.get(2),
+    ) {
+        (Some("charge-file"), Some(cgroup), Some(file)) => {
+            join(cgroup.as_ref()).and_then(|()| fs::write(file, [b'x'; 16 << 10]))
+        }
+        (Some("make-directories"), Some(cgroup), Some(parent)) => {
+            join(cgroup.as_ref()).map(|()| make_directories(parent.as_ref()))
+        }
+        _ => Err(std::io::Error::other("no such workload")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{args:?}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Moves this process into a cgroup.
+fn join(cgroup: &Path) -> std::io::Result<()> {
+    fs::write(cgroup.join("cgroup.procs"), std::process::id().to_string())
+}
+
+/// Makes directories on a tmpfs until the kernel cannot allocate another dentry or inode: nothing can be reclaimed of them.
+fn make_directories(parent: &Path) {
+    for n in 0..1_000_000 {
+        if fs::create_dir(parent.join(n.to_string())).is_err() {
+            return;
+        }
+    }
+}
