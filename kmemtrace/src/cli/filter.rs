@@ -37,7 +37,7 @@ impl Filter {
     pub(super) fn shows(&self, change: &Change) -> bool {
         match &change.what {
             // An allocation has no cgroup to be chosen by.
-            What::Walked(_) | What::Gap(_) | What::Summary(_) | What::SlabFailure(_) => true,
+            What::Walked { .. } | What::Gap(_) | What::Summary(_) | What::SlabFailure(_) => true,
             What::Leaked(subject) | What::Recovered(subject) => self.wants(subject),
             What::Created(subject)
             | What::Offlined(subject)

@@ -200,8 +200,7 @@ pub struct Gap {
 }
 
 /// Why events may have been lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GapReason {
     /// The ring buffer was full (`bpf_ringbuf_output` refused).
     RingFull,
@@ -214,6 +213,29 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::RingFull,
+        Self::Recursion,
+        Self::BadRecord,
+        Self::KernelLog,
+    ];
+
+    /// The name in traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::Recursion => "recursion",
+            Self::BadRecord => "bad_record",
+            Self::KernelLog => "kernel_log",
+        }
+    }
+
+    /// The one that has this name in traces.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// In words.
     pub const fn as_str(self) -> &'static str {
         match self {

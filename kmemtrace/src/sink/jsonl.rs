@@ -150,7 +150,7 @@ impl<W: Write> Sink for JsonLines<W> {
                 line.set_mkdir_failure(failure);
                 return self.line(line, failure.path.as_ref(), Some(&change.totals));
             }
-            What::Walked(walked) => {
+            What::Walked { walked, .. } => {
                 line.set_walked(walked);
                 kind::WALKED
             }

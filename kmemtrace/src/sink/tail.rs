@@ -30,8 +30,6 @@ pub struct TailOptions {
 pub struct Tail<W> {
     out: W,
     color: bool,
-    /// Whether the first walk's end was shown: later walks check what is shown already.
-    watching: bool,
     line: String,
     cell: String,
 }
@@ -65,7 +63,6 @@ impl<W: Write> Tail<W> {
         Self {
             out,
             color,
-            watching: false,
             line: String::new(),
             cell: String::new(),
         }
@@ -300,8 +297,7 @@ impl<W: Write> Tail<W> {
             What::SlabFailure(failure) => self.slab_failure(change, failure),
             What::MkdirFailure(failure) => self.mkdir_failure(change, failure),
             What::Gap(gap) => self.gap(change, gap),
-            What::Walked(_) if !self.watching => {
-                self.watching = true;
+            What::Walked { number: 1, .. } => {
                 let Totals { live, zombies, .. } = change.totals;
                 let time = self.styled(DIM, Clock(change.time.wall_ns));
                 let zombies = Count(zombies, "zombie");
@@ -312,7 +308,7 @@ impl<W: Write> Tail<W> {
                     "{time}  watching {live}, {zombies} {were} there before"
                 )
             }
-            What::Walked(_) | What::Present(_) | What::Tick(_) => Ok(()),
+            What::Walked { .. } | What::Present(_) | What::Tick(_) => Ok(()),
             What::Summary(summary) => self.summary(summary),
         }
     }

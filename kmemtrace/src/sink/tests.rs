@@ -166,14 +166,17 @@ fn changes() -> Vec<Change> {
         ),
         (
             1,
-            What::Walked(Walked {
-                began_mono_ns: at(0).mono_ns,
-                directories: 49,
-                counts: Counts {
-                    num_cgroups: Some(51),
-                    ..Counts::default()
+            What::Walked {
+                walked: Walked {
+                    began_mono_ns: at(0).mono_ns,
+                    directories: 49,
+                    counts: Counts {
+                        num_cgroups: Some(51),
+                        ..Counts::default()
+                    },
                 },
-            }),
+                number: 1,
+            },
         ),
         (
             100,
@@ -451,7 +454,7 @@ fn what_json_shows_is_read_back_as_facts() {
                 What::Freed(s) | What::Recovered(s) => Fact::Freed(s.cgroup),
                 What::Renamed(s) => Fact::Renamed(s.cgroup),
                 What::Present(s) => Fact::Present(s.cgroup),
-                What::Walked(walked) => Fact::Walked(walked),
+                What::Walked { walked, .. } => Fact::Walked(walked),
                 What::SlabFailure(failure) => Fact::SlabFailure(failure),
                 What::MkdirFailure(failure) => Fact::MkdirFailure(failure),
                 What::Gap(gap) => Fact::Gap(gap),

@@ -67,7 +67,12 @@ pub enum What {
     /// A directory that was there already.
     Present(Subject),
     /// A walk of the directories ended.
-    Walked(Walked),
+    Walked {
+        /// The walk.
+        walked: Walked,
+        /// Which of the run's walks it was, from 1.
+        number: u32,
+    },
     /// The slab allocator failed.
     SlabFailure(SlabFailure),
     /// A cgroup could not be made.

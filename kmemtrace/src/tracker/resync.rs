@@ -78,7 +78,11 @@ impl Tracker {
         self.walk += 1;
         self.check.walked();
         self.reconcile(time, &walked.counts, changes);
-        self.emit(time, What::Walked(*walked), changes);
+        let what = What::Walked {
+            walked: *walked,
+            number: walk,
+        };
+        self.emit(time, what, changes);
     }
 
     /// Its removal was not seen, so its end may not have been either.

@@ -4,21 +4,20 @@
 //! A line's derived fields (whose the cgroup was, totals, verdicts) are for its readers: nothing is parsed back from them.
 
 mod line;
+mod parse;
 mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, fmt};
-
-use bytes::Bytes;
 pub use line::{Hex, Line, Text, WallTime};
+pub use parse::{Content, Fault, LineError, Parsed, parse};
 pub use reader::{Item, LINE_MAX, ReadError, Reader, Tally};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::Serialize;
 
 use super::{
-    Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Scope, SlabFailure, Stamp,
-    Task, Walked, header::Header,
+    Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Path, Scope, SlabFailure, Stamp, Task, Walked,
+    header::Header,
 };
 
 /// The kinds of line.
@@ -155,15 +154,9 @@ impl<'a> Line<'a> {
 
     /// Sets a gap's fields.
     pub fn set_gap(&mut self, gap: &Gap) {
-        let reason = match gap.reason {
-            GapReason::RingFull => "ring_full",
-            GapReason::Recursion => "recursion",
-            GapReason::BadRecord => "bad_record",
-            GapReason::KernelLog => "kernel_log",
-        };
         self.from_mono_ns = Some(gap.from_mono_ns);
         self.lost = gap.lost;
-        self.reason = Some(reason.into());
+        self.reason = Some(gap.reason.name().into());
     }
 }
 
@@ -216,272 +209,4 @@ impl<'a> HeaderLine<'a> {
             header,
         }
     }
-}
-
-/// What a line holds.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Content {
-    /// The header, and the run's beginning.
-    Header(Stamp, Box<Header>),
-    /// A fact.
-    Event(Event),
-    /// What the tracker says again, given the facts.
-    Verdict,
-    /// Something from a later version.
-    Unknown,
-}
-
-/// A line taken apart.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
-    /// What it holds.
-    pub content: Content,
-    /// How many of its fields this version does not know.
-    pub unknown_fields: u64,
-}
-
-/// A line that holds nothing that could be understood.
-#[derive(Debug, thiserror::Error)]
-#[error("line {number}: {fault}")]
-pub struct LineError {
-    /// The line, counted from 1.
-    pub number: u64,
-    /// What is wrong with it.
-    pub fault: Fault,
-}
-
-/// What is wrong with a line.
-#[derive(Debug)]
-pub enum Fault {
-    /// It is no JSON object with these fields.
-    Json(serde_json::Error),
-    /// A field that its kind cannot do without is not there.
-    Missing(&'static str),
-    /// It is longer than [`LINE_MAX`].
-    TooLong,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json(error) => {
-                // serde_json counts lines from where it began, which is here: only the column tells something
-                let text = error.to_string();
-                let text = text
-                    .split_once(" at line ")
-                    .map_or(&*text, |(text, _)| text);
-                write!(f, "column {}: {text}", error.column())
-            }
-            Self::Missing(field) => write!(f, "no {field}"),
-            Self::TooLong => write!(f, "longer than {LINE_MAX} bytes"),
-        }
-    }
-}
-
-/// Takes a line apart. Total: whatever the bytes, it returns. `number` is for the error.
-///
-/// # Errors
-///
-/// If nothing can be made of it, though its kind is known.
-pub fn parse(line: &[u8], number: u64) -> Result<Parsed, LineError> {
-    content(line).map_err(|fault| LineError { number, fault })
-}
-
-fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
-    let line: Line<'_> = match serde_json::from_slice(bytes) {
-        Ok(line) => line,
-        Err(error) => return other(bytes).ok_or(Fault::Json(error)),
-    };
-    let verdict = |content| {
-        Ok(Parsed {
-            content,
-            unknown_fields: 0,
-        })
-    };
-    let fact = match line.kind.as_ref().map(|kind| &*kind.0) {
-        None => return Err(Fault::Missing("kind")),
-        Some(kind::HEADER) => return header(bytes),
-        Some(kind::LEAKED | kind::SUMMARY) => return verdict(Content::Verdict),
-        // its removal was found out and not seen: a conclusion, which the tracker reaches again
-        Some(kind::OFFLINED) if line.offlined_after_mono_ns.is_some() => {
-            return verdict(Content::Verdict);
-        }
-        Some(kind) => kind,
-    };
-    if line
-        .scope
-        .as_ref()
-        .is_some_and(|scope| !matches!(&*scope.0, "memcg" | "cgroup"))
-    {
-        return verdict(Content::Unknown);
-    }
-    let mut unknown_fields = line.unknown_fields;
-    let fact = match fact {
-        kind::CREATED => Fact::Created(cgroup(&line)?),
-        kind::OFFLINED => Fact::Offlined(cgroup(&line)?),
-        kind::FREED | kind::RECOVERED => Fact::Freed(cgroup(&line)?),
-        kind::RENAMED => Fact::Renamed(cgroup(&line)?),
-        kind::PRESENT => Fact::Present(cgroup(&line)?),
-        kind::WALKED => Fact::Walked(Walked {
-            began_mono_ns: line.began_mono_ns.ok_or(Fault::Missing("began_mono_ns"))?,
-            directories: line.directories.ok_or(Fault::Missing("directories"))?,
-            counts: counts(&line),
-        }),
-        kind::SLAB_FAILURE => Fact::SlabFailure(SlabFailure {
-            cache: raw(line.cache.as_ref(), line.cache_hex.as_ref()).map(Bytes::copy_from_slice),
-            object_size: line.object_size,
-            gfp: line.gfp,
-            node: line.node,
-            task: task(&line),
-        }),
-        kind::MKDIR_FAILURE => Fact::MkdirFailure(MkdirFailure {
-            path: path(&line),
-            cgroup_id: line.cgroup_id,
-            parent_id: line.parent_id,
-            errno: line.errno,
-            task: task(&line),
-        }),
-        kind::GAP => Fact::Gap(Gap {
-            from_mono_ns: line.from_mono_ns.ok_or(Fault::Missing("from_mono_ns"))?,
-            lost: line.lost,
-            reason: match line.reason.as_ref().map(|reason| &*reason.0) {
-                Some("ring_full") => GapReason::RingFull,
-                Some("recursion") => GapReason::Recursion,
-                Some("bad_record") => GapReason::BadRecord,
-                Some("kernel_log") => GapReason::KernelLog,
-                // a gap for a reason unheard of is a gap all the same
-                _ => {
-                    unknown_fields += 1;
-                    GapReason::BadRecord
-                }
-            },
-        }),
-        kind::TICK => Fact::Tick(counts(&line)),
-        _ => return verdict(Content::Unknown),
-    };
-    let time = stamp(line.time, line.mono_ns)?;
-    Ok(Parsed {
-        content: Content::Event(Event { time, fact }),
-        unknown_fields,
-    })
-}
-
-/// A line whose fields are not of the types they should be: no fault if its kind is one that has others.
-fn other(bytes: &[u8]) -> Option<Parsed> {
-    #[derive(Deserialize)]
-    struct Kind<'a> {
-        #[serde(borrow)]
-        kind: Text<'a>,
-    }
-    let content = match &*serde_json::from_slice::<Kind<'_>>(bytes).ok()?.kind.0 {
-        kind::HEADER => return header(bytes).ok(),
-        kind::LEAKED | kind::SUMMARY => Content::Verdict,
-        kind::CREATED
-        | kind::OFFLINED
-        | kind::FREED
-        | kind::RECOVERED
-        | kind::RENAMED
-        | kind::PRESENT
-        | kind::WALKED
-        | kind::SLAB_FAILURE
-        | kind::MKDIR_FAILURE
-        | kind::GAP
-        | kind::TICK => return None,
-        _ => Content::Unknown,
-    };
-    Some(Parsed {
-        content,
-        unknown_fields: 0,
-    })
-}
-
-fn header(bytes: &[u8]) -> Result<Parsed, Fault> {
-    #[derive(Deserialize)]
-    struct Owned {
-        time: WallTime,
-        mono_ns: u64,
-        #[serde(rename = "kind")]
-        _kind: IgnoredAny,
-        #[serde(flatten)]
-        header: Header,
-        #[serde(flatten)]
-        rest: serde_json::Map<String, serde_json::Value>,
-    }
-    let line: Owned = serde_json::from_slice(bytes).map_err(Fault::Json)?;
-    let time = Stamp {
-        mono_ns: line.mono_ns,
-        wall_ns: line.time.0,
-    };
-    Ok(Parsed {
-        content: Content::Header(time, Box::new(line.header)),
-        unknown_fields: line.rest.len() as u64,
-    })
-}
-
-fn stamp(time: Option<WallTime>, mono_ns: Option<u64>) -> Result<Stamp, Fault> {
-    Ok(Stamp {
-        mono_ns: mono_ns.ok_or(Fault::Missing("mono_ns"))?,
-        wall_ns: time.ok_or(Fault::Missing("time"))?.0,
-    })
-}
-
-fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
-    let memcg = line.scope.as_ref().is_some_and(|scope| scope.0 == "memcg");
-    Ok(Cgroup {
-        id: line.cgroup_id.ok_or(Fault::Missing("cgroup_id"))?,
-        parent_id: line.parent_id,
-        serial: line.serial,
-        memcg_id: line.memcg_id,
-        path: path(line),
-        memory: line.memory,
-        usage_bytes: line.usage_bytes,
-        task: task(line),
-        scope: if memcg { Scope::Memcg } else { Scope::Cgroup },
-    })
-}
-
-fn path(line: &Line<'_>) -> Option<Path> {
-    let bytes = raw(line.path.as_ref(), line.path_hex.as_ref())?;
-    Some(Path {
-        bytes: Bytes::copy_from_slice(bytes),
-        cut: line.path_cut == Some(true),
-    })
-}
-
-fn task(line: &Line<'_>) -> Option<Task> {
-    let name = raw(line.comm.as_ref(), line.comm_hex.as_ref());
-    if name.is_none() && line.pid.is_none() {
-        return None;
-    }
-    let mut comm = [0; 16];
-    comm.iter_mut()
-        .zip(name.unwrap_or_default())
-        .for_each(|(to, from)| *to = *from);
-    Some(Task {
-        pid: line.pid.unwrap_or(0),
-        comm,
-    })
-}
-
-fn counts(line: &Line<'_>) -> Counts {
-    let &Line {
-        num_cgroups,
-        dying,
-        dying_memory,
-        ..
-    } = line;
-    Counts {
-        num_cgroups,
-        dying,
-        dying_memory,
-    }
-}
-
-/// A name's bytes: what is in hex is exact.
-fn raw<'a>(text: Option<&'a Text<'_>>, hex: Option<&'a Hex<'_>>) -> Option<&'a [u8]> {
-    let hex = hex.map(|Hex(bytes)| match bytes {
-        Cow::Borrowed(bytes) => *bytes,
-        Cow::Owned(bytes) => bytes,
-    });
-    hex.or(text.map(|text| text.0.as_bytes()))
 }

@@ -2,7 +2,10 @@ use std::io::{BufReader, Cursor};
 
 use proptest::{collection::vec, option, prelude::*};
 
+use bytes::Bytes;
+
 use super::*;
+use crate::event::GapReason;
 use crate::event::header::{HookReport, Refusal, SCHEMA};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -66,11 +69,7 @@ fn counts() -> impl Strategy<Value = Counts> {
 }
 
 fn fact() -> impl Strategy<Value = Fact> {
-    let reason = prop_oneof![
-        Just(GapReason::RingFull),
-        Just(GapReason::Recursion),
-        Just(GapReason::BadRecord)
-    ];
+    let reason = proptest::sample::select(&GapReason::ALL);
     let slab = (
         option::of(bytes()),
         any::<[Option<u32>; 2]>(),

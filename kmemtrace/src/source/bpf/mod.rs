@@ -44,7 +44,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long the tracker's counts and the kernel's may differ before the directories are walked again: something was lost
 /// without a trace.
-const DISAGREE: Duration = Duration::from_secs(5);
+const DISAGREE: Duration = Duration::from_secs(30);
 
 /// Records taken from the ring before the caller gets its turn: it bounds the batch, not the ring.
 const BATCH: usize = 8192;
