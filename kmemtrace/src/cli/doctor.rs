@@ -216,6 +216,7 @@ impl Report {
         for hook in &self.hooks {
             let (mark, way) = match &hook.way {
                 Some(way) => (palette.good("ok"), way.as_str()),
+                None if hook.lost.is_none() => (palette.good("ok"), "not needed here"),
                 None => (palette.warn("--"), "no way works"),
             };
             writeln!(out, "  {mark}  {:<16} {way}", hook.hook)?;

@@ -111,12 +111,12 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         .build()
         .map_err(|error| Error::caused("cannot start", &error))?;
     runtime.block_on(async {
-        let stop = Stop::new(args.duration)?;
         let source = match args.source {
             // One source so far.
             Source::Auto | Source::Bpf => bpf::Source::start(&facts, &args.hooks.config())?,
         };
         introduce(&source.hooks());
+        let stop = Stop::new(args.duration)?;
         let out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
         let sink: Box<dyn Sink> = match args.format {
             Format::Text => Box::new(Tail::new(

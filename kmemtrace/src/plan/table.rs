@@ -12,6 +12,8 @@ pub struct Hook {
     pub ways: &'static [Way],
     /// What nobody sees if no way works.
     pub unseen: &'static str,
+    /// That can happen on cgroup v2 only.
+    pub v2_only: bool,
 }
 
 /// The hooks.
@@ -196,6 +198,7 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         id: HookId::Lifecycle,
         unseen: "memory cgroups being made, removed and freed",
+        v2_only: false,
         ways: &[
             Way {
                 kind: WayKind::TpBtf,
@@ -234,7 +237,8 @@ pub const HOOKS: &[Hook] = &[
     },
     Hook {
         id: HookId::Memcg,
-        unseen: "on cgroup v2, memcgs that end by `-memory` in cgroup.subtree_control, without an rmdir",
+        unseen: "memcgs that end by `-memory` in cgroup.subtree_control, without an rmdir",
+        v2_only: true,
         ways: &[
             Way {
                 kind: WayKind::Fentry,
@@ -281,6 +285,7 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         id: HookId::SlabFailure,
         unseen: "slab allocations that fail",
+        v2_only: false,
         ways: &[
             Way {
                 kind: WayKind::Fentry,
@@ -317,6 +322,7 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         id: HookId::MkdirFailure,
         unseen: "cgroups that could not be made",
+        v2_only: false,
         ways: &[
             Way {
                 kind: WayKind::Fexit,

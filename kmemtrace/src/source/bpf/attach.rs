@@ -9,6 +9,7 @@ use kmemtrace_common::layout::Layout;
 use crate::{
     error::{Error, causes},
     event::header::{HookReport, Refusal},
+    host::Version,
     plan::{Hook, HookId, HookPlan, Way, WayKind},
 };
 
@@ -24,14 +25,16 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn report(&self) -> HookReport {
+    /// How the hook is seen, for a hierarchy of this version.
+    pub(super) fn report(&self, version: Version) -> HookReport {
+        let matters = version == Version::V2 || !self.hook.v2_only;
         HookReport {
             hook: self.hook.id.as_str().to_owned(),
             way: self.way.map(|way| way.kind.as_str().to_owned()),
             refused: self.refused.clone(),
             lost: match self.way {
                 Some(way) => way.lost.map(str::to_owned),
-                None => Some(self.hook.unseen.to_owned()),
+                None => matters.then(|| self.hook.unseen.to_owned()),
             },
         }
     }

@@ -88,7 +88,11 @@ pub struct Source {
 impl Source {
     /// How each hook is seen.
     pub fn hooks(&self) -> Vec<HookReport> {
-        self.outcomes.iter().map(Outcome::report).collect()
+        let version = self.hierarchy.version;
+        self.outcomes
+            .iter()
+            .map(|outcome| outcome.report(version))
+            .collect()
     }
 
     /// This moment, on the clock that the events' times are on.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
-    host::{Facts, Hierarchy},
+    host::{Facts, Hierarchy, Version},
     plan::{self, HookId, Inputs, WayKind},
     source::{
         clock::{self, Clock},
@@ -151,9 +151,9 @@ fn cannot_see(outcome: &Outcome) -> Error {
 
 /// What `doctor` shows of the hooks where the source cannot start: what the facts say against each way.
 pub fn hooks_without_source(facts: &Facts, config: &Config) -> Vec<HookReport> {
-    let layout = match &facts.memory {
-        Ok(hierarchy) => resolve(facts, hierarchy),
-        Err(_) => Layout::UNKNOWN,
+    let (layout, version) = match &facts.memory {
+        Ok(hierarchy) => (resolve(facts, hierarchy), hierarchy.version),
+        Err(_) => (Layout::UNKNOWN, Version::V2),
     };
     let plan = plan::plan(Inputs {
         facts,
@@ -167,7 +167,7 @@ pub fn hooks_without_source(facts: &Facts, config: &Config) -> Vec<HookReport> {
                 way: None,
                 refused: row.refused,
             }
-            .report()
+            .report(version)
         })
         .collect()
 }
