@@ -29,7 +29,7 @@ use crate::{
         tail::{Tail, TailOptions},
     },
     source::bpf,
-    tracker::{self, Change, Tracker, What},
+    tracker::{self, Change, Finding, Tracker, What},
 };
 
 /// Arguments of `kmemtrace watch`.
@@ -165,10 +165,10 @@ async fn watch(
         sink.flush()?;
     }
     let summary = tracker.summary();
-    let verdict = if summary.totals.leaked > 0 {
-        Verdict::Leak
-    } else {
-        Verdict::Clean
+    let verdict = match summary.finding() {
+        Finding::Clean => Verdict::Clean,
+        Finding::Leak => Verdict::Leak,
+        Finding::Unjudged => Verdict::Unknown,
     };
     let time = source.now();
     let what = What::Summary(Box::new(summary));

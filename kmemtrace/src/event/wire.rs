@@ -62,6 +62,10 @@ pub fn decode(record: &Bytes, context: &Context) -> Decoded {
         }
         kind::RELEASE => Fact::Freed(cgroup(&head, text, context, Scope::Cgroup)),
         kind::RENAME => Fact::Renamed(cgroup(&head, text, context, Scope::Cgroup)),
+        // A memcg in a mkdir that is not done: the tracepoint tells of it when it is; rolled back, it never was.
+        kind::CSS_ONLINE | kind::CSS_OFFLINE | kind::CSS_FREE if rolled_back(&head) => {
+            return Decoded::Nothing;
+        }
         kind::CSS_ONLINE => Fact::Created(cgroup(&head, text, context, Scope::Memcg)),
         kind::CSS_OFFLINE => Fact::Offlined(cgroup(&head, text, context, Scope::Memcg)),
         kind::CSS_FREE => Fact::Freed(cgroup(&head, text, context, Scope::Memcg)),
@@ -89,8 +93,8 @@ pub fn decode(record: &Bytes, context: &Context) -> Decoded {
     Decoded::Fact(head.mono_ns, fact)
 }
 
-/// `cgroup_mkdir` activates a directory last of all (`kernfs_activate`); one released without ever having been is a
-/// mkdir that the kernel rolled back.
+/// `cgroup_mkdir` activates a directory last of all (`kernfs_activate`), and the flag stays: one without it is in a mkdir
+/// that is not done, or, released, in one that the kernel rolled back.
 fn rolled_back(head: &Head) -> bool {
     head.flags & (flag::ACTIVATED_KNOWN | flag::ACTIVATED) == flag::ACTIVATED_KNOWN
 }
@@ -157,11 +161,14 @@ fn path(head: &Head, text: Bytes) -> Option<Path> {
 
 /// Names from the leaf up, each ended by a NUL, put together from the root down. Of a path too long to be read whole the
 /// root's end is missing.
-fn join(names: &[u8], cut: bool) -> Bytes {
-    let mut path = Vec::with_capacity(names.len() + 1);
-    let names = names.strip_suffix(b"\0").unwrap_or(names);
+fn join(all: &[u8], cut: bool) -> Bytes {
+    let mut path = Vec::with_capacity(all.len() + 1);
+    let mut names = all.strip_suffix(b"\0").unwrap_or(all);
     if cut {
         path.extend_from_slice(b"...");
+        // The name nearest to the root may have been cut in the middle.
+        let whole = all.iter().rposition(|&byte| byte == 0);
+        names = &all[..whole.unwrap_or(0)];
     }
     for name in names.rsplit(|&b| b == 0).filter(|name| !name.is_empty()) {
         path.push(b'/');

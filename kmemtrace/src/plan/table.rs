@@ -308,7 +308,9 @@ pub const HOOKS: &[Hook] = &[
             Way {
                 kind: WayKind::Console,
                 programs: &[program("raw_tp_console", "console")],
-                lost: Some("failures that the kernel log's rate limit holds back"),
+                lost: Some(
+                    "failures that the kernel log's rate limit holds back, and which cache failed",
+                ),
                 needs: nothing,
             },
             Way {

@@ -13,7 +13,9 @@ use anstyle::{AnsiColor, Style};
 use super::{Sink, escape::Name};
 use crate::{
     attribution::{Owner, Qos, Runtime, owner},
-    event::{Gap, MkdirFailure, Path, SlabFailure, Stamp, Task, header::Header, json::errno_name},
+    event::{
+        Counts, Gap, MkdirFailure, Path, SlabFailure, Stamp, Task, header::Header, json::errno_name,
+    },
     tracker::{Change, Subject, Totals, What},
 };
 use units::{Bytes, Clock, Date, Duration};
@@ -129,7 +131,12 @@ impl<W: Write> Tail<W> {
             .filter(|_| subject.offlined.is_some());
         self.begin(change, verdict, lasted, usage)?;
         if subject.across_gap {
-            let doubt = self.styled(WARNING, "events were lost: may be freed already");
+            let doubt = match change.what {
+                What::Leaked(_) => "events were lost: may be freed already",
+                What::Freed(_) | What::Recovered(_) => "events were lost: its end was not seen",
+                _ => "events were lost: found out later",
+            };
+            let doubt = self.styled(WARNING, doubt);
             write!(self.line, "  [{doubt}]")?;
         }
         match &subject.cgroup.path {
@@ -297,12 +304,18 @@ impl<W: Write> Tail<W> {
             What::SlabFailure(failure) => self.slab_failure(change, failure),
             What::MkdirFailure(failure) => self.mkdir_failure(change, failure),
             What::Gap(gap) => self.gap(change, gap),
-            What::Walked { number: 1, .. } => {
+            What::Walked { walked, number: 1 } => {
                 let Totals { live, zombies, .. } = change.totals;
                 let time = self.styled(DIM, Clock(change.time.wall_ns));
                 let zombies = Count(zombies, "zombie");
                 let were = if zombies.0 == 1 { "was" } else { "were" };
                 let live = Count(live, "memory cgroup");
+                if walked.counts == Counts::default() {
+                    return write!(
+                        self.line,
+                        "{time}  watching {live}, zombies are not counted yet"
+                    );
+                }
                 write!(
                     self.line,
                     "{time}  watching {live}, {zombies} {were} there before"

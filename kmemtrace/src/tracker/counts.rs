@@ -62,7 +62,8 @@ impl Check {
     }
 
     pub(super) fn walked(&mut self) {
-        if self.sync == Sync::NeedsWalk {
+        // Also where the counts have differed for long: on a busy node they may never be steady.
+        if self.sync == Sync::NeedsWalk || self.difference != 0 {
             self.sync = Sync::NeedsCounts;
         }
         self.ticks = 0;

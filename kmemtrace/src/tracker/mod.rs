@@ -33,7 +33,7 @@ use entry::Entry;
 pub use entry::Subject;
 use freed::FreedLately;
 use summary::Tally;
-pub use summary::{Delays, OwnerCount, Summary};
+pub use summary::{Delays, Finding, OwnerCount, Summary};
 use table::{Key, Table};
 
 use crate::event::{Cgroup, Counts, Event, Fact, Gap, MkdirFailure, SlabFailure, Stamp, Walked};

@@ -53,6 +53,28 @@ pub struct Summary {
     pub owners: Vec<OwnerCount>,
 }
 
+/// What a run comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Every memcg that was removed has been freed.
+    Clean,
+    /// Some memcgs are leaked.
+    Leak,
+    /// Zombies are left, and none that can be called leaked: younger than the grace time, or there before the run.
+    Unjudged,
+}
+
+impl Summary {
+    /// What the run comes to.
+    pub fn finding(&self) -> Finding {
+        match self.totals {
+            Totals { leaked: 1.., .. } => Finding::Leak,
+            Totals { zombies: 1.., .. } => Finding::Unjudged,
+            _ => Finding::Clean,
+        }
+    }
+}
+
 /// How long memcgs took from offline to free, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Delays {

@@ -10,7 +10,7 @@ use anstyle::Style;
 use super::{ALARM, BOLD, Count, GOOD, PATH_MAX, PLAIN, Tail, WARNING, units::Duration};
 use crate::{
     sink::escape::Name,
-    tracker::{Summary, Totals},
+    tracker::{Finding, Summary, Totals},
 };
 
 /// What the run comes to, in one line.
@@ -19,17 +19,17 @@ struct Verdict<'a>(&'a Summary);
 impl Verdict<'_> {
     fn style(&self) -> Style {
         let Summary {
-            totals,
             gaps,
             slab_failures,
             mkdir_failures,
             ..
         } = self.0;
-        match totals.leaked {
-            0 if *slab_failures + *mkdir_failures > 0 => ALARM,
-            0 if *gaps > 0 => WARNING,
-            0 => GOOD,
-            _ => ALARM,
+        match self.0.finding() {
+            Finding::Leak => ALARM,
+            _ if *slab_failures + *mkdir_failures > 0 => ALARM,
+            Finding::Unjudged => WARNING,
+            Finding::Clean if *gaps > 0 => WARNING,
+            Finding::Clean => GOOD,
         }
     }
 }
@@ -66,9 +66,21 @@ impl Display for Verdict<'_> {
                 write!(f, ", {slab} and {mkdir} failed")?;
             }
         }
-        if let Some(before @ 1..) = *inherited {
-            let were = if before == 1 { "was" } else { "were" };
-            write!(f, ", {} {were} there before", Count(before, "zombie"))?;
+        let unjudged = totals.zombies.saturating_sub(totals.leaked);
+        match (unjudged, *inherited) {
+            (0, _) => {}
+            (left, Some(1..)) => write!(
+                f,
+                ", {} left that were there before or are younger than the grace time",
+                Count(left, "zombie")
+            )?,
+            (left, _) => {
+                write!(
+                    f,
+                    ", {} left, younger than the grace time",
+                    Count(left, "zombie")
+                )?;
+            }
         }
         f.write_str(if *gaps > 0 {
             ", but events were lost"

@@ -49,6 +49,9 @@ const DISAGREE: Duration = Duration::from_secs(30);
 /// Records taken from the ring before the caller gets its turn: it bounds the batch, not the ring.
 const BATCH: usize = 8192;
 
+/// Batches in a row before something else gets its turn.
+const BATCHES: usize = 16;
+
 /// How often a quiet moment is waited for before the counts are given up for this time.
 const QUIET_TRIES: usize = 3;
 
@@ -134,25 +137,21 @@ impl Source {
     ///
     /// The kernel's counts cannot be read.
     pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
-        while self.drain(events) == BATCH {}
+        self.drain_all(events);
+        self.read_kernel_log(events);
         self.look_for_losses(events)?;
-        self.tick(events)
+        if self.walk_owed
+            && let Err(error) = self.walk(events)
+        {
+            tracing::warn!("{error}");
+        }
+        self.tick(events);
+        Ok(())
     }
 
     /// Looks for losses, walks if a walk is owed, and sends a tick if one is due.
     fn check(&mut self, settled: bool, left: bool, events: &mut Vec<Event>) -> Result<(), Error> {
-        if let Some(kmsg) = &mut self.kmsg {
-            let clock = self.clock;
-            let overwritten = kmsg.poll(|mono_ns, failure| {
-                events.push(Event {
-                    time: clock.stamp(mono_ns),
-                    fact: Fact::SlabFailure(failure),
-                });
-            });
-            if overwritten.map_err(|error| Error::caused("cannot read /dev/kmsg", &error))? > 0 {
-                self.gap(GapReason::KernelLog, None, events);
-            }
-        }
+        self.read_kernel_log(events);
         self.look_for_losses(events)?;
         if left {
             return Ok(());
@@ -176,9 +175,36 @@ impl Source {
             return Ok(());
         }
         if !settled || self.ticked.elapsed() >= TICK {
-            self.tick(events)?;
+            self.tick(events);
         }
         Ok(())
+    }
+
+    /// Takes in what the kernel log says of slab failures, where that is how they are seen.
+    fn read_kernel_log(&mut self, events: &mut Vec<Event>) {
+        let Some(kmsg) = &mut self.kmsg else {
+            return;
+        };
+        let (clock, now) = (self.clock, clock::mono_ns());
+        // The log's clock drifts from CLOCK_MONOTONIC, and nothing has happened in the future.
+        let read = kmsg.poll(|mono_ns, failure| {
+            let time = clock.stamp(mono_ns.min(now));
+            events.push(Event {
+                time,
+                fact: Fact::SlabFailure(failure),
+            });
+        });
+        match read {
+            Ok(0) => {}
+            Ok(_) => self.gap(GapReason::KernelLog, None, events),
+            Err(error) => {
+                tracing::warn!(
+                    "cannot read /dev/kmsg any more: {error}; slab failures go unseen from now on"
+                );
+                self.kmsg = None;
+                self.gap(GapReason::KernelLog, None, events);
+            }
+        }
     }
 
     /// Takes at most [`BATCH`] records; returns how many.
@@ -191,6 +217,15 @@ impl Source {
             self.push(&record, events);
         }
         taken
+    }
+
+    /// Takes all records, or as many as a full ring has: in a storm there are always more.
+    fn drain_all(&mut self, events: &mut Vec<Event>) {
+        for _ in 0..BATCHES {
+            if self.drain(events) < BATCH {
+                return;
+            }
+        }
     }
 
     fn push(&mut self, record: &Bytes, events: &mut Vec<Event>) {
@@ -258,7 +293,7 @@ impl Source {
                 &error,
             )
         })?;
-        let counts = self.counts(events)?;
+        let counts = self.counts(events);
         let time = self.clock.stamp(clock::mono_ns());
         let walked = Walked {
             began_mono_ns,
@@ -275,8 +310,8 @@ impl Source {
         Ok(())
     }
 
-    fn tick(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
-        let counts = self.counts(events)?;
+    fn tick(&mut self, events: &mut Vec<Event>) {
+        let counts = self.counts(events);
         self.clock = Clock::now();
         let time = self.clock.stamp(clock::mono_ns());
         events.push(Event {
@@ -284,25 +319,29 @@ impl Source {
             fact: Fact::Tick(counts),
         });
         self.ticked = Instant::now();
-        Ok(())
     }
 
     /// The kernel's counts at a moment at which every event before them has been appended, and none after; no counts if
     /// there is no such moment.
-    fn counts(&mut self, events: &mut Vec<Event>) -> Result<Counts, Error> {
+    fn counts(&mut self, events: &mut Vec<Event>) -> Counts {
         for _ in 0..QUIET_TRIES {
-            while self.drain(events) == BATCH {}
-            let counts = host::counts(&Root::live(), &self.hierarchy).map_err(|error| {
-                let file = match self.hierarchy.version {
-                    Version::V1 => "/proc/cgroups",
-                    Version::V2 => "the root's cgroup.stat",
-                };
-                Error::caused(format!("cannot read {file}"), &error)
-            })?;
+            self.drain_all(events);
+            let counts = match host::counts(&Root::live(), &self.hierarchy) {
+                Ok(counts) => counts,
+                Err(error) => {
+                    // On a machine out of memory or files, events matter more than counts.
+                    let file = match self.hierarchy.version {
+                        Version::V1 => "/proc/cgroups",
+                        Version::V2 => "the root's cgroup.stat",
+                    };
+                    tracing::warn!("cannot read {file}: {error}");
+                    return Counts::default();
+                }
+            };
             if self.drain(events) == 0 {
-                return Ok(counts);
+                return counts;
             }
         }
-        Ok(Counts::default())
+        Counts::default()
     }
 }
