@@ -103,7 +103,13 @@ struct Memory {
 impl Host {
     fn new(facts: &Facts) -> Self {
         let may = |capability: &Capability| facts.privileges.has(*capability);
-        let wanted = [Capability::Bpf, Capability::Perfmon, Capability::SysAdmin];
+        let wanted = [
+            Capability::Bpf,
+            Capability::Perfmon,
+            Capability::SysAdmin,
+            Capability::SysResource,
+            Capability::DacReadSearch,
+        ];
         let mut versions: Vec<_> = facts
             .cgroup_mounts
             .iter()

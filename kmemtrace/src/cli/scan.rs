@@ -39,7 +39,8 @@ pub(super) struct Args {
 /// Looks, and once more if there are zombies: 0 if none stay, 1 if some do, 2 if that cannot be told.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let root = args.root.as_ref().map_or_else(Root::live, Root::at);
-    let hierarchy = host::facts(&root).memory.map_err(|none| {
+    let facts = host::facts(&root);
+    let hierarchy = facts.memory.map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
     let first = look(&root, &hierarchy)?;
@@ -52,7 +53,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     } else {
         None
     };
-    let scan = judge(&hierarchy, first, second);
+    let scan = judge(&hierarchy, facts.kernel, first, second);
     let mut out = io::stdout().lock();
     match args.format {
         Format::Text => scan.text(&mut out, Palette::new(colored(color)))?,
@@ -184,6 +185,9 @@ fn slab_tells(slab: &SlabMemcgs, names: &HashSet<Vec<u8>>) -> Option<Slab> {
 /// What a scan found; as JSON, one object with these fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Scan {
+    /// The kernel's release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<String>,
     /// `v1` or `v2`.
     hierarchy: &'static str,
     /// Where it is mounted.
@@ -220,7 +224,7 @@ struct Scan {
 }
 
 /// One look or two made into a verdict: pure.
-fn judge(hierarchy: &Hierarchy, first: Look, second: Option<Look>) -> Scan {
+fn judge(hierarchy: &Hierarchy, kernel: Option<String>, first: Look, second: Option<Look>) -> Scan {
     let last = second.unwrap_or(first);
     let (earlier, zombies) = (first.zombies(), last.zombies());
     let staying = earlier.min.min(zombies.min);
@@ -232,6 +236,7 @@ fn judge(hierarchy: &Hierarchy, first: Look, second: Option<Look>) -> Scan {
         Verdict::Unknown
     };
     Scan {
+        kernel,
         hierarchy: hierarchy.version.as_str(),
         mount: hierarchy.mount.display().to_string(),
         live: last.live,
@@ -307,6 +312,9 @@ impl Scan {
         }
         if self.ids_max != Some(self.ids_min) {
             write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
+            if let Some(kernel) = &self.kernel {
+                write!(out, " (this is {})", kernel.escape_debug())?;
+            }
         }
         writeln!(out)?;
         if let Some(peak) = self.kmem_peak {

@@ -50,7 +50,10 @@ impl Tracker {
             entry.learn(time, cgroup);
             entry.found |= !was_memcg && entry.is_memcg();
         });
-        if !was_memcg {
+        if was_memcg {
+            // Known, and told all the same: a trace must hold all that a walk saw.
+            self.report(time, key, What::Present, changes);
+        } else {
             // +memory, not seen
             self.found(time, key, changes);
         }

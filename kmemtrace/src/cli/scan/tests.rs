@@ -40,7 +40,12 @@ fn v2(live: u64, dying: Option<u64>, dying_memory: Option<u64>) -> Look {
 }
 
 fn scan(first: Look, second: Option<Look>) -> Scan {
-    judge(&hierarchy(Version::V1), first, second)
+    judge(
+        &hierarchy(Version::V1),
+        Some("6.1.0-40".to_owned()),
+        first,
+        second,
+    )
 }
 
 fn text(scan: &Scan) -> String {
@@ -88,7 +93,7 @@ fn a_copy_is_looked_at_once() {
 fn v2_counts_memcgs_where_it_can() {
     let zombies = |dying, dying_memory| {
         let look = v2(9, dying, dying_memory);
-        let scan = judge(&hierarchy(Version::V2), look, Some(look));
+        let scan = judge(&hierarchy(Version::V2), None, look, Some(look));
         (scan.zombies, scan.verdict())
     };
     assert_eq!(zombies(Some(7), Some(5)), (Some(5), Verdict::Leak));
@@ -96,7 +101,12 @@ fn v2_counts_memcgs_where_it_can() {
     assert_eq!(zombies(Some(7), None), (Some(7), Verdict::Leak));
     assert_eq!(zombies(None, None), (None, Verdict::Unknown));
     let none = v2(9, None, None);
-    insta::assert_snapshot!(text(&judge(&hierarchy(Version::V2), none, Some(none))));
+    insta::assert_snapshot!(text(&judge(
+        &hierarchy(Version::V2),
+        None,
+        none,
+        Some(none)
+    )));
 }
 
 #[test]

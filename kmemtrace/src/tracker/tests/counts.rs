@@ -91,7 +91,14 @@ fn what_a_walk_does_not_see_has_vanished() {
     assert_eq!(gone[1].1.offlined_after_ns, Some(9_000_000));
     assert_eq!(
         run.said(),
-        ["created 4", "created 5", "offlined 3?", "offlined 4?"]
+        [
+            "created 4",
+            "created 5",
+            "present 1",
+            "present 2",
+            "offlined 3?",
+            "offlined 4?"
+        ]
     );
     assert_eq!(run.totals(), (3, 2, 0));
     run.freed(20, cgroup(3));
@@ -164,7 +171,7 @@ fn an_empty_pool_ends_all_uncertain_ones() {
     assert_eq!(run.totals(), (1, 1, 0));
     run.present(7, cgroup(2))
         .apply(8, walked(7, num_cgroups(1)));
-    assert_eq!(run.said(), ["offlined 1", "freed 1?"]);
+    assert_eq!(run.said(), ["offlined 1", "present 2", "freed 1?"]);
     assert_eq!(run.totals(), (1, 0, 0));
     // its own end is no news then
     run.freed(9, cgroup(1));
@@ -343,7 +350,7 @@ fn a_first_count_that_is_too_low_ends_nobody() {
         .offlined(7, cgroup(2))
         .present(8, cgroup(3));
     run.apply(9, walked(8, num_cgroups(1)));
-    assert_eq!(run.said(), ["offlined 1", "offlined 2"]);
+    assert_eq!(run.said(), ["offlined 1", "offlined 2", "present 3"]);
     assert!(!run.tracker.settled());
 }
 
