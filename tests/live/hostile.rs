@@ -1,6 +1,13 @@
 //! Names that are meant to break something, trees too deep and too wide, and renames.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    process::Stdio,
+};
 
 use kmemtrace::event::{
     Event, Fact,
@@ -8,7 +15,7 @@ use kmemtrace::event::{
 };
 
 use super::world::{World, remove};
-use crate::harness::{Result, Watch, below, output, program};
+use crate::harness::{Result, Watch, below, program};
 
 /// Whatever bytes a name has, JSON carries them whole and text shows none that a terminal obeys.
 pub(super) fn names() -> Result {
@@ -43,18 +50,28 @@ pub(super) fn names() -> Result {
     }
     assert_eq!(found, names.map(<[u8]>::to_vec));
 
-    let text = std::thread::spawn(|| {
-        let args = ["watch", "--all", "--for", "3s", "--color", "never"];
-        output(program(args)).stdout
-    });
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let args = ["watch", "--all", "--for", "60s", "--color", "never"];
+    let mut child = program(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    let mut shown = String::new();
+    // Until so many lines with `word` came, or the program ended.
+    let mut read = |word: &str, count: usize| -> std::io::Result<()> {
+        let has = |shown: &str| shown.lines().filter(|line| line.contains(word)).count();
+        while has(&shown) < count && lines.read_line(&mut shown)? > 0 {}
+        Ok(())
+    };
+    read(" watching ", 1)?;
     for name in names {
         let cgroup = world.base.join(OsStr::from_bytes(name));
         fs::create_dir(&cgroup)?;
         remove(&cgroup);
     }
-    let text = text.join().expect("it ends");
-    let shown = String::from_utf8(text).expect("UTF-8");
+    read(" freed ", names.len())?;
+    child.kill()?;
+    child.wait()?;
     assert!(shown.contains("\\x1b[31mred"), "{shown}");
     let control = |c: char| c.is_control() && c != '\n';
     let bidi = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
