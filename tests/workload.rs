@@ -1,6 +1,8 @@
 //! What live tests run inside cgroups: `WORKLOAD CGROUP [ARG]`.
 
-use std::{env, fs, path::Path, process::ExitCode};
+use std::{
+    env, fs, io, os::unix::net::UnixDatagram, path::Path, process::ExitCode, thread, time::Duration,
+};
 
 pub(crate) fn main() -> ExitCode {
     let args: Vec<_> = env::args_os().skip(1).collect();
@@ -12,10 +14,13 @@ pub(crate) fn main() -> ExitCode {
         (Some("charge-file"), Some(cgroup), Some(file)) => {
             join(cgroup.as_ref()).and_then(|()| fs::write(file, [b'x'; 16 << 10]))
         }
+        (Some("charge-socket"), Some(cgroup), Some(file)) => {
+            charge_socket(cgroup.as_ref(), file.as_ref())
+        }
         (Some("make-directories"), Some(cgroup), Some(parent)) => {
             join(cgroup.as_ref()).map(|()| make_directories(parent.as_ref()))
         }
-        _ => Err(std::io::Error::other("no such workload")),
+        _ => Err(io::Error::other("no such workload")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,8 +32,27 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Moves this process into a cgroup.
-fn join(cgroup: &Path) -> std::io::Result<()> {
+fn join(cgroup: &Path) -> io::Result<()> {
     fs::write(cgroup.join("cgroup.procs"), std::process::id().to_string())
+}
+
+/// Makes a file and a socket in a cgroup and moves to the root cgroup; says so, and keeps the socket until somebody
+/// removes the file.
+fn charge_socket(cgroup: &Path, file: &Path) -> io::Result<()> {
+    join(cgroup)?;
+    fs::write(file, [b'x'; 16 << 10])?;
+    let socket = UnixDatagram::unbound()?;
+    let root = cgroup
+        .ancestors()
+        .take_while(|above| above.join("cgroup.procs").exists())
+        .last();
+    join(root.unwrap_or(cgroup))?;
+    println!("charged");
+    while file.exists() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(socket);
+    Ok(())
 }
 
 /// Makes directories on a tmpfs until the kernel cannot allocate another dentry or inode: nothing can be reclaimed of them.

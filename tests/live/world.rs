@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    process::Stdio,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -113,12 +115,32 @@ impl World {
         cgroup
     }
 
-    /// Charges a file on the tmpfs to a cgroup: the cgroup outlives its directory until the file is removed.
+    /// Charges a file on the tmpfs to a cgroup: the cgroup outlives its directory until the file is removed. From 7.1 on a
+    /// file holds nothing (its pages go to the parent), so on v2, where sockets are charged, one is made beside it, which
+    /// is closed when the file is removed.
     pub(super) fn charge(&self, cgroup: &Path, file: &str) -> PathBuf {
         let file = self.files.join(file);
-        let args = ["charge-file".as_ref(), cgroup.as_os_str(), file.as_os_str()];
-        let done = output(workload(args));
-        assert!(done.status.success(), "{}", text(&done.stderr));
+        if is_v1() {
+            let args = ["charge-file".as_ref(), cgroup.as_os_str(), file.as_os_str()];
+            let done = output(workload(args));
+            assert!(done.status.success(), "{}", text(&done.stderr));
+            return file;
+        }
+        let args = [
+            "charge-socket".as_ref(),
+            cgroup.as_os_str(),
+            file.as_os_str(),
+        ];
+        let mut command = workload(args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the test binary starts");
+        let mut said = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        stdout.read_line(&mut said).expect("what it says");
+        assert_eq!(said, "charged\n");
+        thread::spawn(move || child.wait());
         file
     }
 }
