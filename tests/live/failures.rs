@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 
 use super::{
     leaks::hook,
-    world::{self, World, is_v1, remove},
+    world::{self, World, delegate, is_v1, remove},
 };
 use crate::harness::{Result, Watch, below, workload};
 
@@ -97,6 +97,10 @@ pub(super) fn kernel_log() -> Result {
 pub(super) fn mkdir() -> Result {
     let world = World::new("mkdir");
     let parent = world.make("full");
+    if !is_v1() {
+        // else its children have no memcg that could be refused
+        delegate(&parent);
+    }
     limit(&parent, 128 << 10)?;
     let mut watch = Watch::start(&[]);
     let way = hook(&watch.seen[0], "mkdir failure")["way"].clone();

@@ -146,7 +146,7 @@ impl World {
 }
 
 /// v2: cgroups below `directory` get memcgs of their own.
-fn delegate(directory: &Path) {
+pub(super) fn delegate(directory: &Path) {
     fs::write(directory.join("cgroup.subtree_control"), "+memory").expect("+memory");
 }
 
