@@ -125,7 +125,7 @@ pub(crate) fn bytes(src: u64, len: u64, text: &mut [u8; TEXT_ROOM]) -> Option<Te
     })
 }
 
-/// The deepest path that is rebuilt: deeper than any node nests its cgroups; the collector knows the parents of the rest.
+/// The deepest path that is rebuilt: with names of two letters, as deep as `PATH_MAX` allows on any sane node.
 const DEPTH: usize = 256;
 
 /// Appends the names from the directory `kn` up to the root, each with its NUL, to the `len` bytes already in `text`
@@ -138,11 +138,11 @@ pub(crate) fn components(mut kn: u64, text: &mut [u8; TEXT_ROOM], len: u32) -> O
         if parent == 0 {
             return Some(Text {
                 len: len as u32,
-                cut: len > TEXT_MAX as u64,
+                cut: false,
             });
         }
         let name = Probed::pointer(kn, layout!(kn_name))?;
-        if len > TEXT_MAX as u64 {
+        if len > (TEXT_MAX - NAME_BYTES) as u64 {
             break;
         }
         // SAFETY: `len` plus NAME_BYTES is within `text`; the helper checks the source.

@@ -46,6 +46,10 @@ fn from_css<A: Access>(kind: u32, css: u64) -> u32 {
     describe::<A>(record, css);
     let path = read::components(kn, &mut record.text, 0);
     record.text(text_form::COMPONENTS, path);
+    if kind == kind::CSS_ONLINE {
+        // `online_css` runs in whoever makes the directory or writes `+memory`; the other two in kworkers.
+        record.task();
+    }
     record.send();
     0
 }
