@@ -208,6 +208,6 @@ fn log(verbose: u8) {
         .with_writer(io::stderr)
         .without_time()
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(false)
         .try_init();
 }
