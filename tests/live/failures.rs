@@ -67,13 +67,13 @@ pub(super) fn kernel_log() -> Result {
     ] {
         let mut watch = Watch::start(&["--avoid", avoid]);
         assert_eq!(hook(&watch.seen[0], "slab failure")["way"], way);
-        // Whoever may write there speaks with the kernel's voice.
+        // Whoever may write there speaks with the kernel's voice; at level 1, which every console shows.
         let mut log = fs::File::options().write(true).open("/dev/kmsg")?;
         for line in [
             "SLUB: Unable to allocate memory on CPU 0 (of node 0) on node -1, gfp=0x820(GFP_ATOMIC)",
             "  cache: sigqueue, object size: 80, buffer size: 80, default order: 0, min order: 0",
         ] {
-            log.write_all(format!("<4>{line}\n").as_bytes())?;
+            log.write_all(format!("<1>{line}\n").as_bytes())?;
         }
         let failure = watch.wait_for("a slab failure", |line| line["kind"] == "slab_failure");
         assert_eq!(

@@ -309,7 +309,7 @@ pub const HOOKS: &[Hook] = &[
                 kind: WayKind::Console,
                 programs: &[program("raw_tp_console", "console")],
                 lost: Some(
-                    "failures that the kernel log's rate limit holds back, and which cache failed",
+                    "failures that the kernel log's rate limit or, on kernels like 5.10, the console's log level holds back, and which cache failed",
                 ),
                 needs: nothing,
             },

@@ -204,6 +204,8 @@ impl Entry {
                 };
             }
             State::Live => {
+                // who removed it, and not who made it
+                self.cgroup.task = cgroup.task;
                 let scope = cgroup.scope;
                 self.state = State::Zombie {
                     since: time,
@@ -285,6 +287,13 @@ impl Entry {
 
     pub(super) fn is_zombie(&self) -> bool {
         !self.is_live()
+    }
+
+    /// A zombie that went alone: its directory is removed by now.
+    pub(super) fn lose_directory(&mut self) {
+        if let State::Zombie { scope, .. } = &mut self.state {
+            *scope = Scope::Cgroup;
+        }
     }
 
     /// Its directory is gone, too.

@@ -107,6 +107,7 @@ impl Tracker {
             // cgroup_release follows and counts.
             return;
         };
+        let was_removed = entry.is_removed();
         if entry.is_live() {
             let named = cgroup.serial.is_none() || entry.cgroup.serial == cgroup.serial;
             if !entry.is_memcg() || !named {
@@ -116,6 +117,10 @@ impl Tracker {
             self.leave_directory(key);
         }
         self.end(time, key, true, changes);
+        if was_removed && let Some((other, _)) = self.table.next(cgroup.id, 0) {
+            // The removed directory lives on in what its cgroup had before: the kernel counts it once, till the last is gone.
+            self.table.update(other, Entry::lose_directory);
+        }
         self.freed.remember(cgroup.id, cgroup.serial, time, false);
     }
 

@@ -506,3 +506,58 @@ fn a_memcg_without_a_serial_goes_alone() {
         ["created 1", "offlined 1", "created 1.1", "freed 1"]
     );
 }
+
+/// `nr_dying_descendants` counts a removed cgroup once, however many memcgs it had and whichever goes first.
+#[test]
+fn a_removed_cgroup_counts_as_long_as_any_of_its_memcgs() {
+    let mut run = Run::walked(&[], dying(0));
+    run.created(10, memcg(1, 29)).offlined(20, memcg(1, 29));
+    assert_eq!(run.totals().1, 1);
+    run.created(30, memcg(1, 33))
+        .offlined(40, with_serial(1, 33))
+        .freed(50, memcg(1, 33));
+    for ms in [60, 70, 80, 90] {
+        run.tick(ms, dying(1));
+        assert_eq!(run.totals().1, 1, "at {ms} ms");
+        assert!(run.tracker.settled());
+    }
+    run.freed(95, memcg(1, 29));
+    assert_eq!(run.totals().1, 0);
+}
+
+/// A kworker's css_offline names nobody: who made a memcg did not remove it.
+#[test]
+fn who_made_a_memcg_is_not_who_removed_it() {
+    let by = |pid| {
+        let comm = [0; 16];
+        Some(Task { pid, comm })
+    };
+    let made = |id| Cgroup {
+        task: by(7),
+        ..memcg(id, id)
+    };
+    let task_of = |run: &Run| {
+        let offlined = run.changes.iter().find_map(|change| match &change.what {
+            What::Offlined(subject) => Some((subject.cgroup.task, subject.creator)),
+            _ => None,
+        });
+        offlined.expect("it was removed")
+    };
+    let mut alone = Run::new();
+    alone.created(1, made(1)).offlined(2, memcg(1, 1));
+    assert_eq!(task_of(&alone), (None, by(7)));
+
+    // rmdir's task stays, whatever css_offline does not know
+    let mut removed = Run::new();
+    let rmdir = Cgroup {
+        task: by(9),
+        ..with_serial(2, 2)
+    };
+    removed
+        .created(1, made(2))
+        .offlined(2, rmdir)
+        .offlined(3, memcg(2, 2));
+    assert_eq!(task_of(&removed), (by(9), by(7)));
+    let (_, entry) = removed.tracker.table.newest(2).expect("a zombie");
+    assert_eq!(entry.cgroup.task, by(9));
+}
