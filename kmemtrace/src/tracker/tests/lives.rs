@@ -525,7 +525,7 @@ fn a_removed_cgroup_counts_as_long_as_any_of_its_memcgs() {
     assert_eq!(run.totals().1, 0);
 }
 
-/// A kworker's css_offline names nobody: who made a memcg did not remove it.
+/// A kworker's `css_offline` names nobody: who made a memcg did not remove it.
 #[test]
 fn who_made_a_memcg_is_not_who_removed_it() {
     let by = |pid| {
