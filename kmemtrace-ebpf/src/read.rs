@@ -1,5 +1,5 @@
-//! The only place that reads kernel memory. Every read goes through `bpf_probe_read_kernel`: a bad pointer gives `None`,
-//! never a fault.
+//! The only place that reads kernel memory. Pointers that the verifier knows the type of are read by plain loads
+//! ([`Typed`]), all others through `bpf_probe_read_kernel` ([`Probed`]). Neither faults on a bad pointer.
 
 #![expect(unsafe_code, reason = "the kernel's helpers are unsafe functions")]
 
@@ -52,7 +52,7 @@ pub(crate) trait Access {
 /// By a helper, whatever the pointer.
 pub(crate) struct Probed;
 
-/// By a plain load, several times cheaper: for pointers whose type the verifier knows, and pointers read through them. The
+/// By a plain load, which saves the call: for pointers whose type the verifier knows, and pointers read through them. The
 /// kernel turns a load that faults into zero.
 pub(crate) struct Typed;
 
@@ -125,7 +125,7 @@ pub(crate) fn bytes(src: u64, len: u64, text: &mut [u8; TEXT_ROOM]) -> Option<Te
     })
 }
 
-/// The deepest path that is rebuilt: with names of two letters, as deep as `PATH_MAX` allows on any sane node.
+/// The deepest path that is rebuilt; of a deeper one, the collector has the parents.
 const DEPTH: usize = 256;
 
 /// Appends the names from the directory `kn` up to the root, each with its NUL, to the `len` bytes already in `text`

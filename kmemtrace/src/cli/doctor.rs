@@ -4,9 +4,13 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Color, Format, Outcome, Verdict, colored, style::Palette, watch::HookArgs};
+use super::{
+    Color, Format, Outcome, Verdict,
+    report::{self, Palette},
+    runtime,
+    watch::HookArgs,
+};
 use crate::{
-    error::Error,
     event::header::{HookReport, Refusal},
     host::{self, Capability, Facts, Root},
     source::bpf,
@@ -25,12 +29,8 @@ pub(super) struct Args {
 /// Attaches everything for a moment and says how it went: 0 if memory cgroups can be watched, else 2.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let facts = host::facts(&Root::live());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::caused("cannot start", &error))?;
     let config = args.hooks.config();
-    let started = runtime.block_on(async { bpf::Source::start(&facts, &config) });
+    let started = runtime()?.block_on(async { bpf::Source::start(&facts, &config) });
     let (hooks, error) = match started {
         Ok(source) => (source.hooks(), None),
         Err(error) => (bpf::hooks_without_source(&facts, &config), Some(error)),
@@ -40,15 +40,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         hooks,
         error: error.map(|error| error.to_string()),
     };
-    let mut out = io::stdout().lock();
-    match args.format {
-        Format::Text => report.text(&mut out, Palette::new(colored(color)))?,
-        Format::Json => {
-            serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
-            writeln!(out)?;
-        }
-    }
-    out.flush()?;
+    report::print(&report, args.format, color)?;
     Ok(if report.error.is_none() {
         Verdict::Clean
     } else {
@@ -188,7 +180,7 @@ impl Host {
     }
 }
 
-impl Report {
+impl report::Report for Report {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         let kernel = self.host.kernel.as_deref().unwrap_or("an unknown kernel");
         let seen = self.hooks.iter().filter(|hook| hook.way.is_some()).count();

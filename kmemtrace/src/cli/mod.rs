@@ -2,8 +2,8 @@
 
 mod doctor;
 mod filter;
+mod report;
 mod scan;
-mod style;
 mod watch;
 
 use std::{
@@ -181,6 +181,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     let duration =
         parsed.map_err(|_| "not a time with a unit, such as 30s, 10m or 1h30m".to_owned())?;
     Duration::try_from(duration).map_err(|_| "a time cannot be negative".to_owned())
+}
+
+/// What the verbs that attach programs run on.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::caused("cannot start", &error))
 }
 
 /// Whether stdout gets colours.

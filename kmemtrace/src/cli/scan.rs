@@ -10,11 +10,14 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Color, Format, Outcome, Verdict, colored, duration, style::Palette};
+use super::{
+    Color, Format, Outcome, Verdict, duration,
+    report::{self, Palette},
+};
 use crate::{
     error::Error,
     event::Counts,
-    host::{self, Hierarchy, MEMCG_IDS, Root, SlabMemcgs, Version},
+    host::{self, Hierarchy, MEMCG_IDS, Root, SlabMemcgs},
 };
 
 /// Arguments of `kmemtrace scan`.
@@ -54,16 +57,8 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         None
     };
     let scan = judge(&hierarchy, facts.kernel, first, second);
-    let mut out = io::stdout().lock();
-    match args.format {
-        Format::Text => scan.text(&mut out, Palette::new(colored(color)))?,
-        Format::Json => {
-            serde_json::to_writer(&mut out, &scan).map_err(io::Error::from)?;
-            writeln!(out)?;
-        }
-    }
-    out.flush()?;
-    Ok(scan.verdict())
+    report::print(&scan, args.format, color)?;
+    Ok(scan.verdict)
 }
 
 /// What one look saw.
@@ -125,16 +120,8 @@ const TRIES: usize = 3;
 
 fn look(root: &Root, hierarchy: &Hierarchy) -> Result<Look, Error> {
     let counts = || {
-        host::counts(root, hierarchy).map_err(|error| {
-            let file = match hierarchy.version {
-                Version::V1 => "/proc/cgroups".into(),
-                Version::V2 => hierarchy.mount.join("cgroup.stat"),
-            };
-            Error::caused(
-                format!("cannot count memory cgroups: {}", file.display()),
-                &error,
-            )
-        })
+        host::counts(root, hierarchy)
+            .map_err(|error| Error::caused("cannot count memory cgroups", &error))
     };
     let mut tries = TRIES;
     loop {
@@ -257,11 +244,7 @@ fn judge(hierarchy: &Hierarchy, kernel: Option<String>, first: Look, second: Opt
     }
 }
 
-impl Scan {
-    fn verdict(&self) -> Verdict {
-        self.verdict
-    }
-
+impl report::Report for Scan {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         writeln!(out, "{}", self.headline(palette))?;
         writeln!(
@@ -331,7 +314,9 @@ impl Scan {
         }
         Ok(())
     }
+}
 
+impl Scan {
     /// The verdict in one line.
     fn headline(&self, palette: Palette) -> String {
         match self.verdict {

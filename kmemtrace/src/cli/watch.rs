@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     Color, Failure, Format, Outcome, Verdict, colored, duration,
     filter::{self, Filter},
+    runtime,
 };
 use crate::{
     error::Error,
@@ -106,11 +107,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         pod: args.pod.clone(),
     };
     let facts = host::facts(&Root::live());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::caused("cannot start", &error))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let source = match args.source {
             // One source so far.
             Source::Auto | Source::Bpf => bpf::Source::start(&facts, &args.hooks.config())?,

@@ -5,7 +5,7 @@ use std::{fs, io};
 use super::{
     Hierarchy, Root, Version,
     controllers::memory_row,
-    parse::{Malformed, lines, number},
+    parse::{Malformed, about, lines, number},
 };
 use crate::event::Counts;
 
@@ -18,11 +18,12 @@ pub const MEMCG_IDS: u64 = 65_535;
 ///
 /// # Errors
 ///
-/// The file cannot be read or understood.
+/// The file cannot be read or understood; the error names it.
 pub fn counts(root: &Root, hierarchy: &Hierarchy) -> io::Result<Counts> {
     match hierarchy.version {
         Version::V1 => {
-            let row = memory_row(&root.read("/proc/cgroups")?)?;
+            let cgroups = root.read("/proc/cgroups");
+            let row = memory_row(&cgroups.map_err(|error| about("/proc/cgroups", error))?)?;
             Ok(Counts {
                 num_cgroups: row.map(|row| row.num_cgroups),
                 ..Counts::default()
@@ -40,7 +41,10 @@ pub fn counts(root: &Root, hierarchy: &Hierarchy) -> io::Result<Counts> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && mount.is_dir() => {
                     Ok(Counts::default())
                 }
-                Err(error) => Err(error),
+                Err(error) => {
+                    let file = hierarchy.mount.join("cgroup.stat");
+                    Err(about(file.display(), error))
+                }
             }
         }
     }

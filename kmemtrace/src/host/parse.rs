@@ -1,6 +1,6 @@
 //! What a file of the kernel's that cannot be understood looks like as an error.
 
-use std::io;
+use std::{fmt::Display, io};
 
 /// A line that is not what the kernel writes there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,12 @@ impl From<Malformed> for io::Error {
     fn from(malformed: Malformed) -> Self {
         Self::new(io::ErrorKind::InvalidData, malformed)
     }
+}
+
+/// An error with the file or directory that it is about.
+pub(super) fn about(what: impl Display, error: impl Into<io::Error>) -> io::Error {
+    let error = error.into();
+    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// The lines of a file with their numbers.

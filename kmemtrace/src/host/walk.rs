@@ -12,7 +12,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Hierarchy, Root, Version};
+use super::{Hierarchy, Root, Version, parse::about};
 
 /// A directory that a walk came by.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ pub fn walk(
             levels.pop();
             if !levels.is_empty() {
                 // Works in a removed directory, too. kernfs does not move directories to another parent.
-                here = open(&here, c"..").map_err(|error| at(&path, error))?;
+                here = open(&here, c"..").map_err(|error| about(path.escape_ascii(), error))?;
             }
             path.truncate(left);
             continue;
@@ -176,12 +176,6 @@ fn unless_gone<T>(path: &[u8], result: rustix::io::Result<T>) -> io::Result<Opti
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Errno::NOENT | Errno::NODEV) => Ok(None),
-        Err(error) => Err(at(path, error)),
+        Err(error) => Err(about(path.escape_ascii(), error)),
     }
-}
-
-/// The error with the directory it is about.
-fn at(path: &[u8], error: Errno) -> io::Error {
-    let error = io::Error::from(error);
-    io::Error::new(error.kind(), format!("{}: {error}", path.escape_ascii()))
 }

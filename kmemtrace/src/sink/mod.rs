@@ -3,6 +3,7 @@
 
 pub mod escape;
 pub mod jsonl;
+pub(crate) mod style;
 pub mod tail;
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,13 @@ use std::{
     io::{self, Write},
 };
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 
-use super::{Sink, escape::Name};
+use super::{
+    Sink,
+    escape::Name,
+    style::{ALARM, BOLD, DIM, GOOD, PLAIN, Styled, WARNING},
+};
 use crate::{
     attribution::{Owner, Qos, Runtime, owner},
     event::{
@@ -40,24 +44,6 @@ pub struct Tail<W> {
 const PATH_MAX: usize = 100;
 const UNIT_MAX: usize = 48;
 
-const ALARM: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default();
-const DIM: Style = Style::new().dimmed();
-const BOLD: Style = Style::new().bold();
-const PLAIN: Style = Style::new();
-
-/// Something in a style, if there are colours.
-struct Styled<T>(Style, T);
-
-impl<T: Display> Display for Styled<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        self.1.fmt(f)?;
-        write!(f, "{:#}", self.0)
-    }
-}
-
 impl<W: Write> Tail<W> {
     /// A view that writes to `out`, unbuffered.
     pub fn new(out: W, options: TailOptions) -> Self {
@@ -76,7 +62,7 @@ impl<W: Write> Tail<W> {
     }
 
     fn styled<T: Display>(&self, style: Style, what: T) -> Styled<T> {
-        Styled(if self.color { style } else { PLAIN }, what)
+        Styled::new(self.color, style, what)
     }
 
     /// Begins a line: when, what, for how long, how much, and the totals after it.

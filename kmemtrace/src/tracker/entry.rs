@@ -53,7 +53,7 @@ pub(super) struct Entry {
 }
 
 /// A memcg as a change shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
     /// What is known of it, the latest of each.
     pub cgroup: Cgroup,
@@ -78,13 +78,7 @@ impl Subject {
     pub(super) fn unknown(cgroup: &Cgroup) -> Self {
         Self {
             cgroup: cgroup.clone(),
-            generation: 0,
-            created: None,
-            creator: None,
-            offlined: None,
-            offlined_after_ns: None,
-            zombie_ns: None,
-            across_gap: false,
+            ..Self::default()
         }
     }
 }
@@ -185,16 +179,14 @@ impl Entry {
 
     pub(super) fn die(&mut self, time: Stamp, cgroup: &Cgroup, certain: bool) {
         self.learn(time, cgroup);
-        match &mut self.state {
+        match self.state {
             // seen already: css_offline follows rmdir
-            State::Zombie {
-                after: None, scope, ..
-            } => {
+            State::Zombie { after: None, .. } => {
                 if cgroup.scope == Scope::Cgroup {
-                    *scope = Scope::Cgroup;
+                    self.lose_directory();
                 }
             }
-            &mut State::Zombie { scope, leaked, .. } => {
+            State::Zombie { scope, leaked, .. } => {
                 self.state = State::Zombie {
                     since: time,
                     after: None,
@@ -289,7 +281,7 @@ impl Entry {
         !self.is_live()
     }
 
-    /// A zombie that went alone: its directory is removed by now.
+    /// A zombie's directory is removed, too.
     pub(super) fn lose_directory(&mut self) {
         if let State::Zombie { scope, .. } = &mut self.state {
             *scope = Scope::Cgroup;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{cli::report::Report as _, host::Version};
 
 fn hierarchy(version: Version) -> Hierarchy {
     Hierarchy {
@@ -58,7 +59,7 @@ fn text(scan: &Scan) -> String {
 fn no_zombies_is_clean() {
     let scan = scan(v1(48, 48), None);
     assert_eq!(
-        (scan.verdict(), scan.ids_min, scan.ids_max),
+        (scan.verdict, scan.ids_min, scan.ids_max),
         (Verdict::Clean, 48, Some(48))
     );
     insta::assert_snapshot!(text(&scan));
@@ -68,7 +69,7 @@ fn no_zombies_is_clean() {
 fn zombies_that_stay_are_a_leak() {
     let scan = scan(v1(48, 260), Some(v1(50, 261)));
     assert_eq!(
-        (scan.verdict(), scan.zombies, scan.staying),
+        (scan.verdict, scan.zombies, scan.staying),
         (Verdict::Leak, Some(211), 211)
     );
     insta::assert_snapshot!(text(&scan));
@@ -78,14 +79,14 @@ fn zombies_that_stay_are_a_leak() {
 #[test]
 fn zombies_that_go_are_none() {
     let scan = scan(v1(48, 51), Some(v1(48, 48)));
-    assert_eq!(scan.verdict(), Verdict::Clean);
+    assert_eq!(scan.verdict, Verdict::Clean);
     insta::assert_snapshot!(text(&scan));
 }
 
 #[test]
 fn a_copy_is_looked_at_once() {
     let scan = scan(v1(4, 98), None);
-    assert_eq!(scan.verdict(), Verdict::Leak);
+    assert_eq!(scan.verdict, Verdict::Leak);
     insta::assert_snapshot!(text(&scan));
 }
 
@@ -94,7 +95,7 @@ fn v2_counts_memcgs_where_it_can() {
     let zombies = |dying, dying_memory| {
         let look = v2(9, dying, dying_memory);
         let scan = judge(&hierarchy(Version::V2), None, look, Some(look));
-        (scan.zombies, scan.verdict())
+        (scan.zombies, scan.verdict)
     };
     assert_eq!(zombies(Some(7), Some(5)), (Some(5), Verdict::Leak));
     assert_eq!(zombies(Some(7), Some(0)), (Some(0), Verdict::Clean));
@@ -120,7 +121,7 @@ fn a_count_that_leaves_zombies_out_is_not_believed() {
     };
     let scan = scan(look, Some(look));
     assert_eq!(
-        (scan.verdict(), scan.zombies, scan.ids_max),
+        (scan.verdict, scan.zombies, scan.ids_max),
         (Verdict::Unknown, None, None)
     );
     insta::assert_snapshot!(text(&scan));
@@ -137,7 +138,7 @@ fn slab_caches_without_a_directory_are_zombies() {
     };
     let scan = scan(look, Some(look));
     assert_eq!(
-        (scan.verdict(), scan.zombies_min, scan.zombies_max),
+        (scan.verdict, scan.zombies_min, scan.zombies_max),
         (Verdict::Leak, 995, None)
     );
     insta::assert_snapshot!(text(&scan));
@@ -168,15 +169,15 @@ fn moving_numbers_say_so() {
     let few = moving(48, 48, 50);
     let scan1 = scan(few, Some(few));
     assert_eq!(
-        (scan1.verdict(), scan1.zombies_min, scan1.zombies_max),
+        (scan1.verdict, scan1.zombies_min, scan1.zombies_max),
         (Verdict::Unknown, 0, Some(2))
     );
     insta::assert_snapshot!(text(&scan1));
     let many = moving(48, 300, 310);
     assert_eq!(
         (
-            scan(many, Some(many)).verdict(),
-            scan(few, Some(v1(48, 48))).verdict()
+            scan(many, Some(many)).verdict,
+            scan(few, Some(v1(48, 48))).verdict
         ),
         (Verdict::Leak, Verdict::Clean)
     );

@@ -7,9 +7,12 @@ use std::{
 
 use anstyle::Style;
 
-use super::{ALARM, BOLD, Count, GOOD, PATH_MAX, PLAIN, Tail, WARNING, units::Duration};
+use super::{Count, PATH_MAX, Tail, units::Duration};
 use crate::{
-    sink::escape::Name,
+    sink::{
+        escape::Name,
+        style::{ALARM, BOLD, GOOD, PLAIN, WARNING},
+    },
     tracker::{Finding, Summary, Totals},
 };
 

@@ -110,15 +110,15 @@ fn place(hook: &Hook, way: &str) -> Option<usize> {
     hook.ways.iter().position(|row| row.kind.as_str() == way)
 }
 
+/// The way in which a hook is seen, if it is.
+pub(super) fn way_of(outcomes: &[Outcome], hook: HookId) -> Option<WayKind> {
+    let outcome = outcomes.iter().find(|outcome| outcome.hook.id == hook)?;
+    outcome.way.map(|way| way.kind)
+}
+
 /// A release shows whether its directory was ever activated only to programs that get pointers.
 fn release(outcomes: &[Outcome]) -> Result<(), String> {
-    let lifecycle = outcomes
-        .iter()
-        .find(|outcome| outcome.hook.id == HookId::Lifecycle);
-    match lifecycle
-        .and_then(|outcome| outcome.way)
-        .map(|way| way.kind)
-    {
+    match way_of(outcomes, HookId::Lifecycle) {
         Some(WayKind::TpBtf | WayKind::RawTp) => Ok(()),
         _ => Err("requires the hook lifecycle by tp_btf or raw_tp".to_owned()),
     }

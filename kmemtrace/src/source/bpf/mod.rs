@@ -29,7 +29,7 @@ use crate::{
         header::HookReport,
         wire::{self, Context, Decoded},
     },
-    host::{self, Hierarchy, Root, Version},
+    host::{self, Hierarchy, Root},
     plan::Options,
 };
 
@@ -108,7 +108,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// The ring, the kernel's counts or, the first time, the directories cannot be read.
+    /// The ring, the counters of losses or, the first time, the directories cannot be read.
     pub async fn next(&mut self, settled: bool, events: &mut Vec<Event>) -> Result<(), Error> {
         if self.walked.is_none() {
             return self.walk(events);
@@ -135,7 +135,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// The kernel's counts cannot be read.
+    /// The counters of losses cannot be read.
     pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         self.drain_all(events);
         self.read_kernel_log(events);
@@ -330,11 +330,7 @@ impl Source {
                 Ok(counts) => counts,
                 Err(error) => {
                     // On a machine out of memory or files, events matter more than counts.
-                    let file = match self.hierarchy.version {
-                        Version::V1 => "/proc/cgroups",
-                        Version::V2 => "the root's cgroup.stat",
-                    };
-                    tracing::warn!("cannot read {file}: {error}");
+                    tracing::warn!("cannot count memory cgroups: {error}");
                     return Counts::default();
                 }
             };

@@ -56,22 +56,16 @@ impl Source {
             kmsg = Some(log.map_err(|error| format!("cannot read /dev/kmsg: {error}"))?);
             Ok(())
         });
-        let lifecycle = outcomes
+        let unseen = outcomes
             .iter()
-            .find(|outcome| outcome.hook.id == HookId::Lifecycle);
-        if let Some(outcome) = lifecycle.filter(|outcome| outcome.way.is_none()) {
+            .find(|outcome| outcome.hook.id == HookId::Lifecycle && outcome.way.is_none());
+        if let Some(outcome) = unseen {
             return Err(cannot_see(outcome));
         }
-        let way = |id| {
-            outcomes
-                .iter()
-                .find(|o| o.hook.id == id)
-                .and_then(|o| o.way)
-                .map(|w| w.kind)
-        };
         let context = Context {
             page_bytes: rustix::param::page_size() as u64,
-            release_tells_mkdir_failure: way(HookId::MkdirFailure) == Some(WayKind::Release),
+            release_tells_mkdir_failure: attach::way_of(&outcomes, HookId::MkdirFailure)
+                == Some(WayKind::Release),
             mount: hierarchy.mount.as_os_str().as_encoded_bytes().to_vec(),
         };
         let map = |name: &str| Error::new(format!("the eBPF object has no map {name}"));

@@ -2,6 +2,7 @@
 
 mod counts;
 mod lives;
+mod memcgs;
 mod model;
 mod orders;
 
