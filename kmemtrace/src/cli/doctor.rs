@@ -13,6 +13,7 @@ use super::{
 use crate::{
     event::header::{HookReport, Refusal},
     host::{self, Capability, Facts, Root},
+    sink::escape::Name,
     source::bpf,
 };
 
@@ -182,7 +183,8 @@ impl Host {
 
 impl report::Report for Report {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
-        let kernel = self.host.kernel.as_deref().unwrap_or("an unknown kernel");
+        let shown = |text: &'_ str| Name::whole(text.as_bytes()).to_string();
+        let kernel = shown(self.host.kernel.as_deref().unwrap_or("an unknown kernel"));
         let seen = self.hooks.iter().filter(|hook| hook.way.is_some()).count();
         if let Some(error) = &self.error {
             writeln!(
@@ -191,7 +193,7 @@ impl report::Report for Report {
                 palette.bad("NO")
             )?;
             for line in error.lines() {
-                writeln!(out, "  {line}")?;
+                writeln!(out, "  {}", shown(line))?;
             }
         } else {
             let of = self.hooks.len();
@@ -208,7 +210,7 @@ impl report::Report for Report {
             } else {
                 palette.warn("--")
             };
-            writeln!(out, "  {mark}  {name:<16} {value}")?;
+            writeln!(out, "  {mark}  {name:<16} {}", shown(&value))?;
         }
         writeln!(out, "\nhooks")?;
         for hook in &self.hooks {
@@ -222,9 +224,44 @@ impl report::Report for Report {
                 writeln!(out, "      {:<16} not seen: {lost}", "")?;
             }
             for Refusal { way, reason } in &hook.refused {
-                writeln!(out, "      {:<16} not {way}: {reason}", "")?;
+                writeln!(out, "      {:<16} not {way}: {}", "", shown(reason))?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Hierarchy, Version};
+
+    #[test]
+    fn names_from_outside_do_not_reach_the_terminal() {
+        let mut facts = host::facts(&Root::at("/nonexistent"));
+        facts.kernel = Some("6.1\x1b[31m".to_owned());
+        facts.tracefs = Some("/mnt/\x1b]0;t\x07".into());
+        facts.memory = Ok(Hierarchy {
+            version: Version::V1,
+            id: 4,
+            mount: "/mnt/a\nb\u{202e}".into(),
+        });
+        let report = Report {
+            host: Host::new(&facts),
+            hooks: Vec::new(),
+            error: Some("cannot read /mnt/\x1b[2J".to_owned()),
+        };
+        let mut out = Vec::new();
+        report::Report::text(&report, &mut out, Palette::new(false)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let hidden = |c: char| c != '\n' && crate::sink::escape::is_hidden(c);
+        assert_eq!(text.chars().find(|c| hidden(*c)), None, "{text}");
+        for shown in [
+            r"6.1\x1b[31m",
+            r"/mnt/a\x0ab\u{202e} (hierarchy 4)",
+            r"/mnt/\x1b[2J",
+        ] {
+            assert!(text.contains(shown), "{shown}: {text}");
+        }
     }
 }

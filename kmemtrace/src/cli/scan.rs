@@ -18,6 +18,7 @@ use crate::{
     error::Error,
     event::Counts,
     host::{self, Hierarchy, MEMCG_IDS, Root, SlabMemcgs},
+    sink::escape::Name,
 };
 
 /// Arguments of `kmemtrace scan`.
@@ -251,7 +252,7 @@ impl report::Report for Scan {
             out,
             "  hierarchy  {} at {}",
             self.hierarchy,
-            self.mount.escape_debug()
+            Name::whole(self.mount.as_bytes())
         )?;
         writeln!(out, "  live       {}", self.live)?;
         let range = |min: u64, max: Option<u64>| match max {
@@ -296,7 +297,7 @@ impl report::Report for Scan {
         if self.ids_max != Some(self.ids_min) {
             write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
             if let Some(kernel) = &self.kernel {
-                write!(out, " (this is {})", kernel.escape_debug())?;
+                write!(out, " (this is {})", Name::whole(kernel.as_bytes()))?;
             }
         }
         writeln!(out)?;
