@@ -30,6 +30,7 @@ fn replay(name: &str, sink: &mut dyn Sink) -> Result {
     let mut reader = Reader::new(BufReader::new(File::open(data(name))?));
     let mut tracker = Tracker::new(Config {
         grace: Duration::from_secs(2),
+        polled: false,
     });
     let mut changes = Vec::new();
     for item in &mut reader {

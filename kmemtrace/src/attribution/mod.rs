@@ -268,7 +268,9 @@ fn container<'a>(
     // The agent of AWS ECS on cgroup v1: /ecs/TASK/ID, formerly /ecs/CLUSTER/TASK/ID.
     let in_ecs_task = above[1..].contains(&"ecs") && PodUid::parse(above[0]).is_some();
     let runtime = runtime(&PARENTS, above[0]);
-    (is_container_id(name) && (below_pod || in_ecs_task || runtime.is_some()))
+    // Of a path that was not read whole, `...` stands for the names above.
+    let parents_unknown = above[0] == "...";
+    (is_container_id(name) && (below_pod || in_ecs_task || parents_unknown || runtime.is_some()))
         .then_some((name, runtime))
 }
 

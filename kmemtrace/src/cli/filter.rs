@@ -37,13 +37,18 @@ impl Filter {
     pub(super) fn shows(&self, change: &Change) -> bool {
         match &change.what {
             // An allocation has no cgroup to be chosen by.
-            What::Walked { .. } | What::Gap(_) | What::Summary(_) | What::SlabFailure(_) => true,
+            What::Walked { .. }
+            | What::Gap(_)
+            | What::Summary(_)
+            | What::SlabFailure(_)
+            | What::LeakedUnseen { .. } => true,
             What::Leaked(subject) | What::Recovered(subject) => self.wants(subject),
             What::Created(subject)
             | What::Offlined(subject)
             | What::Freed(subject)
             | What::Renamed(subject)
-            | What::Present(subject) => self.all && self.wants(subject),
+            | What::Present(subject)
+            | What::Zombie(subject) => self.all && self.wants(subject),
             What::Tick(_) => self.all,
             What::MkdirFailure(failure) => self.wants_path(failure.path.as_ref()),
         }
@@ -87,10 +92,11 @@ mod tests {
     fn changes(path: &'static str) -> Vec<Change> {
         let mut tracker = Tracker::new(Config {
             grace: std::time::Duration::from_nanos(10),
+            polled: false,
         });
         let mut changes = Vec::new();
         let cgroup = || Cgroup {
-            id: 9,
+            id: Some(9),
             path: Some(Path::whole(path)),
             ..Cgroup::default()
         };

@@ -138,7 +138,10 @@ async fn watch(
 ) -> Outcome {
     let began = source.now();
     sink.header(began, &header(&source, facts, grace))?;
-    let mut tracker = Tracker::new(tracker::Config { grace });
+    let mut tracker = Tracker::new(tracker::Config {
+        grace,
+        polled: false,
+    });
     let mut events = Vec::new();
     let mut changes = Vec::new();
     loop {
@@ -209,6 +212,7 @@ fn header(source: &bpf::Source, facts: &Facts, grace: Duration) -> Header {
             .ok()
             .map(|h| h.version.as_str().to_owned()),
         grace_ns: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
+        refused: Vec::new(),
         hooks: source.hooks(),
     }
 }

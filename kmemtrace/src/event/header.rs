@@ -14,6 +14,9 @@ pub struct Header {
     pub version: String,
     /// The source: `bpf`, `tracefs` or `sysfs`.
     pub source: String,
+    /// Better sources, and why each is not used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refusal>,
     /// The node's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -31,6 +34,13 @@ pub struct Header {
     /// The hooks, and how each is seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookReport>,
+}
+
+impl Header {
+    /// Whether the facts come from polls, which see no memcg freed and not every one made.
+    pub fn is_polled(&self) -> bool {
+        self.source == "sysfs"
+    }
 }
 
 /// How one hook is seen.

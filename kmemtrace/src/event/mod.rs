@@ -44,6 +44,9 @@ pub enum Fact {
     Renamed(Cgroup),
     /// A directory that a walk of the hierarchy saw.
     Present(Cgroup),
+    /// A removed memcg that is seen to be there still, by what it holds; with [`SlabPin::caches`] 0, one of which nothing is
+    /// seen any more.
+    Zombie(Cgroup),
     /// A walk of the hierarchy ended: what no [`Fact::Present`] named since the last one is gone.
     Walked(Walked),
     /// The slab allocator could not serve an allocation.
@@ -70,14 +73,19 @@ pub enum Scope {
 /// A cgroup as one event shows it; what the event did not tell is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cgroup {
-    /// `kernfs_node.id`: unique per boot and hierarchy on 5.5 and later.
-    pub id: u64,
+    /// `kernfs_node.id`, the directory's inode number: unique per boot and hierarchy on 5.5 and later. Not known of a zombie
+    /// that is seen by its slab caches alone.
+    pub id: Option<u64>,
     /// The parent directory's id.
     pub parent_id: Option<u64>,
     /// `cgroup_subsys_state.serial_nr` of the memory css.
     pub serial: Option<u64>,
     /// The memcg id, 1 to 65,535; 0 once the kernel has taken it back.
     pub memcg_id: Option<u32>,
+    /// 3.10 to 5.8: the number that its slab caches' names have (`memcg_cache_id`); held until the memcg is freed.
+    pub kmemcg_id: Option<u32>,
+    /// The slab caches of its own that it still has.
+    pub slab: Option<Box<SlabPin>>,
     /// The path from the hierarchy's root, in the kernel's bytes.
     pub path: Option<Path>,
     /// Whether the cgroup has a memcg of its own.
@@ -88,6 +96,19 @@ pub struct Cgroup {
     pub task: Option<Task>,
     /// Cgroup or memcg.
     pub scope: Scope,
+    /// Polling found it out: it happened between this `CLOCK_MONOTONIC` moment, in nanoseconds, and the event's time.
+    pub after_ns: Option<u64>,
+}
+
+/// The slab caches that one memcg alone has, on kernels that give memcgs their own (3.10 to 5.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlabPin {
+    /// How many caches there are.
+    pub caches: u32,
+    /// Objects in them that are allocated.
+    pub objects: Option<u64>,
+    /// Bytes of the pages that their slabs take.
+    pub bytes: Option<u64>,
 }
 
 /// A path from the hierarchy's root in the kernel's bytes: any but NUL, and a newline as well as an escape sequence.
@@ -156,6 +177,19 @@ pub struct Counts {
     /// v2, 6.12 and later: `nr_dying_subsys_memory` there: zombie memcgs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dying_memory: Option<u64>,
+    /// v1: bytes of kernel memory that are charged below the directories and to none of them: what zombies hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_bytes: Option<u64>,
+    /// So many memcgs had kernel memory at one time, at least: one more than the highest kmemcg id that a slab cache names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kmemcg_peak: Option<u64>,
+}
+
+impl Counts {
+    /// Whether they tell how many zombies there are.
+    pub fn zombies_counted(&self) -> bool {
+        self.num_cgroups.is_some() || self.dying.is_some() || self.dying_memory.is_some()
+    }
 }
 
 /// A failed slab allocation.
@@ -210,15 +244,18 @@ pub enum GapReason {
     BadRecord,
     /// The kernel log was overwritten before it was read: slab failures may be missing, cgroups are not.
     KernelLog,
+    /// A poll took longer than its interval: what came and went meanwhile may not have been seen.
+    LatePoll,
 }
 
 impl GapReason {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::RingFull,
         Self::Recursion,
         Self::BadRecord,
         Self::KernelLog,
+        Self::LatePoll,
     ];
 
     /// The name in traces.
@@ -228,6 +265,7 @@ impl GapReason {
             Self::Recursion => "recursion",
             Self::BadRecord => "bad_record",
             Self::KernelLog => "kernel_log",
+            Self::LatePoll => "late_poll",
         }
     }
 
@@ -243,6 +281,7 @@ impl GapReason {
             Self::Recursion => "the kernel skipped a program that was already running",
             Self::BadRecord => "a record could not be understood",
             Self::KernelLog => "the kernel log was overwritten before it was read",
+            Self::LatePoll => "a poll took longer than its interval",
         }
     }
 }

@@ -106,7 +106,7 @@ fn known<T: Default + PartialEq>(value: T) -> Option<T> {
 fn cgroup(head: &Head, text: Bytes, context: &Context, scope: Scope) -> Cgroup {
     let usage = u64::try_from(head.usage_pages).unwrap_or(0);
     Cgroup {
-        id: head.cgroup_id,
+        id: Some(head.cgroup_id),
         parent_id: known(head.parent_id),
         serial: known(head.serial),
         memcg_id: (head.flags & flag::MEMCG_ID_KNOWN != 0).then_some(head.memcg_id),
@@ -116,6 +116,7 @@ fn cgroup(head: &Head, text: Bytes, context: &Context, scope: Scope) -> Cgroup {
             .then_some(usage.saturating_mul(context.page_bytes)),
         task: task(head),
         scope,
+        ..Cgroup::default()
     }
 }
 

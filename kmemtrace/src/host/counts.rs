@@ -33,9 +33,9 @@ pub fn counts(root: &Root, hierarchy: &Hierarchy) -> io::Result<Counts> {
             let mount = root.path(&hierarchy.mount);
             match fs::read(mount.join("cgroup.stat")) {
                 Ok(stat) => Ok(Counts {
-                    num_cgroups: None,
                     dying: value(&stat, b"nr_dying_descendants")?,
                     dying_memory: value(&stat, b"nr_dying_subsys_memory")?,
+                    ..Counts::default()
                 }),
                 // The kernel has had this file since 4.14.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && mount.is_dir() => {

@@ -157,9 +157,9 @@ fn counts_are_the_kernels() {
     assert_eq!(
         v2,
         Counts {
-            num_cgroups: None,
             dying: Some(7),
-            dying_memory: Some(6)
+            dying_memory: Some(6),
+            ..Counts::default()
         }
     );
 }

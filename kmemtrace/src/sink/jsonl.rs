@@ -63,7 +63,8 @@ impl<W: Write> JsonLines<W> {
             | Fact::Offlined(cgroup)
             | Fact::Freed(cgroup)
             | Fact::Renamed(cgroup)
-            | Fact::Present(cgroup) => cgroup.path.as_ref(),
+            | Fact::Present(cgroup)
+            | Fact::Zombie(cgroup) => cgroup.path.as_ref(),
             Fact::MkdirFailure(failure) => failure.path.as_ref(),
             Fact::SlabFailure(_) | Fact::Walked(_) | Fact::Gap(_) | Fact::Tick(_) => None,
         };
@@ -117,6 +118,10 @@ impl<W: Write> JsonLines<W> {
             kind::OFFLINED => {
                 line.offlined_mono_ns = None;
                 line.zombie_ns = None;
+                if line.after_mono_ns.is_some() {
+                    // told by the fact, and not concluded
+                    line.offlined_after_mono_ns = None;
+                }
             }
             _ => {}
         }
@@ -145,6 +150,11 @@ impl<W: Write> Sink for JsonLines<W> {
             What::Leaked(subject) => return self.subject(change, kind::LEAKED, subject),
             What::Recovered(subject) => return self.subject(change, kind::RECOVERED, subject),
             What::Present(subject) => return self.subject(change, kind::PRESENT, subject),
+            What::Zombie(subject) => return self.subject(change, kind::ZOMBIE, subject),
+            What::LeakedUnseen { zombies } => {
+                line.by_count = Some(*zombies);
+                kind::LEAKED
+            }
             What::MkdirFailure(failure) => {
                 let mut line = Line::new(time, kind::MKDIR_FAILURE);
                 line.set_mkdir_failure(failure);
@@ -199,6 +209,10 @@ fn set_subject<'a>(line: &mut Line<'a>, subject: &'a Subject) {
     line.offlined_after_mono_ns = subject.offlined_after_ns;
     line.zombie_ns = subject.zombie_ns;
     line.across_gap = subject.across_gap.then_some(true);
+    if let Some(by_count) = subject.by_count {
+        line.by_count = Some(by_count.zombies);
+        line.candidates = Some(by_count.candidates);
+    }
 }
 
 /// In one `write`, so that a crash tears as few lines as can be.

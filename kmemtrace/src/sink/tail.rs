@@ -4,6 +4,7 @@ mod summary;
 mod units;
 
 use std::{
+    borrow::Cow,
     fmt::{self, Display, Write as _},
     io::{self, Write},
 };
@@ -18,9 +19,10 @@ use super::{
 use crate::{
     attribution::{Owner, Qos, Runtime, owner},
     event::{
-        Counts, Gap, MkdirFailure, Path, SlabFailure, Stamp, Task, header::Header, json::errno_name,
+        Counts, Gap, MkdirFailure, Path, SlabFailure, SlabPin, Stamp, Task, header::Header,
+        json::errno_name,
     },
-    tracker::{Change, Subject, Totals, What},
+    tracker::{ByCount, Change, Subject, Totals, What},
 };
 use units::{Bytes, Clock, Date, Duration};
 
@@ -36,6 +38,8 @@ pub struct TailOptions {
 pub struct Tail<W> {
     out: W,
     color: bool,
+    /// The run's facts come from polls.
+    polled: bool,
     line: String,
     cell: String,
 }
@@ -51,6 +55,7 @@ impl<W: Write> Tail<W> {
         Self {
             out,
             color,
+            polled: false,
             line: String::new(),
             cell: String::new(),
         }
@@ -116,19 +121,65 @@ impl<W: Write> Tail<W> {
             .usage_bytes
             .filter(|_| subject.offlined.is_some());
         self.begin(change, verdict, lasted, usage)?;
-        if subject.across_gap {
-            let doubt = match change.what {
-                What::Leaked(_) => "events were lost: may be freed already",
-                What::Freed(_) | What::Recovered(_) => "events were lost: its end was not seen",
-                _ => "events were lost: found out later",
-            };
+        if let Some(doubt) = self.doubt(&change.what, subject) {
             let doubt = self.styled(WARNING, doubt);
             write!(self.line, "  [{doubt}]")?;
         }
+        if let Some(slab) = subject
+            .cgroup
+            .slab
+            .as_deref()
+            .filter(|slab| slab.caches > 0)
+        {
+            self.pin(*slab)?;
+        }
         match &subject.cgroup.path {
             Some(path) => self.whose(path, full),
-            None => write!(self.line, "  cgroup id {}", subject.cgroup.id),
+            None => match subject.cgroup.id {
+                Some(id) => write!(self.line, "  cgroup id {id}"),
+                None => Ok(()),
+            },
         }
+    }
+
+    /// What there is to be said against what is shown.
+    fn doubt(&self, what: &What, subject: &Subject) -> Option<Cow<'static, str>> {
+        if !subject.across_gap {
+            return None;
+        }
+        Some(Cow::Borrowed(match (what, self.polled) {
+            (What::Leaked(_), true) => {
+                let ByCount {
+                    zombies,
+                    candidates,
+                } = subject.by_count?;
+                return Some(Cow::Owned(if candidates == 1 {
+                    "by count: it, or one that no poll saw".to_owned()
+                } else {
+                    format!("by count: {zombies} of these {candidates}")
+                }));
+            }
+            (What::Freed(_) | What::Recovered(_), true) => "by count",
+            (_, true) => return None,
+            (What::Leaked(_), false) => "events were lost: may be freed already",
+            (What::Freed(_) | What::Recovered(_), false) => {
+                "events were lost: its end was not seen"
+            }
+            (_, false) => "events were lost: found out later",
+        }))
+    }
+
+    /// What of the slab it holds, if that is seen.
+    fn pin(&mut self, slab: SlabPin) -> fmt::Result {
+        let caches = Count(slab.caches.into(), "slab cache");
+        write!(self.line, "  {caches}")?;
+        if let Some(objects) = slab.objects {
+            write!(self.line, ", {}", Count(objects, "object"))?;
+        }
+        if let Some(bytes) = slab.bytes {
+            write!(self.line, ", {}", Bytes(bytes))?;
+        }
+        Ok(())
     }
 
     /// Whose a path is, and the path.
@@ -287,6 +338,15 @@ impl<W: Write> Tail<W> {
                 s,
                 true,
             ),
+            What::Zombie(s) => {
+                let lasted = Lasted("zombie for", s.zombie_ns, s);
+                self.subject(change, (PLAIN, "zombie"), lasted, s, false)
+            }
+            What::LeakedUnseen { zombies } => {
+                self.begin(change, (ALARM, "LEAKED"), "by count", None)?;
+                let zombies = Count(*zombies, "zombie");
+                write!(self.line, "  {zombies} that no poll saw alive")
+            }
             What::SlabFailure(failure) => self.slab_failure(change, failure),
             What::MkdirFailure(failure) => self.mkdir_failure(change, failure),
             What::Gap(gap) => self.gap(change, gap),
@@ -368,6 +428,7 @@ impl Display for Count {
 
 impl<W: Write> Sink for Tail<W> {
     fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
+        self.polled = header.is_polled();
         self.head(time, header).map_err(io::Error::other)?;
         self.end()
     }

@@ -169,12 +169,13 @@ fn what_json_shows_is_read_back_as_facts() {
                 What::Freed(s) | What::Recovered(s) => Fact::Freed(s.cgroup),
                 What::Renamed(s) => Fact::Renamed(s.cgroup),
                 What::Present(s) => Fact::Present(s.cgroup),
+                What::Zombie(s) => Fact::Zombie(s.cgroup),
                 What::Walked { walked, .. } => Fact::Walked(walked),
                 What::SlabFailure(failure) => Fact::SlabFailure(failure),
                 What::MkdirFailure(failure) => Fact::MkdirFailure(failure),
                 What::Gap(gap) => Fact::Gap(gap),
                 What::Tick(counts) => Fact::Tick(counts),
-                What::Leaked(_) | What::Summary(_) => return None,
+                What::Leaked(_) | What::LeakedUnseen { .. } | What::Summary(_) => return None,
             };
             Some(Item::Event(Event { time, fact }))
         });

@@ -4,6 +4,26 @@ use bytes::Bytes;
 
 use crate::event::{Cgroup, Path, Scope, Stamp, Task};
 
+/// What would tell that a zombie has been freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// A fact of its own: it is there until that comes.
+    Followed,
+    /// The kernel's count alone: it is one of a pool, as far as the pool goes.
+    Counted,
+    /// Nothing: it was removed, and that is all. It does not count as a zombie.
+    Nothing,
+}
+
+/// What the kernel's count says of removed memcgs that nothing else tells about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByCount {
+    /// So many of them are zombies, at least.
+    pub zombies: u64,
+    /// How many there are.
+    pub candidates: u64,
+}
+
 /// Where a memcg is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -17,8 +37,8 @@ pub(super) enum State {
         after: Option<u64>,
         /// Its directory was removed with it, or it went alone (v2, `-memory`).
         scope: Scope,
-        /// Its end would have been seen.
-        certain: bool,
+        /// What would tell its end.
+        proof: Proof,
         /// It has outlived the grace time.
         leaked: bool,
     },
@@ -50,6 +70,8 @@ pub(super) struct Entry {
     pub(super) seen: u32,
     /// The last moment it was known to be alive.
     pub(super) alive_ns: u64,
+    /// Called leaked by the kernel's count.
+    pub(super) by_count: Option<ByCount>,
 }
 
 /// A memcg as a change shows it.
@@ -69,8 +91,10 @@ pub struct Subject {
     pub offlined_after_ns: Option<u64>,
     /// Nanoseconds as a zombie until the change.
     pub zombie_ns: Option<u64>,
-    /// Events may have been lost since its removal: it may have been freed unseen, or was.
+    /// Its end would not be seen, or was not: it may have been freed unseen, or was. Events were lost, or it is polled.
     pub across_gap: bool,
+    /// Called leaked by the kernel's count.
+    pub by_count: Option<ByCount>,
 }
 
 impl Subject {
@@ -98,6 +122,7 @@ impl Entry {
             found: false,
             seen: 0,
             alive_ns: time.mono_ns,
+            by_count: None,
         };
         entry.learn(time, cgroup);
         entry
@@ -120,9 +145,9 @@ impl Entry {
     }
 
     /// One first seen at its removal.
-    pub(super) fn dead(time: Stamp, cgroup: &Cgroup, certain: bool) -> Self {
+    pub(super) fn dead(time: Stamp, cgroup: &Cgroup, proof: Proof) -> Self {
         let mut entry = Self::new(time, cgroup);
-        entry.die(time, cgroup, certain);
+        entry.die(time, cgroup, proof);
         entry
     }
 
@@ -131,6 +156,7 @@ impl Entry {
         Self {
             cgroup: Cgroup {
                 id: self.cgroup.id,
+                kmemcg_id: self.cgroup.kmemcg_id,
                 parent_id: self.cgroup.parent_id,
                 path: self.cgroup.path.clone(),
                 memory: Some(false),
@@ -143,6 +169,7 @@ impl Entry {
             found: false,
             seen: self.seen,
             alive_ns: self.alive_ns,
+            by_count: None,
         }
     }
 
@@ -177,7 +204,7 @@ impl Entry {
         self.learn(time, cgroup);
     }
 
-    pub(super) fn die(&mut self, time: Stamp, cgroup: &Cgroup, certain: bool) {
+    pub(super) fn die(&mut self, time: Stamp, cgroup: &Cgroup, proof: Proof) {
         self.learn(time, cgroup);
         match self.state {
             // seen already: css_offline follows rmdir
@@ -189,9 +216,9 @@ impl Entry {
             State::Zombie { scope, leaked, .. } => {
                 self.state = State::Zombie {
                     since: time,
-                    after: None,
+                    after: cgroup.after_ns,
                     scope,
-                    certain,
+                    proof,
                     leaked,
                 };
             }
@@ -201,9 +228,9 @@ impl Entry {
                 let scope = cgroup.scope;
                 self.state = State::Zombie {
                     since: time,
-                    after: None,
+                    after: cgroup.after_ns,
                     scope,
-                    certain,
+                    proof,
                     leaked: false,
                 };
             }
@@ -211,21 +238,21 @@ impl Entry {
     }
 
     /// Gone without an event: at some time since it was last known to be alive.
-    pub(super) fn vanish(&mut self, time: Stamp, scope: Scope) {
+    pub(super) fn vanish(&mut self, time: Stamp, scope: Scope, proof: Proof) {
         let after = Some(self.alive_ns);
         self.state = State::Zombie {
             since: time,
             after,
             scope,
-            certain: false,
+            proof,
             leaked: false,
         };
     }
 
-    /// A gap: whether it still lives is not certain any more.
-    pub(super) fn doubt(&mut self) {
-        if let State::Zombie { certain, .. } = &mut self.state {
-            *certain = false;
+    /// What would tell its end has changed: a gap, or evidence that came or went.
+    pub(super) fn prove(&mut self, by: Proof) {
+        if let State::Zombie { proof, .. } = &mut self.state {
+            *proof = by;
         }
     }
 
@@ -234,6 +261,7 @@ impl Entry {
         if let State::Zombie { leaked, .. } = &mut self.state {
             *leaked = true;
         }
+        self.cgroup.after_ns = None;
     }
 
     /// Takes over what an event knows; where both know, the later event wins.
@@ -248,7 +276,11 @@ impl Entry {
         if better {
             mine.path = cgroup.path.as_ref().map(own);
         }
+        mine.id = mine.id.or(cgroup.id);
         mine.parent_id = mine.parent_id.or(cgroup.parent_id);
+        mine.kmemcg_id = latest(late, mine.kmemcg_id, cgroup.kmemcg_id);
+        mine.slab = latest(late, mine.slab.take(), cgroup.slab.clone());
+        mine.after_ns = cgroup.after_ns;
         mine.serial = mine.serial.or(cgroup.serial);
         let memcg_id = cgroup.memcg_id.filter(|id| *id != 0);
         mine.memcg_id = latest(late, mine.memcg_id, memcg_id);
@@ -300,7 +332,23 @@ impl Entry {
     }
 
     pub(super) fn is_certain(&self) -> bool {
-        !matches!(self.state, State::Zombie { certain: false, .. })
+        self.proof().is_none_or(|proof| proof == Proof::Followed)
+    }
+
+    /// A zombie's.
+    pub(super) fn proof(&self) -> Option<Proof> {
+        match self.state {
+            State::Zombie { proof, .. } => Some(proof),
+            State::Live => None,
+        }
+    }
+
+    /// When it was removed, or found to be.
+    pub(super) fn since(&self) -> Option<Stamp> {
+        match self.state {
+            State::Zombie { since, .. } => Some(since),
+            State::Live => None,
+        }
     }
 
     pub(super) fn is_leaked(&self) -> bool {
@@ -332,6 +380,7 @@ impl Entry {
             offlined_after_ns,
             zombie_ns: offlined.map(|since| now.mono_ns.saturating_sub(since.mono_ns)),
             across_gap: !self.is_certain(),
+            by_count: self.by_count,
         }
     }
 }

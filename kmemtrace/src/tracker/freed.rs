@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::table::Id;
 use crate::event::{Cgroup, Stamp};
 
 /// How long an id is remembered, by the events' own time.
@@ -18,12 +19,12 @@ struct Freed {
 
 #[derive(Debug, Default)]
 pub(super) struct FreedLately {
-    by_id: HashMap<u64, Freed>,
-    order: VecDeque<(u64, u64)>,
+    by_id: HashMap<Id, Freed>,
+    order: VecDeque<(u64, Id)>,
 }
 
 impl FreedLately {
-    pub(super) fn remember(&mut self, id: u64, serial: Option<u64>, time: Stamp, from_pool: bool) {
+    pub(super) fn remember(&mut self, id: Id, serial: Option<u64>, time: Stamp, from_pool: bool) {
         let at_ns = time.mono_ns;
         self.by_id.insert(
             id,
@@ -37,13 +38,13 @@ impl FreedLately {
     }
 
     /// When it was freed, in nanoseconds.
-    pub(super) fn at_ns(&self, id: u64) -> Option<u64> {
+    pub(super) fn at_ns(&self, id: Id) -> Option<u64> {
         self.by_id.get(&id).map(|freed| freed.at_ns)
     }
 
     /// Whether an event is about something whose end was told before it.
     pub(super) fn ended(&self, cgroup: &Cgroup, time: Stamp) -> bool {
-        self.by_id.get(&cgroup.id).is_some_and(|freed| {
+        self.by_id.get(&Id::of(cgroup)).is_some_and(|freed| {
             let same = freed
                 .serial
                 .zip(cgroup.serial)
@@ -53,7 +54,7 @@ impl FreedLately {
     }
 
     /// Whether it was taken for one of the pool's: answered with yes once.
-    pub(super) fn reclaim(&mut self, id: u64) -> bool {
+    pub(super) fn reclaim(&mut self, id: Id) -> bool {
         self.by_id
             .get_mut(&id)
             .is_some_and(|freed| std::mem::take(&mut freed.from_pool))

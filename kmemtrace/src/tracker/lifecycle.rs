@@ -2,9 +2,9 @@
 
 use super::{
     Change, Tracker, What,
-    entry::{Birth, Entry, Subject},
+    entry::{Birth, Entry, Proof, Subject},
     path,
-    table::Key,
+    table::{Id, Key},
 };
 use crate::event::{Cgroup, Scope, Stamp};
 
@@ -13,8 +13,8 @@ impl Tracker {
         if self.ended(time, cgroup) {
             return;
         }
-        let known = self.table.find(cgroup.id, cgroup.serial);
-        let known = known.or_else(|| self.table.newest(cgroup.id));
+        let known = self.table.find(Id::of(cgroup), cgroup.serial);
+        let known = known.or_else(|| self.table.newest(Id::of(cgroup)));
         let key = match known.map(|(key, entry)| (key, entry.birth(time, cgroup), entry.found)) {
             None => self.table.insert(Entry::born(time, cgroup)),
             Some((key, Birth::Known, _)) => {
@@ -56,24 +56,39 @@ impl Tracker {
         if self.ended(time, cgroup) {
             return;
         }
-        // In a gap its end may have been lost as well.
-        let certain = self.gap_ns.is_none_or(|gap_ns| time.mono_ns > gap_ns);
-        let Some((key, entry)) = self.table.find(cgroup.id, cgroup.serial) else {
-            if let Some((other, _)) = self.table.newest(cgroup.id) {
+        let proof = if cgroup.after_ns.is_some() {
+            self.proof_of_missing()
+        } else if self.gap_ns.is_none_or(|gap_ns| time.mono_ns > gap_ns) {
+            Proof::Followed
+        } else {
+            // In a gap its end may have been lost as well.
+            Proof::Counted
+        };
+        let Some((key, entry)) = self.table.find(Id::of(cgroup), cgroup.serial) else {
+            if let Some((other, _)) = self.table.newest(Id::of(cgroup)) {
                 self.supersede(time, other, Scope::Memcg, changes);
             }
-            let key = self.table.insert(Entry::dead(time, cgroup, certain));
+            let key = self.table.insert(Entry::dead(time, cgroup, proof));
             self.removed(time, key, changes);
             return;
         };
         let was_live = entry.is_live();
         self.table
-            .update(key, |entry| entry.die(time, cgroup, certain));
+            .update(key, |entry| entry.die(time, cgroup, proof));
         if was_live {
             self.removed(time, key, changes);
             if cgroup.scope == Scope::Memcg {
                 self.leave_directory(key);
             }
+        }
+    }
+
+    /// What will tell the end of one that was found missing.
+    pub(super) fn proof_of_missing(&self) -> Proof {
+        if self.counting || self.polled.is_none() {
+            Proof::Counted
+        } else {
+            Proof::Nothing
         }
     }
 
@@ -102,7 +117,7 @@ impl Tracker {
         if self.freed.ended(cgroup, time) {
             return;
         }
-        let Some((key, entry)) = self.table.find_ended(cgroup.id, cgroup.serial) else {
+        let Some((key, entry)) = self.table.find_ended(Id::of(cgroup), cgroup.serial) else {
             // Never online (a mkdir rolled back), or of a cgroup that was removed before the start: then
             // cgroup_release follows and counts.
             return;
@@ -117,17 +132,18 @@ impl Tracker {
             self.leave_directory(key);
         }
         self.end(time, key, true, changes);
-        if was_removed && let Some((other, _)) = self.table.next(cgroup.id, 0) {
+        if was_removed && let Some((other, _)) = self.table.next(Id::of(cgroup), 0) {
             // The removed directory lives on in what its cgroup had before: the kernel counts it once, till the last is gone.
             self.table.update(other, Entry::lose_directory);
         }
-        self.freed.remember(cgroup.id, cgroup.serial, time, false);
+        self.freed
+            .remember(Id::of(cgroup), cgroup.serial, time, false);
     }
 
     fn cgroup_freed(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
         let mut known = false;
         let mut from = 0;
-        while let Some((key, entry)) = self.table.next(cgroup.id, from) {
+        while let Some((key, entry)) = self.table.next(Id::of(cgroup), from) {
             from = key.1.saturating_add(1);
             known = true;
             // else an old cgroup's end, told after its id was given out again
@@ -141,8 +157,8 @@ impl Tracker {
             }
         }
         if known {
-            self.freed.remember(cgroup.id, None, time, false);
-        } else if self.freed.at_ns(cgroup.id).is_none() && cgroup.memory != Some(false) {
+            self.freed.remember(Id::of(cgroup), None, time, false);
+        } else if self.freed.at_ns(Id::of(cgroup)).is_none() && cgroup.memory != Some(false) {
             self.unknown_freed(time, cgroup, changes);
         }
     }
@@ -154,7 +170,7 @@ impl Tracker {
         self.table
             .set_pool(self.table.pool() - u64::from(from_pool));
         self.freed
-            .remember(cgroup.id, cgroup.serial, time, from_pool);
+            .remember(Id::of(cgroup), cgroup.serial, time, from_pool);
         self.tally.freed += 1;
         self.emit(time, What::Freed(Subject::unknown(cgroup)), changes);
     }
@@ -162,7 +178,7 @@ impl Tracker {
     /// Whether a fact is late news of what is gone. If that was taken for one of the pool's, it was none.
     fn ended(&mut self, time: Stamp, cgroup: &Cgroup) -> bool {
         let ended = self.freed.ended(cgroup, time);
-        if ended && self.freed.reclaim(cgroup.id) {
+        if ended && self.freed.reclaim(Id::of(cgroup)) {
             self.table.set_pool(self.table.pool() + 1);
         }
         ended
@@ -180,7 +196,10 @@ impl Tracker {
         if let (true, Some(ns)) = (seen && entry.is_certain(), subject.zombie_ns) {
             self.tally.delays.record(ns);
         }
-        subject.across_gap |= !seen;
+        if !seen {
+            subject.across_gap = true;
+            subject.cgroup.after_ns = None;
+        }
         self.tally.freed += 1;
         let what = if entry.is_leaked() {
             self.tally.recovered += 1;
@@ -197,7 +216,7 @@ impl Tracker {
     }
 
     pub(super) fn renamed(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
-        let Some((key, entry)) = self.table.newest(cgroup.id) else {
+        let Some((key, entry)) = self.table.newest(Id::of(cgroup)) else {
             return;
         };
         let from = entry.cgroup.path.clone();
@@ -216,7 +235,7 @@ impl Tracker {
     }
 
     /// A cgroup that was rolled back: its memcg may have been seen coming online.
-    pub(super) fn never_made(&mut self, id: u64) {
+    pub(super) fn never_made(&mut self, id: Id) {
         while let Some((key, entry)) = self.table.next(id, 0) {
             let count = if entry.found {
                 &mut self.tally.found

@@ -15,6 +15,7 @@
 //! set and that every free outside the certain ones takes one from. So the sum is the kernel's, always; a name is
 //! claimed only where it is known.
 
+mod by_count;
 mod counts;
 mod entry;
 mod freed;
@@ -28,13 +29,14 @@ mod tests;
 
 use std::{borrow::Cow, time::Duration};
 
+use by_count::Polled;
 use counts::Check;
-use entry::Entry;
-pub use entry::Subject;
+pub use entry::{ByCount, Subject};
+use entry::{Entry, Proof};
 use freed::FreedLately;
 use summary::Tally;
 pub use summary::{Delays, Finding, OwnerCount, Summary};
-use table::{Key, Table};
+use table::{Id, Key, Table};
 
 use crate::event::{Cgroup, Counts, Event, Fact, Gap, MkdirFailure, SlabFailure, Stamp, Walked};
 
@@ -66,6 +68,13 @@ pub enum What {
     Recovered(Subject),
     /// A directory that was there already.
     Present(Subject),
+    /// It is a zombie, as is seen by what it holds.
+    Zombie(Subject),
+    /// The kernel has counted so many more zombies for longer than the grace time, and no poll saw them alive.
+    LeakedUnseen {
+        /// How many.
+        zombies: u64,
+    },
     /// A walk of the directories ended.
     Walked {
         /// The walk.
@@ -101,6 +110,8 @@ pub struct Totals {
 pub struct Config {
     /// How long a zombie may last before it is called leaked.
     pub grace: Duration,
+    /// The facts come from polls, which see no memcg freed and not every one made.
+    pub polled: bool,
 }
 
 /// The state of all memory cgroups, as far as the facts so far tell.
@@ -114,6 +125,10 @@ pub struct Tracker {
     walk: u32,
     /// When the last gap ended.
     gap_ns: Option<u64>,
+    /// The kernel counts zombies, as its last counts show.
+    counting: bool,
+    /// For polled facts: what the counts say.
+    polled: Option<Polled>,
     inherited: Option<u64>,
     /// The kernel's count agreed with the totals once.
     inherited_is_final: bool,
@@ -125,11 +140,16 @@ impl Tracker {
     pub fn new(config: Config) -> Self {
         Self {
             now: Stamp::default(),
-            table: Table::new(u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX)),
+            table: Table::new(
+                u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX),
+                config.polled,
+            ),
             freed: FreedLately::default(),
             check: Check::new(),
             walk: 1,
             gap_ns: None,
+            counting: true,
+            polled: config.polled.then(Polled::default),
             inherited: None,
             inherited_is_final: false,
             tally: Tally::default(),
@@ -190,6 +210,7 @@ impl Tracker {
             Fact::Freed(cgroup) => self.freed(time, cgroup, changes),
             Fact::Renamed(cgroup) => self.renamed(time, &self.with_path(cgroup), changes),
             Fact::Present(cgroup) => self.present(time, &self.with_path(cgroup), changes),
+            Fact::Zombie(cgroup) => self.zombie(time, &self.with_path(cgroup), changes),
             Fact::Walked(walked) => self.walked(time, walked, changes),
             Fact::SlabFailure(failure) => {
                 self.tally.slab_failures += 1;
@@ -198,12 +219,15 @@ impl Tracker {
             Fact::MkdirFailure(failure) => {
                 self.tally.mkdir_failures += 1;
                 if let Some(id) = failure.cgroup_id {
-                    self.never_made(id);
+                    self.never_made(Id::Cgroup(id));
                 }
                 self.emit(time, What::MkdirFailure(failure.clone()), changes);
             }
             Fact::Gap(gap) => self.gap(time, gap, changes),
             Fact::Tick(counts) => {
+                if self.polled.is_some() {
+                    self.counting = counts.zombies_counted();
+                }
                 self.reconcile(time, counts, changes);
                 self.emit(time, What::Tick(*counts), changes);
             }
@@ -213,7 +237,7 @@ impl Tracker {
     /// Puts right a path that came without its root's end.
     fn with_path<'a>(&self, cgroup: &'a Cgroup) -> Cow<'a, Cgroup> {
         let parent = || {
-            let (_, parent) = self.table.newest(cgroup.parent_id?)?;
+            let (_, parent) = self.table.newest(Id::Cgroup(cgroup.parent_id?))?;
             parent.cgroup.path.as_ref()
         };
         let path = cgroup.path.as_ref().filter(|path| path.cut);
@@ -229,6 +253,12 @@ impl Tracker {
     /// Calls leaked what has been a zombie for longer than the grace time.
     fn expire(&mut self, now_ns: u64, changes: &mut Vec<Change>) {
         while let Some(key) = self.table.due(now_ns) {
+            if self.table.get(key).and_then(Entry::proof) == Some(Proof::Nothing) {
+                // Nothing will ever tell.
+                self.table.remove(key);
+                self.tally.unproven += 1;
+                continue;
+            }
             self.table.update(key, Entry::leak);
             self.tally.leaks += 1;
             self.report(self.now, key, What::Leaked, changes);

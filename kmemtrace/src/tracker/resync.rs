@@ -1,13 +1,18 @@
 //! What events do not tell: walks, gaps, and the kernel's own counts.
 
-use super::{Change, Tracker, What, counts::Reading, entry::Entry, table::Key};
+use super::{
+    Change, Tracker, What,
+    counts::Reading,
+    entry::{Entry, Proof},
+    table::{Id, Key},
+};
 use crate::event::{Cgroup, Counts, Gap, GapReason, Scope, Stamp, Walked};
 
 impl Tracker {
     pub(super) fn present(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
-        let generation = match self.table.newest(cgroup.id) {
+        let generation = match self.table.newest(Id::of(cgroup)) {
             // Removed after the walk came by. One freed before a gap, though, can have been made again in it.
-            None if self.freed.at_ns(cgroup.id) > self.gap_ns => return,
+            None if self.freed.at_ns(Id::of(cgroup)) > self.gap_ns => return,
             Some((key, entry)) if entry.is_live() => {
                 self.present_live(time, key, cgroup, changes);
                 return;
@@ -80,6 +85,7 @@ impl Tracker {
         }
         self.walk += 1;
         self.check.walked();
+        self.counting = walked.counts.zombies_counted();
         self.reconcile(time, &walked.counts, changes);
         let what = What::Walked {
             walked: *walked,
@@ -96,7 +102,9 @@ impl Tracker {
         scope: Scope,
         changes: &mut Vec<Change>,
     ) {
-        self.table.update(key, |entry| entry.vanish(time, scope));
+        let proof = self.proof_of_missing();
+        self.table
+            .update(key, |entry| entry.vanish(time, scope, proof));
         self.removed(time, key, changes);
     }
 
@@ -109,7 +117,8 @@ impl Tracker {
     pub(super) fn gap(&mut self, time: Stamp, gap: &Gap, changes: &mut Vec<Change>) {
         self.tally.gap(gap);
         // The kernel log tells of slab failures only: nothing about a cgroup was lost with it.
-        if gap.reason != GapReason::KernelLog {
+        // A poll sees all there is, whatever came before it.
+        if gap.reason != GapReason::KernelLog && self.polled.is_none() {
             self.gap_ns = self.gap_ns.max(Some(time.mono_ns));
             self.check.gap();
             self.doubt(time);
@@ -124,7 +133,7 @@ impl Tracker {
             .keys(|entry| entry.is_zombie() && entry.is_certain())
         {
             if self.table.get(key).is_some_and(Entry::is_memcg) {
-                self.table.update(key, Entry::doubt);
+                self.table.update(key, |entry| entry.prove(Proof::Counted));
             } else {
                 self.drop_directory(time, key);
             }
@@ -133,6 +142,9 @@ impl Tracker {
 
     /// Compares the totals with what the kernel counts, and puts them right.
     pub(super) fn reconcile(&mut self, time: Stamp, counts: &Counts, changes: &mut Vec<Change>) {
+        if self.polled.is_some() {
+            return self.count_polled(time, counts, changes);
+        }
         let Some(mut counted) = self.table.pool_by(counts) else {
             return;
         };

@@ -37,6 +37,12 @@ pub struct Summary {
     /// Zombies that were there before the run, by the kernel's count; absent if it does not count them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inherited: Option<u64>,
+    /// Memcgs that were removed and of which nothing shows whether they were freed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unproven: u64,
+    /// Bytes of kernel memory that zombies hold, where the kernel tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_bytes: Option<u64>,
     /// Slab allocations that failed.
     pub slab_failures: u64,
     /// Cgroups that could not be made.
@@ -103,6 +109,11 @@ pub struct OwnerCount {
     pub leaked: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// The counters.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -113,6 +124,8 @@ pub(super) struct Tally {
     pub(super) freed: u64,
     pub(super) leaks: u64,
     pub(super) recovered: u64,
+    pub(super) unproven: u64,
+    pub(super) held_bytes: Option<u64>,
     pub(super) slab_failures: u64,
     pub(super) mkdir_failures: u64,
     gaps: u64,
@@ -147,6 +160,8 @@ impl Tally {
             leaks: self.leaks,
             recovered: self.recovered,
             inherited: None,
+            unproven: self.unproven,
+            held_bytes: self.held_bytes,
             slab_failures: self.slab_failures,
             mkdir_failures: self.mkdir_failures,
             gaps: self.gaps,

@@ -7,12 +7,30 @@ use std::{
 
 use super::{
     Totals,
-    entry::{Entry, State},
+    entry::{Entry, Proof, State},
 };
-use crate::event::{Counts, Scope};
+use crate::event::{Cgroup, Counts, Scope};
 
-/// A memcg's key: its cgroup's id, and how many memcgs with that id came before it.
-pub(super) type Key = (u64, u32);
+/// What tells memcgs apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Id {
+    /// The cgroup's id.
+    Cgroup(u64),
+    /// Of a zombie whose cgroup was never seen: the number in its slab caches' names, held until it is freed.
+    Kmem(u32),
+}
+
+impl Id {
+    pub(super) fn of(cgroup: &Cgroup) -> Self {
+        match (cgroup.id, cgroup.kmemcg_id) {
+            (None, Some(id)) => Self::Kmem(id),
+            (id, _) => Self::Cgroup(id.unwrap_or_default()),
+        }
+    }
+}
+
+/// A memcg's key: its id, and how many memcgs with that id came before it.
+pub(super) type Key = (Id, u32);
 
 /// What the numbers depend on.
 type Standing = (bool, State);
@@ -20,6 +38,8 @@ type Standing = (bool, State);
 #[derive(Debug)]
 pub(super) struct Table {
     grace_ns: u64,
+    /// Events come from polls: what is only counted is judged by the counts, and not by time alone.
+    polled: bool,
     entries: BTreeMap<Key, Entry>,
     /// When each zombie that is not leaked yet will be, in order.
     deadlines: BTreeSet<(u64, Key)>,
@@ -32,12 +52,15 @@ pub(super) struct Table {
     removed: u64,
     /// Zombies that are not certain: named ones that may still be there, and those that have no name here.
     pool: u64,
+    /// Polled: how many of the pool are called leaked.
+    judged: u64,
 }
 
 impl Table {
-    pub(super) fn new(grace_ns: u64) -> Self {
+    pub(super) fn new(grace_ns: u64, polled: bool) -> Self {
         Self {
             grace_ns,
+            polled,
             entries: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             live: 0,
@@ -47,6 +70,7 @@ impl Table {
             uncertain_leaked: 0,
             removed: 0,
             pool: 0,
+            judged: 0,
         }
     }
 
@@ -54,9 +78,32 @@ impl Table {
         Totals {
             live: self.live,
             zombies: self.certain + self.pool,
-            // of the uncertain names more may be gone than stayed
-            leaked: self.certain_leaked + self.uncertain_leaked.min(self.pool),
+            leaked: self.certain_leaked + self.leaked_by_count(),
         }
+    }
+
+    /// Of the uncertain names more may be gone than stayed.
+    fn leaked_by_count(&self) -> u64 {
+        let leaked = if self.polled {
+            self.judged
+        } else {
+            self.uncertain_leaked
+        };
+        leaked.min(self.pool)
+    }
+
+    /// So many more of the pool are called leaked.
+    pub(super) fn judge(&mut self, more: u64) {
+        self.judged = self.leaked_by_count() + more;
+    }
+
+    /// Zombies whose end will be told.
+    pub(super) fn certain(&self) -> u64 {
+        self.certain
+    }
+
+    pub(super) fn grace_ns(&self) -> u64 {
+        self.grace_ns
     }
 
     pub(super) fn pool(&self) -> u64 {
@@ -93,22 +140,22 @@ impl Table {
     }
 
     /// All entries of a cgroup id from a generation on, oldest first.
-    fn of(&self, id: u64, from: u32) -> impl DoubleEndedIterator<Item = (Key, &Entry)> {
+    fn of(&self, id: Id, from: u32) -> impl DoubleEndedIterator<Item = (Key, &Entry)> {
         self.entries
             .range((id, from)..=(id, u32::MAX))
             .map(|(key, entry)| (*key, entry))
     }
 
-    pub(super) fn next(&self, id: u64, from: u32) -> Option<(Key, &Entry)> {
+    pub(super) fn next(&self, id: Id, from: u32) -> Option<(Key, &Entry)> {
         self.of(id, from).next()
     }
 
-    pub(super) fn newest(&self, id: u64) -> Option<(Key, &Entry)> {
+    pub(super) fn newest(&self, id: Id) -> Option<(Key, &Entry)> {
         self.of(id, 0).next_back()
     }
 
     /// The memcg with this serial number, or else the newest that may have it.
-    pub(super) fn find(&self, id: u64, serial: Option<u64>) -> Option<(Key, &Entry)> {
+    pub(super) fn find(&self, id: Id, serial: Option<u64>) -> Option<(Key, &Entry)> {
         if serial.is_none() {
             return self.newest(id);
         }
@@ -118,7 +165,7 @@ impl Table {
     }
 
     /// The memcg of this cgroup whose end this is: without a serial number, the zombie that waits longest for it.
-    pub(super) fn find_ended(&self, id: u64, serial: Option<u64>) -> Option<(Key, &Entry)> {
+    pub(super) fn find_ended(&self, id: Id, serial: Option<u64>) -> Option<(Key, &Entry)> {
         let mut zombies = self.of(id, 0).filter(|(_, entry)| entry.is_zombie());
         let zombie = if serial.is_none() {
             zombies.next()
@@ -144,7 +191,7 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, mut entry: Entry) -> Key {
-        let id = entry.cgroup.id;
+        let id = Id::of(&entry.cgroup);
         let generation = self
             .newest(id)
             .map_or(entry.generation, |((_, newest), _)| newest + 1);
@@ -201,19 +248,20 @@ impl Table {
         let State::Zombie {
             since,
             scope,
-            certain,
+            proof,
             leaked,
             ..
         } = state
         else {
             return add(&mut self.live, memcg);
         };
-        add(&mut self.certain, memcg && certain);
-        add(&mut self.certain_leaked, memcg && certain && leaked);
-        add(&mut self.uncertain, memcg && !certain);
-        add(&mut self.uncertain_leaked, memcg && !certain && leaked);
-        add(&mut self.removed, certain && scope == Scope::Cgroup);
-        if memcg && !leaked {
+        let (followed, counted) = (proof == Proof::Followed, proof == Proof::Counted);
+        add(&mut self.certain, memcg && followed);
+        add(&mut self.certain_leaked, memcg && followed && leaked);
+        add(&mut self.uncertain, memcg && counted);
+        add(&mut self.uncertain_leaked, memcg && counted && leaked);
+        add(&mut self.removed, followed && scope == Scope::Cgroup);
+        if memcg && !leaked && !(counted && self.polled) {
             let deadline = (since.mono_ns.saturating_add(self.grace_ns), key);
             if by > 0 {
                 self.deadlines.insert(deadline);

@@ -28,9 +28,9 @@ fn moving(live: u64, before: u64, after: u64) -> Look {
 
 fn v2(live: u64, dying: Option<u64>, dying_memory: Option<u64>) -> Look {
     let counts = Counts {
-        num_cgroups: None,
         dying,
         dying_memory,
+        ..Counts::default()
     };
     Look {
         live,

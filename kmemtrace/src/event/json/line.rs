@@ -217,6 +217,8 @@ line! { 'a;
     serial: u64,
     /// The memcg id; 0 once the kernel has taken it back.
     memcg_id: u32,
+    /// The number in the names of the memcg's slab caches.
+    kmemcg_id: u32,
     /// `memcg` if one memcg of the cgroup is meant and not the cgroup; absent otherwise.
     scope: Text<'a>,
     /// Whether the cgroup has a memcg of its own.
@@ -253,6 +255,14 @@ line! { 'a;
     creator_pid: u32,
     /// What was charged to the memcg.
     usage_bytes: u64,
+    /// How many slab caches of its own the memcg still has.
+    slab_caches: u32,
+    /// Objects in them.
+    slab_objects: u64,
+    /// Bytes that they take.
+    slab_bytes: u64,
+    /// Polling found it out: it happened after this, on `CLOCK_MONOTONIC`, and by the line's time.
+    after_mono_ns: u64,
     /// When the memcg came to life, on `CLOCK_MONOTONIC`.
     created_mono_ns: u64,
     /// When it went offline, on `CLOCK_MONOTONIC`.
@@ -263,6 +273,10 @@ line! { 'a;
     zombie_ns: u64,
     /// True if events may have been lost since it went offline; absent otherwise.
     across_gap: bool,
+    /// Known by the kernel's count alone: so many of `candidates` are zombies, or so many that no poll saw alive.
+    by_count: u64,
+    /// The removed memcgs among which they are.
+    candidates: u64,
     /// When the walk began, on `CLOCK_MONOTONIC`.
     began_mono_ns: u64,
     /// How many directories the walk saw.
@@ -273,6 +287,10 @@ line! { 'a;
     dying: u64,
     /// v2: the kernel's count of zombie memcgs.
     dying_memory: u64,
+    /// v1: bytes of kernel memory that zombies hold.
+    held_bytes: u64,
+    /// One more than the highest number that slab caches' names have.
+    kmemcg_peak: u64,
     /// The slab cache.
     cache: Text<'a>,
     /// Its bytes, if they are not UTF-8.

@@ -33,6 +33,7 @@ pub mod kind {
     pub const FREED: &str = "freed";
     pub const RENAMED: &str = "renamed";
     pub const PRESENT: &str = "present";
+    pub const ZOMBIE: &str = "zombie";
     pub const WALKED: &str = "walked";
     pub const LEAKED: &str = "leaked";
     pub const RECOVERED: &str = "recovered";
@@ -66,6 +67,7 @@ impl<'a> Line<'a> {
             Fact::Freed(_) => kind::FREED,
             Fact::Renamed(_) => kind::RENAMED,
             Fact::Present(_) => kind::PRESENT,
+            Fact::Zombie(_) => kind::ZOMBIE,
             Fact::Walked(_) => kind::WALKED,
             Fact::SlabFailure(_) => kind::SLAB_FAILURE,
             Fact::MkdirFailure(_) => kind::MKDIR_FAILURE,
@@ -78,7 +80,8 @@ impl<'a> Line<'a> {
             | Fact::Offlined(cgroup)
             | Fact::Freed(cgroup)
             | Fact::Renamed(cgroup)
-            | Fact::Present(cgroup) => line.set_cgroup(cgroup),
+            | Fact::Present(cgroup)
+            | Fact::Zombie(cgroup) => line.set_cgroup(cgroup),
             Fact::Walked(walked) => line.set_walked(walked),
             Fact::SlabFailure(failure) => line.set_slab_failure(failure),
             Fact::MkdirFailure(failure) => line.set_mkdir_failure(failure),
@@ -90,10 +93,17 @@ impl<'a> Line<'a> {
 
     /// Sets a cgroup's fields.
     pub fn set_cgroup(&mut self, cgroup: &'a Cgroup) {
-        self.cgroup_id = Some(cgroup.id);
+        self.cgroup_id = cgroup.id;
         self.parent_id = cgroup.parent_id;
         self.serial = cgroup.serial;
         self.memcg_id = cgroup.memcg_id;
+        self.kmemcg_id = cgroup.kmemcg_id;
+        if let Some(slab) = &cgroup.slab {
+            self.slab_caches = Some(slab.caches);
+            self.slab_objects = slab.objects;
+            self.slab_bytes = slab.bytes;
+        }
+        self.after_mono_ns = cgroup.after_ns;
         self.scope = (cgroup.scope == Scope::Memcg).then_some("memcg".into());
         self.memory = cgroup.memory;
         self.usage_bytes = cgroup.usage_bytes;
@@ -130,6 +140,8 @@ impl<'a> Line<'a> {
         self.num_cgroups = counts.num_cgroups;
         self.dying = counts.dying;
         self.dying_memory = counts.dying_memory;
+        self.held_bytes = counts.held_bytes;
+        self.kmemcg_peak = counts.kmemcg_peak;
     }
 
     /// Sets a failed slab allocation's fields.

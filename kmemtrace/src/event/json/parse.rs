@@ -7,8 +7,8 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Hex, LINE_MAX, Line, Text, WallTime, kind};
 use crate::event::{
-    Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Scope, SlabFailure, Stamp,
-    Task, Walked, header::Header,
+    Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Scope, SlabFailure, SlabPin,
+    Stamp, Task, Walked, header::Header,
 };
 
 /// What a line holds.
@@ -95,7 +95,7 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
         None => return Err(Fault::Missing("kind")),
         Some(kind::HEADER) => return header(bytes),
         Some(kind::LEAKED | kind::SUMMARY) => return verdict(Content::Verdict),
-        // its removal was found out and not seen: a conclusion, which the tracker reaches again
+        // its removal was found out by a walk: a conclusion, which the tracker reaches again
         Some(kind::OFFLINED) if line.offlined_after_mono_ns.is_some() => {
             return verdict(Content::Verdict);
         }
@@ -115,6 +115,7 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
         kind::FREED | kind::RECOVERED => Fact::Freed(cgroup(&line)?),
         kind::RENAMED => Fact::Renamed(cgroup(&line)?),
         kind::PRESENT => Fact::Present(cgroup(&line)?),
+        kind::ZOMBIE => Fact::Zombie(cgroup(&line)?),
         kind::WALKED => Fact::Walked(Walked {
             began_mono_ns: line.began_mono_ns.ok_or(Fault::Missing("began_mono_ns"))?,
             directories: line.directories.ok_or(Fault::Missing("directories"))?,
@@ -173,6 +174,7 @@ fn other(bytes: &[u8]) -> Option<Parsed> {
         | kind::RECOVERED
         | kind::RENAMED
         | kind::PRESENT
+        | kind::ZOMBIE
         | kind::WALKED
         | kind::SLAB_FAILURE
         | kind::MKDIR_FAILURE
@@ -217,17 +219,29 @@ fn stamp(time: Option<WallTime>, mono_ns: Option<u64>) -> Result<Stamp, Fault> {
 }
 
 fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
+    if line.cgroup_id.is_none() && line.kmemcg_id.is_none() {
+        return Err(Fault::Missing("cgroup_id"));
+    }
     let memcg = line.scope.as_ref().is_some_and(|scope| scope.0 == "memcg");
     Ok(Cgroup {
-        id: line.cgroup_id.ok_or(Fault::Missing("cgroup_id"))?,
+        id: line.cgroup_id,
         parent_id: line.parent_id,
         serial: line.serial,
         memcg_id: line.memcg_id,
+        kmemcg_id: line.kmemcg_id,
+        slab: line.slab_caches.map(|caches| {
+            Box::new(SlabPin {
+                caches,
+                objects: line.slab_objects,
+                bytes: line.slab_bytes,
+            })
+        }),
         path: path(line),
         memory: line.memory,
         usage_bytes: line.usage_bytes,
         task: task(line),
         scope: if memcg { Scope::Memcg } else { Scope::Cgroup },
+        after_ns: line.after_mono_ns,
     })
 }
 
@@ -259,12 +273,16 @@ fn counts(line: &Line<'_>) -> Counts {
         num_cgroups,
         dying,
         dying_memory,
+        held_bytes,
+        kmemcg_peak,
         ..
     } = line;
     Counts {
         num_cgroups,
         dying,
         dying_memory,
+        held_bytes,
+        kmemcg_peak,
     }
 }
 

@@ -5,8 +5,8 @@ use proptest::{collection::vec, option, prelude::*};
 use bytes::Bytes;
 
 use super::*;
-use crate::event::GapReason;
 use crate::event::header::{HookReport, Refusal, SCHEMA};
+use crate::event::{GapReason, SlabPin};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -32,43 +32,63 @@ fn task() -> impl Strategy<Value = Task> {
     })
 }
 
-fn cgroup() -> impl Strategy<Value = Cgroup> {
+fn cgroup() -> BoxedStrategy<Cgroup> {
     let numbers = (
-        any::<u64>(),
+        any::<Result<u64, u32>>(),
         any::<Option<u64>>(),
         any::<Option<u64>>(),
         any::<Option<u32>>(),
+        any::<Option<u64>>(),
     );
-    let rest = (any::<Option<bool>>(), any::<Option<u64>>(), any::<bool>());
-    (numbers, rest, option::of(path()), option::of(task())).prop_map(
-        |(numbers, rest, path, task)| {
-            let (id, parent_id, serial, memcg_id) = numbers;
-            let (memory, usage_bytes, memcg) = rest;
+    let slab = option::of((any::<u32>(), any::<[Option<u64>; 2]>()).prop_map(
+        |(caches, [objects, bytes])| SlabPin {
+            caches,
+            objects,
+            bytes,
+        },
+    ));
+    let rest = (
+        any::<Option<bool>>(),
+        any::<Option<u64>>(),
+        any::<bool>(),
+        slab,
+    );
+    (numbers, rest, option::of(path()), option::of(task()))
+        .prop_map(|(numbers, rest, path, task)| {
+            let (id, parent_id, serial, memcg_id, after_ns) = numbers;
+            let (memory, usage_bytes, memcg, slab) = rest;
             let scope = if memcg { Scope::Memcg } else { Scope::Cgroup };
             Cgroup {
-                id,
+                id: id.ok(),
                 parent_id,
                 serial,
                 memcg_id,
+                kmemcg_id: id.err(),
+                slab: slab.map(Box::new),
                 path,
                 memory,
                 usage_bytes,
                 task,
                 scope,
+                after_ns,
             }
+        })
+        .boxed()
+}
+
+fn counts() -> impl Strategy<Value = Counts> {
+    any::<[Option<u64>; 5]>().prop_map(
+        |[num_cgroups, dying, dying_memory, held_bytes, kmemcg_peak]| Counts {
+            num_cgroups,
+            dying,
+            dying_memory,
+            held_bytes,
+            kmemcg_peak,
         },
     )
 }
 
-fn counts() -> impl Strategy<Value = Counts> {
-    any::<[Option<u64>; 3]>().prop_map(|[num_cgroups, dying, dying_memory]| Counts {
-        num_cgroups,
-        dying,
-        dying_memory,
-    })
-}
-
-fn fact() -> impl Strategy<Value = Fact> {
+fn fact() -> BoxedStrategy<Fact> {
     let reason = proptest::sample::select(&GapReason::ALL);
     let slab = (
         option::of(bytes()),
@@ -121,6 +141,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         }),
         counts().prop_map(Fact::Tick),
     ]
+    .boxed()
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -255,7 +276,7 @@ fn verdicts_are_not_facts() {
     assert_eq!(
         event.fact,
         Fact::Freed(Cgroup {
-            id: 3,
+            id: Some(3),
             ..Cgroup::default()
         })
     );

@@ -7,7 +7,10 @@ use std::{
 
 use anstyle::Style;
 
-use super::{Count, PATH_MAX, Tail, units::Duration};
+use super::{
+    Count, PATH_MAX, Tail,
+    units::{Bytes, Duration},
+};
 use crate::{
     sink::{
         escape::Name,
@@ -130,6 +133,16 @@ impl<W: Write> Tail<W> {
             self.row(
                 "removal to free",
                 format_args!("p50 {p50}, p90 {p90}, p99 {p99}, max {max} (of {of})"),
+            )?;
+        }
+        if summary.unproven > 0 {
+            let removed = Count(summary.unproven, "removed memory cgroup");
+            self.row("not known", format_args!("whether {removed} were freed"))?;
+        }
+        if let Some(held) = summary.held_bytes {
+            self.row(
+                "zombies hold",
+                format_args!("{} of kernel memory", Bytes(held)),
             )?;
         }
         let bad = |count: u64, style| if count > 0 { style } else { PLAIN };

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::event::SlabPin;
 
 pub(super) const POD: &str = "/kubepods/burstable/pod74c13223-5a00-11e9-b385-42010a80018d";
 pub(super) const CONTAINER: &str =
@@ -25,7 +26,7 @@ pub(super) fn task(pid: u32, name: &[u8]) -> Option<Task> {
 
 pub(super) fn cgroup(id: u64, path: impl Into<Bytes>) -> Cgroup {
     Cgroup {
-        id,
+        id: Some(id),
         parent_id: Some(id - 1),
         memcg_id: Some(id as u32 + 7),
         path: Some(Path::whole(path)),
@@ -66,6 +67,7 @@ pub(super) fn header() -> Header {
         boot_id: Some("0b1a6e3c-1d5f-4d0e-9f5c-0c8e4f1f7a11".into()),
         hierarchy: Some("v1".into()),
         grace_ns: 30_000_000_000,
+        refused: Vec::new(),
         hooks: vec![HookReport {
             hook: "lifecycle".into(),
             way: Some("raw_tp".into()),
@@ -93,6 +95,8 @@ pub(super) fn summary() -> Summary {
         leaks: 12,
         recovered: 2,
         inherited: Some(2),
+        unproven: 0,
+        held_bytes: None,
         slab_failures: 3,
         mkdir_failures: 1,
         gaps: 2,
@@ -198,7 +202,7 @@ pub(super) fn changes() -> Vec<Change> {
         (
             36_200,
             What::Freed(subject(Cgroup {
-                id: 9,
+                id: Some(9),
                 ..Cgroup::default()
             })),
         ),
@@ -272,6 +276,21 @@ pub(super) fn changes() -> Vec<Change> {
     list.push((38_002, What::Created(subject(cgroup(81, nested)))));
     let docker = cgroup(91, format!("/docker/{CONTAINER}"));
     list.push((68_003, What::Leaked(zombie(docker, 38_000, 38_003, 68_003))));
+    let named = Cgroup {
+        kmemcg_id: Some(3),
+        slab: Some(Box::new(SlabPin {
+            caches: 3,
+            objects: Some(84),
+            bytes: Some(49_152),
+        })),
+        path: Some(Path {
+            bytes: Bytes::from(format!(".../{CONTAINER}")),
+            cut: true,
+        }),
+        ..Cgroup::default()
+    };
+    list.push((68_004, What::Zombie(subject(named))));
+    list.push((68_005, What::LeakedUnseen { zombies: 2 }));
     list.push((130_000, What::Summary(Box::new(summary()))));
     let totals = Totals {
         live: 48,

@@ -275,7 +275,7 @@ impl Source {
         let time = self.clock.stamp(began_mono_ns);
         let directories = host::walk(&Root::live(), &self.hierarchy, &mut |directory| {
             let cgroup = Cgroup {
-                id: directory.id,
+                id: Some(directory.id),
                 parent_id: directory.parent_id,
                 path: Some(CgroupPath::whole(Bytes::copy_from_slice(directory.path))),
                 memory: Some(directory.memory),

@@ -248,6 +248,10 @@ fn who_made_a_memcg_is_not_who_removed_it() {
         .offlined(2, rmdir)
         .offlined(3, memcg(2, 2));
     assert_eq!(task_of(&removed), (by(9), by(7)));
-    let (_, entry) = removed.tracker.table.newest(2).expect("a zombie");
+    let (_, entry) = removed
+        .tracker
+        .table
+        .newest(Id::Cgroup(2))
+        .expect("a zombie");
     assert_eq!(entry.cgroup.task, by(9));
 }

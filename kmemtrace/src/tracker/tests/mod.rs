@@ -5,6 +5,7 @@ mod lives;
 mod memcgs;
 mod model;
 mod orders;
+mod polled;
 
 use super::*;
 use crate::event::{GapReason, Path, Scope, Task};
@@ -28,7 +29,7 @@ fn event(ms: u64, fact: Fact) -> Event {
 
 fn cgroup(id: u64) -> Cgroup {
     Cgroup {
-        id,
+        id: Some(id),
         path: Some(Path::whole(format!("/{id}"))),
         ..Cgroup::default()
     }
@@ -106,7 +107,10 @@ impl Run {
     fn new() -> Self {
         let grace = Duration::from_millis(GRACE);
         Self {
-            tracker: Tracker::new(Config { grace }),
+            tracker: Tracker::new(Config {
+                grace,
+                polled: false,
+            }),
             changes: Vec::new(),
         }
     }
@@ -177,6 +181,7 @@ fn subject(what: &What) -> Option<(&'static str, &Subject)> {
         What::Leaked(subject) => ("leaked", subject),
         What::Recovered(subject) => ("recovered", subject),
         What::Present(subject) => ("present", subject),
+        What::Zombie(subject) => ("zombie", subject),
         _ => return None,
     })
 }
@@ -189,5 +194,9 @@ fn word(what: &What) -> Option<String> {
         n => format!(".{n}"),
     };
     let doubt = if subject.across_gap { "?" } else { "" };
-    Some(format!("{kind} {}{generation}{doubt}", subject.cgroup.id))
+    let id = match (subject.cgroup.id, subject.cgroup.kmemcg_id) {
+        (Some(id), _) => id.to_string(),
+        (None, id) => format!("kmem{}", id.unwrap_or_default()),
+    };
+    Some(format!("{kind} {id}{generation}{doubt}"))
 }

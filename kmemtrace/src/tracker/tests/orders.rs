@@ -22,6 +22,7 @@ fn any_counts() -> impl Strategy<Value = Counts> {
         num_cgroups,
         dying,
         dying_memory,
+        ..Counts::default()
     })
 }
 
@@ -32,6 +33,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         4 => any_cgroup().prop_map(Fact::Freed),
         1 => any_cgroup().prop_map(Fact::Renamed),
         3 => any_cgroup().prop_map(Fact::Present),
+        1 => any_cgroup().prop_map(Fact::Zombie),
         1 => (0..4000u64, any_counts()).prop_map(|(began, counts)| walked(began, counts)),
         1 => (0..4u64).prop_map(|id| Fact::MkdirFailure(MkdirFailure {
             cgroup_id: Some(id),

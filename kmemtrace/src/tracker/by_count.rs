@@ -1,0 +1,215 @@
+//! Polled facts: what is seen of zombies, and what the kernel's count says of the others.
+//!
+//! A poll sees that a directory is gone, not when its memcg is freed. Where something of the memcg is seen (its slab caches),
+//! that tells. For the others there is the kernel's count: those that it has beyond the ones already accounted for (its
+//! *excess*) are among the removed (its *candidates*), or came and went between two polls. So
+//!
+//! * an excess of 0 says that all candidates have been freed;
+//! * what the younger candidates cannot make up, the older ones do: "k of these m";
+//! * an excess beyond all candidates that stays is known by count alone.
+
+use super::{
+    ByCount, Change, Tracker, What,
+    entry::{Entry, Proof},
+    table::{Id, Key},
+};
+use crate::event::{Cgroup, Counts, Scope, Stamp};
+
+/// The count of the dying rises with `css_offline`, which a kworker calls up to about a second after `rmdir` on a busy
+/// machine: only after that the count speaks of a removed cgroup.
+const SETTLE_NS: u64 = 2_000_000_000;
+
+/// A candidate about which the counts have not decided after so many times the grace time is given up.
+const GIVE_UP: u64 = 3;
+
+/// What the counts say so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Polled {
+    /// Zombies that are accounted for: there at the start, or called leaked. `None` before the first count.
+    baseline: Option<u64>,
+    /// Since when the count has been above all candidates, and the least by which it was.
+    unseen: Option<(u64, u64)>,
+}
+
+impl Tracker {
+    /// A removed memcg is seen by what it holds, or not any more.
+    pub(super) fn zombie(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        let seen = cgroup.slab.as_ref().is_none_or(|slab| slab.caches > 0);
+        let proof = if seen {
+            Proof::Followed
+        } else {
+            self.proof_of_missing()
+        };
+        let key = match self.table.newest(Id::of(cgroup)) {
+            None if !seen => return,
+            None => {
+                let since_boot = Cgroup {
+                    after_ns: Some(0),
+                    ..cgroup.clone()
+                };
+                self.table.insert(Entry::dead(time, &since_boot, proof))
+            }
+            Some((key, entry)) => {
+                if entry.is_live() {
+                    self.vanish(time, key, Scope::Cgroup, changes);
+                }
+                key
+            }
+        };
+        self.table.update(key, |entry| {
+            entry.learn(time, cgroup);
+            entry.prove(proof);
+        });
+        self.report(time, key, What::Zombie, changes);
+        if proof == Proof::Nothing && self.table.get(key).is_some_and(Entry::is_leaked) {
+            // Its verdict rested on what is not there any more, and nothing will ever tell.
+            self.table.remove(key);
+            self.tally.unproven += 1;
+        }
+    }
+
+    /// Takes in a count that was read together with the poll whose changes have been told.
+    pub(super) fn count_polled(&mut self, time: Stamp, counts: &Counts, changes: &mut Vec<Change>) {
+        self.tally.held_bytes = counts.held_bytes.or(self.tally.held_bytes);
+        let first = self.polled.is_some_and(|polled| polled.baseline.is_none());
+        let Some(counted) = self.table.pool_by(counts) else {
+            if first {
+                // Nothing counts them: those that are seen are all that is known.
+                let certain = self.table.certain();
+                self.inherited.get_or_insert(certain);
+            }
+            return;
+        };
+        let pool = u64::try_from(counted).unwrap_or(0);
+        self.table.set_pool(pool);
+        let Some(polled) = &mut self.polled else {
+            return;
+        };
+        let Some(baseline) = polled.baseline else {
+            polled.baseline = Some(pool);
+            let inherited = pool + self.table.certain();
+            self.inherited.get_or_insert(inherited);
+            return;
+        };
+        // Fewer than were accounted for: of those some have been freed.
+        let baseline = baseline.min(pool);
+        polled.baseline = Some(baseline);
+        let excess = pool - baseline;
+        if pool == 0 {
+            self.end_counted(time, Entry::is_leaked, changes);
+        }
+        if excess == 0 {
+            let told = time.mono_ns.saturating_sub(SETTLE_NS);
+            let settled = |entry: &Entry| {
+                !entry.is_leaked() && entry.since().is_some_and(|since| since.mono_ns <= told)
+            };
+            self.end_counted(time, settled, changes);
+        }
+        let judged = self.judge_candidates(time, excess, changes);
+        self.judge_unseen(time, excess - judged, changes);
+    }
+
+    /// Says which candidates that are older than the grace time have leaked; returns how many zombies that accounts for.
+    fn judge_candidates(&mut self, time: Stamp, excess: u64, changes: &mut Vec<Change>) -> u64 {
+        let older = |entry: &Entry, than: u64| {
+            entry
+                .since()
+                .is_some_and(|since| since.mono_ns.saturating_add(than) <= time.mono_ns)
+        };
+        let grace = self.table.grace_ns();
+        let due = self
+            .table
+            .keys(|entry| is_candidate(entry) && older(entry, grace));
+        let candidates = due.len() as u64;
+        let younger = self.candidates() - candidates;
+        let zombies = excess.saturating_sub(younger).min(candidates);
+        if zombies == 0 {
+            let patience = SETTLE_NS.saturating_add(grace.saturating_mul(GIVE_UP));
+            for key in due {
+                if self
+                    .table
+                    .get(key)
+                    .is_some_and(|entry| older(entry, patience))
+                {
+                    self.table.remove(key);
+                    self.tally.unproven += 1;
+                }
+            }
+            return 0;
+        }
+        self.account_for(zombies);
+        for key in due {
+            self.table.update(key, |entry| {
+                entry.leak();
+                entry.by_count = Some(ByCount {
+                    zombies,
+                    candidates,
+                });
+            });
+            self.report(time, key, What::Leaked, changes);
+        }
+        zombies
+    }
+
+    /// What no candidate can make up, for as long as the grace time, came and went between two polls.
+    fn judge_unseen(&mut self, time: Stamp, excess: u64, changes: &mut Vec<Change>) {
+        let beyond = excess.saturating_sub(self.candidates());
+        let grace = self.table.grace_ns();
+        let Some(polled) = &mut self.polled else {
+            return;
+        };
+        if beyond == 0 {
+            polled.unseen = None;
+            return;
+        }
+        let (since, least) = polled.unseen.unwrap_or((time.mono_ns, beyond));
+        let least = least.min(beyond);
+        polled.unseen = Some((since, least));
+        if since.saturating_add(grace) <= time.mono_ns {
+            polled.unseen = None;
+            self.account_for(least);
+            self.emit(time, What::LeakedUnseen { zombies: least }, changes);
+        }
+    }
+
+    fn account_for(&mut self, zombies: u64) {
+        self.table.judge(zombies);
+        self.tally.leaks += zombies;
+        if let Some(Polled {
+            baseline: Some(baseline),
+            ..
+        }) = &mut self.polled
+        {
+            *baseline += zombies;
+        }
+    }
+
+    fn candidates(&self) -> u64 {
+        self.table
+            .values()
+            .filter(|entry| is_candidate(entry))
+            .count() as u64
+    }
+
+    /// They are gone, as the count shows.
+    fn end_counted(
+        &mut self,
+        time: Stamp,
+        which: impl Fn(&Entry) -> bool,
+        changes: &mut Vec<Change>,
+    ) {
+        let gone: Vec<Key> = self
+            .table
+            .keys(|entry| entry.proof() == Some(Proof::Counted) && which(entry));
+        let pool = self.table.pool();
+        for key in gone {
+            self.end_unseen(time, key, changes);
+            self.freed.remember(key.0, None, time, false);
+        }
+        self.table.set_pool(pool);
+    }
+}
+
+fn is_candidate(entry: &Entry) -> bool {
+    entry.is_memcg() && entry.proof() == Some(Proof::Counted) && !entry.is_leaked()
+}
