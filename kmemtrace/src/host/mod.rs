@@ -18,7 +18,7 @@ pub use counts::{MEMCG_IDS, counts};
 pub use mounts::CgroupMount;
 pub use parse::Malformed;
 pub use privileges::{Capability, Privileges};
-pub use slab::{SlabMemcgs, slab_memcgs};
+pub use slab::{SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, slab_memcgs, slab_pin};
 pub use walk::{Directory, walk};
 
 /// The directory under which `/proc` and `/sys` are read: `/` on the machine itself.
@@ -133,4 +133,4 @@ fn chosen(line: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
