@@ -1,6 +1,7 @@
 //! What a file of the kernel's that cannot be understood looks like as an error.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     fs::File,
     io::{self, Read},
@@ -12,11 +13,27 @@ use std::{
 #[error("{file}:{line}: {problem}")]
 pub struct Malformed {
     /// The file, on the machine itself.
-    pub file: &'static str,
+    pub file: Cow<'static, str>,
     /// Counted from 1.
     pub line: usize,
     /// What is missing or wrong.
     pub problem: &'static str,
+}
+
+/// Why a file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// It cannot be read.
+    #[error("{file}: {error}")]
+    Read {
+        /// The file, on the machine itself; bytes that are not ASCII are escaped.
+        file: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// It cannot be understood.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
 }
 
 impl From<Malformed> for io::Error {

@@ -120,7 +120,7 @@ fn an_empty_host_has_nothing() {
     );
 }
 
-fn hierarchy(version: Version) -> Hierarchy {
+pub(crate) fn hierarchy(version: Version) -> Hierarchy {
     Hierarchy {
         version,
         id: 0,
