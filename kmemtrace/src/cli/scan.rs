@@ -132,7 +132,7 @@ fn look(root: &Root, hierarchy: &Hierarchy) -> Result<Look, Error> {
         let mut names = HashSet::new();
         host::walk(root, hierarchy, &mut |directory| {
             live += u64::from(directory.memory);
-            if slab.any {
+            if slab.layout.is_some() {
                 names.extend(
                     directory
                         .path
@@ -160,13 +160,15 @@ fn look(root: &Root, hierarchy: &Hierarchy) -> Result<Look, Error> {
 
 /// Orphans are fewer than there are where a name is used again.
 fn slab_tells(slab: &SlabMemcgs, names: &HashSet<Vec<u8>>) -> Option<Slab> {
-    let removed = slab
-        .with_cache
-        .values()
-        .filter(|leaf| !names.contains(*leaf));
-    slab.any.then(|| Slab {
+    // num_cgroups leaves these out only where they stand at the top level.
+    let peak = slab.peak?;
+    let removed = slab.with_cache().filter(|(_, memcg)| {
+        let mut leaves = std::iter::once(&memcg.leaf).chain(&memcg.or);
+        !leaves.any(|leaf| names.contains(leaf))
+    });
+    Some(Slab {
         orphans: removed.count() as u64,
-        peak: slab.peak,
+        peak,
     })
 }
 

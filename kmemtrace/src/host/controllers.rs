@@ -101,7 +101,7 @@ pub(super) fn memory_row(cgroups: &[u8]) -> Result<Option<MemoryRow>, Malformed>
             continue;
         }
         let wrong = |problem| Malformed {
-            file: "/proc/cgroups",
+            file: "/proc/cgroups".into(),
             line,
             problem,
         };

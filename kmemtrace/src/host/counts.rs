@@ -1,11 +1,11 @@
 //! The kernel's own counts of memory cgroups.
 
-use std::{fs, io};
+use std::io;
 
 use super::{
     Hierarchy, Root, Version,
     controllers::memory_row,
-    parse::{Malformed, about, lines, number},
+    parse::{Malformed, about, lines, number, small},
 };
 use crate::event::Counts;
 
@@ -31,7 +31,7 @@ pub fn counts(root: &Root, hierarchy: &Hierarchy) -> io::Result<Counts> {
         }
         Version::V2 => {
             let mount = root.path(&hierarchy.mount);
-            match fs::read(mount.join("cgroup.stat")) {
+            match small(&mount.join("cgroup.stat")) {
                 Ok(stat) => Ok(Counts {
                     dying: value(&stat, b"nr_dying_descendants")?,
                     dying_memory: value(&stat, b"nr_dying_subsys_memory")?,
@@ -58,7 +58,7 @@ fn value(stat: &[u8], key: &[u8]) -> Result<Option<u64>, Malformed> {
         return Ok(None);
     };
     number(value).map(Some).ok_or(Malformed {
-        file: "cgroup.stat",
+        file: "cgroup.stat".into(),
         line,
         problem: "no number",
     })

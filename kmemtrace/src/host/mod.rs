@@ -1,7 +1,9 @@
 //! Facts about this machine, read under a root directory that a test can point elsewhere. Nothing is judged here.
 
 mod controllers;
+mod copied;
 mod counts;
+mod kmem;
 mod mounts;
 mod parse;
 mod privileges;
@@ -11,39 +13,60 @@ mod walk;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub use controllers::{Hierarchy, NoMemory, Version};
 pub use counts::{MEMCG_IDS, counts};
+pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;
-pub use parse::Malformed;
+pub use parse::{Malformed, Unread};
 pub use privileges::{Capability, Privileges};
-pub use slab::{SlabMemcgs, slab_memcgs};
+pub use slab::{SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, slab_memcgs, slab_pin};
 pub use walk::{Directory, walk};
 
 /// The directory under which `/proc` and `/sys` are read: `/` on the machine itself.
 #[derive(Clone, Debug)]
-pub struct Root(PathBuf);
+pub struct Root {
+    directory: PathBuf,
+    /// What a copy says about the machine's directories.
+    copied: Option<Arc<copied::Ids>>,
+}
 
 impl Root {
     /// This machine.
     pub fn live() -> Self {
-        Self(PathBuf::from("/"))
+        Self {
+            directory: PathBuf::from("/"),
+            copied: None,
+        }
     }
 
     /// A copy of some machine's files under `directory`.
+    ///
+    /// A file `cgroup-dirs-inodes.txt` in there has the inode numbers that the machine's cgroup directories had, a line
+    /// for each: `6159 ./kubepods`, the path from the memory hierarchy's root on. Where it says nothing, the copy's own
+    /// inode numbers have to do.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
-        Self(directory.into())
+        let directory = directory.into();
+        let copied = copied::Ids::read(&directory).map(Arc::new);
+        Self { directory, copied }
+    }
+
+    /// The inode number that a copy has recorded for a directory of the memory hierarchy.
+    fn recorded_id(&self, path: &[u8]) -> Option<u64> {
+        self.copied.as_ref()?.get(path)
     }
 
     /// Where the file that the machine has at the absolute `path` is.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
-        self.0.join(path.strip_prefix("/").unwrap_or(path))
+        self.directory.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// A whole file of at most 16 MiB: some hundred thousand mounts.
     fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        fs::read(self.path(path))
+        parse::bounded(fs::File::open(self.path(path))?, 16 << 20)
     }
 
     fn has(&self, path: &Path) -> bool {
@@ -133,4 +156,4 @@ fn chosen(line: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -41,7 +41,7 @@ pub(super) struct Mount {
 pub(super) fn parse(mountinfo: &[u8]) -> impl Iterator<Item = Result<Mount, Malformed>> {
     lines(mountinfo).map(|(number, text)| {
         line(text).map_err(|problem| Malformed {
-            file: "/proc/self/mountinfo",
+            file: "/proc/self/mountinfo".into(),
             line: number,
             problem,
         })

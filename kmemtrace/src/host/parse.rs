@@ -1,17 +1,39 @@
 //! What a file of the kernel's that cannot be understood looks like as an error.
 
-use std::{fmt::Display, io};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 /// A line that is not what the kernel writes there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {problem}")]
 pub struct Malformed {
     /// The file, on the machine itself.
-    pub file: &'static str,
+    pub file: Cow<'static, str>,
     /// Counted from 1.
     pub line: usize,
     /// What is missing or wrong.
     pub problem: &'static str,
+}
+
+/// Why a file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// It cannot be read.
+    #[error("{file}: {error}")]
+    Read {
+        /// The file, on the machine itself; bytes that are not ASCII are escaped.
+        file: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// It cannot be understood.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
 }
 
 impl From<Malformed> for io::Error {
@@ -35,4 +57,23 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 /// A number in decimal digits.
 pub(super) fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
     std::str::from_utf8(field).ok()?.trim_ascii().parse().ok()
+}
+
+/// How long a small file may be, in bytes: what is longer is not what the kernel writes there.
+pub(super) const SMALL: u64 = 1 << 20;
+
+/// Reads a small file. Its size is what can be read, whatever `stat` says: files of /proc and /sys have none.
+pub(super) fn small(path: &Path) -> io::Result<Vec<u8>> {
+    bounded(File::open(path)?, SMALL)
+}
+
+/// Reads all there is, if that is no more than `most` bytes.
+pub(super) fn bounded(file: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let kind = io::ErrorKind::FileTooLarge;
+        return Err(io::Error::new(kind, format!("longer than {most} bytes")));
+    }
+    Ok(bytes)
 }

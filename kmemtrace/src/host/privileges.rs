@@ -61,7 +61,7 @@ pub(super) fn parse(status: &[u8]) -> Result<Privileges, Malformed> {
     let mut privileges = Privileges::default();
     for (line, text) in lines(status) {
         let wrong = |problem| Malformed {
-            file: "/proc/self/status",
+            file: "/proc/self/status".into(),
             line,
             problem,
         };

@@ -1,52 +1,260 @@
-//! Slab caches that belong to one memcg: where 3.10's zombies show.
+//! Slab caches that belong to one memcg: where 3.10's zombies show, by name.
 
-use std::{collections::BTreeMap, fs, os::unix::ffi::OsStrExt};
+mod listing;
+mod pin;
 
-use super::{Root, parse::number};
+use std::{
+    collections::{BTreeMap, HashSet},
+    os::fd::OwnedFd,
+};
 
-/// What `/sys/kernel/slab` says about memcgs that have slab caches of their own.
-///
-/// On 3.10 these stand there as `CACHE(ID:LEAF)` (`memcg_create_cache_name`; 4.x keeps them in a directory `cgroup` of
-/// each cache), and a zombie that kernel memory pins has given up its place in `num_cgroups`.
+use listing::{Entry, Kind};
+pub use pin::{SlabPin, slab_pin};
+use rustix::fs::{AtFlags, CWD, FileType, statat};
+
+use super::{MEMCG_IDS, Root, parse::number};
+
+/// Where the kernel lists all slab caches.
+pub(super) const SLAB: &str = "/sys/kernel/slab";
+
+/// Where the slab caches of memcgs stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlabLayout {
+    /// On 3.10: `/sys/kernel/slab/CACHE(ID:LEAF)`. `num_cgroups` in `/proc/cgroups` leaves out the zombies that kernel
+    /// memory pins: it falls at rmdir (`cgroup_free_fn`).
+    TopLevel,
+    /// On 4.x: `/sys/kernel/slab/CACHE/cgroup/CACHE(ID:LEAF)` (`kmem_cache.memcg_kset`). `num_cgroups` counts zombies.
+    Nested,
+}
+
+/// What `/sys/kernel/slab` says about memcgs that have slab caches of their own. Kernels from 5.9 on have no such caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlabMemcgs {
-    /// There are such names, with or without a cache: `num_cgroups` may leave zombies out.
-    pub any: bool,
+    /// Where they stand; `None` if there is not one such name, with or without a cache behind it.
+    pub layout: Option<SlabLayout>,
     /// How many memcgs with kernel memory there were at one time, at least: the highest kmemcg id that a name has, plus
-    /// one, as the kernel hands out the lowest free id (`memcg_update_cache_sizes`).
-    pub peak: u64,
-    /// The memcgs that still have a cache: the kmemcg id, which a memcg keeps until it is freed, and the name of the
-    /// cgroup, without its parents'.
-    pub with_cache: BTreeMap<u32, Vec<u8>>,
+    /// one, as the kernel hands out the lowest free id (`memcg_update_cache_sizes`). Nested names have the serial number of
+    /// the memcg instead, which tells nothing of the kind: `None`.
+    pub peak: Option<u64>,
+    /// The memcgs by the id in the names: on 3.10 the kmemcg id, which a memcg keeps until it is freed, on 4.x its serial
+    /// number. Those without a cache are there, too: whether they are alive is not known from here.
+    pub memcgs: BTreeMap<u32, SlabMemcg>,
 }
 
-/// Reads the names in `/sys/kernel/slab`. Where merged caches are links, a dangling one is a cache that is gone.
+/// What the names with one id tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlabMemcg {
+    /// The name of the cgroup, without its parents'. 3.10 leaves the links of freed memcgs behind and uses their ids again,
+    /// so one id may stand beside several names: this is the one with caches of its own.
+    pub leaf: Vec<u8>,
+    /// Other names that it may have as well: all their links lead to the present memcg's caches, and nothing tells which
+    /// of them are old.
+    pub or: Vec<Vec<u8>>,
+    /// The caches that are there, none twice.
+    pub caches: Vec<SlabCache>,
+    /// Names that lead nowhere, and names of earlier memcgs with this id that lead to the present one's caches. A dangling
+    /// name says that this cache is gone, not that the memcg is.
+    pub gone: u32,
+}
+
+/// A memcg's slab cache: its place below `/sys/kernel/slab`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlabCache(Vec<u8>);
+
+impl SlabCache {
+    /// The place below `/sys/kernel/slab`: `dentry(7:ctr1)`, `:aA-0000192/cgroup/dentry(20:c0)`.
+    pub fn path(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The cache without its memcg: `dentry`.
+    pub fn name(&self) -> &[u8] {
+        // A leaf holds no slash.
+        let last = self.0.rsplit(|&byte| byte == b'/').next();
+        let last = last.unwrap_or_default();
+        owner(last).map_or(last, |(cache, ..)| cache)
+    }
+}
+
+impl SlabMemcgs {
+    /// The memcgs that have a cache, and so are alive.
+    pub fn with_cache(&self) -> impl Iterator<Item = (u32, &SlabMemcg)> {
+        let all = self.memcgs.iter();
+        all.filter(|(_, memcg)| !memcg.caches.is_empty())
+            .map(|(id, memcg)| (*id, memcg))
+    }
+}
+
+/// Reads the names in `/sys/kernel/slab`: a listing, on 4.x one more for each cache, and a stat for each link. Where merged
+/// caches are links, a dangling one is a cache that is gone. What cannot be read is not there.
 pub fn slab_memcgs(root: &Root) -> SlabMemcgs {
-    let mut memcgs = SlabMemcgs::default();
-    let Ok(entries) = fs::read_dir(root.path("/sys/kernel/slab")) else {
-        return memcgs;
+    let Ok(top) = listing::open(CWD, root.path(SLAB)) else {
+        return SlabMemcgs::default();
     };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name();
-        let Some((id, leaf)) = owner(name.as_bytes()) else {
+    let mut found = Found::default();
+    let mut caches = Vec::new();
+    let _ = listing::each(&top, &mut |entry| {
+        // A number past the last kmemcg id is no kmemcg id (MEMCG_CACHES_MAX_SIZE).
+        match owner(entry.name).filter(|(_, id, _)| u64::from(*id) < MEMCG_IDS) {
+            Some((_, id, leaf)) => found.add(&top, b"", &entry, id, leaf),
+            None if entry.kind != Kind::Link && !of_one_memcg(entry.name) => {
+                caches.push(entry.name.to_vec());
+            }
+            None => {}
+        }
+    });
+    let mut layout = (!found.memcgs.is_empty()).then_some(SlabLayout::TopLevel);
+    let peak = found.memcgs.keys().next_back();
+    let peak = peak.map(|id| u64::from(*id) + 1);
+    for cache in caches {
+        let place = [&cache, &b"/cgroup"[..]].concat();
+        let Ok(nested) = listing::open(&top, &place) else {
             continue;
         };
-        memcgs.any = true;
-        memcgs.peak = memcgs.peak.max(u64::from(id) + 1);
-        // Metadata follows the link.
-        if !memcgs.with_cache.contains_key(&id) && fs::metadata(entry.path()).is_ok() {
-            memcgs.with_cache.insert(id, leaf.to_vec());
-        }
+        let place = [&place, &b"/"[..]].concat();
+        let _ = listing::each(&nested, &mut |entry| {
+            if let Some((_, id, leaf)) = owner(entry.name) {
+                layout = Some(SlabLayout::Nested);
+                found.add(&nested, &place, &entry, id, leaf);
+            }
+        });
     }
-    memcgs
+    SlabMemcgs {
+        layout,
+        peak: peak.filter(|_| layout == Some(SlabLayout::TopLevel)),
+        memcgs: found.settle(),
+    }
 }
 
-/// The kmemcg id and the cgroup in `CACHE(ID:LEAF)`.
-pub(super) fn owner(name: &[u8]) -> Option<(u32, &[u8])> {
+/// A cache that a name leads to.
+struct Live {
+    leaf: Vec<u8>,
+    path: Vec<u8>,
+    /// The cache's directory, as an inode number: a cache can have several names.
+    inode: u64,
+    link: bool,
+}
+
+/// The names of one id.
+#[derive(Default)]
+struct Names {
+    live: Vec<Live>,
+    /// Of the names that lead nowhere, the least leaf, and how many there are.
+    dangling: Vec<u8>,
+    gone: u32,
+}
+
+#[derive(Default)]
+struct Found {
+    memcgs: BTreeMap<u32, Names>,
+}
+
+impl Found {
+    fn add(&mut self, at: &OwnedFd, place: &[u8], entry: &Entry<'_>, id: u32, leaf: &[u8]) {
+        let link = match entry.kind {
+            Kind::Directory => false,
+            Kind::Link => true,
+            Kind::Other => return,
+        };
+        let inode = if link {
+            // Follows the link.
+            statat(at, entry.name, AtFlags::empty())
+                .ok()
+                .filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+                .map(|stat| stat.st_ino)
+        } else {
+            Some(entry.inode)
+        };
+        let names = self.memcgs.entry(id).or_default();
+        let Some(inode) = inode else {
+            if names.gone == 0 || leaf < &names.dangling[..] {
+                names.dangling = leaf.to_vec();
+            }
+            names.gone = names.gone.saturating_add(1);
+            return;
+        };
+        names.live.push(Live {
+            leaf: leaf.to_vec(),
+            path: [place, entry.name].concat(),
+            inode,
+            link,
+        });
+    }
+
+    fn settle(self) -> BTreeMap<u32, SlabMemcg> {
+        let memcgs = self.memcgs.into_iter();
+        memcgs.map(|(id, names)| (id, names.settle())).collect()
+    }
+}
+
+impl Names {
+    fn settle(self) -> SlabMemcg {
+        let Self {
+            mut live,
+            dangling,
+            mut gone,
+        } = self;
+        // Directories have the true name. A memcg made later has links to all its caches, an earlier one to some of them.
+        let mut leaves: BTreeMap<&[u8], (usize, usize)> = BTreeMap::new();
+        for Live { leaf, link, .. } in &live {
+            let (directories, all) = leaves.entry(leaf).or_default();
+            *directories += usize::from(!link);
+            *all += 1;
+        }
+        let Some(&most) = leaves.values().max() else {
+            return SlabMemcg {
+                leaf: dangling,
+                gone,
+                ..SlabMemcg::default()
+            };
+        };
+        let best = leaves.into_iter().filter(|(_, score)| *score == most);
+        let mut or: Vec<_> = best.map(|(leaf, _)| leaf.to_vec()).collect();
+        let leaf = or.remove(0);
+        // The chosen leaf's names first, a directory before the links to it.
+        live.sort_by(|a, b| {
+            let rank = |name: &Live| (name.leaf != leaf, name.link);
+            rank(a).cmp(&rank(b)).then_with(|| a.path.cmp(&b.path))
+        });
+        let mut seen = HashSet::new();
+        let mut caches = Vec::new();
+        for name in live {
+            if seen.insert(name.inode) {
+                caches.push(SlabCache(name.path));
+            } else if name.leaf != leaf && !or.contains(&name.leaf) {
+                gone = gone.saturating_add(1);
+            }
+        }
+        SlabMemcg {
+            leaf,
+            or,
+            caches,
+            gone,
+        }
+    }
+}
+
+/// The cache, the id and the cgroup in `CACHE(ID:LEAF)`.
+pub(super) fn owner(name: &[u8]) -> Option<(&[u8], u32, &[u8])> {
     let inner = name.strip_suffix(b")")?;
     // A leaf can hold anything but a slash; a cache's name holds no parenthesis.
     let open = inner.iter().position(|&byte| byte == b'(')?;
-    let inner = &inner[open + 1..];
+    let (cache, inner) = (&inner[..open], &inner[open + 1..]);
     let colon = inner.iter().position(|&byte| byte == b':')?;
-    Some((number(&inner[..colon])?, &inner[colon + 1..]))
+    let (id, leaf) = (&inner[..colon], &inner[colon + 1..]);
+    let id = number(id).filter(|_| id.iter().all(u8::is_ascii_digit))?;
+    Some((cache, id, leaf))
 }
+
+/// Whether this is what the links of a merged cache lead to on 3.10, `:at-0000192-00000007` (`create_unique_id` adds the
+/// kmemcg id in eight digits): it has no caches of memcgs below it.
+fn of_one_memcg(name: &[u8]) -> bool {
+    let mut parts = name.rsplit(|&byte| byte == b'-');
+    let digits = |part: Option<&[u8]>, least| {
+        part.is_some_and(|part| part.len() >= least && part.iter().all(u8::is_ascii_digit))
+    };
+    name.starts_with(b":") && digits(parts.next(), 8) && digits(parts.next(), 7)
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::event::Counts;
 mod walk;
 
 /// A copy of a machine's files in a temporary directory.
-fn root(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
+pub(crate) fn root(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
     let directory = tempfile::tempdir().unwrap();
     for (path, content) in files {
         let path = directory.path().join(path.trim_start_matches('/'));
@@ -120,7 +120,7 @@ fn an_empty_host_has_nothing() {
     );
 }
 
-fn hierarchy(version: Version) -> Hierarchy {
+pub(crate) fn hierarchy(version: Version) -> Hierarchy {
     Hierarchy {
         version,
         id: 0,
@@ -279,32 +279,6 @@ fn a_v2_kernel_without_counts_has_none() {
     );
 }
 
-#[test]
-fn slab_caches_tell_their_memcgs() {
-    let (directory, root) = root(&[
-        ("/sys/kernel/slab/dentry/shrink", ""),
-        ("/sys/kernel/slab/dentry(7:ctr1)/shrink", ""),
-        ("/sys/kernel/slab/kmalloc-64(7:ctr1)/shrink", ""),
-    ]);
-    let slab = directory.path().join("sys/kernel/slab");
-    std::os::unix::fs::symlink("dentry", slab.join("inode_cache(8:a(1:b))")).unwrap();
-    std::os::unix::fs::symlink("gone", slab.join("inode_cache(9:ctr9)")).unwrap();
-    let memcgs = slab_memcgs(&root);
-    let expected = [(7, b"ctr1".to_vec()), (8, b"a(1:b)".to_vec())];
-    assert_eq!(
-        memcgs,
-        SlabMemcgs {
-            any: true,
-            peak: 10,
-            with_cache: expected.into()
-        }
-    );
-    assert_eq!(
-        slab_memcgs(&Root::at("/nonexistent")),
-        SlabMemcgs::default()
-    );
-}
-
 proptest! {
     #[test]
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -314,7 +288,6 @@ proptest! {
         let _ = controllers::memory_row(&bytes);
         controllers::disabled(&bytes);
         let _ = privileges::parse(&bytes);
-        slab::owner(&bytes);
         chosen(&String::from_utf8_lossy(&bytes));
     }
 
@@ -337,6 +310,5 @@ proptest! {
         mounts::tracefs(&mounts, |_| false);
         let _ = controllers::memory_row(text.as_bytes());
         let _ = privileges::parse(text.as_bytes());
-        slab::owner(format!("{b}({a}:{b})").as_bytes());
     }
 }

@@ -4,7 +4,7 @@ use std::{
     ffi::{CStr, CString},
     fs::File,
     io::{self, Read},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
@@ -12,12 +12,16 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Hierarchy, Root, Version, parse::about};
+use super::{
+    Hierarchy, Root, Version,
+    parse::{about, bounded},
+};
 
 /// A directory that a walk came by.
 #[derive(Clone, Copy, Debug)]
 pub struct Directory<'a> {
-    /// Its inode number: the cgroup's id on 5.5 and later, on 64-bit machines.
+    /// Its inode number: the cgroup's id on 5.5 and later, on 64-bit machines. In a copy of a machine's files it is the
+    /// machine's, if the copy says so (see [`Root::at`]).
     pub id: u64,
     /// Its parent directory's; `None` for the hierarchy's root.
     pub parent_id: Option<u64>,
@@ -26,6 +30,31 @@ pub struct Directory<'a> {
     /// Whether it has a memcg of its own. v1: always; v2: only below a directory with `memory` in its
     /// `cgroup.subtree_control`, which shows as files `memory.*`.
     pub memory: bool,
+    /// Where it is: its parent, and its name in there, or itself and `.`.
+    at: BorrowedFd<'a>,
+    name: &'a CStr,
+}
+
+impl Directory<'_> {
+    /// Opens a file in it, without going through the path.
+    ///
+    /// # Errors
+    ///
+    /// As the kernel gives them: `NotFound` or `ENODEV` if the directory is gone by now. A symbolic link is refused.
+    pub fn open(&self, file: &str) -> io::Result<File> {
+        let name = [self.name.to_bytes(), b"/", file.as_bytes()].concat();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        Ok(openat(self.at, name, flags, Mode::empty())?.into())
+    }
+
+    /// Reads a file in it that is no longer than `most` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Directory::open`], or it is longer.
+    pub fn read(&self, file: &str, most: u64) -> io::Result<Vec<u8>> {
+        bounded(self.open(file)?, most)
+    }
 }
 
 /// A directory that has been entered and whose children are being visited.
@@ -59,12 +88,15 @@ pub fn walk(
     let mut path = Vec::with_capacity(4096);
     let mut here = open(CWD, root.path(&hierarchy.mount))?;
     let links_count = counts_links(&here);
-    let id = fstat(&here)?.st_ino;
+    let id = root.recorded_id(b"/");
+    let id = id.map_or_else(|| fstat(&here).map(|stat| stat.st_ino), Ok)?;
     each(Directory {
         id,
         parent_id: None,
         path: b"/",
         memory: true,
+        at: here.as_fd(),
+        name: c".",
     });
     let mut count = 1;
     let mut levels = vec![Level::enter(&here, id, 0, v1, &mut buffer)?];
@@ -87,11 +119,14 @@ pub fn walk(
             path.truncate(path_len);
             continue;
         };
+        let id = root.recorded_id(&path).unwrap_or(id);
         each(Directory {
             id,
             parent_id: Some(parent_id),
             path: &path,
             memory,
+            at: here.as_fd(),
+            name: &name,
         });
         count += 1;
         let leaf = links_count && stat.st_nlink == 2;

@@ -147,12 +147,11 @@ fn slab_caches_without_a_directory_are_zombies() {
 
 #[test]
 fn a_name_in_use_is_no_orphan() {
-    let with_cache = [(1, b"pod".to_vec()), (2, b"gone".to_vec())].into();
-    let memcgs = SlabMemcgs {
-        any: true,
-        peak: 3,
-        with_cache,
-    };
+    let (_directory, root) = host::tests::root(&[
+        ("/sys/kernel/slab/dentry(1:pod)/shrink", ""),
+        ("/sys/kernel/slab/dentry(2:gone)/shrink", ""),
+    ]);
+    let memcgs = host::slab_memcgs(&root);
     let names = HashSet::from([b"pod".to_vec(), Vec::new()]);
     assert_eq!(
         slab_tells(&memcgs, &names),

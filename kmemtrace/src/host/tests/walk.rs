@@ -1,7 +1,11 @@
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+};
 
 use super::{hierarchy, root};
-use crate::host::{Version, walk};
+use crate::host::{Root, Version, walk};
 
 #[test]
 fn a_walk_comes_by_every_directory_parents_first() {
@@ -103,4 +107,41 @@ fn a_directory_that_vanishes_is_passed_over() {
         }
     });
     assert_eq!((walked.unwrap(), count), (2, 2));
+}
+
+#[test]
+fn a_copy_may_know_the_machines_inode_numbers() {
+    let (directory, _) = root(&[("/cg/a/b/x", ""), ("/cg/c/x", "")]);
+    let inodes = directory.path().join("cgroup-dirs-inodes.txt");
+    fs::write(inodes, "1 .\n7 ./a\n9 ./a/b\n").unwrap();
+    let root = Root::at(directory.path());
+    let mut seen = Vec::new();
+    walk(&root, &hierarchy(Version::V1), &mut |directory| {
+        seen.push((directory.path.to_vec(), directory.id, directory.parent_id));
+    })
+    .unwrap();
+    seen.sort();
+    let own = fs::metadata(directory.path().join("cg/c")).unwrap().ino();
+    let expected = [
+        (&b"/"[..], 1, None),
+        (b"/a", 7, Some(1)),
+        (b"/a/b", 9, Some(7)),
+        (b"/c", own, Some(1)),
+    ];
+    let expected = expected.map(|(path, id, parent)| (path.to_vec(), id, parent));
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_file_is_read_where_the_walk_is() {
+    let (directory, root) = root(&[("/cg/f", "root"), ("/cg/a/f", "a"), ("/cg/a/b/f", "b")]);
+    std::os::unix::fs::symlink("f", directory.path().join("cg/a/link")).unwrap();
+    let mut seen = Vec::new();
+    walk(&root, &hierarchy(Version::V1), &mut |directory| {
+        seen.push(String::from_utf8(directory.read("f", 4).unwrap()).unwrap());
+        assert!(directory.read("link", 9).is_err() && directory.read("none", 9).is_err());
+        assert_eq!(directory.read("f", 3).is_ok(), directory.path != b"/");
+    })
+    .unwrap();
+    assert_eq!(seen, ["root", "a", "b"]);
 }

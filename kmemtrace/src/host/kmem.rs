@@ -1,0 +1,211 @@
+//! v1: what kernel memory of removed cgroups is still charged to the directories above them.
+
+mod slabinfo;
+
+use std::io::{self, Read};
+
+pub use slabinfo::Slabinfo;
+
+use super::{
+    Directory, Hierarchy, Malformed, Root, Unread, Version,
+    parse::{SMALL, lines, number},
+    walk,
+};
+
+/// How many directories are told one by one: more have no business on one machine, but a copy can hold anything.
+const DIRECTORIES: usize = 200_000;
+
+/// How many problems are told one by one.
+const PROBLEMS: usize = 100;
+
+/// What `memory.kmem.*` of all directories tells.
+#[derive(Debug, Default)]
+pub struct Kmem {
+    /// Bytes of kernel memory that removed memcgs hold. Only where directories without tasks of their own have more than
+    /// their children and their own slab caches have: so many at least. `None` where the kernel does not account kernel
+    /// memory to memcgs in this way, before 3.8 and from 5.9 on, or nothing can be read.
+    pub held_bytes: Option<u64>,
+    /// The directories, parents before children; the root first.
+    pub directories: Vec<KmemDirectory>,
+    /// Files that could not be read or understood: the first hundred.
+    pub problems: Vec<Unread>,
+    /// How many more directories or problems there are than are told.
+    pub left_out: u64,
+}
+
+/// A directory of the hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KmemDirectory {
+    /// From the hierarchy's root, which is `/`.
+    pub path: Vec<u8>,
+    /// `memory.kmem.usage_in_bytes`: its own and all that is below it, dead or alive. `None` without such a file.
+    pub usage: Option<u64>,
+    /// Whether tasks are in it (`cgroup.procs`, else `tasks`); `None` if that cannot be read.
+    pub tasks: Option<bool>,
+    /// `memory.kmem.slabinfo`.
+    pub slabinfo: Slabinfo,
+    /// Bytes held by what has been removed below it, as far as can be told: 0 if nothing is.
+    pub held: u64,
+}
+
+/// What a child tells its parent, by its place in the list.
+struct Children {
+    parent: Option<usize>,
+    usage: u64,
+    /// All of them could be read.
+    known: bool,
+}
+
+/// Reads the kernel memory of all directories of a v1 hierarchy; on v2 there is nothing of the kind.
+///
+/// `per_memcg_caches` says that memcgs have slab caches of their own here ([`super::slab_memcgs`]): the kernels on which
+/// a removed memcg keeps what was charged to it.
+///
+/// # Errors
+///
+/// The hierarchy cannot be walked. What else cannot be read is among the problems.
+pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::Result<Kmem> {
+    let mut kmem = Kmem::default();
+    if hierarchy.version == Version::V2 {
+        return Ok(kmem);
+    }
+    let mut children: Vec<Children> = Vec::new();
+    // The places of the directories from the root to the last one seen: its next sibling's parent is among them.
+    let mut above: Vec<usize> = Vec::new();
+    walk(root, hierarchy, &mut |directory| {
+        if kmem.directories.len() == DIRECTORIES {
+            kmem.left_out += 1;
+            return;
+        }
+        let is_parent = |at: &usize| {
+            let path = &kmem.directories[*at].path;
+            let below = directory.path.strip_prefix(&path[..]);
+            *at == 0 || below.is_some_and(|rest| rest.starts_with(b"/"))
+        };
+        while above.last().is_some_and(|at| !is_parent(at)) {
+            above.pop();
+        }
+        children.push(Children {
+            parent: above.last().copied(),
+            usage: 0,
+            known: true,
+        });
+        above.push(kmem.directories.len());
+        let read = read(&directory, &mut |problem| {
+            if kmem.problems.len() < PROBLEMS {
+                kmem.problems.push(problem);
+            } else {
+                kmem.left_out += 1;
+            }
+        });
+        kmem.directories.push(read);
+    })?;
+    let accounted = per_memcg_caches || kmem.directories.iter().any(|one| one.slabinfo.tells());
+    if accounted && kmem.left_out == 0 {
+        kmem.held_bytes = held(&mut kmem.directories, &mut children);
+    }
+    Ok(kmem)
+}
+
+/// Works out what is held below each directory; `None` if no usage could be read.
+fn held(directories: &mut [KmemDirectory], children: &mut [Children]) -> Option<u64> {
+    let mut sum = None;
+    // Children before parents.
+    for at in (0..directories.len()).rev() {
+        let directory = &directories[at];
+        if let Some(parent) = children[at].parent {
+            match directory.usage {
+                Some(usage) => {
+                    children[parent].usage = children[parent].usage.saturating_add(usage);
+                }
+                None => children[parent].known = false,
+            }
+        }
+        let Some(usage) = directory.usage else {
+            continue;
+        };
+        // The root is charged nothing itself (`memcg_can_account_kmem`, 4.x `memcg_kmem_charge`), whatever tasks it has. Where the hierarchy is
+        // not one (use_hierarchy is 0), it has less than its children: nothing is held there.
+        let own = if children[at].parent.is_none() {
+            Some(0)
+        } else {
+            directory
+                .slabinfo
+                .bytes()
+                .filter(|_| directory.tasks == Some(false))
+        };
+        let below = Some(children[at].usage).filter(|_| children[at].known);
+        let held = below.zip(own).map_or(0, |(below, own)| {
+            usage.saturating_sub(below.saturating_add(own))
+        });
+        directories[at].held = held;
+        sum = Some(sum.unwrap_or(0u64).saturating_add(held));
+    }
+    sum
+}
+
+fn read(directory: &Directory<'_>, problem: &mut dyn FnMut(Unread)) -> KmemDirectory {
+    let usage = number_in(directory, "memory.kmem.usage_in_bytes").unwrap_or_else(|unread| {
+        problem(unread);
+        None
+    });
+    KmemDirectory {
+        path: directory.path.to_vec(),
+        usage,
+        tasks: tasks(directory),
+        slabinfo: slabinfo::read(directory).unwrap_or_else(|unread| {
+            problem(unread);
+            Slabinfo::Unknown
+        }),
+        held: 0,
+    }
+}
+
+/// The file's place on the machine, within its hierarchy.
+fn named(directory: &Directory<'_>, file: &str) -> String {
+    let path = directory.path.strip_suffix(b"/").unwrap_or(directory.path);
+    format!("{}/{file}", path.escape_ascii())
+}
+
+/// A file with one number; `None` if there is no such file.
+fn number_in(directory: &Directory<'_>, file: &str) -> Result<Option<u64>, Unread> {
+    let bytes = match directory.read(file, SMALL) {
+        Ok(bytes) => bytes,
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => {
+            let file = named(directory, file);
+            return Err(Unread::Read { file, error });
+        }
+    };
+    let first = lines(&bytes).next();
+    let value = first.and_then(|(_, line)| number(line));
+    value.map(Some).ok_or_else(|| {
+        Unread::Malformed(Malformed {
+            file: named(directory, file).into(),
+            line: first.map_or(1, |(line, _)| line),
+            problem: if first.is_none() {
+                "empty"
+            } else {
+                "no number"
+            },
+        })
+    })
+}
+
+/// Whether tasks are in it: one byte tells.
+fn tasks(directory: &Directory<'_>) -> Option<bool> {
+    let any = |file| -> io::Result<bool> {
+        let mut first = [0];
+        Ok(directory.open(file)?.read(&mut first)? > 0)
+    };
+    any("cgroup.procs").or_else(|_| any("tasks")).ok()
+}
+
+/// There is no such file, or its directory has been removed.
+fn gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests;

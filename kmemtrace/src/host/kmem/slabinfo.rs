@@ -1,0 +1,122 @@
+//! `memory.kmem.slabinfo`: the slab caches of one memcg.
+
+use rustix::io::Errno;
+
+use super::{Directory, Malformed, SMALL, Unread, gone, lines, named, number};
+
+const FILE: &str = "memory.kmem.slabinfo";
+
+/// What a directory's `memory.kmem.slabinfo` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slabinfo {
+    /// Kernel memory is accounted to this memcg, and it has caches.
+    Active {
+        /// How many caches.
+        caches: u64,
+        /// The size of all their slabs, in bytes, with pages of this machine's size.
+        bytes: u64,
+    },
+    /// Kernel memory is accounted to it, and it has no cache.
+    HeaderOnly,
+    /// The file is empty: on 4.x there is no cache, from 5.9 on there is never anything (`mem_cgroup_slab_show`).
+    Empty,
+    /// Kernel memory is not accounted to it: reading it gives `EIO` on 3.10 (`mem_cgroup_slabinfo_read`).
+    Inactive,
+    /// There is no such file: the kernel is built without slabinfo or without this accounting.
+    Absent,
+    /// It cannot be read or understood.
+    Unknown,
+}
+
+impl Slabinfo {
+    /// Whether the kernel fills this file at all.
+    pub const fn tells(self) -> bool {
+        matches!(
+            self,
+            Self::Active { .. } | Self::HeaderOnly | Self::Inactive
+        )
+    }
+
+    /// What this memcg's own caches take, in bytes, if that is known.
+    pub const fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Active { bytes, .. } => Some(bytes),
+            Self::HeaderOnly | Self::Empty | Self::Inactive | Self::Absent => Some(0),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// Reads it. In a copy of a machine's files, the error that the machine gave is in a file beside.
+pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, Unread> {
+    match directory.read(FILE, SMALL) {
+        Ok(bytes) => parse(&bytes).map_err(|(line, problem)| {
+            Unread::Malformed(Malformed {
+                file: named(directory, FILE).into(),
+                line,
+                problem,
+            })
+        }),
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            Ok(Slabinfo::Inactive)
+        }
+        Err(error) if gone(&error) => {
+            let error = directory.read("memory.kmem.slabinfo.error", SMALL);
+            let inactive = error.is_ok_and(|text| {
+                let text = String::from_utf8_lossy(&text);
+                text.contains("Input/output error") || text.contains("I/O error")
+            });
+            Ok(if inactive {
+                Slabinfo::Inactive
+            } else {
+                Slabinfo::Absent
+            })
+        }
+        Err(error) => Err(Unread::Read {
+            file: named(directory, FILE),
+            error,
+        }),
+    }
+}
+
+/// `NAME ACTIVE_OBJS NUM_OBJS OBJSIZE OBJPERSLAB PAGESPERSLAB : tunables 0 0 0 : slabdata ACTIVE_SLABS NUM_SLABS 0`
+/// (`cache_show`), after two lines of header.
+pub(super) fn parse(bytes: &[u8]) -> Result<Slabinfo, (usize, &'static str)> {
+    let page = rustix::param::page_size() as u64;
+    let (mut caches, mut sum, mut header) = (0, 0u64, false);
+    for (line, text) in lines(bytes) {
+        if !header {
+            if !text.starts_with(b"slabinfo - version: 2.") {
+                return Err((line, "not a slabinfo"));
+            }
+            header = true;
+        } else if !text.starts_with(b"#") {
+            let (pages, slabs) = row(text).ok_or((line, "not a cache's row"))?;
+            let bytes = pages
+                .checked_mul(slabs)
+                .and_then(|pages| pages.checked_mul(page))
+                .and_then(|bytes| bytes.checked_add(sum));
+            sum = bytes.ok_or((line, "more than can be"))?;
+            caches += 1;
+        }
+    }
+    Ok(match (header, caches) {
+        (false, _) => Slabinfo::Empty,
+        (true, 0) => Slabinfo::HeaderOnly,
+        (true, caches) => Slabinfo::Active { caches, bytes: sum },
+    })
+}
+
+/// Pages a slab, and slabs.
+fn row(text: &[u8]) -> Option<(u64, u64)> {
+    let words = || {
+        text.split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty())
+    };
+    let before_tunables = words().take_while(|word| *word != b":").last();
+    let mut slabdata = words().skip_while(|word| *word != b"slabdata").skip(2);
+    let slabs = number(slabdata.next()?)?;
+    // A row that was cut off in a number has nothing after it.
+    slabdata.next()?;
+    Some((number(before_tunables?)?, slabs))
+}

@@ -1,0 +1,214 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::host::tests::{hierarchy, root};
+
+const HEADER: &str = "slabinfo - version: 2.1\n# name  <active_objs> ...\n";
+const ROW: &str = "dentry  84 84 192 21 2 : tunables 0 0 0 : slabdata 4 4 0\n";
+
+fn page() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// Reads a hierarchy of `(file, content)`.
+fn read_of(files: &[(&str, &str)]) -> Kmem {
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, content)| (format!("/cg/{name}"), *content))
+        .collect();
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, text)| (&name[..], *text))
+        .collect();
+    let (_directory, root) = root(&files);
+    kmem(&root, &hierarchy(Version::V1), false).unwrap()
+}
+
+fn held_of(kmem: &Kmem) -> Vec<(String, u64)> {
+    let mut held: Vec<_> = kmem
+        .directories
+        .iter()
+        .filter(|one| one.held > 0)
+        .map(|one| (String::from_utf8_lossy(&one.path).into_owned(), one.held))
+        .collect();
+    held.sort();
+    held
+}
+
+/// Two pods: one has lost a container, one has a container that has exited, and only its own caches.
+#[test]
+fn what_is_beyond_the_children_is_the_deads() {
+    let own = format!("{HEADER}{ROW}");
+    let exited = (8 * page()).to_string();
+    let pods = (8 * page() + 5000).to_string();
+    let all = (8 * page() + 5000 + 700).to_string();
+    let kmem = read_of(&[
+        ("memory.kmem.usage_in_bytes", &all),
+        ("cgroup.procs", "1\n2\n"),
+        (
+            "memory.kmem.slabinfo.error",
+            "cat: read error: Input/output error\n",
+        ),
+        ("pods/memory.kmem.usage_in_bytes", &pods),
+        ("pods/memory.kmem.slabinfo", HEADER),
+        ("pods/cgroup.procs", ""),
+        ("pods/lost/memory.kmem.usage_in_bytes", "5000\n"),
+        ("pods/lost/memory.kmem.slabinfo", HEADER),
+        ("pods/lost/tasks", ""),
+        ("pods/exited/memory.kmem.usage_in_bytes", &exited),
+        ("pods/exited/memory.kmem.slabinfo", &own),
+        ("pods/exited/cgroup.procs", ""),
+        ("pods/run/memory.kmem.usage_in_bytes", "0\n"),
+        ("pods/run/cgroup.procs", "77\n"),
+        ("pods/run/memory.kmem.slabinfo", &own),
+    ]);
+    assert!(kmem.problems.is_empty(), "{:?}", kmem.problems);
+    // Directly below the root, too.
+    let expected = [("/".to_owned(), 700), ("/pods/lost".to_owned(), 5000)];
+    assert_eq!(held_of(&kmem), expected);
+    assert_eq!(kmem.held_bytes, Some(5700));
+    assert_eq!(kmem.directories[0].slabinfo, Slabinfo::Inactive);
+    assert_eq!(kmem.directories[0].tasks, Some(true));
+}
+
+#[test]
+fn a_root_that_is_not_charged_holds_nothing() {
+    let kmem = read_of(&[
+        ("memory.kmem.usage_in_bytes", "0\n"),
+        ("memory.kmem.slabinfo", HEADER),
+        ("pods/memory.kmem.usage_in_bytes", "4096\n"),
+        ("pods/cgroup.procs", ""),
+    ]);
+    assert_eq!(held_of(&kmem), [("/pods".to_owned(), 4096)]);
+}
+
+#[test]
+fn tasks_and_what_is_unknown_hold_nothing() {
+    for file in [
+        ("pods/cgroup.procs", "5\n"),
+        ("pods/x/memory.kmem.usage_in_bytes", "?"),
+        (
+            "pods/memory.kmem.slabinfo",
+            "slabinfo - version: 2.1\ndentry 84 8",
+        ),
+    ] {
+        let kmem = read_of(&[
+            ("memory.kmem.usage_in_bytes", "9000\n"),
+            ("memory.kmem.slabinfo", HEADER),
+            ("pods/memory.kmem.usage_in_bytes", "9000\n"),
+            ("pods/x/tasks", ""),
+            file,
+        ]);
+        assert_eq!(kmem.held_bytes, Some(0), "{file:?}");
+    }
+}
+
+/// From 5.9 on what the dead leave is the parent's own.
+#[test]
+fn where_the_file_is_always_empty_nothing_is_told() {
+    let kmem = read_of(&[
+        ("memory.kmem.usage_in_bytes", "9000\n"),
+        ("memory.kmem.slabinfo", ""),
+    ]);
+    assert_eq!(kmem.held_bytes, None);
+    assert_eq!(kmem.directories[0].slabinfo, Slabinfo::Empty);
+    let (_directory, root) = root(&[("/cg/memory.kmem.usage_in_bytes", "9\n")]);
+    let v2 = kmem_of_v2(&root);
+    assert!(v2.held_bytes.is_none() && v2.directories.is_empty());
+}
+
+fn kmem_of_v2(root: &Root) -> Kmem {
+    kmem(root, &hierarchy(Version::V2), true).unwrap()
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named_with_its_line() {
+    let huge = "9".repeat(SMALL as usize + 1);
+    let usage = "memory.kmem.usage_in_bytes";
+    let info = "memory.kmem.slabinfo";
+    for (file, content, said) in [
+        (usage, "", "/memory.kmem.usage_in_bytes:1: empty"),
+        (
+            usage,
+            "\u{fffd}\u{1b}",
+            "/memory.kmem.usage_in_bytes:1: no number",
+        ),
+        (
+            usage,
+            "18446744073709551616",
+            "/memory.kmem.usage_in_bytes:1: no number",
+        ),
+        (
+            usage,
+            &huge,
+            "/memory.kmem.usage_in_bytes: longer than 1048576 bytes",
+        ),
+        (info, "garbage", "/memory.kmem.slabinfo:1: not a slabinfo"),
+        (
+            info,
+            "slabinfo - version: 2.1\n# x\ndentry 84 84 192 21 2 : tunables 0 0 0 : slabdata 4",
+            "/memory.kmem.slabinfo:3: not a cache's row",
+        ),
+        (
+            info,
+            "slabinfo - version: 2.1\na 1 1 1 1 9 : tunables 0 0 0 : slabdata 4 18446744073709551615 0",
+            "/memory.kmem.slabinfo:2: more than can be",
+        ),
+        (
+            info,
+            &huge,
+            "/memory.kmem.slabinfo: longer than 1048576 bytes",
+        ),
+    ] {
+        let kmem = read_of(&[(file, content)]);
+        let problems: Vec<_> = kmem.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [said]);
+    }
+    let kmem = read_of(&[("a\u{1b}/memory.kmem.usage_in_bytes", "x")]);
+    assert_eq!(
+        kmem.problems[0].to_string(),
+        r"/a\x1b/memory.kmem.usage_in_bytes:1: no number"
+    );
+}
+
+#[test]
+fn every_state_of_slabinfo() {
+    let own = format!("{HEADER}{ROW}{ROW}");
+    for (file, content, state) in [
+        (
+            "memory.kmem.slabinfo",
+            &own[..],
+            Slabinfo::Active {
+                caches: 2,
+                bytes: 16 * page(),
+            },
+        ),
+        ("memory.kmem.slabinfo", HEADER, Slabinfo::HeaderOnly),
+        ("memory.kmem.slabinfo", "", Slabinfo::Empty),
+        (
+            "memory.kmem.slabinfo.error",
+            "read error: I/O error",
+            Slabinfo::Inactive,
+        ),
+        (
+            "memory.kmem.slabinfo.error",
+            "Permission denied",
+            Slabinfo::Absent,
+        ),
+        ("other", "", Slabinfo::Absent),
+        ("memory.kmem.slabinfo", "?", Slabinfo::Unknown),
+    ] {
+        assert_eq!(read_of(&[(file, content)]).directories[0].slabinfo, state);
+    }
+}
+
+proptest! {
+    #[test]
+    fn garbage_never_panics(
+        bytes: Vec<u8>,
+        rows in "(([a-z] |[0-9]{0,21} ){0,6}: ?(tunables ){0,2}: slabdata ([0-9]{0,21} ){0,3}\\n){0,4}",
+    ) {
+        let _ = slabinfo::parse(&bytes);
+        let _ = slabinfo::parse(format!("slabinfo - version: 2.1\n{rows}").as_bytes());
+    }
+}

@@ -1,0 +1,62 @@
+//! Listing a directory with the types that the listing has: no stat for each name.
+
+use std::{
+    ffi::CStr,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
+
+/// A name in a directory.
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) inode: u64,
+    pub(super) kind: Kind,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    Link,
+    Other,
+}
+
+/// Opens a directory; a link is not followed.
+pub(super) fn open(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(at, name, flags, Mode::empty())
+}
+
+/// Tells all names but `.` and `..`.
+pub(super) fn each(directory: &OwnedFd, tell: &mut dyn FnMut(Entry<'_>)) -> rustix::io::Result<()> {
+    let mut buffer = Vec::with_capacity(128 << 10);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        tell(Entry {
+            name: name.to_bytes(),
+            inode: entry.ino(),
+            kind: kind(directory, name, entry.file_type()),
+        });
+    }
+    Ok(())
+}
+
+/// Not every file system under a copy of a machine's files tells the type in the listing.
+fn kind(directory: &OwnedFd, name: &CStr, listed: FileType) -> Kind {
+    let kind = match listed {
+        FileType::Unknown => statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(listed, |stat| FileType::from_raw_mode(stat.st_mode)),
+        listed => listed,
+    };
+    match kind {
+        FileType::Directory => Kind::Directory,
+        FileType::Symlink => Kind::Link,
+        _ => Kind::Other,
+    }
+}
