@@ -18,8 +18,14 @@ pub(super) struct Kmsg {
 }
 
 impl Kmsg {
+    /// This machine's log, or why it cannot be read.
+    pub(super) fn here() -> Result<Self, String> {
+        Self::open(Path::new("/dev/kmsg"))
+            .map_err(|error| format!("cannot read /dev/kmsg: {error}"))
+    }
+
     /// Opens the log at its end.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path) -> io::Result<Self> {
         let flags = rustix::fs::OFlags::NONBLOCK.bits();
         let mut log = OpenOptions::new()
             .read(true)

@@ -3,3 +3,5 @@
 pub mod bpf;
 mod clock;
 mod kmsg;
+mod outcome;
+mod upkeep;

@@ -1,4 +1,4 @@
-//! Loads the eBPF object and attaches what the plan proposes, way by way, keeping every refusal and its reason.
+//! Loads the eBPF object and attaches its programs, or says why it cannot.
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -8,37 +8,12 @@ use kmemtrace_common::layout::Layout;
 
 use crate::{
     error::{Error, causes},
-    event::header::{HookReport, Refusal},
-    host::Version,
-    plan::{Hook, HookId, HookPlan, Way, WayKind},
+    plan::{HookId, Way, WayKind},
+    source::outcome::{Outcome, way_of},
 };
 
 /// The object that `cargo xtask bpf` built, aligned as its loader wants it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/kmemtrace.bpf.o");
-
-/// How one hook was attached.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) hook: &'static Hook,
-    pub(super) way: Option<&'static Way>,
-    pub(super) refused: Vec<Refusal>,
-}
-
-impl Outcome {
-    /// How the hook is seen, for a hierarchy of this version.
-    pub(super) fn report(&self, version: Version) -> HookReport {
-        let matters = version == Version::V2 || !self.hook.v2_only;
-        HookReport {
-            hook: self.hook.id.as_str().to_owned(),
-            way: self.way.map(|way| way.kind.as_str().to_owned()),
-            refused: self.refused.clone(),
-            lost: match self.way {
-                Some(way) => way.lost.map(str::to_owned),
-                None => matters.then(|| self.hook.unseen.to_owned()),
-            },
-        }
-    }
-}
 
 /// Loads the maps, with `layout` injected and a ring of `ring_bytes`. No program is loaded yet.
 pub(super) fn load(layout: &Layout, ring_bytes: u32) -> Result<Ebpf, Error> {
@@ -53,67 +28,19 @@ pub(super) fn load(layout: &Layout, ring_bytes: u32) -> Result<Ebpf, Error> {
         })
 }
 
-/// Tries the ways of every hook in order. `kmsg` says whether the kernel log can be read.
-pub(super) fn attach(
+/// Tries one way of a hook. `kmsg` says whether the kernel log can be read.
+pub(super) fn attempt(
     ebpf: &mut Ebpf,
-    plan: Vec<HookPlan>,
+    way: &Way,
     types: Option<&Btf>,
-    mut kmsg: impl FnMut() -> Result<(), String>,
-) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = Vec::with_capacity(plan.len());
-    for HookPlan {
-        hook,
-        candidates,
-        refused,
-    } in plan
-    {
-        let mut outcome = Outcome {
-            hook,
-            way: None,
-            refused,
-        };
-        for way in candidates {
-            let tried = match way.kind {
-                WayKind::Kmsg => kmsg(),
-                WayKind::Release => release(&outcomes),
-                _ => attach_way(ebpf, way, types),
-            };
-            match tried {
-                Ok(()) => {
-                    outcome.way = Some(way);
-                    break;
-                }
-                Err(reason) => {
-                    let way = way.kind.as_str().to_owned();
-                    outcome.refused.push(Refusal { way, reason });
-                }
-            }
-        }
-        outcome
-            .refused
-            .sort_by_key(|refusal| place(hook, &refusal.way));
-        outcome.refused.dedup();
-        if let Some(way) = outcome.way {
-            // What comes after the way in force was not needed.
-            let in_force = place(hook, way.kind.as_str());
-            outcome
-                .refused
-                .retain(|refusal| place(hook, &refusal.way) < in_force);
-        }
-        outcomes.push(outcome);
+    before: &[Outcome],
+    kmsg: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    match way.kind {
+        WayKind::Kmsg => kmsg(),
+        WayKind::Release => release(before),
+        _ => attach_way(ebpf, way, types),
     }
-    outcomes
-}
-
-/// Where a way stands in the hook's table.
-fn place(hook: &Hook, way: &str) -> Option<usize> {
-    hook.ways.iter().position(|row| row.kind.as_str() == way)
-}
-
-/// The way in which a hook is seen, if it is.
-pub(super) fn way_of(outcomes: &[Outcome], hook: HookId) -> Option<WayKind> {
-    let outcome = outcomes.iter().find(|outcome| outcome.hook.id == hook)?;
-    outcome.way.map(|way| way.kind)
 }
 
 /// A release shows whether its directory was ever activated only to programs that get pointers.

@@ -11,8 +11,7 @@ use aya::{
 };
 use kmemtrace_common::wire::kind;
 
-use super::attach::Outcome;
-use crate::error::Error;
+use crate::{error::Error, source::outcome::Outcome};
 
 /// The counters of losses, and what they were when last read.
 pub(super) struct Losses {

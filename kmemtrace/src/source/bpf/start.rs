@@ -1,26 +1,19 @@
 //! How the source starts: the layout resolved, the object loaded, the hooks attached.
 
-use std::path::Path;
-
 use aya::{Btf, maps::RingBuf};
 use kmemtrace_common::layout::Layout;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::{
-    Config, READ, Source,
-    attach::{self, Outcome},
-    layout,
-    losses::Losses,
-    ring::Ring,
-};
+use super::{Config, Programs, Source, attach, layout, losses::Losses, ring::Ring};
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
     host::{Facts, Hierarchy, Version},
     plan::{self, HookId, Inputs, WayKind},
     source::{
-        clock::{self, Clock},
         kmsg::Kmsg,
+        outcome,
+        upkeep::{READ, Upkeep},
     },
 };
 
@@ -51,20 +44,16 @@ impl Source {
             None
         };
         let mut kmsg = None;
-        let outcomes = attach::attach(&mut ebpf, plan, types.as_ref(), || {
-            let log = Kmsg::open(Path::new("/dev/kmsg"));
-            kmsg = Some(log.map_err(|error| format!("cannot read /dev/kmsg: {error}"))?);
-            Ok(())
+        let outcomes = outcome::attach(plan, |way, before| {
+            attach::attempt(&mut ebpf, way, types.as_ref(), before, || {
+                kmsg = Some(Kmsg::here()?);
+                Ok(())
+            })
         });
-        let unseen = outcomes
-            .iter()
-            .find(|outcome| outcome.hook.id == HookId::Lifecycle && outcome.way.is_none());
-        if let Some(outcome) = unseen {
-            return Err(cannot_see(outcome));
-        }
+        outcome::sees_cgroups(&outcomes)?;
         let context = Context {
             page_bytes: rustix::param::page_size() as u64,
-            release_tells_mkdir_failure: attach::way_of(&outcomes, HookId::MkdirFailure)
+            release_tells_mkdir_failure: outcome::way_of(&outcomes, HookId::MkdirFailure)
                 == Some(WayKind::Release),
             mount: hierarchy.mount.as_os_str().as_encoded_bytes().to_vec(),
         };
@@ -81,19 +70,13 @@ impl Source {
         Ok(Self {
             _ebpf: ebpf,
             outcomes,
-            ring,
-            losses,
-            kmsg,
-            context,
-            hierarchy,
-            clock: Clock::now(),
+            programs: Programs {
+                ring,
+                losses,
+                context,
+            },
+            upkeep: Upkeep::new(hierarchy, kmsg),
             timer,
-            whole_until_ns: clock::mono_ns(),
-            walk_owed: true,
-            walked: None,
-            unsettled: None,
-            checked: Instant::now(),
-            ticked: Instant::now(),
         })
     }
 }
@@ -129,20 +112,6 @@ fn raise_memlock() {
     }
 }
 
-/// No way of seeing memory cgroups worked.
-fn cannot_see(outcome: &Outcome) -> Error {
-    let reasons = outcome.refused.iter();
-    let lines: Vec<_> = reasons
-        .map(|refusal| format!("\n  {}: {}", refusal.way, refusal.reason))
-        .collect();
-    let lines = lines.concat();
-    Error::new(format!(
-        "cannot see {}: no way of attaching works here{lines}",
-        outcome.hook.unseen
-    ))
-    .help("`kmemtrace doctor` says what this host has and what is missing")
-}
-
 /// What `doctor` shows of the hooks where the source cannot start: what the facts say against each way.
 pub fn hooks_without_source(facts: &Facts, config: &Config) -> Vec<HookReport> {
     let (layout, version) = match &facts.memory {
@@ -154,14 +123,5 @@ pub fn hooks_without_source(facts: &Facts, config: &Config) -> Vec<HookReport> {
         layout: &layout,
         options: &config.options,
     });
-    plan.into_iter()
-        .map(|row| {
-            Outcome {
-                hook: row.hook,
-                way: None,
-                refused: row.refused,
-            }
-            .report(version)
-        })
-        .collect()
+    outcome::unattached(plan, version)
 }
