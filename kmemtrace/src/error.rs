@@ -23,6 +23,11 @@ impl Error {
         Self::new(format!("{message}: {}", causes(cause)))
     }
 
+    /// What could not be done and why, without what can be done about it.
+    pub fn reason(&self) -> &str {
+        &self.message
+    }
+
     /// Adds a line that says what to do.
     #[must_use]
     pub fn help(mut self, line: impl Into<String>) -> Self {

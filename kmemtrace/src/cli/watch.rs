@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufWriter, Write},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ use crate::{
     error::Error,
     event::{
         Event,
-        header::{self, Header, HookReport},
+        header::{self, Header},
     },
     host::{self, Facts, Root},
     plan::{Options, WayKind},
@@ -29,7 +30,7 @@ use crate::{
         jsonl::JsonLines,
         tail::{Tail, TailOptions},
     },
-    source::bpf,
+    source::{self, Kind, Started, bpf, sysfs},
     tracker::{self, Change, Finding, Tracker, What},
 };
 
@@ -38,7 +39,16 @@ use crate::{
 pub(super) struct Args {
     /// Where events come from
     #[arg(long, value_enum, default_value_t)]
-    source: Source,
+    source: SourceArg,
+    /// How often to look, where polling is all there is
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    interval: Duration,
+    /// Look once, say what is there, and stop
+    #[arg(long)]
+    once: bool,
+    /// Look at a copy of some machine's files instead; at several of one machine's one after another, the earliest first
+    #[arg(long, value_name = "DIR")]
+    root: Vec<PathBuf>,
     /// How long a removed memory cgroup may live on before it is called leaked
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     grace: Duration,
@@ -91,12 +101,25 @@ impl HookArgs {
 
 /// Where events come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Source {
+enum SourceArg {
     /// The best that works here
     #[default]
     Auto,
     /// eBPF programs
     Bpf,
+    /// Polling /proc and /sys
+    Sysfs,
+}
+
+impl SourceArg {
+    /// The sources to try, best first. A copy of a machine's files can only be polled.
+    fn kinds(self, live: bool) -> &'static [Kind] {
+        match self {
+            Self::Auto if live => &Kind::ALL,
+            Self::Bpf => &[Kind::Bpf],
+            Self::Auto | Self::Sysfs => &[Kind::Sysfs],
+        }
+    }
 }
 
 /// Watches until Ctrl-C, SIGTERM or the end of `--for`.
@@ -106,13 +129,24 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         cgroup: args.cgroup.as_deref().map(filter::glob).transpose()?,
         pod: args.pod.clone(),
     };
-    let facts = host::facts(&Root::live());
+    let copies: Vec<_> = args.root.iter().map(Root::at).collect();
+    let facts = host::facts(copies.first().unwrap_or(&Root::live()));
+    let kinds = args.source.kinds(copies.is_empty());
+    if !copies.is_empty() && kinds != [Kind::Sysfs] {
+        return Err(Error::new("a copy of a machine's files can only be polled")
+            .help("leave --source out")
+            .into());
+    }
+    let config = source::Config {
+        bpf: args.hooks.config(),
+        sysfs: sysfs::Config {
+            copies,
+            interval: args.interval,
+        },
+    };
     runtime()?.block_on(async {
-        let source = match args.source {
-            // One source so far.
-            Source::Auto | Source::Bpf => bpf::Source::start(&facts, &args.hooks.config())?,
-        };
-        introduce(&source.hooks());
+        let started = source::start(kinds, &facts, &config)?;
+        introduce(&started);
         let stop = Stop::new(args.duration)?;
         let out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
         let sink: Box<dyn Sink> = match args.format {
@@ -124,23 +158,26 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             )),
             Format::Json => Box::new(JsonLines::new(out)),
         };
-        watch(source, sink, stop, &filter, &facts, args.grace).await
+        watch(started, sink, stop, &filter, &facts, args).await
     })
 }
 
 async fn watch(
-    mut source: bpf::Source,
+    started: Started,
     mut sink: Box<dyn Sink + '_>,
     mut stop: Stop,
     filter: &Filter,
     facts: &Facts,
-    grace: Duration,
+    args: &Args,
 ) -> Outcome {
-    let began = source.now();
-    sink.header(began, &header(&source, facts, grace))?;
+    let grace = args.grace;
+    let began = started.source.now();
+    let header = header(&started, facts, grace);
+    sink.header(began, &header)?;
+    let mut source = started.source;
     let mut tracker = Tracker::new(tracker::Config {
         grace,
-        polled: false,
+        polled: header.is_polled(),
     });
     let mut events = Vec::new();
     let mut changes = Vec::new();
@@ -153,7 +190,9 @@ async fn watch(
                 false
             }
         };
-        if stopped {
+        let once = args.once || !args.root.is_empty();
+        let stopped = stopped || once && source.has_looked();
+        if stopped && !once {
             source.finish(&mut events)?;
         }
         for event in events.drain(..) {
@@ -168,6 +207,8 @@ async fn watch(
     let verdict = match summary.finding() {
         Finding::Clean => Verdict::Clean,
         Finding::Leak => Verdict::Leak,
+        // One look cannot tell how old they are; that they are there it can.
+        Finding::Unjudged if args.once || !args.root.is_empty() => Verdict::Leak,
         Finding::Unjudged => Verdict::Unknown,
     };
     let time = source.now();
@@ -198,11 +239,11 @@ fn show(
     Ok(())
 }
 
-fn header(source: &bpf::Source, facts: &Facts, grace: Duration) -> Header {
+fn header(started: &Started, facts: &Facts, grace: Duration) -> Header {
     Header {
         schema: header::SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        source: "bpf".to_owned(),
+        source: started.source.kind().as_str().to_owned(),
         hostname: facts.hostname.clone(),
         kernel: facts.kernel.clone(),
         boot_id: facts.boot_id.clone(),
@@ -212,30 +253,36 @@ fn header(source: &bpf::Source, facts: &Facts, grace: Duration) -> Header {
             .ok()
             .map(|h| h.version.as_str().to_owned()),
         grace_ns: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
-        refused: Vec::new(),
-        hooks: source.hooks(),
+        refused: started.refused.clone(),
+        hooks: started.source.hooks(),
     }
 }
 
 /// The first line on stderr: the source in force and what it cannot see.
-fn introduce(hooks: &[HookReport]) {
+fn introduce(started: &Started) {
     let mut seen = Vec::new();
     let mut lost = Vec::new();
-    for report in hooks {
+    for report in started.source.hooks() {
         if let Some(way) = &report.way {
             seen.push(format!("{} by {way}", report.hook));
         }
-        lost.extend(report.lost.clone());
+        lost.extend(report.lost);
     }
     let cannot = if lost.is_empty() {
         "nothing".to_owned()
     } else {
         lost.join("; ")
     };
+    let why: String = started
+        .refused
+        .iter()
+        .map(|refusal| format!(" (not {}: {})", refusal.way, refusal.reason))
+        .collect();
     // Without stderr there is nobody to tell.
     let _ = writeln!(
         io::stderr(),
-        "kmemtrace: source bpf: {}; cannot see: {cannot}",
+        "kmemtrace: source {}{why}: {}; cannot see: {cannot}",
+        started.source.kind().as_str(),
         seen.join(", ")
     );
 }
@@ -271,6 +318,15 @@ impl Stop {
             () = deadline => {}
         }
     }
+}
+
+/// A time of at least 10 ms: shorter ones would make polling a load.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_millis(10) {
+        return Err("less than 10ms".to_owned());
+    }
+    Ok(interval)
 }
 
 /// A size in bytes with an optional `K` or `M`.

@@ -58,6 +58,11 @@ impl Root {
         self.copied.as_ref()?.get(path)
     }
 
+    /// Whether this is the machine itself, and not a copy of its files.
+    pub fn is_live(&self) -> bool {
+        self.directory == Path::new("/")
+    }
+
     /// Where the file that the machine has at the absolute `path` is.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();

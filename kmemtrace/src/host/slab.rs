@@ -62,6 +62,12 @@ pub struct SlabMemcg {
 pub struct SlabCache(Vec<u8>);
 
 impl SlabCache {
+    /// The cache at this place below `/sys/kernel/slab`.
+    #[cfg(test)]
+    pub(crate) fn at(place: impl Into<Vec<u8>>) -> Self {
+        Self(place.into())
+    }
+
     /// The place below `/sys/kernel/slab`: `dentry(7:ctr1)`, `:aA-0000192/cgroup/dentry(20:c0)`.
     pub fn path(&self) -> &[u8] {
         &self.0

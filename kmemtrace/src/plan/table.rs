@@ -88,11 +88,13 @@ pub enum WayKind {
     Release,
     /// The tracepoints of the mkdir system calls.
     Syscalls,
+    /// What is there is looked at again and again.
+    Poll,
 }
 
 impl WayKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TpBtf,
         Self::RawTp,
         Self::Tracepoint,
@@ -104,6 +106,7 @@ impl WayKind {
         Self::Kmsg,
         Self::Release,
         Self::Syscalls,
+        Self::Poll,
     ];
 
     /// The name in output and in `--avoid`.
@@ -120,6 +123,7 @@ impl WayKind {
             Self::Kmsg => "kmsg",
             Self::Release => "release",
             Self::Syscalls => "syscalls",
+            Self::Poll => "poll",
         }
     }
 }

@@ -339,8 +339,8 @@ impl<W: Write> Tail<W> {
                 true,
             ),
             What::Zombie(s) => {
-                let lasted = Lasted("zombie for", s.zombie_ns, s);
-                self.subject(change, (PLAIN, "zombie"), lasted, s, false)
+                let ns = s.zombie_ns.filter(|ns| *ns > 0);
+                self.subject(change, (PLAIN, "zombie"), Lasted("for", ns, s), s, false)
             }
             What::LeakedUnseen { zombies } => {
                 self.begin(change, (ALARM, "LEAKED"), "by count", None)?;

@@ -20,6 +20,14 @@ impl Clock {
         }
     }
 
+    /// Clocks that showed these times at one moment.
+    pub(super) fn at(mono_ns: u64, wall_ns: i64) -> Self {
+        let mono_ns = i64::try_from(mono_ns).unwrap_or(i64::MAX);
+        Self {
+            offset_ns: wall_ns.saturating_sub(mono_ns),
+        }
+    }
+
     /// The moment `mono_ns` on both clocks.
     pub(super) fn stamp(self, mono_ns: u64) -> Stamp {
         let wall_ns = i64::try_from(mono_ns)

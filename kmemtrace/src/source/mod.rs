@@ -4,4 +4,151 @@ pub mod bpf;
 mod clock;
 mod kmsg;
 mod outcome;
+pub mod sysfs;
 mod upkeep;
+
+use crate::{
+    error::Error,
+    event::{
+        Event, Stamp,
+        header::{HookReport, Refusal},
+    },
+    host::Facts,
+};
+
+/// The sources, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// eBPF programs.
+    Bpf,
+    /// Polling.
+    Sysfs,
+}
+
+impl Kind {
+    /// All of them, best first.
+    pub const ALL: [Self; 2] = [Self::Bpf, Self::Sysfs];
+
+    /// The name in output and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bpf => "bpf",
+            Self::Sysfs => "sysfs",
+        }
+    }
+}
+
+/// What the sources are started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// eBPF.
+    pub bpf: bpf::Config,
+    /// Polling.
+    pub sysfs: sysfs::Config,
+}
+
+/// A source in force.
+#[expect(clippy::large_enum_variant, reason = "there is one in a run")]
+pub enum Source {
+    /// eBPF programs.
+    Bpf(bpf::Source),
+    /// Polling.
+    Sysfs(sysfs::Source),
+}
+
+/// A source, and the better ones that do not work here.
+pub struct Started {
+    /// The source.
+    pub source: Source,
+    /// The others, and why not.
+    pub refused: Vec<Refusal>,
+}
+
+/// Starts the first of these sources that works here, within a tokio runtime.
+///
+/// # Errors
+///
+/// None of them works: the last one's reason, and the others'.
+pub fn start(kinds: &[Kind], facts: &Facts, config: &Config) -> Result<Started, Error> {
+    let mut refused = Vec::new();
+    let mut last = None;
+    for kind in kinds {
+        match Source::start(*kind, facts, config) {
+            Ok(source) => return Ok(Started { source, refused }),
+            Err(error) => {
+                refused.push(Refusal {
+                    way: kind.as_str().to_owned(),
+                    reason: error.reason().to_owned(),
+                });
+                last = Some(error);
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new("no source was asked for")))
+}
+
+impl Source {
+    fn start(kind: Kind, facts: &Facts, config: &Config) -> Result<Self, Error> {
+        Ok(match kind {
+            Kind::Bpf => Self::Bpf(bpf::Source::start(facts, &config.bpf)?),
+            Kind::Sysfs => Self::Sysfs(sysfs::Source::start(facts, &config.sysfs)?),
+        })
+    }
+
+    /// Which it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Bpf(_) => Kind::Bpf,
+            Self::Sysfs(_) => Kind::Sysfs,
+        }
+    }
+
+    /// How each hook is seen.
+    pub fn hooks(&self) -> Vec<HookReport> {
+        match self {
+            Self::Bpf(source) => source.hooks(),
+            Self::Sysfs(source) => source.hooks(),
+        }
+    }
+
+    /// This moment, on the clock that the events' times are on.
+    pub fn now(&self) -> Stamp {
+        match self {
+            Self::Bpf(source) => source.now(),
+            Self::Sysfs(source) => source.now(),
+        }
+    }
+
+    /// Waits for the next events and appends them. `settled` is the tracker's word on whether its counts and the kernel's
+    /// agree. Cancel-safe: what was not appended is not lost.
+    ///
+    /// # Errors
+    ///
+    /// What the events come from cannot be read.
+    pub async fn next(&mut self, settled: bool, events: &mut Vec<Event>) -> Result<(), Error> {
+        match self {
+            Self::Bpf(source) => source.next(settled, events).await,
+            Self::Sysfs(source) => source.next(events).await,
+        }
+    }
+
+    /// Whether one look at what is there has shown all: of copies of a machine's files, when all have been looked at.
+    pub fn has_looked(&self) -> bool {
+        match self {
+            Self::Bpf(_) => true,
+            Self::Sysfs(source) => source.is_done() || source.is_live(),
+        }
+    }
+
+    /// Whatever is left, at the end of a run.
+    ///
+    /// # Errors
+    ///
+    /// What the events come from cannot be read.
+    pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        match self {
+            Self::Bpf(source) => source.finish(events),
+            Self::Sysfs(source) => source.finish(events),
+        }
+    }
+}

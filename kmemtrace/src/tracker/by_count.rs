@@ -25,8 +25,10 @@ const GIVE_UP: u64 = 3;
 /// What the counts say so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Polled {
-    /// Zombies that are accounted for: there at the start, or called leaked. `None` before the first count.
-    baseline: Option<u64>,
+    /// Zombies that were there at the start, as far as they may be there still. `None` before the first count.
+    inherited: Option<u64>,
+    /// Those that have been called leaked since, and are there still.
+    leaked: u64,
     /// Since when the count has been above all candidates, and the least by which it was.
     unseen: Option<(u64, u64)>,
 }
@@ -71,7 +73,8 @@ impl Tracker {
     /// Takes in a count that was read together with the poll whose changes have been told.
     pub(super) fn count_polled(&mut self, time: Stamp, counts: &Counts, changes: &mut Vec<Change>) {
         self.tally.held_bytes = counts.held_bytes.or(self.tally.held_bytes);
-        let first = self.polled.is_some_and(|polled| polled.baseline.is_none());
+        self.tally.kmemcg_peak = counts.kmemcg_peak.max(self.tally.kmemcg_peak);
+        let first = self.polled.is_some_and(|polled| polled.inherited.is_none());
         let Some(counted) = self.table.pool_by(counts) else {
             if first {
                 // Nothing counts them: those that are seen are all that is known.
@@ -85,17 +88,26 @@ impl Tracker {
         let Some(polled) = &mut self.polled else {
             return;
         };
-        let Some(baseline) = polled.baseline else {
-            polled.baseline = Some(pool);
+        let Some(inherited) = polled.inherited else {
+            polled.inherited = Some(pool);
             let inherited = pool + self.table.certain();
             self.inherited.get_or_insert(inherited);
             return;
         };
-        // Fewer than were accounted for: of those some have been freed.
-        let baseline = baseline.min(pool);
-        polled.baseline = Some(baseline);
-        let excess = pool - baseline;
-        if pool == 0 {
+        // Fewer than were accounted for: some have been freed. Which, nothing tells; what has leaked in this run is what
+        // those that were there before cannot make up.
+        let inherited = inherited.min(pool);
+        let leaked = polled.leaked.min(pool - inherited);
+        let recovered = polled.leaked - leaked;
+        let excess = pool - inherited - leaked;
+        *polled = Polled {
+            inherited: Some(inherited),
+            leaked,
+            ..*polled
+        };
+        self.table.judge(leaked);
+        self.tally.recovered += recovered;
+        if leaked == 0 {
             self.end_counted(time, Entry::is_leaked, changes);
         }
         if excess == 0 {
@@ -173,14 +185,10 @@ impl Tracker {
     }
 
     fn account_for(&mut self, zombies: u64) {
-        self.table.judge(zombies);
         self.tally.leaks += zombies;
-        if let Some(Polled {
-            baseline: Some(baseline),
-            ..
-        }) = &mut self.polled
-        {
-            *baseline += zombies;
+        if let Some(polled) = &mut self.polled {
+            polled.leaked += zombies;
+            self.table.judge(polled.leaked);
         }
     }
 

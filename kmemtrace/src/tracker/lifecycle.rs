@@ -149,7 +149,7 @@ impl Tracker {
             // else an old cgroup's end, told after its id was given out again
             if !entry.is_born_after(time) {
                 self.table.update(key, |entry| {
-                    if entry.cgroup.path.is_none() {
+                    if entry.cgroup.path.is_none() || cgroup.slab.is_some() {
                         entry.learn(time, cgroup);
                     }
                 });
@@ -193,7 +193,8 @@ impl Tracker {
             return;
         }
         let mut subject = entry.subject(time);
-        if let (true, Some(ns)) = (seen && entry.is_certain(), subject.zombie_ns) {
+        let exact = seen && entry.is_certain() && subject.offlined_after_ns.is_none();
+        if let (true, Some(ns)) = (exact, subject.zombie_ns) {
             self.tally.delays.record(ns);
         }
         if !seen {
@@ -202,7 +203,8 @@ impl Tracker {
         }
         self.tally.freed += 1;
         let what = if entry.is_leaked() {
-            self.tally.recovered += 1;
+            // Of those that the count told of, it tells how many.
+            self.tally.recovered += u64::from(entry.by_count.is_none());
             What::Recovered(subject)
         } else {
             What::Freed(subject)

@@ -169,7 +169,10 @@ impl Tracker {
 
     /// The run so far.
     pub fn summary(&self) -> Summary {
-        let leaked = self.table.values().filter(|entry| entry.is_leaked());
+        // Of those that the count tells of, whose they are is known if all of them are.
+        let leaked = self.table.values().filter(|entry| {
+            entry.is_leaked() && entry.by_count.is_none_or(|by| by.zombies == by.candidates)
+        });
         Summary {
             totals: self.totals(),
             inherited: self.inherited,

@@ -43,6 +43,9 @@ pub struct Summary {
     /// Bytes of kernel memory that zombies hold, where the kernel tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_bytes: Option<u64>,
+    /// So many memcgs had kernel memory at one time, at least, as slab caches' names tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kmemcg_peak: Option<u64>,
     /// Slab allocations that failed.
     pub slab_failures: u64,
     /// Cgroups that could not be made.
@@ -126,6 +129,7 @@ pub(super) struct Tally {
     pub(super) recovered: u64,
     pub(super) unproven: u64,
     pub(super) held_bytes: Option<u64>,
+    pub(super) kmemcg_peak: Option<u64>,
     pub(super) slab_failures: u64,
     pub(super) mkdir_failures: u64,
     gaps: u64,
@@ -162,6 +166,7 @@ impl Tally {
             inherited: None,
             unproven: self.unproven,
             held_bytes: self.held_bytes,
+            kmemcg_peak: self.kmemcg_peak,
             slab_failures: self.slab_failures,
             mkdir_failures: self.mkdir_failures,
             gaps: self.gaps,

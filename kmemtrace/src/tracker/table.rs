@@ -92,9 +92,9 @@ impl Table {
         leaked.min(self.pool)
     }
 
-    /// So many more of the pool are called leaked.
-    pub(super) fn judge(&mut self, more: u64) {
-        self.judged = self.leaked_by_count() + more;
+    /// So many of the pool are called leaked.
+    pub(super) fn judge(&mut self, leaked: u64) {
+        self.judged = leaked;
     }
 
     /// Zombies whose end will be told.

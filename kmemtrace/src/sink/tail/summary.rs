@@ -33,6 +33,7 @@ impl Verdict<'_> {
         match self.0.finding() {
             Finding::Leak => ALARM,
             _ if *slab_failures + *mkdir_failures > 0 => ALARM,
+            _ if self.0.held_bytes.is_some_and(|held| held > 0) => ALARM,
             Finding::Unjudged => WARNING,
             Finding::Clean if *gaps > 0 => WARNING,
             Finding::Clean => GOOD,
@@ -49,6 +50,7 @@ impl Display for Verdict<'_> {
             slab_failures,
             mkdir_failures,
             inherited,
+            held_bytes,
             ..
         } = self.0;
         match (totals.leaked, *leaks) {
@@ -87,6 +89,9 @@ impl Display for Verdict<'_> {
                     Count(left, "zombie")
                 )?;
             }
+        }
+        if let Some(held @ 1..) = *held_bytes {
+            write!(f, ", zombies hold {} of kernel memory", Bytes(held))?;
         }
         f.write_str(if *gaps > 0 {
             ", but events were lost"
@@ -140,10 +145,13 @@ impl<W: Write> Tail<W> {
             self.row("not known", format_args!("whether {removed} were freed"))?;
         }
         if let Some(held) = summary.held_bytes {
-            self.row(
-                "zombies hold",
-                format_args!("{} of kernel memory", Bytes(held)),
-            )?;
+            let held = Bytes(held);
+            self.row("zombies hold", format_args!("{held} of kernel memory"))?;
+        }
+        if let Some(peak) = summary.kmemcg_peak {
+            let peak = Count(peak, "memory cgroup");
+            let peak = format_args!("{peak} with kernel memory, at least, dead or alive");
+            self.row("at one time", peak)?;
         }
         let bad = |count: u64, style| if count > 0 { style } else { PLAIN };
         let Summary {

@@ -97,6 +97,7 @@ pub(super) fn summary() -> Summary {
         inherited: Some(2),
         unproven: 0,
         held_bytes: None,
+        kmemcg_peak: None,
         slab_failures: 3,
         mkdir_failures: 1,
         gaps: 2,

@@ -1,0 +1,256 @@
+//! The source that needs nothing but files: it polls the directories, the slab caches' names and the kernel's counts, and
+//! tells what changed. On kernels without BPF and tracing, and on a copy of a machine's files, it is all there is.
+//!
+//! A poll sees what is there at its time. What was made and removed between two polls shows in counts alone, and when
+//! something went is known as an interval; no poll sees a memcg freed.
+
+mod copied;
+mod diff;
+mod seen;
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use self::{diff::History, seen::Seen};
+use super::{clock::Clock, kmsg::Kmsg, upkeep::read_kernel_log};
+use crate::{
+    error::Error,
+    event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport},
+    host::{self, Facts, Hierarchy, Root, Version},
+    plan::{HookId, WayKind},
+};
+
+/// How often the kernel memory that zombies hold is added up.
+const ADD_UP: Duration = Duration::from_secs(30);
+
+/// What the source is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Copies of a machine's files to look at, the earliest first; none: the machine itself.
+    pub copies: Vec<Root>,
+    /// How often to poll.
+    pub interval: Duration,
+}
+
+/// Polls, and what they have seen so far.
+#[derive(Debug)]
+pub struct Source {
+    /// Copies that are still to be looked at.
+    copies: VecDeque<Root>,
+    root: Root,
+    /// The last copy has been looked at.
+    done: bool,
+    hierarchy: Hierarchy,
+    history: History,
+    /// When the kernel memory that zombies hold was added up.
+    measured: Option<Instant>,
+    clock: Clock,
+    kmsg: Option<Kmsg>,
+    /// Why there is no kernel log.
+    no_kmsg: Option<String>,
+    interval: Duration,
+    /// When the next poll is due.
+    due: Instant,
+}
+
+impl Source {
+    /// Begins to poll.
+    ///
+    /// # Errors
+    ///
+    /// There is no hierarchy with memory cgroups to be seen.
+    pub fn start(facts: &Facts, config: &Config) -> Result<Self, Error> {
+        let hierarchy = facts.memory.clone().map_err(|none| {
+            Error::new(format!("cannot watch memory cgroups: {none}")).help(none.help())
+        })?;
+        let mut copies = VecDeque::from(config.copies.clone());
+        let root = copies.pop_front();
+        let (kmsg, no_kmsg) = if root.is_none() {
+            match Kmsg::here() {
+                Ok(kmsg) => (Some(kmsg), None),
+                Err(why) => (None, Some(why)),
+            }
+        } else {
+            (None, Some("this is a copy of a machine's files".to_owned()))
+        };
+        Ok(Self {
+            copies,
+            clock: root.as_ref().map_or_else(Clock::now, copied::clock),
+            root: root.unwrap_or_else(Root::live),
+            done: false,
+            hierarchy,
+            history: History::default(),
+            measured: None,
+            kmsg,
+            no_kmsg,
+            interval: config.interval,
+            due: Instant::now(),
+        })
+    }
+
+    /// How each hook is seen.
+    pub fn hooks(&self) -> Vec<HookReport> {
+        let report = |hook: HookId, way: Option<WayKind>, lost: Option<String>| HookReport {
+            hook: hook.as_str().to_owned(),
+            way: way.map(|way| way.as_str().to_owned()),
+            refused: Vec::new(),
+            lost,
+        };
+        let v2 = self.hierarchy.version == Version::V2;
+        vec![
+            report(
+                HookId::Lifecycle,
+                Some(WayKind::Poll),
+                Some(format!(
+                    "memory cgroups that are made and removed between two {}, who makes and removes them, and the moment at which one is freed",
+                    if self.root.is_live() {
+                        "polls"
+                    } else {
+                        "copies"
+                    },
+                )),
+            ),
+            report(HookId::Memcg, v2.then_some(WayKind::Poll), None),
+            report(
+                HookId::SlabFailure,
+                self.no_kmsg.is_none().then_some(WayKind::Kmsg),
+                Some(match &self.no_kmsg {
+                    None => "failures that the kernel log's rate limit holds back, and who failed"
+                        .to_owned(),
+                    Some(why) => format!("slab allocations that fail ({why})"),
+                }),
+            ),
+            report(
+                HookId::MkdirFailure,
+                None,
+                Some("cgroups that could not be made".to_owned()),
+            ),
+        ]
+    }
+
+    /// This moment, or that at which the copy was made, on the clock that the events' times are on.
+    pub fn now(&self) -> Stamp {
+        self.clock.stamp(copied::mono_ns(&self.root))
+    }
+
+    /// Waits for the next poll and appends what it tells. Cancel-safe: a poll that has begun is finished.
+    ///
+    /// # Errors
+    ///
+    /// The directories cannot be read the first time. Later a poll that cannot read them is a gap.
+    pub async fn next(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        if self.root.is_live() {
+            sleep_until(self.due).await;
+            return self.poll(events);
+        }
+        self.poll(events)?;
+        match self.copies.pop_front() {
+            Some(next) => self.root = next,
+            None => self.done = true,
+        }
+        Ok(())
+    }
+
+    /// Whether this machine is polled, and no copy.
+    pub fn is_live(&self) -> bool {
+        self.root.is_live()
+    }
+
+    /// Whether all copies have been looked at; on the machine itself there is always more to see.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// One more poll, at the end of a run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::next`].
+    pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        if self.root.is_live() {
+            self.poll(events)?;
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        let started = Instant::now();
+        let began_ns = copied::mono_ns(&self.root);
+        self.clock = copied::clock(&self.root);
+        self.read_kernel_log(began_ns, events);
+        let mut seen = match seen::look(&self.root, &self.hierarchy) {
+            Ok(seen) => seen,
+            Err(error) => {
+                let what = format!("cannot walk {}", self.hierarchy.mount.display());
+                let error = Error::caused(what, &error);
+                if self.history.is_new() {
+                    return Err(error);
+                }
+                // The next poll tells what changed since the last one that could.
+                tracing::warn!("{error}");
+                if self.root.is_live() {
+                    self.gap(GapReason::LatePoll, began_ns, events);
+                }
+                self.due = started + self.interval;
+                return Ok(());
+            }
+        };
+        if !self.root.is_live() {
+            (seen.began_ns, seen.ended_ns) = (began_ns, began_ns);
+        }
+        let zombies = self.history.zombies(&seen);
+        self.add_up(&mut seen, &zombies);
+        seen::measure(&self.root, &mut seen, self.history.unmeasured(&zombies));
+        for (mono_ns, fact) in self.history.take(seen, &zombies) {
+            events.push(Event {
+                time: self.clock.stamp(mono_ns),
+                fact,
+            });
+        }
+        let took = started.elapsed();
+        if self.root.is_live() && took > self.interval {
+            self.gap(GapReason::LatePoll, began_ns, events);
+        }
+        // Half of the time at most goes into polling.
+        self.due = started + self.interval.max(took.saturating_mul(2));
+        Ok(())
+    }
+
+    /// Adds up the kernel memory that zombies hold: a walk that reads files in every directory, so not at every poll, but
+    /// whenever that may tell whether zombies that are seen no more have been freed.
+    fn add_up(&mut self, seen: &mut Seen, zombies: &[u32]) {
+        if seen.slab.layout.is_none() {
+            return;
+        }
+        let due = self
+            .measured
+            .is_none_or(|measured| measured.elapsed() >= ADD_UP);
+        if self.root.is_live() && !due && !self.history.loses(zombies) {
+            return;
+        }
+        match host::kmem(&self.root, &self.hierarchy, true) {
+            Ok(kmem) => seen.counts.held_bytes = kmem.held_bytes,
+            Err(error) => tracing::warn!("cannot read what zombies hold: {error}"),
+        }
+        self.measured = Some(Instant::now());
+    }
+
+    fn gap(&self, reason: GapReason, from_mono_ns: u64, events: &mut Vec<Event>) {
+        let gap = Gap {
+            from_mono_ns,
+            lost: None,
+            reason,
+        };
+        events.push(Event {
+            time: self.now(),
+            fact: Fact::Gap(gap),
+        });
+    }
+
+    fn read_kernel_log(&mut self, began_ns: u64, events: &mut Vec<Event>) {
+        if read_kernel_log(&mut self.kmsg, self.clock, events) {
+            self.gap(GapReason::KernelLog, began_ns, events);
+        }
+    }
+}
