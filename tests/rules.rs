@@ -77,10 +77,11 @@ fn places() -> Result {
             .to_string_lossy()
             .into_owned();
         let bpf = at.starts_with("source/bpf/");
+        let waits = ["source/", "cli/"].iter().any(|part| at.starts_with(part));
         if text.contains("aya::") && !bpf {
             wrong.push(format!("{at}: aya"));
         }
-        if text.contains("tokio::") && !bpf && !at.starts_with("cli/") {
+        if text.contains("tokio::") && !waits {
             wrong.push(format!("{at}: tokio"));
         }
     }

@@ -58,9 +58,9 @@ fn charge<T>(cgroup: &Path, file: &Path, make: impl Fn(&Path) -> io::Result<T>) 
     join(root)?;
 
     join(cgroup)?;
-    let made = make(file)?;
+    let held = make(file)?;
     join(root)?;
-    Ok(made)
+    Ok(held)
 }
 
 fn write(file: &Path) -> io::Result<()> {

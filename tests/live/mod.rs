@@ -3,6 +3,7 @@
 mod failures;
 mod hostile;
 mod leaks;
+mod parity;
 mod storm;
 mod view;
 mod world;
@@ -30,6 +31,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             leaks::other_hierarchies,
         ),
         live("a_run_without_leak_exits_0", leaks::clean_run),
+        live("sources_agree", parity::sources),
         live("hostile_names_arrive_whole", hostile::names),
         live("deep_paths_arrive_whole", hostile::deep),
         live("a_wide_directory_is_followed", hostile::wide),

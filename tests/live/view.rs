@@ -123,7 +123,7 @@ pub(super) fn unprivileged() -> Result {
     fs::copy(std::env::current_exe()?, &copy)?;
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(directory.path(), open)?;
-    let template = program(["watch", "--for", "1s"]);
+    let template = program(["watch", "--for", "1s", "--source", "bpf"]);
     let mut command = Command::new(copy);
     command
         .args(template.get_args())
@@ -155,7 +155,8 @@ pub(super) fn without_btf() -> Result {
     assert_eq!(hook(&report, "lifecycle")["way"], "tracepoint", "{report}");
     assert_eq!(run.status.code(), Some(0), "{report}");
 
-    let mut command = program(["watch", "--for", "1s", "--avoid", "tracepoint"]);
+    let args = ["watch", "--for", "1s", "--avoid", "tracepoint"];
+    let mut command = program(args.into_iter().chain(["--source", "bpf"]));
     hide(&mut command, "/sys/kernel/btf");
     let run = output(command);
     let stderr = text(&run.stderr);
@@ -164,6 +165,17 @@ pub(super) fn without_btf() -> Result {
         stderr.contains("requires BTF") && stderr.contains("help: "),
         "{stderr}"
     );
+    // left to itself it takes another source, and says why in its first line
+    let mut command = program(args);
+    hide(&mut command, "/sys/kernel/btf");
+    let run = output(command);
+    let stderr = text(&run.stderr);
+    let first = stderr.lines().next().unwrap_or_default();
+    assert!(
+        first.contains("not bpf: ") && first.contains("requires BTF"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("error"), "{stderr}");
     Ok(())
 }
 

@@ -45,8 +45,14 @@ pub(super) fn missing() -> Option<String> {
         return Some("needs a mounted memory cgroup hierarchy".to_owned());
     }
     let report = doctor();
-    if let Some(error) = report["error"].as_str() {
-        return Some(format!("needs eBPF: {error}"));
+    if report["source"] != "bpf" {
+        let why = &report["error"];
+        let why = if why.is_null() {
+            &report["refused"]
+        } else {
+            why
+        };
+        return Some(format!("needs eBPF: {why}"));
     }
     None
 }

@@ -14,7 +14,7 @@ use crate::{
     event::header::{HookReport, Refusal},
     host::{self, Capability, Facts, Root},
     sink::escape::Name,
-    source::bpf,
+    source::{self, Kind, bpf},
 };
 
 /// Arguments of `kmemtrace doctor`.
@@ -31,15 +31,28 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let facts = host::facts(&Root::live());
     let config = args.hooks.config();
-    let started = runtime()?.block_on(async { bpf::Source::start(&facts, &config) });
-    let (hooks, error) = match started {
-        Ok(source) => (source.hooks(), None),
-        Err(error) => (bpf::hooks_without_source(&facts, &config), Some(error)),
-    };
-    let report = Report {
-        host: Host::new(&facts),
-        hooks,
-        error: error.map(|error| error.to_string()),
+    let started = runtime()?.block_on(async { source::start(&Kind::ALL, &facts, &config) });
+    let host = Host::new(&facts);
+    let report = match started {
+        Ok(started) => Report {
+            host,
+            source: Some(started.source.kind().as_str()),
+            hooks: started.source.hooks(),
+            unattached: match started.source.kind() {
+                Kind::Bpf => Vec::new(),
+                Kind::Sysfs => bpf::hooks_without_source(&facts, &config.bpf),
+            },
+            refused: started.refused,
+            error: None,
+        },
+        Err(error) => Report {
+            host,
+            source: None,
+            hooks: bpf::hooks_without_source(&facts, &config.bpf),
+            unattached: Vec::new(),
+            refused: Vec::new(),
+            error: Some(error.to_string()),
+        },
     };
     report::print(&report, args.format, color)?;
     Ok(if report.error.is_none() {
@@ -53,7 +66,17 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
 #[derive(Debug, Serialize)]
 struct Report {
     host: Host,
+    /// The source that `watch` would use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'static str>,
+    /// Better sources, and why each does not work here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refusal>,
+    /// How that source sees each hook.
     hooks: Vec<HookReport>,
+    /// If it is not eBPF: what the facts say against eBPF's ways of seeing each hook.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unattached: Vec<HookReport>,
     /// Why nothing can be watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -197,11 +220,18 @@ impl report::Report for Report {
             }
         } else {
             let of = self.hooks.len();
+            let (mark, by) = match self.source {
+                Some("bpf") => (palette.good("ok"), "by eBPF"),
+                Some("tracefs") => (palette.warn("ok"), "by the kernel's own tracing"),
+                _ => (palette.warn("ok"), "by polling alone"),
+            };
             writeln!(
                 out,
-                "{}: memory cgroups can be watched by eBPF on this host ({kernel}); {seen} of {of} hooks attach",
-                palette.good("ok")
+                "{mark}: memory cgroups can be watched {by} on this host ({kernel}); {seen} of {of} hooks are seen"
             )?;
+            for Refusal { way, reason } in &self.refused {
+                writeln!(out, "  not by {way}: {}", shown(reason))?;
+            }
         }
         writeln!(out, "\nhost")?;
         for (name, fine, value) in self.host.rows() {
@@ -213,22 +243,32 @@ impl report::Report for Report {
             writeln!(out, "  {mark}  {name:<16} {}", shown(&value))?;
         }
         writeln!(out, "\nhooks")?;
-        for hook in &self.hooks {
-            let (mark, way) = match &hook.way {
-                Some(way) => (palette.good("ok"), way.as_str()),
-                None if hook.lost.is_none() => (palette.good("ok"), "not needed here"),
-                None => (palette.warn("--"), "no way works"),
-            };
-            writeln!(out, "  {mark}  {:<16} {way}", hook.hook)?;
-            if let Some(lost) = &hook.lost {
-                writeln!(out, "      {:<16} not seen: {lost}", "")?;
-            }
-            for Refusal { way, reason } in &hook.refused {
-                writeln!(out, "      {:<16} not {way}: {}", "", shown(reason))?;
-            }
+        hook_rows(out, palette, &self.hooks)?;
+        if !self.unattached.is_empty() {
+            writeln!(out, "\nhooks by eBPF")?;
+            hook_rows(out, palette, &self.unattached)?;
         }
         Ok(())
     }
+}
+
+fn hook_rows(out: &mut dyn Write, palette: Palette, hooks: &[HookReport]) -> io::Result<()> {
+    let shown = |text: &'_ str| Name::whole(text.as_bytes()).to_string();
+    for hook in hooks {
+        let (mark, way) = match &hook.way {
+            Some(way) => (palette.good("ok"), way.as_str()),
+            None if hook.lost.is_none() => (palette.good("ok"), "not needed here"),
+            None => (palette.warn("--"), "no way works"),
+        };
+        writeln!(out, "  {mark}  {:<16} {way}", hook.hook)?;
+        if let Some(lost) = &hook.lost {
+            writeln!(out, "      {:<16} not seen: {lost}", "")?;
+        }
+        for Refusal { way, reason } in &hook.refused {
+            writeln!(out, "      {:<16} not {way}: {}", "", shown(reason))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -248,7 +288,10 @@ mod tests {
         });
         let report = Report {
             host: Host::new(&facts),
+            source: None,
+            refused: Vec::new(),
             hooks: Vec::new(),
+            unattached: Vec::new(),
             error: Some("cannot read /mnt/\x1b[2J".to_owned()),
         };
         let mut out = Vec::new();

@@ -87,14 +87,25 @@ pub(super) struct HookArgs {
 }
 
 impl HookArgs {
-    pub(super) fn config(&self) -> bpf::Config {
+    /// For this machine.
+    pub(super) fn config(&self) -> source::Config {
+        self.config_with(sysfs::Config {
+            copies: Vec::new(),
+            interval: Duration::from_secs(1),
+        })
+    }
+
+    fn config_with(&self, sysfs: sysfs::Config) -> source::Config {
         let options = Options {
             avoid: self.avoid.clone(),
             mkdir_syscalls: self.mkdir_syscalls,
         };
-        bpf::Config {
-            ring_bytes: self.ring_size,
-            options,
+        source::Config {
+            bpf: bpf::Config {
+                ring_bytes: self.ring_size,
+                options,
+            },
+            sysfs,
         }
     }
 }
@@ -137,13 +148,10 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             .help("leave --source out")
             .into());
     }
-    let config = source::Config {
-        bpf: args.hooks.config(),
-        sysfs: sysfs::Config {
-            copies,
-            interval: args.interval,
-        },
-    };
+    let config = args.hooks.config_with(sysfs::Config {
+        copies,
+        interval: args.interval,
+    });
     runtime()?.block_on(async {
         let started = source::start(kinds, &facts, &config)?;
         introduce(&started);
@@ -273,11 +281,11 @@ fn introduce(started: &Started) {
     } else {
         lost.join("; ")
     };
-    let why: String = started
-        .refused
-        .iter()
+    let why = started.refused.iter();
+    let why: Vec<_> = why
         .map(|refusal| format!(" (not {}: {})", refusal.way, refusal.reason))
         .collect();
+    let why = why.concat();
     // Without stderr there is nobody to tell.
     let _ = writeln!(
         io::stderr(),
@@ -348,7 +356,9 @@ fn size(text: &str) -> Result<u32, String> {
 
 fn way() -> impl clap::builder::TypedValueParser<Value = WayKind> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(WayKind::ALL.map(WayKind::as_str)).try_map(|name| {
+    // Polling is no way of attaching.
+    let ways = WayKind::ALL.into_iter().filter(|way| *way != WayKind::Poll);
+    PossibleValuesParser::new(ways.map(WayKind::as_str)).try_map(|name| {
         let way = WayKind::ALL.into_iter().find(|way| way.as_str() == name);
         way.ok_or("no such way")
     })

@@ -78,7 +78,8 @@ pub fn start(kinds: &[Kind], facts: &Facts, config: &Config) -> Result<Started, 
             Err(error) => {
                 refused.push(Refusal {
                     way: kind.as_str().to_owned(),
-                    reason: error.reason().to_owned(),
+                    // One line, as the others.
+                    reason: error.reason().replace("\n  ", "; "),
                 });
                 last = Some(error);
             }

@@ -57,7 +57,10 @@ fn word(ns: u64, fact: &Fact) -> String {
         let path = cgroup.path.as_ref().map(|path| path.bytes.as_ref());
         let path = String::from_utf8_lossy(path.unwrap_or_default());
         let after = cgroup.after_ns.map(|ns| format!(" after {ns}"));
-        let caches = cgroup.slab.as_ref().map(|slab| format!(" caches {}", slab.caches));
+        let caches = cgroup
+            .slab
+            .as_ref()
+            .map(|slab| format!(" caches {}", slab.caches));
         let id = cgroup.id.map_or("-".to_owned(), |id| id.to_string());
         format!(
             "{ns} {kind} {id} {path}{}{}",
@@ -86,7 +89,13 @@ fn what_changed_between_two_polls() {
     let first = seen(10, &[(1, "/"), (2, "/a"), (3, "/a/b"), (4, "/c")]);
     assert_eq!(
         take(&mut history, first),
-        ["10 present 1 /", "10 present 2 /a", "10 present 3 /a/b", "10 present 4 /c", "15 walked 4"]
+        [
+            "10 present 1 /",
+            "10 present 2 /a",
+            "10 present 3 /a/b",
+            "10 present 4 /c",
+            "15 walked 4"
+        ]
     );
     let mut second = seen(20, &[(1, "/"), (4, "/renamed"), (5, "/d"), (6, "/d/e")]);
     assert_eq!(
@@ -117,16 +126,28 @@ fn what_changed_between_two_polls() {
 #[test]
 fn a_zombie_is_named_by_its_caches() {
     let mut history = History::default();
-    let live = with_caches(seen(10, &[(1, "/"), (2, "/pod/x")]), &[(0, "x"), (1, "old")]);
+    let live = with_caches(
+        seen(10, &[(1, "/"), (2, "/pod/x")]),
+        &[(0, "x"), (1, "old")],
+    );
     assert_eq!(
         take(&mut history, live),
-        ["10 present 1 /", "10 present 2 /pod/x", "15 zombie - .../old caches 1", "15 walked 2"]
+        [
+            "10 present 1 /",
+            "10 present 2 /pod/x",
+            "15 zombie - .../old caches 1",
+            "15 walked 2"
+        ]
     );
     // the directory goes, the cache stays
     let dead = with_caches(seen(20, &[(1, "/")]), &[(0, "x"), (1, "old")]);
     assert_eq!(
         take(&mut history, dead.clone()),
-        ["25 offlined 2 /pod/x after 10", "25 zombie 2 /pod/x caches 1", "25 tick"]
+        [
+            "25 offlined 2 /pod/x after 10",
+            "25 zombie 2 /pod/x caches 1",
+            "25 tick"
+        ]
     );
     assert_eq!(take(&mut history, dead), ["25 tick"]);
     // the one's caches are gone, which tells nothing; the other's number is another's now
@@ -145,21 +166,33 @@ fn a_zombie_is_named_by_its_caches() {
 #[test]
 fn what_holds_no_kernel_memory_is_freed() {
     let mut history = History::default();
-    take(&mut history, with_caches(seen(10, &[(1, "/")]), &[(0, "x")]));
+    take(
+        &mut history,
+        with_caches(seen(10, &[(1, "/")]), &[(0, "x")]),
+    );
     let mut gone = with_caches(seen(20, &[(1, "/")]), &[]);
     gone.counts = Counts {
         held_bytes: Some(0),
         ..Counts::default()
     };
-    assert_eq!(take(&mut history, gone), ["25 freed - .../x caches 0", "25 tick"]);
+    assert_eq!(
+        take(&mut history, gone),
+        ["25 freed - .../x caches 0", "25 tick"]
+    );
 }
 
 #[test]
 fn a_name_that_is_used_again() {
     let mut history = History::default();
-    take(&mut history, with_caches(seen(10, &[(1, "/"), (2, "/app")]), &[(0, "app")]));
+    take(
+        &mut history,
+        with_caches(seen(10, &[(1, "/"), (2, "/app")]), &[(0, "app")]),
+    );
     // made again under the same name, with a number of its own
-    let again = with_caches(seen(20, &[(1, "/"), (3, "/app")]), &[(0, "app"), (1, "app")]);
+    let again = with_caches(
+        seen(20, &[(1, "/"), (3, "/app")]),
+        &[(0, "app"), (1, "app")],
+    );
     assert_eq!(
         take(&mut history, again),
         [
@@ -171,11 +204,18 @@ fn a_name_that_is_used_again() {
     );
     // made again with the first one's number: that one is free
     let mut history = History::default();
-    take(&mut history, with_caches(seen(10, &[(1, "/"), (2, "/app")]), &[(0, "app")]));
+    take(
+        &mut history,
+        with_caches(seen(10, &[(1, "/"), (2, "/app")]), &[(0, "app")]),
+    );
     let again = with_caches(seen(20, &[(1, "/"), (3, "/app")]), &[(0, "app")]);
     assert_eq!(
         take(&mut history, again),
-        ["25 offlined 2 /app after 10", "25 created 3 /app after 10", "25 tick"]
+        [
+            "25 offlined 2 /app after 10",
+            "25 created 3 /app after 10",
+            "25 tick"
+        ]
     );
 }
 
@@ -183,10 +223,21 @@ fn a_name_that_is_used_again() {
 fn one_of_two_live_directories_with_a_name() {
     let mut history = History::default();
     // which of the two the number is of, nothing tells, and it may be either: no zombie
-    let both = with_caches(seen(10, &[(1, "/"), (2, "/a/app"), (3, "/b/app")]), &[(0, "app")]);
-    assert!(!take(&mut history, both).iter().any(|word| word.contains("zombie")));
+    let both = with_caches(
+        seen(10, &[(1, "/"), (2, "/a/app"), (3, "/b/app")]),
+        &[(0, "app")],
+    );
+    assert!(
+        !take(&mut history, both)
+            .iter()
+            .any(|word| word.contains("zombie"))
+    );
     let one = with_caches(seen(20, &[(1, "/"), (3, "/b/app")]), &[(0, "app")]);
-    assert!(!take(&mut history, one).iter().any(|word| word.contains("zombie")));
+    assert!(
+        !take(&mut history, one)
+            .iter()
+            .any(|word| word.contains("zombie"))
+    );
     let none = with_caches(seen(30, &[(1, "/")]), &[(0, "app")]);
     assert!(take(&mut history, none).contains(&"35 zombie 3 /b/app caches 1".to_owned()));
 }
