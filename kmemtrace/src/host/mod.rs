@@ -1,8 +1,11 @@
 //! Facts about this machine, read under a root directory that a test can point elsewhere. Nothing is judged here.
 
+pub mod archive;
 mod controllers;
 mod copied;
+mod copy;
 mod counts;
+mod files;
 mod kmem;
 mod mounts;
 mod parse;
@@ -17,6 +20,7 @@ use std::{
 };
 
 pub use controllers::{Hierarchy, NoMemory, Version};
+pub use copy::{Copied, copy};
 pub use counts::{MEMCG_IDS, counts};
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;
