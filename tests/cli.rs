@@ -21,6 +21,7 @@ fn help() -> Result {
         &["watch", "--help"],
         &["scan", "--help"],
         &["doctor", "-h"],
+        &["snapshot", "--help"],
     ] {
         let run = output(program(args));
         assert_eq!(run.status.code(), Some(0), "{args:?}");
@@ -48,6 +49,22 @@ fn bad() -> Result {
         (&["watch", "--source", "sockets"], "auto"),
         (&["wotch"], "wotch"),
         (&["scan", "--settle", "x"], "not a time with a unit"),
+        (
+            &["scan", "--root", "/nonexistent"],
+            "cannot read /nonexistent",
+        ),
+        (
+            &["scan", "--root", "/proc/version"],
+            "cannot unpack /proc/version",
+        ),
+        (&["snapshot"], "--output"),
+        (&["snapshot", "-o", "/dev/full"], "No space left"),
+        (&["snapshot", "-o", "/tmp"], "/tmp is a directory"),
+        (&["snapshot", "-o", "/tmp/x.zip"], "name it .tar.zst"),
+        (
+            &["snapshot", "-o", "/nonexistent/x.tar"],
+            "cannot write /nonexistent/x.tar",
+        ),
     ] {
         let run = output(program(args));
         let stderr = text(&run.stderr);

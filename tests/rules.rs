@@ -108,7 +108,7 @@ fn unsafe_modules() -> Result {
 /// What `--help` offers, the README explains.
 fn readme() -> Result {
     let readme = fs::read_to_string(root().join("../../README.md"))?;
-    for verb in ["watch", "scan", "doctor"] {
+    for verb in ["watch", "scan", "doctor", "snapshot"] {
         assert!(
             readme.contains(&format!("`{verb}`")),
             "README.md does not explain {verb}"

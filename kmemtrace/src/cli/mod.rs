@@ -3,7 +3,9 @@
 mod doctor;
 mod filter;
 mod report;
+mod root;
 mod scan;
+mod snapshot;
 mod watch;
 
 use std::{
@@ -64,6 +66,8 @@ enum Verb {
     Scan(scan::Args),
     /// Say what kmemtrace can see on this host, and why not more
     Doctor(doctor::Args),
+    /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
+    Snapshot(snapshot::Args),
 }
 
 /// When to use colours.
@@ -126,6 +130,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Watch(args)) => watch::run(args, color),
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
+        Some(Verb::Snapshot(args)) => snapshot::run(args),
     };
     match result {
         Ok(verdict) => ExitCode::from(verdict.code()),

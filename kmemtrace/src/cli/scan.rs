@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     io::{self, Write},
-    path::PathBuf,
     thread,
     time::Duration,
 };
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::{
     Color, Format, Outcome, Verdict, duration,
     report::{self, Palette},
+    root::RootArg,
 };
 use crate::{
     error::Error,
@@ -35,25 +35,25 @@ pub(super) struct Args {
     /// If there are zombies, look again after this time: those that are just being freed do not count
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     settle: Duration,
-    /// Read a copy of some machine's /proc and /sys under this directory instead; a copy is looked at once
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    root: RootArg,
 }
 
 /// Looks, and once more if there are zombies: 0 if none stay, 1 if some do, 2 if that cannot be told.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let root = args.root.as_ref().map_or_else(Root::live, Root::at);
-    let facts = host::facts(&root);
+    let machine = args.root.open()?;
+    let root = &machine.root;
+    let facts = host::facts(root);
     let hierarchy = facts.memory.map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
-    let first = look(&root, &hierarchy)?;
+    let first = look(root, &hierarchy)?;
     let zombies = first.zombies();
     let any = zombies.min > 0 || zombies.max.is_some_and(|max| max > 0);
-    let again = any && args.root.is_none();
+    let again = any && machine.live;
     let second = if again {
         thread::sleep(args.settle);
-        Some(look(&root, &hierarchy)?)
+        Some(look(root, &hierarchy)?)
     } else {
         None
     };

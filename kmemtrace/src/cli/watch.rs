@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     Color, Failure, Format, Outcome, Verdict, colored, duration,
     filter::{self, Filter},
+    root::Copies,
     runtime,
 };
 use crate::{
@@ -46,8 +47,9 @@ pub(super) struct Args {
     /// Look once, say what is there, and stop
     #[arg(long)]
     once: bool,
-    /// Look at a copy of some machine's files instead; at several of one machine's one after another, the earliest first
-    #[arg(long, value_name = "DIR")]
+    /// Look at copies of one machine's files instead, the earliest first: directories, or archives (.tar, .tar.gz,
+    /// .tar.zst) such as `kmemtrace snapshot` makes
+    #[arg(long, value_name = "COPY")]
     root: Vec<PathBuf>,
     /// How long a removed memory cgroup may live on before it is called leaked
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
@@ -140,16 +142,16 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         cgroup: args.cgroup.as_deref().map(filter::glob).transpose()?,
         pod: args.pod.clone(),
     };
-    let copies: Vec<_> = args.root.iter().map(Root::at).collect();
-    let facts = host::facts(copies.first().unwrap_or(&Root::live()));
-    let kinds = args.source.kinds(copies.is_empty());
-    if !copies.is_empty() && kinds != [Kind::Sysfs] {
+    let copies = Copies::open(&args.root)?;
+    let facts = host::facts(copies.roots.first().unwrap_or(&Root::live()));
+    let kinds = args.source.kinds(copies.roots.is_empty());
+    if !copies.roots.is_empty() && kinds != [Kind::Sysfs] {
         return Err(Error::new("a copy of a machine's files can only be polled")
             .help("leave --source out")
             .into());
     }
     let config = args.hooks.config_with(sysfs::Config {
-        copies,
+        copies: copies.roots.clone(),
         interval: args.interval,
     });
     runtime()?.block_on(async {

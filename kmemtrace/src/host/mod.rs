@@ -1,8 +1,11 @@
 //! Facts about this machine, read under a root directory that a test can point elsewhere. Nothing is judged here.
 
+pub mod archive;
 mod controllers;
 mod copied;
+mod copy;
 mod counts;
+mod files;
 mod kmem;
 mod mounts;
 mod parse;
@@ -17,6 +20,7 @@ use std::{
 };
 
 pub use controllers::{Hierarchy, NoMemory, Version};
+pub use copy::{Copied, copy};
 pub use counts::{MEMCG_IDS, counts};
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;
@@ -24,6 +28,9 @@ pub use parse::{Malformed, Unread};
 pub use privileges::{Capability, Privileges};
 pub use slab::{SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, slab_memcgs, slab_pin};
 pub use walk::{Directory, walk};
+
+/// Where the kernel says how long it has been up.
+pub const UPTIME: &str = "/proc/uptime";
 
 /// The directory under which `/proc` and `/sys` are read: `/` on the machine itself.
 #[derive(Clone, Debug)]
@@ -84,6 +91,19 @@ impl Root {
         let line = String::from_utf8_lossy(&bytes).trim().to_owned();
         (!line.is_empty()).then_some(line)
     }
+}
+
+/// How long the machine has been up, in nanoseconds: `CLOCK_BOOTTIME`, which is `CLOCK_MONOTONIC` on machines that do not
+/// sleep. In a copy, when it was made.
+pub fn uptime_ns(root: &Root) -> Option<u64> {
+    // SECONDS.HUNDREDTHS IDLE
+    let line = root.line(UPTIME)?;
+    let (seconds, hundredths) = line.split_ascii_whitespace().next()?.split_once('.')?;
+    let seconds: u64 = seconds.parse().ok()?;
+    let hundredths: u64 = hundredths.parse().ok().filter(|part| *part < 100)?;
+    seconds
+        .checked_mul(1_000_000_000)?
+        .checked_add(hundredths * 10_000_000)
 }
 
 /// What there is to work with on a host. What cannot be read is `None` or empty.

@@ -1,6 +1,6 @@
 //! Slab caches that belong to one memcg: where 3.10's zombies show, by name.
 
-mod listing;
+pub(super) mod listing;
 mod pin;
 
 use std::{
@@ -254,7 +254,7 @@ pub(super) fn owner(name: &[u8]) -> Option<(&[u8], u32, &[u8])> {
 
 /// Whether this is what the links of a merged cache lead to on 3.10, `:at-0000192-00000007` (`create_unique_id` adds the
 /// kmemcg id in eight digits): it has no caches of memcgs below it.
-fn of_one_memcg(name: &[u8]) -> bool {
+pub(super) fn of_one_memcg(name: &[u8]) -> bool {
     let mut parts = name.rsplit(|&byte| byte == b'-');
     let digits = |part: Option<&[u8]>, least| {
         part.is_some_and(|part| part.len() >= least && part.iter().all(u8::is_ascii_digit))

@@ -8,28 +8,34 @@ use std::{
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
 
 /// A name in a directory.
-pub(super) struct Entry<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) inode: u64,
-    pub(super) kind: Kind,
+pub(in crate::host) struct Entry<'a> {
+    pub(in crate::host) name: &'a [u8],
+    pub(in crate::host) inode: u64,
+    pub(in crate::host) kind: Kind,
 }
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::host) enum Kind {
     Directory,
     Link,
     Other,
 }
 
 /// Opens a directory; a link is not followed.
-pub(super) fn open(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+pub(in crate::host) fn open(
+    at: impl AsFd,
+    name: impl rustix::path::Arg,
+) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(at, name, flags, Mode::empty())
 }
 
 /// Tells all names but `.` and `..`.
-pub(super) fn each(directory: &OwnedFd, tell: &mut dyn FnMut(Entry<'_>)) -> rustix::io::Result<()> {
+pub(in crate::host) fn each(
+    directory: &OwnedFd,
+    tell: &mut dyn FnMut(Entry<'_>),
+) -> rustix::io::Result<()> {
     let mut buffer = Vec::with_capacity(128 << 10);
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {

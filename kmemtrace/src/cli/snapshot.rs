@@ -1,0 +1,122 @@
+//! `kmemtrace snapshot`: the files that kmemtrace reads, in an archive to be looked at elsewhere.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use super::{Failure, Outcome, Verdict, root::RootArg};
+use crate::{
+    error::Error,
+    host::{
+        self, Copied, Root,
+        archive::{Compression, Compressor},
+    },
+    sink::escape::Name,
+};
+
+/// Arguments of `kmemtrace snapshot`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+The archive holds the cgroups' names, process ids, the kernel's command line and log, and the machine's name; no contents \
+of processes or files. docs/snapshot.md lists it all.
+
+Exit status: 0 it is written, also where some files could not be read; 2 an error, and no archive.")]
+pub(super) struct Args {
+    /// The archive: .tar.zst, .tar.gz or .tar; `-` for stdout, as .tar.zst
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    root: RootArg,
+}
+
+/// Writes the archive: 0 if that worked.
+pub(super) fn run(args: &Args) -> Outcome {
+    let machine = args.root.open()?;
+    let copied = if args.output == Path::new("-") {
+        let stdout = io::stdout();
+        if stdout.is_terminal() {
+            let error = Error::new("an archive is not for a terminal");
+            return Err(error.help("-o FILE.tar.zst, or pipe it").into());
+        }
+        write(&machine.root, Compression::Zstd, stdout.lock()).map_err(Failure::Output)?
+    } else {
+        to_file(&machine.root, &args.output)?
+    };
+    for note in &copied.notes {
+        tracing::warn!("{}", Name::whole(note.as_bytes()));
+    }
+    if copied.left_out > 0 {
+        tracing::warn!("left out: {} files", copied.left_out);
+    }
+    // If stderr is closed, the archive is there all the same.
+    let _ = writeln!(
+        io::stderr(),
+        "kmemtrace: {} entries with {} bytes{}",
+        copied.entries,
+        copied.bytes,
+        match copied.unread {
+            0 => String::new(),
+            unread => format!("; {unread} files could not be read, see NAME.error in their place"),
+        }
+    );
+    Ok(Verdict::Clean)
+}
+
+/// Writes the archive beside its place and puts it there when it is whole: readable by its owner only.
+fn to_file(root: &Root, path: &Path) -> Result<Copied, Error> {
+    let name = Name::whole(path.as_os_str().as_bytes());
+    let cannot = |error: io::Error| {
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        let error = Error::caused(format!("cannot write {name}"), &error);
+        if full {
+            error.help("name another place, or send it away: -o - | ssh HOST 'cat > FILE.tar.zst'")
+        } else {
+            error
+        }
+    };
+    // A pipe or a device is written to, not replaced.
+    if let Ok(kind) = path.metadata().map(|metadata| metadata.file_type())
+        && !kind.is_file()
+    {
+        if kind.is_dir() {
+            return Err(Error::new(format!("{name} is a directory")).help("name a file in it"));
+        }
+        let compression = Compression::of(path).unwrap_or(Compression::Zstd);
+        let file = File::options().write(true).open(path).map_err(cannot)?;
+        return write(root, compression, file).map_err(cannot);
+    }
+    let compression = Compression::of(path).ok_or_else(|| {
+        Error::new(format!("cannot tell what kind of archive {name} is to be"))
+            .help("name it .tar.zst, .tar.gz or .tar")
+    })?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let file = tempfile::Builder::new()
+        .prefix(".kmemtrace-snapshot-")
+        .tempfile_in(parent)
+        .map_err(cannot)?;
+    // Dropped, the temporary file is removed.
+    let copied = write(root, compression, file.as_file()).map_err(cannot)?;
+    file.as_file().sync_all().map_err(cannot)?;
+    file.persist(path).map_err(|error| cannot(error.error))?;
+    Ok(copied)
+}
+
+fn write<W: Write>(root: &Root, compression: Compression, out: W) -> io::Result<Copied> {
+    let seconds = jiff::Timestamp::now().as_second();
+    let compressor = Compressor::new(compression, BufWriter::with_capacity(1 << 16, out))?;
+    let mut archive = tar::Builder::new(compressor);
+    let copied = host::copy(root, seconds.unsigned_abs(), &mut archive)?;
+    let out = archive.into_inner()?.finish()?;
+    let mut out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    out.flush()?;
+    Ok(copied)
+}
