@@ -32,7 +32,7 @@ use crate::{
         tail::{Tail, TailOptions},
     },
     source::{self, Kind, Started, bpf, sysfs},
-    tracker::{self, Change, Finding, Tracker, What},
+    tracker::{self, Change, Finding, Totals, Tracker, What},
 };
 
 /// Arguments of `kmemtrace watch`.
@@ -191,19 +191,21 @@ async fn watch(
     });
     let mut events = Vec::new();
     let mut changes = Vec::new();
+    // What ends the source ends the run, and takes nothing of what was seen with it.
+    let mut failure = None;
     loop {
         let stopped = tokio::select! {
             biased;
             () = stop.wait() => true,
             result = source.next(tracker.settled(), &mut events) => {
-                result?;
-                false
+                failure = result.err();
+                failure.is_some()
             }
         };
         let once = args.once || !args.root.is_empty();
         let stopped = stopped || once && source.has_looked();
-        if stopped && !once {
-            source.finish(&mut events)?;
+        if stopped && !once && failure.is_none() {
+            failure = source.finish(&mut events).err();
         }
         for event in events.drain(..) {
             show(&mut tracker, &event, &mut changes, filter, &mut *sink)?;
@@ -212,6 +214,10 @@ async fn watch(
             break;
         }
         sink.flush()?;
+    }
+    if let Some(error) = failure.take_if(|_| tracker.totals() == Totals::default()) {
+        // It has seen nothing at all: there is nothing to sum up.
+        return Err(error.into());
     }
     let summary = tracker.summary();
     let verdict = match summary.finding() {
@@ -229,7 +235,10 @@ async fn watch(
         totals: tracker.totals(),
     })?;
     sink.flush()?;
-    Ok(verdict)
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(verdict),
+    }
 }
 
 /// Takes one event in and shows what it changed.

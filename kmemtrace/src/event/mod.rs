@@ -244,7 +244,7 @@ pub enum GapReason {
     BadRecord,
     /// The kernel log was overwritten before it was read: slab failures may be missing, cgroups are not.
     KernelLog,
-    /// A poll took longer than its interval: what came and went meanwhile may not have been seen.
+    /// A poll came late, or could not read: what came and went meanwhile may not have been seen.
     LatePoll,
 }
 
@@ -281,7 +281,7 @@ impl GapReason {
             Self::Recursion => "the kernel skipped a program that was already running",
             Self::BadRecord => "a record could not be understood",
             Self::KernelLog => "the kernel log was overwritten before it was read",
-            Self::LatePoll => "a poll took longer than its interval",
+            Self::LatePoll => "a poll came late, or could not read what is there",
         }
     }
 }

@@ -96,7 +96,7 @@ impl History {
         };
         match self.last.take() {
             None => {
-                for (id, directory) in by_path(&seen.directories) {
+                for (id, directory) in by_path(seen.directories.iter()) {
                     let fact = Fact::Present(cgroup(*id, directory, None));
                     told.facts.push((seen.began_ns, fact));
                 }
@@ -200,14 +200,19 @@ impl Told {
 fn directories(last: &Seen, seen: &Seen, told: &mut Told) {
     // What the last poll began to look at was there then, or was made during it.
     let after = Some(last.began_ns);
-    let mut gone: Vec<_> = by_path(&last.directories);
-    gone.reverse(); // children before their parents, as they are removed
-    for (id, directory) in gone {
-        if !seen.directories.contains_key(id) {
-            told.say(Fact::Offlined(cgroup(*id, directory, after)));
-        }
+    let gone = last.directories.iter();
+    let gone = by_path(gone.filter(|(id, _)| !seen.directories.contains_key(id)));
+    // Children before their parents, as they are removed.
+    for (id, directory) in gone.into_iter().rev() {
+        told.say(Fact::Offlined(cgroup(*id, directory, after)));
     }
-    for (id, directory) in by_path(&seen.directories) {
+    let changed = seen.directories.iter();
+    let changed = by_path(changed.filter(|(id, directory)| {
+        last.directories
+            .get(id)
+            .is_none_or(|before| before.memory != directory.memory || before.path != directory.path)
+    }));
+    for (id, directory) in changed {
         let Some(before) = last.directories.get(id) else {
             told.say(Fact::Created(cgroup(*id, directory, after)));
             continue;
@@ -230,8 +235,11 @@ fn directories(last: &Seen, seen: &Seen, told: &mut Told) {
     }
 }
 
-fn by_path(directories: &HashMap<u64, Directory>) -> Vec<(&u64, &Directory)> {
-    let mut sorted: Vec<_> = directories.iter().collect();
+/// Parents before their children.
+fn by_path<'a>(
+    directories: impl Iterator<Item = (&'a u64, &'a Directory)>,
+) -> Vec<(&'a u64, &'a Directory)> {
+    let mut sorted: Vec<_> = directories.collect();
     sorted.sort_unstable_by(|a, b| a.1.path.cmp(&b.1.path));
     sorted
 }
