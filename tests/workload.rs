@@ -12,7 +12,7 @@ pub(crate) fn main() -> ExitCode {
         args.get(2),
     ) {
         (Some("charge-file"), Some(cgroup), Some(file)) => {
-            join(cgroup.as_ref()).and_then(|()| fs::write(file, [b'x'; 16 << 10]))
+            charge(cgroup.as_ref(), file.as_ref(), write)
         }
         (Some("charge-socket"), Some(cgroup), Some(file)) => {
             charge_socket(cgroup.as_ref(), file.as_ref())
@@ -36,17 +36,44 @@ fn join(cgroup: &Path) -> io::Result<()> {
     fs::write(cgroup.join("cgroup.procs"), std::process::id().to_string())
 }
 
+/// The root of the hierarchy that a cgroup is in.
+fn root_of(cgroup: &Path) -> &Path {
+    cgroup
+        .ancestors()
+        .take_while(|above| above.join("cgroup.procs").exists())
+        .last()
+        .unwrap_or(cgroup)
+}
+
+/// Makes something at `file` inside a cgroup and moves to the root cgroup.
+///
+/// The pages of this program that are read from disk for it are charged to whoever runs, and pin that cgroup as the file is
+/// meant to do: so all is done once in the root cgroup first, with a file that is removed.
+fn charge<T>(cgroup: &Path, file: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+    let root = root_of(cgroup);
+    let rehearsed = file.with_extension("rehearsal");
+    join(root)?;
+    drop(make(&rehearsed)?);
+    fs::remove_file(&rehearsed)?;
+    join(root)?;
+
+    join(cgroup)?;
+    let charged = make(file)?;
+    join(root)?;
+    Ok(charged)
+}
+
+fn write(file: &Path) -> io::Result<()> {
+    fs::write(file, [b'x'; 16 << 10])
+}
+
 /// Makes a file and a socket in a cgroup and moves to the root cgroup; says so, and keeps the socket until somebody
 /// removes the file.
 fn charge_socket(cgroup: &Path, file: &Path) -> io::Result<()> {
-    join(cgroup)?;
-    fs::write(file, [b'x'; 16 << 10])?;
-    let socket = UnixDatagram::unbound()?;
-    let root = cgroup
-        .ancestors()
-        .take_while(|above| above.join("cgroup.procs").exists())
-        .last();
-    join(root.unwrap_or(cgroup))?;
+    let socket = charge(cgroup, file, |file| {
+        write(file)?;
+        UnixDatagram::unbound()
+    })?;
     println!("charged");
     while file.exists() {
         thread::sleep(Duration::from_millis(20));
