@@ -7,14 +7,17 @@ use std::{
     path::Path,
 };
 
-use crate::event::{SlabFailure, klog};
+use super::clock;
+use crate::event::{
+    SlabFailure,
+    klog::{self, Assembler},
+};
 
 /// The kernel log from now on.
 #[derive(Debug)]
 pub(super) struct Kmsg {
     log: File,
-    /// A message whose `cache:` line has not come yet, and its time.
-    pending: Option<(u64, SlabFailure)>,
+    assembler: Assembler,
 }
 
 impl Kmsg {
@@ -26,11 +29,14 @@ impl Kmsg {
             .custom_flags(flags.cast_signed())
             .open(path)?;
         log.seek(SeekFrom::End(0))?;
-        Ok(Self { log, pending: None })
+        Ok(Self {
+            log,
+            assembler: Assembler::default(),
+        })
     }
 
-    /// Hands over the failures that were logged since the last call, with their `CLOCK_MONOTONIC` time in nanoseconds;
-    /// returns how often records were overwritten before they were read.
+    /// Hands over the failures that were logged since the last call, with their `CLOCK_MONOTONIC` time in nanoseconds, as
+    /// soon as their messages are complete; returns how often records were overwritten before they were read.
     pub(super) fn poll(&mut self, mut each: impl FnMut(u64, SlabFailure)) -> io::Result<u64> {
         let mut overwritten = 0;
         let mut buffer = [0; 8192];
@@ -41,7 +47,8 @@ impl Kmsg {
                     let Some(record) = klog::record(&buffer[..length]) else {
                         continue;
                     };
-                    self.take(record, &mut each);
+                    // The log's own clock drifts from the one that the lines are waited for on.
+                    self.assembler.take(clock::mono_ns(), &record, &mut each);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -53,32 +60,12 @@ impl Kmsg {
                 Err(error) => return Err(error),
             }
         }
-        // The message's lines are written one after the other: what has not come by now comes no more.
-        if let Some((time, failure)) = self.pending.take() {
-            each(time, failure);
-        }
+        self.assembler.expire(clock::mono_ns(), &mut each);
         Ok(overwritten)
     }
 
-    fn take(&mut self, record: klog::Record<'_>, each: &mut impl FnMut(u64, SlabFailure)) {
-        if let Some((time, failure)) = self.pending.take() {
-            let Some((cache, object_size)) = klog::cache(record.text) else {
-                each(time, failure);
-                return self.begin(record);
-            };
-            return each(
-                time,
-                SlabFailure {
-                    cache: Some(cache),
-                    object_size,
-                    ..failure
-                },
-            );
-        }
-        self.begin(record);
-    }
-
-    fn begin(&mut self, record: klog::Record<'_>) {
-        self.pending = klog::slab_failure(record.text).map(|failure| (record.time_ns, failure));
+    /// Hands over what is still waiting for its last lines, at the end of a run.
+    pub(super) fn finish(&mut self, mut each: impl FnMut(u64, SlabFailure)) {
+        self.assembler.finish(&mut each);
     }
 }

@@ -9,6 +9,8 @@ use serde::{
     ser::SerializeMap,
 };
 
+use crate::event::NodeSlabs;
+
 /// Text that may be borrowed from the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
@@ -277,12 +279,30 @@ line! { 'a;
     cache: Text<'a>,
     /// Its bytes, if they are not UTF-8.
     cache_hex: Hex<'a>,
+    /// The id of the memcg that the cache belongs to, from its name.
+    kmemcg_id: u64,
+    /// That memcg's cgroup, without its parents, from the cache's name.
+    cache_cgroup: Text<'a>,
+    /// Its bytes, if they are not UTF-8.
+    cache_cgroup_hex: Hex<'a>,
     /// The slab cache's object size in bytes.
     object_size: u32,
+    /// What an object takes up in a slab, in bytes.
+    buffer_size: u32,
+    /// A slab has 2 to the power of this pages.
+    order: u32,
+    /// The smallest order that holds an object.
+    min_order: u32,
     /// The failed allocation's gfp mask.
     gfp: u32,
+    /// The mask in the kernel's words.
+    gfp_flags: Text<'a>,
     /// The NUMA node that was asked for; -1 is any.
     node: i32,
+    /// The CPU that asked.
+    cpu: u32,
+    /// What the cache had on each NUMA node.
+    nodes: Cow<'a, [NodeSlabs]>,
     /// The error number.
     errno: i32,
     /// Its name.

@@ -139,6 +139,7 @@ impl Source {
     pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         self.drain_all(events);
         self.read_kernel_log(events);
+        self.finish_kernel_log(events);
         self.look_for_losses(events)?;
         if self.walk_owed
             && let Err(error) = self.walk(events)
@@ -185,15 +186,8 @@ impl Source {
         let Some(kmsg) = &mut self.kmsg else {
             return;
         };
-        let (clock, now) = (self.clock, clock::mono_ns());
-        // The log's clock drifts from CLOCK_MONOTONIC, and nothing has happened in the future.
-        let read = kmsg.poll(|mono_ns, failure| {
-            let time = clock.stamp(mono_ns.min(now));
-            events.push(Event {
-                time,
-                fact: Fact::SlabFailure(failure),
-            });
-        });
+        let clock = self.clock;
+        let read = kmsg.poll(|mono_ns, failure| events.push(logged(clock, mono_ns, failure)));
         match read {
             Ok(0) => {}
             Ok(_) => self.gap(GapReason::KernelLog, None, events),
@@ -201,9 +195,17 @@ impl Source {
                 tracing::warn!(
                     "cannot read /dev/kmsg any more: {error}; slab failures go unseen from now on"
                 );
-                self.kmsg = None;
+                self.finish_kernel_log(events);
                 self.gap(GapReason::KernelLog, None, events);
             }
+        }
+    }
+
+    /// Takes in what is left of it, and reads no more.
+    fn finish_kernel_log(&mut self, events: &mut Vec<Event>) {
+        let clock = self.clock;
+        if let Some(mut kmsg) = self.kmsg.take() {
+            kmsg.finish(|mono_ns, failure| events.push(logged(clock, mono_ns, failure)));
         }
     }
 
@@ -339,5 +341,13 @@ impl Source {
             }
         }
         Counts::default()
+    }
+}
+
+/// A slab failure from the kernel log, whose clock drifts from `CLOCK_MONOTONIC`; but nothing has happened in the future.
+fn logged(clock: Clock, mono_ns: u64, failure: crate::event::SlabFailure) -> Event {
+    Event {
+        time: clock.stamp(mono_ns.min(clock::mono_ns())),
+        fact: Fact::SlabFailure(failure),
     }
 }
