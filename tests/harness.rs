@@ -4,8 +4,9 @@ use std::{
     env,
     ffi::OsStr,
     io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt as _,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitCode, Output, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
@@ -14,23 +15,30 @@ use std::{
 use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
 
+use crate::old_kernel;
+
 /// Says what this process is.
 const ROLE: &str = "KMEMTRACE_TESTS_ROLE";
 
 /// How long a test waits for what must come. It bounds a failing test; no test asserts a time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// No status of the program's own, nor of a panic.
+const OLD_KERNEL_FAILED: u8 = 99;
+
 /// What this process is.
 pub(crate) enum Role {
     Tests,
     Program,
     Workload,
+    OldKernel,
 }
 
 pub(crate) fn role() -> Role {
     match env::var(ROLE).as_deref() {
         Ok("program") => Role::Program,
         Ok("workload") => Role::Workload,
+        Ok("old-kernel") => Role::OldKernel,
         _ => Role::Tests,
     }
 }
@@ -49,6 +57,24 @@ pub(crate) fn program<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Com
     let mut command = itself("program");
     command.args(args);
     command
+}
+
+/// The program without the system calls that 3.10 does not have, not started yet.
+pub(crate) fn program_on_old_kernel<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = itself("old-kernel");
+    command.args(args);
+    command
+}
+
+/// What [`program_on_old_kernel`] starts: takes the system calls away, and becomes the program. That is started anew, since
+/// what comes before its `main` has to do without them, too.
+pub(crate) fn old_kernel() -> ExitCode {
+    let error = match old_kernel::become_old() {
+        Ok(()) => program(env::args_os().skip(1)).exec().to_string(),
+        Err(error) => error,
+    };
+    eprintln!("{error}");
+    ExitCode::from(OLD_KERNEL_FAILED)
 }
 
 /// A workload (see `workload.rs`), not started yet.

@@ -13,6 +13,8 @@
 mod cli;
 mod harness;
 mod live;
+mod old;
+mod old_kernel;
 mod replay;
 mod rules;
 mod workload;
@@ -25,9 +27,16 @@ fn main() -> ExitCode {
     match harness::role() {
         harness::Role::Program => kmemtrace::cli::main(),
         harness::Role::Workload => workload::main(),
+        harness::Role::OldKernel => harness::old_kernel(),
         harness::Role::Tests => {
             let arguments = Arguments::from_args();
-            let tests = [cli::tests(), replay::tests(), rules::tests(), live::tests()];
+            let tests = [
+                cli::tests(),
+                replay::tests(),
+                rules::tests(),
+                old::tests(),
+                live::tests(),
+            ];
             libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
         }
     }

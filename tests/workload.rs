@@ -58,9 +58,9 @@ fn charge<T>(cgroup: &Path, file: &Path, make: impl Fn(&Path) -> io::Result<T>) 
     join(root)?;
 
     join(cgroup)?;
-    let held = make(file)?;
+    let charged = make(file)?;
     join(root)?;
-    Ok(held)
+    Ok(charged)
 }
 
 fn write(file: &Path) -> io::Result<()> {

@@ -72,7 +72,10 @@ pub(super) fn kernel_log() -> Result {
         for line in [
             "SLUB: Unable to allocate memory on CPU 0 (of node 0) on node -1, gfp=0x820(GFP_ATOMIC)",
             "  cache: sigqueue, object size: 80, buffer size: 80, default order: 0, min order: 0",
+            "  node 0: slabs: 3396, objs: 173196, free: 0",
         ] {
+            // The reader may come by between two lines.
+            std::thread::sleep(std::time::Duration::from_millis(200));
             log.write_all(format!("<1>{line}\n").as_bytes())?;
         }
         let failure = watch.wait_for("a slab failure", |line| line["kind"] == "slab_failure");
@@ -87,6 +90,7 @@ pub(super) fn kernel_log() -> Result {
                 (&"sigqueue".into(), &80.into()),
                 "{failure}"
             );
+            assert_eq!(failure["nodes"][0]["objects"], 173_196, "{failure}");
         }
         watch.stop();
     }

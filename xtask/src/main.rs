@@ -1,9 +1,12 @@
 //! kmemtrace's own commands: `cargo xtask VERB`, one file a verb.
 
+mod as_old;
 mod bpf;
 mod error;
 #[path = "../../kmemtrace/build/fingerprint.rs"]
 mod fingerprint;
+#[path = "../../tests/old_kernel.rs"]
+mod old_kernel;
 mod run;
 mod test;
 mod toolchain;
@@ -23,6 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    AsOldKernel(as_old::Args),
     Bpf(bpf::Args),
     Run(run::Args),
     Test(test::Args),
@@ -30,6 +34,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
+        Verb::AsOldKernel(args) => as_old::run(&args),
         Verb::Bpf(args) => bpf::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => test::run(&args),

@@ -12,6 +12,9 @@ use crate::{error::Error, workspace};
 /// Run all tests and sum up their results in one line
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Run them without the system calls that Linux 3.10 does not have
+    #[arg(long)]
+    old_kernel: bool,
     /// What to pass on to `cargo test`
     #[arg(allow_hyphen_values = true, value_name = "ARG")]
     cargo: Vec<OsString>,
@@ -23,6 +26,11 @@ pub(crate) struct Args {
 /// Runs the tests, shows their output as it comes, and ends with cargo's own status.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     let mut command = workspace::cargo();
+    if args.old_kernel {
+        command.arg("--config").arg(runner()?);
+        // insta asks cargo for it otherwise, and cargo's OpenSSL takes getrandom(2).
+        command.env("INSTA_WORKSPACE_ROOT", workspace::root()?);
+    }
     command
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(&args.cargo)
@@ -48,6 +56,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     }
     println!("kmemtrace tests: {counts}");
     Ok(workspace::exit_code(status))
+}
+
+/// Cargo's setting that starts each test binary through `cargo xtask as-old-kernel`.
+fn runner() -> Result<OsString, Error> {
+    let own = workspace::own()?;
+    let own = own.to_str().ok_or_else(|| {
+        Error::new(format!(
+            "cannot name xtask itself to cargo: {} is not UTF-8",
+            own.display()
+        ))
+    })?;
+    // Rust's escapes are TOML's, as far as a path needs any.
+    Ok(format!("target.'cfg(unix)'.runner = [{own:?}, \"as-old-kernel\"]").into())
 }
 
 /// How the tests ended.

@@ -19,10 +19,15 @@ pub(crate) fn root() -> Result<PathBuf, Error> {
         .map_err(|cause| Error::file("find the workspace at", &root, &cause))
 }
 
+/// This program.
+pub(crate) fn own() -> Result<PathBuf, Error> {
+    env::current_exe()
+        .map_err(|cause| Error::new(format!("cannot tell where xtask itself is: {cause}")))
+}
+
 /// The target folder that this program was built in: cargo puts `PROFILE/xtask` there.
 pub(crate) fn target() -> Result<PathBuf, Error> {
-    let own = env::current_exe()
-        .map_err(|cause| Error::new(format!("cannot tell where xtask itself is: {cause}")))?;
+    let own = own()?;
     own.ancestors()
         .nth(2)
         .map(Path::to_path_buf)

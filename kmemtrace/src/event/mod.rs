@@ -6,12 +6,15 @@
 pub mod header;
 pub mod json;
 pub mod klog;
+mod slab;
 pub mod wire;
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub use slab::{NodeSlabs, OwnedCache, SlabFailure};
 
 /// A moment, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,21 +193,6 @@ impl Counts {
     pub fn zombies_counted(&self) -> bool {
         self.num_cgroups.is_some() || self.dying.is_some() || self.dying_memory.is_some()
     }
-}
-
-/// A failed slab allocation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SlabFailure {
-    /// The slab cache, in the kernel's bytes.
-    pub cache: Option<Bytes>,
-    /// Its object size in bytes.
-    pub object_size: Option<u32>,
-    /// The allocation's gfp mask: its bits differ between kernels.
-    pub gfp: Option<u32>,
-    /// The NUMA node that was asked for, -1 for any.
-    pub node: Option<i32>,
-    /// Who was running: in an interrupt, whoever it interrupted.
-    pub task: Option<Task>,
 }
 
 /// A cgroup that could not be made.

@@ -75,6 +75,7 @@ pub fn decode(record: &Bytes, context: &Context) -> Decoded {
             gfp: (head.flags & flag::GFP_KNOWN != 0).then_some(head.gfp),
             node: (head.flags & flag::GFP_KNOWN != 0).then_some(head.node),
             task: task(&head),
+            ..SlabFailure::default()
         }),
         kind::CONSOLE => match klog::slab_failure(&text) {
             Some(failure) => Fact::SlabFailure(SlabFailure {

@@ -1,5 +1,6 @@
 //! The view for people: one line a change, what matters first, columns that line up.
 
+mod slab;
 mod summary;
 mod units;
 
@@ -19,8 +20,7 @@ use super::{
 use crate::{
     attribution::{Owner, Qos, Runtime, owner},
     event::{
-        Counts, Gap, MkdirFailure, Path, SlabFailure, SlabPin, Stamp, Task, header::Header,
-        json::errno_name,
+        Counts, Gap, MkdirFailure, Path, SlabPin, Stamp, Task, header::Header, json::errno_name,
     },
     tracker::{ByCount, Change, Subject, Totals, What},
 };
@@ -246,30 +246,6 @@ impl<W: Write> Tail<W> {
     fn by(&mut self, task: Option<&Task>) -> fmt::Result {
         let Some(task) = task else { return Ok(()) };
         write!(self.line, "  by {}[{}]", Name::whole(task.comm()), task.pid)
-    }
-
-    fn slab_failure(&mut self, change: &Change, failure: &SlabFailure) -> fmt::Result {
-        self.begin(change, (ALARM, "slab failure"), "", None)?;
-        self.line.push(' ');
-        match &failure.cache {
-            Some(cache) => {
-                let cache = Name::short(cache, UNIT_MAX);
-                write!(self.line, " cache {}", self.styled(BOLD, cache))?;
-            }
-            None => self.line.push_str(" cache not told"),
-        }
-        if let Some(size) = failure.object_size {
-            write!(self.line, ", objects of {}", Bytes(size.into()))?;
-        }
-        match failure.node {
-            Some(-1) => self.line.push_str(", any node"),
-            Some(node) => write!(self.line, ", node {node}")?,
-            None => {}
-        }
-        if let Some(gfp) = failure.gfp {
-            write!(self.line, ", gfp {gfp:#x}")?;
-        }
-        self.by(failure.task.as_ref())
     }
 
     fn mkdir_failure(&mut self, change: &Change, failure: &MkdirFailure) -> fmt::Result {

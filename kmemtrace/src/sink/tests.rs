@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     event::{
-        Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Scope, SlabFailure, Stamp,
-        Task, Walked,
+        Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, NodeSlabs, Path, Scope,
+        SlabFailure, Stamp, Task, Walked,
         header::{Header, HookReport, Refusal, SCHEMA},
         json::{Content, Item, Line, Reader, parse},
     },

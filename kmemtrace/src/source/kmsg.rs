@@ -7,14 +7,17 @@ use std::{
     path::Path,
 };
 
-use crate::event::{SlabFailure, klog};
+use super::clock::{self, Clock};
+use crate::event::{
+    Event, Fact, SlabFailure,
+    klog::{self, Assembler},
+};
 
 /// The kernel log from now on.
 #[derive(Debug)]
 pub(super) struct Kmsg {
     log: File,
-    /// A message whose `cache:` line has not come yet, and its time.
-    pending: Option<(u64, SlabFailure)>,
+    assembler: Assembler,
 }
 
 impl Kmsg {
@@ -32,11 +35,14 @@ impl Kmsg {
             .custom_flags(flags.cast_signed())
             .open(path)?;
         log.seek(SeekFrom::End(0))?;
-        Ok(Self { log, pending: None })
+        Ok(Self {
+            log,
+            assembler: Assembler::default(),
+        })
     }
 
-    /// Hands over the failures that were logged since the last call, with their `CLOCK_MONOTONIC` time in nanoseconds;
-    /// returns how often records were overwritten before they were read.
+    /// Hands over the failures that were logged since the last call, with their `CLOCK_MONOTONIC` time in nanoseconds, as
+    /// soon as their messages are complete; returns how often records were overwritten before they were read.
     pub(super) fn poll(&mut self, mut each: impl FnMut(u64, SlabFailure)) -> io::Result<u64> {
         let mut overwritten = 0;
         let mut buffer = [0; 8192];
@@ -47,7 +53,8 @@ impl Kmsg {
                     let Some(record) = klog::record(&buffer[..length]) else {
                         continue;
                     };
-                    self.take(record, &mut each);
+                    // The log's own clock drifts from the one that the lines are waited for on.
+                    self.assembler.take(clock::mono_ns(), &record, &mut each);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -59,32 +66,49 @@ impl Kmsg {
                 Err(error) => return Err(error),
             }
         }
-        // The message's lines are written one after the other: what has not come by now comes no more.
-        if let Some((time, failure)) = self.pending.take() {
-            each(time, failure);
-        }
+        self.assembler.expire(clock::mono_ns(), &mut each);
         Ok(overwritten)
     }
 
-    fn take(&mut self, record: klog::Record<'_>, each: &mut impl FnMut(u64, SlabFailure)) {
-        if let Some((time, failure)) = self.pending.take() {
-            let Some((cache, object_size)) = klog::cache(record.text) else {
-                each(time, failure);
-                return self.begin(record);
-            };
-            return each(
-                time,
-                SlabFailure {
-                    cache: Some(cache),
-                    object_size,
-                    ..failure
-                },
-            );
-        }
-        self.begin(record);
+    /// Hands over what is still waiting for its last lines, at the end of a run.
+    pub(super) fn finish(&mut self, mut each: impl FnMut(u64, SlabFailure)) {
+        self.assembler.finish(&mut each);
     }
+}
 
-    fn begin(&mut self, record: klog::Record<'_>) {
-        self.pending = klog::slab_failure(record.text).map(|failure| (record.time_ns, failure));
+/// Appends the slab failures that the kernel log tells of; returns whether some may be missing. What cannot be read any more
+/// is given up.
+pub(super) fn read_kernel_log(
+    kmsg: &mut Option<Kmsg>,
+    clock: Clock,
+    events: &mut Vec<Event>,
+) -> bool {
+    let Some(log) = kmsg else {
+        return false;
+    };
+    match log.poll(|mono_ns, failure| events.push(logged(clock, mono_ns, failure))) {
+        Ok(overwritten) => overwritten > 0,
+        Err(error) => {
+            tracing::warn!(
+                "cannot read /dev/kmsg any more: {error}; slab failures go unseen from now on"
+            );
+            finish_kernel_log(kmsg, clock, events);
+            true
+        }
+    }
+}
+
+/// Appends what is left of it, and gives it up.
+pub(super) fn finish_kernel_log(kmsg: &mut Option<Kmsg>, clock: Clock, events: &mut Vec<Event>) {
+    if let Some(mut kmsg) = kmsg.take() {
+        kmsg.finish(|mono_ns, failure| events.push(logged(clock, mono_ns, failure)));
+    }
+}
+
+/// A slab failure from the kernel log, whose clock drifts from `CLOCK_MONOTONIC`; but nothing has happened in the future.
+fn logged(clock: Clock, mono_ns: u64, failure: SlabFailure) -> Event {
+    Event {
+        time: clock.stamp(mono_ns.min(clock::mono_ns())),
+        fact: Fact::SlabFailure(failure),
     }
 }

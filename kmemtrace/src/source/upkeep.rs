@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     clock::{self, Clock},
-    kmsg::Kmsg,
+    kmsg::{Kmsg, finish_kernel_log, read_kernel_log},
 };
 use crate::{
     error::Error,
@@ -132,6 +132,7 @@ impl Upkeep {
     ) -> Result<(), Error> {
         self.drain_all(records, events);
         self.read_kernel_log(events);
+        finish_kernel_log(&mut self.kmsg, self.clock, events);
         records.look_for_losses(self, events)?;
         if self.walk_owed
             && let Err(error) = self.walk(records, events)
@@ -292,36 +293,5 @@ pub(super) fn present(directory: &Directory<'_>) -> Cgroup {
         path: Some(CgroupPath::whole(Bytes::copy_from_slice(directory.path))),
         memory: Some(directory.memory),
         ..Cgroup::default()
-    }
-}
-
-/// Appends the slab failures that the kernel log tells of; returns whether some may be missing. What cannot be read any more
-/// is given up.
-pub(super) fn read_kernel_log(
-    kmsg: &mut Option<Kmsg>,
-    clock: Clock,
-    events: &mut Vec<Event>,
-) -> bool {
-    let Some(log) = kmsg else {
-        return false;
-    };
-    let now = clock::mono_ns();
-    // The log's clock drifts from CLOCK_MONOTONIC, and nothing has happened in the future.
-    let read = log.poll(|mono_ns, failure| {
-        let time = clock.stamp(mono_ns.min(now));
-        events.push(Event {
-            time,
-            fact: Fact::SlabFailure(failure),
-        });
-    });
-    match read {
-        Ok(overwritten) => overwritten > 0,
-        Err(error) => {
-            tracing::warn!(
-                "cannot read /dev/kmsg any more: {error}; slab failures go unseen from now on"
-            );
-            *kmsg = None;
-            true
-        }
     }
 }

@@ -9,6 +9,8 @@ use serde::{
     ser::SerializeMap,
 };
 
+use crate::event::NodeSlabs;
+
 /// Text that may be borrowed from the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
@@ -218,7 +220,7 @@ line! { 'a;
     /// The memcg id; 0 once the kernel has taken it back.
     memcg_id: u32,
     /// The number in the names of the memcg's slab caches.
-    kmemcg_id: u32,
+    kmemcg_id: u64,
     /// `memcg` if one memcg of the cgroup is meant and not the cgroup; absent otherwise.
     scope: Text<'a>,
     /// Whether the cgroup has a memcg of its own.
@@ -295,12 +297,28 @@ line! { 'a;
     cache: Text<'a>,
     /// Its bytes, if they are not UTF-8.
     cache_hex: Hex<'a>,
+    /// That memcg's cgroup, without its parents, from the cache's name.
+    cache_cgroup: Text<'a>,
+    /// Its bytes, if they are not UTF-8.
+    cache_cgroup_hex: Hex<'a>,
     /// The slab cache's object size in bytes.
     object_size: u32,
+    /// What an object takes up in a slab, in bytes.
+    buffer_size: u32,
+    /// A slab has 2 to the power of this pages.
+    order: u32,
+    /// The smallest order that holds an object.
+    min_order: u32,
     /// The failed allocation's gfp mask.
     gfp: u32,
+    /// The mask in the kernel's words.
+    gfp_flags: Text<'a>,
     /// The NUMA node that was asked for; -1 is any.
     node: i32,
+    /// The CPU that asked.
+    cpu: u32,
+    /// What the cache had on each NUMA node.
+    nodes: Cow<'a, [NodeSlabs]>,
     /// The error number.
     errno: i32,
     /// Its name.

@@ -9,6 +9,8 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 pub use line::{Hex, Line, Text, WallTime};
 pub use parse::{Content, Fault, LineError, Parsed, parse};
 pub use reader::{Item, LINE_MAX, ReadError, Reader, Tally};
@@ -97,7 +99,7 @@ impl<'a> Line<'a> {
         self.parent_id = cgroup.parent_id;
         self.serial = cgroup.serial;
         self.memcg_id = cgroup.memcg_id;
-        self.kmemcg_id = cgroup.kmemcg_id;
+        self.kmemcg_id = cgroup.kmemcg_id.map(u64::from);
         if let Some(slab) = &cgroup.slab {
             self.slab_caches = Some(slab.caches);
             self.slab_objects = slab.objects;
@@ -148,9 +150,20 @@ impl<'a> Line<'a> {
     pub fn set_slab_failure(&mut self, failure: &'a SlabFailure) {
         self.cache = failure.cache.as_deref().map(Text::lossy);
         self.cache_hex = failure.cache.as_deref().and_then(Hex::unless_text);
+        if let Some(owned) = failure.owned_cache() {
+            self.kmemcg_id = Some(owned.id);
+            self.cache_cgroup = Some(Text::lossy(owned.leaf));
+            self.cache_cgroup_hex = Hex::unless_text(owned.leaf);
+        }
         self.object_size = failure.object_size;
+        self.buffer_size = failure.buffer_size;
+        self.order = failure.order;
+        self.min_order = failure.min_order;
         self.gfp = failure.gfp;
+        self.gfp_flags = failure.gfp_flags.as_deref().map(Text::from);
         self.node = failure.node;
+        self.cpu = failure.cpu;
+        self.nodes = (!failure.nodes.is_empty()).then_some(Cow::Borrowed(&failure.nodes));
         self.set_task(failure.task.as_ref());
     }
 

@@ -124,8 +124,14 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
         kind::SLAB_FAILURE => Fact::SlabFailure(SlabFailure {
             cache: raw(line.cache.as_ref(), line.cache_hex.as_ref()).map(Bytes::copy_from_slice),
             object_size: line.object_size,
+            buffer_size: line.buffer_size,
+            order: line.order,
+            min_order: line.min_order,
             gfp: line.gfp,
+            gfp_flags: line.gfp_flags.as_ref().map(|flags| flags.0.to_string()),
             node: line.node,
+            cpu: line.cpu,
+            nodes: line.nodes.as_deref().map(<[_]>::to_vec).unwrap_or_default(),
             task: task(&line),
         }),
         kind::MKDIR_FAILURE => Fact::MkdirFailure(MkdirFailure {
@@ -228,7 +234,7 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
         parent_id: line.parent_id,
         serial: line.serial,
         memcg_id: line.memcg_id,
-        kmemcg_id: line.kmemcg_id,
+        kmemcg_id: line.kmemcg_id.and_then(|id| id.try_into().ok()),
         slab: line.slab_caches.map(|caches| {
             Box::new(SlabPin {
                 caches,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::header::{HookReport, Refusal, SCHEMA};
-use crate::event::{GapReason, SlabPin};
+use crate::event::{GapReason, NodeSlabs, SlabPin};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -91,9 +91,15 @@ fn counts() -> impl Strategy<Value = Counts> {
 fn fact() -> BoxedStrategy<Fact> {
     let reason = proptest::sample::select(&GapReason::ALL);
     let slab = (
-        option::of(bytes()),
-        any::<[Option<u32>; 2]>(),
+        option::of(prop_oneof![
+            bytes(),
+            Just(b"dentry(3:ebf02fc7)".to_vec()),
+            Just(b"dentry(3:\xff)".to_vec())
+        ]),
+        any::<[Option<u32>; 6]>(),
         any::<Option<i32>>(),
+        any::<Option<String>>(),
+        vec(any::<(u32, [u64; 3])>(), 0..3),
     );
     let mkdir = (
         option::of(path()),
@@ -113,13 +119,27 @@ fn fact() -> BoxedStrategy<Fact> {
                 counts,
             })
         }),
-        (slab, option::of(task())).prop_map(|((cache, [object_size, gfp], node), task)| {
-            let cache = cache.map(Bytes::from);
+        (slab, option::of(task())).prop_map(|((cache, numbers, node, gfp_flags, nodes), task)| {
+            let [object_size, buffer_size, order, min_order, gfp, cpu] = numbers;
+            let nodes = nodes.into_iter();
             Fact::SlabFailure(SlabFailure {
-                cache,
+                cache: cache.map(Bytes::from),
                 object_size,
+                buffer_size,
+                order,
+                min_order,
                 gfp,
+                gfp_flags,
                 node,
+                cpu,
+                nodes: nodes
+                    .map(|(node, [slabs, objects, free])| NodeSlabs {
+                        node,
+                        slabs,
+                        objects,
+                        free,
+                    })
+                    .collect(),
                 task,
             })
         }),

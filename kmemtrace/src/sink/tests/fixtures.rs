@@ -215,6 +215,30 @@ pub(super) fn changes() -> Vec<Change> {
                 gfp: Some(0xd0),
                 node: Some(-1),
                 task: task(4242, b"runc"),
+                ..SlabFailure::default()
+            }),
+        ),
+        (
+            36_300,
+            What::SlabFailure(SlabFailure {
+                cache: Some(Bytes::from_static(b"dentry(3:x\x1b[31m\xff)")),
+                object_size: Some(192),
+                buffer_size: Some(200),
+                order: Some(1),
+                min_order: Some(0),
+                gfp: Some(0x820),
+                gfp_flags: Some("GFP_ATOMIC|__GFP_ZERO".to_owned()),
+                node: Some(1),
+                cpu: Some(3),
+                nodes: [(0, 49), (1, 0)]
+                    .map(|(node, slabs)| NodeSlabs {
+                        node,
+                        slabs,
+                        objects: slabs * 21,
+                        free: slabs / 12,
+                    })
+                    .to_vec(),
+                ..SlabFailure::default()
             }),
         ),
         (36_301, What::SlabFailure(SlabFailure::default())),

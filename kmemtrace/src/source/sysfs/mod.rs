@@ -13,7 +13,10 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use self::{diff::History, seen::Seen};
-use super::{clock::Clock, kmsg::Kmsg, upkeep::read_kernel_log};
+use super::{
+    clock::Clock,
+    kmsg::{Kmsg, finish_kernel_log, read_kernel_log},
+};
 use crate::{
     error::Error,
     event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport},
@@ -171,6 +174,7 @@ impl Source {
         if self.root.is_live() {
             self.poll(events)?;
         }
+        finish_kernel_log(&mut self.kmsg, self.clock, events);
         Ok(())
     }
 

@@ -1,0 +1,102 @@
+//! SLUB's messages put together from the log's records.
+
+use std::collections::VecDeque;
+
+use super::{Record, detail, message};
+use crate::event::SlabFailure;
+
+/// How long a message's other lines are waited for. They are written at once, but others may write in between, and whoever
+/// reads the log may be woken in between.
+pub const PATIENCE_NS: u64 = 1_000_000_000;
+
+/// How many messages may be unfinished at a time. The kernel lets ten through in five seconds
+/// (`DEFAULT_RATELIMIT_BURST`), for all CPUs together.
+const PENDING_MAX: usize = 16;
+
+/// Makes failures of records. It reads no clock: time is an argument.
+///
+/// A message ends where its writer begins another, or when it has waited for long enough: how many nodes a machine has, the
+/// log does not say. Where the log does not tell who wrote a record, and two CPUs write at a time, lines go to the older
+/// message that lacks them: each failure has a cache then, but it may have the other's gfp mask.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    pending: VecDeque<Pending>,
+}
+
+/// A message whose end has not come.
+#[derive(Debug)]
+struct Pending {
+    /// When it was read, on the reader's clock.
+    read_ns: u64,
+    time_ns: u64,
+    caller: Option<Vec<u8>>,
+    failure: SlabFailure,
+}
+
+impl Assembler {
+    /// Takes a record in that was read at `read_ns`, and hands over what is finished now: failures, and their times on the
+    /// log's clock.
+    pub fn take(
+        &mut self,
+        read_ns: u64,
+        record: &Record<'_>,
+        each: &mut impl FnMut(u64, SlabFailure),
+    ) {
+        self.expire(read_ns, each);
+        if let Some(failure) = message(&record.text) {
+            // Who writes a new message has ended the one before. Where it is not told who writes, one that lacks lines may be
+            // another CPU's.
+            let ended = |pending: &Pending| {
+                pending.caller.as_deref() == record.caller
+                    && (record.caller.is_some()
+                        || (pending.failure.cache.is_some() && !pending.failure.nodes.is_empty()))
+            };
+            self.hand_over(each, ended);
+            if self.pending.len() == PENDING_MAX
+                && let Some(oldest) = self.pending.pop_front()
+            {
+                each(oldest.time_ns, oldest.failure);
+            }
+            self.pending.push_back(Pending {
+                read_ns,
+                time_ns: record.time_ns,
+                caller: record.caller.map(<[u8]>::to_vec),
+                failure,
+            });
+            return;
+        }
+        for pending in &mut self.pending {
+            if pending.caller.as_deref() == record.caller
+                && detail(&mut pending.failure, &record.text)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Hands over what has waited for long enough.
+    pub fn expire(&mut self, now_ns: u64, each: &mut impl FnMut(u64, SlabFailure)) {
+        self.hand_over(each, |pending| {
+            now_ns.saturating_sub(pending.read_ns) >= PATIENCE_NS
+        });
+    }
+
+    /// Hands over all there is: no record will come any more.
+    pub fn finish(&mut self, each: &mut impl FnMut(u64, SlabFailure)) {
+        self.hand_over(each, |_| true);
+    }
+
+    fn hand_over(
+        &mut self,
+        each: &mut impl FnMut(u64, SlabFailure),
+        ended: impl Fn(&Pending) -> bool,
+    ) {
+        for pending in std::mem::take(&mut self.pending) {
+            if ended(&pending) {
+                each(pending.time_ns, pending.failure);
+            } else {
+                self.pending.push_back(pending);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! SLUB's failure message in the kernel log, in the wordings that kernels have had.
+//!
+//! ```text
+//! SLUB: Unable to allocate memory on node -1 (gfp=0xd0)                                         3.10
+//! SLUB: Unable to allocate memory on node -1, gfp=0xa20(GFP_ATOMIC)                             4.x to 6.11
+//! SLUB: Unable to allocate memory on CPU 0 (of node 0) on node -1, gfp=0x820(GFP_ATOMIC)        6.12 and later
+//!   cache: sigqueue, object size: 80, buffer size: 80, default order: 0, min order: 0
+//!   sigqueue debugging increased min order, use slab_debug=O to disable.                        if it did
+//!   node 0: slabs: 3396, objs: 173196, free: 0                                                  for each node
+//! ```
+//!
+//! Each line is a record of its own in the log (`slab_out_of_memory`): [`message`] understands the first, [`detail`] the
+//! others, [`Assembler`] puts them together, and [`LogReader`] does all that with a file.
+
+mod assembler;
+mod reader;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+pub use assembler::{Assembler, PATIENCE_NS};
+pub use reader::{LogError, LogFault, LogReader, LogTally};
+pub use record::{LogLine, Record, line, record};
+
+use super::{NodeSlabs, SlabFailure};
+
+const MESSAGE: &[u8] = b"SLUB: Unable to allocate memory on ";
+
+/// `MAX_NUMNODES` of the largest configuration.
+const NODES_MAX: usize = 1024;
+
+/// Finds SLUB's message in `text`, wherever in it the line begins, and takes in its other lines if they follow.
+pub fn slab_failure(text: &[u8]) -> Option<SlabFailure> {
+    let at = find(text, MESSAGE)?;
+    let mut lines = text[at..].split(|&byte| byte == b'\n');
+    let mut failure = message(lines.next()?)?;
+    for line in lines {
+        detail(&mut failure, line);
+    }
+    Some(failure)
+}
+
+/// The message's first line, wherever in `text` it begins.
+pub fn message(text: &[u8]) -> Option<SlabFailure> {
+    let line = &text[find(text, MESSAGE)? + MESSAGE.len()..];
+    let gfp = find(line, b"gfp=0x").map(|at| &line[at + 6..]);
+    Some(SlabFailure {
+        // the last "node N" is the one asked for: since 6.12 the CPU's own comes first, as "of node N"
+        node: find_last(line, b"node ").and_then(|at| number(&line[at + 5..])),
+        cpu: line.strip_prefix(b"CPU ").and_then(number),
+        gfp: gfp.and_then(hex),
+        gfp_flags: gfp.and_then(flags),
+        ..SlabFailure::default()
+    })
+}
+
+/// Takes in one of the lines that follow the message's first; `false` if it is none, or one that is known already.
+pub fn detail(failure: &mut SlabFailure, text: &[u8]) -> bool {
+    if failure.cache.is_none()
+        && let Some((name, rest)) = cache(text)
+    {
+        failure.cache = Some(Bytes::copy_from_slice(name));
+        failure.object_size = after(rest, b"object size: ");
+        failure.buffer_size = after(rest, b"buffer size: ");
+        failure.order = after(rest, b"default order: ");
+        failure.min_order = after(rest, b"min order: ");
+        return true;
+    }
+    if failure.nodes.len() < NODES_MAX
+        && let Some(slabs) = node_slabs(text)
+        && failure.nodes.iter().all(|known| known.node != slabs.node)
+    {
+        failure.nodes.push(slabs);
+        return true;
+    }
+    false
+}
+
+/// The cache's name, and the figures after it.
+fn cache(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = &text[find(text, b"cache: ")? + 7..];
+    // the last one: on 3.10 the name holds a cgroup's, which may hold anything
+    let end = find_last(rest, b", object size: ")?;
+    let (name, rest) = rest.split_at(end);
+    (!name.is_empty()).then_some((name, rest))
+}
+
+fn node_slabs(text: &[u8]) -> Option<NodeSlabs> {
+    let at = find(text, b": slabs: ")?;
+    let node = &text[find_last(&text[..at], b"node ")? + 5..at];
+    Some(NodeSlabs {
+        node: str::from_utf8(node).ok()?.parse().ok()?,
+        slabs: after(&text[at..], b"slabs: ")?,
+        objects: after(&text[at..], b"objs: ")?,
+        free: after(&text[at..], b"free: ")?,
+    })
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|w| w == what)
+}
+
+fn find_last(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).rposition(|w| w == what)
+}
+
+/// The number that follows `key`.
+fn after<T: std::str::FromStr>(text: &[u8], key: &[u8]) -> Option<T> {
+    number(&text[find(text, key)? + key.len()..])
+}
+
+fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
+    let end = text
+        .iter()
+        .enumerate()
+        .position(|(i, b)| !(b.is_ascii_digit() || (i == 0 && *b == b'-')))
+        .unwrap_or(text.len());
+    str::from_utf8(&text[..end]).ok()?.parse().ok()
+}
+
+fn hex(text: &[u8]) -> Option<u32> {
+    let end = text
+        .iter()
+        .position(|b| !b.is_ascii_hexdigit())
+        .unwrap_or(text.len());
+    u32::from_str_radix(str::from_utf8(&text[..end]).ok()?, 16).ok()
+}
+
+/// `820(GFP_ATOMIC|__GFP_ZERO)`: what is in the parentheses, if it is nothing but flags (`%pGg`).
+fn flags(text: &[u8]) -> Option<String> {
+    let open = text.iter().position(|b| !b.is_ascii_hexdigit())?;
+    let inner = text[open..].strip_prefix(b"(")?;
+    let inner = &inner[..inner.iter().position(|&byte| byte == b')')?];
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'|');
+    let whole = !inner.is_empty() && inner.iter().all(plain);
+    whole.then(|| String::from_utf8_lossy(inner).into_owned())
+}
