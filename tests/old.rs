@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use crate::harness::{Result, output, program_on_old_kernel, test_if, text};
 
 /// Commands, what they end with, and what they say: whatever this machine shows, as long as it could be looked at.
-const COMMANDS: [(&[&str], &[i32], &str); 7] = [
+const COMMANDS: [(&[&str], &[i32], &str); 9] = [
     (&["--version"], &[0], "kmemtrace "),
     (&["--help"], &[0], "Usage: kmemtrace"),
     (&["scan", "--settle", "1s"], &[0, 1, 2], "memory"),
@@ -14,8 +14,15 @@ const COMMANDS: [(&[&str], &[i32], &str); 7] = [
         &[0, 1, 2],
         "memory",
     ),
-    (&["doctor"], &[2], "kmemtrace scan"),
-    (&["doctor", "--format", "json"], &[2], "\"hooks\":"),
+    (&["doctor"], &[0], "by polling alone"),
+    (&["doctor", "--format", "json"], &[0], "\"hooks\":"),
+    (
+        &["watch", "--source", "sysfs", "--for", "3s"],
+        &[0, 1, 2],
+        "watching ",
+    ),
+    // Left to itself it takes what works, and says why.
+    (&["watch", "--for", "2s"], &[0, 1, 2], "not bpf: "),
     // There is no eBPF: it says so, and ends.
     (
         &["watch", "--source", "bpf", "--for", "1s"],

@@ -63,7 +63,7 @@ pub(super) const V2: [&str; 8] = [
 pub(super) const CACHE: [&str; 3] = ["objects", "order", "slabs"];
 
 /// The kernel log, as `/dev/kmsg` gives it.
-pub(super) const KMSG: &str = "kmsg-raw.txt";
+pub const KMSG: &str = "kmsg-raw.txt";
 
 /// What was done, and what was left out.
 pub(super) const NOTE: &str = "snapshot.txt";

@@ -22,6 +22,7 @@ use std::{
 pub use controllers::{Hierarchy, NoMemory, Version};
 pub use copy::{Copied, copy};
 pub use counts::{MEMCG_IDS, counts};
+pub use files::KMSG;
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;
 pub use parse::{Malformed, Unread};

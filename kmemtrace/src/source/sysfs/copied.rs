@@ -1,8 +1,13 @@
 //! The time of a copy of a machine's files: when they were copied, on that machine's clocks.
 
-use std::{fs, time::UNIX_EPOCH};
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    time::UNIX_EPOCH,
+};
 
 use crate::{
+    event::{SlabFailure, klog::LogReader},
     host::{self, Root},
     source::clock::{self, Clock},
 };
@@ -31,4 +36,34 @@ pub(super) fn mono_ns(root: &Root) -> u64 {
         host::uptime_ns(root)
     };
     copied.unwrap_or_else(clock::mono_ns)
+}
+
+/// The slab failures in a copy's kernel log that are newer than `after_ns`, the time of the copy before, with their times on
+/// the log's clock; or why there is no log. A line that is no record is passed over.
+pub(super) fn slab_failures(
+    root: &Root,
+    after_ns: Option<u64>,
+) -> Result<Vec<(u64, SlabFailure)>, String> {
+    let path = root.path(host::KMSG);
+    let file =
+        File::open(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut log = LogReader::new(BufReader::new(file), &path);
+    let mut failures = Vec::new();
+    for failure in &mut log {
+        match failure {
+            Ok((mono_ns, failure)) if after_ns.is_none_or(|after| mono_ns > after) => {
+                failures.push((mono_ns, failure));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!("{error}"),
+        }
+    }
+    let skipped = log.tally().skipped;
+    if skipped > 0 {
+        tracing::warn!(
+            "{}: {skipped} lines are no records of a kernel log",
+            path.display()
+        );
+    }
+    Ok(failures)
 }

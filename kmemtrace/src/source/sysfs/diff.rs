@@ -34,6 +34,11 @@ impl History {
         self.last.is_none()
     }
 
+    /// When the last poll began, on `CLOCK_MONOTONIC`, in nanoseconds.
+    pub(super) fn last_ns(&self) -> Option<u64> {
+        self.last.as_ref().map(|last| last.began_ns)
+    }
+
     /// The zombies that slab caches show, by the number in their names, and those of them that have not been measured yet.
     pub(super) fn zombies(&self, seen: &Seen) -> Vec<u32> {
         let mut live: HashMap<&[u8], Vec<u64>> = HashMap::new();

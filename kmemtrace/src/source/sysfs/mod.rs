@@ -75,7 +75,7 @@ impl Source {
                 Err(why) => (None, Some(why)),
             }
         } else {
-            (None, Some("this is a copy of a machine's files".to_owned()))
+            (None, None)
         };
         Ok(Self {
             copies,
@@ -182,7 +182,11 @@ impl Source {
         let started = Instant::now();
         let began_ns = copied::mono_ns(&self.root);
         self.clock = copied::clock(&self.root);
-        self.read_kernel_log(began_ns, events);
+        if self.root.is_live() {
+            self.read_kernel_log(began_ns, events);
+        } else {
+            self.read_copied_log(events);
+        }
         let mut seen = match seen::look(&self.root, &self.hierarchy) {
             Ok(seen) => seen,
             Err(error) => {
@@ -250,6 +254,20 @@ impl Source {
             time: self.now(),
             fact: Fact::Gap(gap),
         });
+    }
+
+    /// What a copy's kernel log says that the last one's did not.
+    fn read_copied_log(&self, events: &mut Vec<Event>) {
+        match copied::slab_failures(&self.root, self.history.last_ns()) {
+            Ok(failures) => {
+                let event = |(mono_ns, failure)| Event {
+                    time: self.clock.stamp(mono_ns),
+                    fact: Fact::SlabFailure(failure),
+                };
+                events.extend(failures.into_iter().map(event));
+            }
+            Err(why) => tracing::info!("{why}"),
+        }
     }
 
     fn read_kernel_log(&mut self, began_ns: u64, events: &mut Vec<Event>) {
