@@ -11,6 +11,7 @@
 )]
 
 mod cli;
+mod copies;
 mod harness;
 mod live;
 mod old;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             let tests = [
                 cli::tests(),
                 replay::tests(),
+                copies::tests(),
                 rules::tests(),
                 old::tests(),
                 live::tests(),

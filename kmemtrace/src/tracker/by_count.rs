@@ -137,15 +137,13 @@ impl Tracker {
         let zombies = excess.saturating_sub(younger).min(candidates);
         if zombies == 0 {
             let patience = SETTLE_NS.saturating_add(grace.saturating_mul(GIVE_UP));
-            for key in due {
-                if self
-                    .table
-                    .get(key)
-                    .is_some_and(|entry| older(entry, patience))
-                {
-                    self.table.remove(key);
-                    self.tally.unproven += 1;
-                }
+            let given_up: Vec<Key> = self
+                .table
+                .keys(|entry| is_candidate(entry) && older(entry, patience));
+            self.leave_pool(given_up.len());
+            self.tally.unproven += given_up.len() as u64;
+            for key in given_up {
+                self.table.remove(key);
             }
             return 0;
         }
@@ -209,11 +207,16 @@ impl Tracker {
         let gone: Vec<Key> = self
             .table
             .keys(|entry| entry.proof() == Some(Proof::Counted) && which(entry));
-        let pool = self.table.pool();
+        self.leave_pool(gone.len());
         for key in gone {
             self.end_unseen(time, key, changes);
             self.freed.remember(key.0, None, time, false);
         }
+    }
+
+    /// So many entries are about to go that the count, and so the pool, has left out already.
+    fn leave_pool(&mut self, entries: usize) {
+        let pool = self.table.pool() + entries as u64;
         self.table.set_pool(pool);
     }
 }

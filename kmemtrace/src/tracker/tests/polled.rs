@@ -240,3 +240,77 @@ fn a_late_poll_takes_nothing_back() {
     assert_eq!(run.totals(), (1, 1, 1));
     assert_eq!(run.tracker.summary().gaps, 1);
 }
+
+/// What happens between two polls.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Make,
+    /// The nth live one goes; it stays as a zombie, or is freed at once.
+    Remove(usize, bool),
+    /// A zombie is freed.
+    Free,
+    /// Made and removed, and it stays.
+    Unseen,
+}
+
+fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Vec<Step>>> {
+    use proptest::prelude::*;
+    let step = prop_oneof![
+        3 => Just(Step::Make),
+        3 => (0..9usize, any::<bool>()).prop_map(|(n, stays)| Step::Remove(n, stays)),
+        2 => Just(Step::Free),
+        1 => Just(Step::Unseen),
+    ];
+    proptest::collection::vec(proptest::collection::vec(step, 0..4), 0..40)
+}
+
+proptest::proptest! {
+    /// Whatever happens between polls: the totals are the kernel's, and no more is called leaked than is there.
+    #[test]
+    fn the_totals_are_the_kernels(polls in steps(), inherited in 0..3u64) {
+        let mut live = vec![1];
+        let (mut zombies, mut next) = (inherited, 2);
+        let mut run = Run::polled(&[1], num_cgroups(1 + inherited));
+        for (n, steps) in (1..).zip(polls) {
+            let (ms, last) = (n * 500, (n - 1) * 500);
+            let before = live.clone();
+            for step in steps {
+                match step {
+                    Step::Make => {
+                        live.push(next);
+                        next += 1;
+                    }
+                    Step::Remove(n, stays) if live.len() > 1 => {
+                        live.remove(1 + n % (live.len() - 1));
+                        zombies += u64::from(stays);
+                    }
+                    Step::Free if zombies > 0 => zombies -= 1,
+                    Step::Unseen => {
+                        next += 1;
+                        zombies += 1;
+                    }
+                    Step::Remove(..) | Step::Free => {}
+                }
+            }
+            for id in before.iter().filter(|id| !live.contains(id)) {
+                run.offlined(ms, missing(*id, last));
+            }
+            for id in live.iter().filter(|id| !before.contains(id)) {
+                run.created(ms, missing(*id, last));
+            }
+            run.tick(ms, num_cgroups(live.len() as u64 + zombies));
+            let (l, z, leaked) = run.totals();
+            proptest::prop_assert_eq!((l, z), (live.len() as u64, zombies));
+            proptest::prop_assert!(leaked <= zombies);
+        }
+        // all that is left has leaked, but for as many as were there before
+        let counts = num_cgroups(live.len() as u64 + zombies);
+        for ms in (100_000..600_000).step_by(50_000) {
+            run.tick(ms, counts);
+        }
+        let (_, _, leaked) = run.totals();
+        proptest::prop_assert!(leaked + inherited >= zombies);
+        let summary = run.tracker.summary();
+        proptest::prop_assert_eq!(summary.leaks - summary.recovered, leaked);
+    }
+}
