@@ -135,7 +135,7 @@ fn leaked() -> Result {
             assert!(name.is_some_and(|n| n.parse::<u32>().is_ok()), "{line}");
             assert!(line["cgroup_id"].is_null(), "{line}");
         }
-        assert_eq!(run.code, Some(if stay > 0 { 1 } else { 0 }), "{copies}");
+        assert_eq!(run.code, Some(i32::from(stay > 0)), "{copies}");
     }
     Ok(())
 }
