@@ -15,6 +15,7 @@ mod harness;
 mod live;
 mod replay;
 mod rules;
+mod snapshot;
 mod workload;
 
 use std::process::ExitCode;
@@ -27,7 +28,13 @@ fn main() -> ExitCode {
         harness::Role::Workload => workload::main(),
         harness::Role::Tests => {
             let arguments = Arguments::from_args();
-            let tests = [cli::tests(), replay::tests(), rules::tests(), live::tests()];
+            let tests = [
+                cli::tests(),
+                replay::tests(),
+                rules::tests(),
+                snapshot::tests(),
+                live::tests(),
+            ];
             libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
         }
     }
