@@ -13,6 +13,7 @@
 mod cli;
 mod harness;
 mod live;
+mod recordings;
 mod replay;
 mod rules;
 mod snapshot;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
             let arguments = Arguments::from_args();
             let tests = [
                 cli::tests(),
+                recordings::tests(),
                 replay::tests(),
                 rules::tests(),
                 snapshot::tests(),

@@ -1,7 +1,7 @@
 //! The view for people: one line a change, what matters first, columns that line up.
 
 mod summary;
-mod units;
+pub(crate) mod units;
 
 use std::{
     fmt::{self, Display, Write as _},
