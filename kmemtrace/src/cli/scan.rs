@@ -129,7 +129,7 @@ fn judge(
     kernel: Option<String>,
     first: Look,
     second: Option<Look>,
-    named: Named,
+    mut named: Named,
 ) -> Scan {
     let last = second.unwrap_or(first);
     let (earlier, zombies) = (first.zombies(), last.zombies());
@@ -141,8 +141,19 @@ fn judge(
     } else {
         Verdict::Unknown
     };
-    let shown = last.slab.is_some() || last.kmem.is_some_and(|kmem| kmem.bytes > 0);
-    let leaves_out = zombies.max.is_none() && shown;
+    let leaves_out = zombies.max.is_none() && (last.slab.is_some() || zombies.min > 0);
+    let mut held_bytes = last.kmem.map(|kmem| kmem.bytes);
+    // From 5.3 on a removed memcg leaves its caches and what was charged to it to its parent, and is freed: then the count
+    // is right, and names and memory are no zombies'.
+    let with_caches = named.zombies.len() as u64 + named.more;
+    if zombies.max.is_some_and(|max| max < with_caches) {
+        named.zombies.clear();
+        named.more = 0;
+    }
+    if zombies.max == Some(0) && held_bytes > Some(0) {
+        held_bytes = None;
+        named.held.clear();
+    }
     Scan {
         kernel,
         hierarchy: hierarchy.version.as_str(),
@@ -162,7 +173,7 @@ fn judge(
         settled: second.is_some(),
         kmem_peak: last.slab.and_then(|slab| slab.peak),
         kmem_without_caches: last.slab.map(|slab| slab.without_cache),
-        held_bytes: last.kmem.map(|kmem| kmem.bytes),
+        held_bytes,
         held: named.held,
         named_more: Some(named.more).filter(|&more| more > 0),
         named_bytes: named.slab_bytes.filter(|_| !named.zombies.is_empty()),

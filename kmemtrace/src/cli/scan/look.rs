@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{
     error::Error,
     event::Counts,
-    host::{self, Hierarchy, Root, SlabLayout, SlabMemcg, SlabMemcgs, Version},
+    host::{self, Hierarchy, Root, SlabLayout, SlabMemcg, SlabMemcgs, Slabinfo, Version},
 };
 
 /// What one look saw, in numbers.
@@ -43,6 +43,9 @@ pub(super) struct Held {
     pub(super) directories: u64,
     /// Directories about which that cannot be told.
     pub(super) blind: u64,
+    /// The root's slabinfo says that kernel memory is not accounted to it: on 3.10 only. From 5.3 on, what removed cgroups
+    /// were charged stays with their parents and pins no zombie.
+    pub(super) pins: bool,
 }
 
 /// The names in a look.
@@ -71,16 +74,21 @@ impl Look {
         let counted = before
             .zip(after)
             .map(|(before, after)| (before.min(after), before.max(after)));
-        let held = self.kmem.map_or(0, |kmem| kmem.directories);
-        let top_level = self.slab.is_some_and(Slab::leaves_out);
-        match counted {
-            Some((min, max)) if !top_level && held <= max => Range {
+        let held = self.kmem.filter(|kmem| kmem.pins);
+        let held = held.map_or(0, |kmem| kmem.directories);
+        match (counted, self.slab.map(|slab| slab.layout)) {
+            (Some((min, max)), Some(SlabLayout::Nested)) => Range {
+                min,
+                max: Some(max),
+            },
+            (Some((min, max)), None) if held <= max => Range {
                 min,
                 max: Some(max),
             },
             // num_cgroups leaves out what these show, and maybe more.
-            counted => {
-                let orphans = self.slab.map_or(0, |slab| slab.orphans);
+            (counted, slab) => {
+                let top_level = self.slab.filter(|_| slab == Some(SlabLayout::TopLevel));
+                let orphans = top_level.map_or(0, |slab| slab.orphans);
                 let min = counted.map_or(0, |(min, _)| min).max(orphans).max(held);
                 Range { min, max: None }
             }
@@ -94,13 +102,6 @@ impl Look {
                 .kmem
                 .is_some_and(|kmem| kmem.bytes == 0 && kmem.blind == 0)
             && self.zombies().min == 0
-    }
-}
-
-impl Slab {
-    /// Whether `num_cgroups` leaves out zombies on such a kernel.
-    pub(super) fn leaves_out(self) -> bool {
-        self.layout == SlabLayout::TopLevel
     }
 }
 
@@ -172,6 +173,8 @@ fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Resul
         return Ok((None, Vec::new()));
     }
     let kmem = host::kmem(root, hierarchy, slab.layout.is_some())?;
+    let first = kmem.directories.first();
+    let pins = first.is_some_and(|root| root.slabinfo == Slabinfo::Inactive);
     for problem in &kmem.problems {
         tracing::warn!("{problem}");
     }
@@ -182,6 +185,7 @@ fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Resul
         bytes,
         directories: held.len() as u64,
         blind: kmem.blind,
+        pins,
     });
     Ok((told, held))
 }

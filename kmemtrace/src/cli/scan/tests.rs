@@ -190,6 +190,7 @@ fn held(bytes: u64, directories: u64, blind: u64) -> Held {
         bytes,
         directories,
         blind,
+        pins: true,
     }
 }
 
@@ -220,21 +221,61 @@ fn held_kernel_memory_is_a_sign_of_zombies() {
     insta::assert_snapshot!(text(&scan(look, Some(look))));
 }
 
-/// On 4.x the count has them all, and the names come on top.
+fn one_named() -> Named {
+    let zombie = Zombie {
+        name: "c0".to_owned(),
+        or: Vec::new(),
+        id: 20,
+        caches: 1,
+        objects: None,
+        bytes: None,
+        largest: None,
+        largest_objects: None,
+    };
+    Named {
+        zombies: vec![zombie],
+        held: vec![Holder {
+            path: "/pods".to_owned(),
+            bytes: 9000,
+        }],
+        more: 0,
+        slab_bytes: None,
+    }
+}
+
+/// On 4.x the count has them all, and the names come on top. From 5.3 on caches and memory outlive the memcg.
 #[test]
 fn nested_caches_leave_the_count_alone() {
-    let look = Look {
-        slab: Some(Slab {
-            layout: SlabLayout::Nested,
-            orphans: 2,
-            without_cache: 0,
-            peak: None,
-        }),
-        kmem: Some(held(9000, 1, 0)),
-        ..v1(4, 98)
-    };
-    let scan = scan(look, None);
-    assert_eq!((scan.zombies, scan.ids_min), (Some(94), 4));
+    for (num_cgroups, verdict, zombies, names, held_bytes) in [
+        (98, Verdict::Leak, 94, 1, Some(9000)),
+        (4, Verdict::Clean, 0, 0, None),
+    ] {
+        let look = Look {
+            slab: Some(Slab {
+                layout: SlabLayout::Nested,
+                orphans: 1,
+                without_cache: 0,
+                peak: None,
+            }),
+            kmem: Some(Held {
+                pins: false,
+                ..held(9000, 1, 0)
+            }),
+            ..v1(4, num_cgroups)
+        };
+        let scan = judge(&hierarchy(Version::V1), None, look, None, one_named());
+        assert_eq!(
+            (
+                scan.verdict,
+                scan.zombies,
+                scan.ids_min,
+                scan.named.len(),
+                scan.held_bytes
+            ),
+            (verdict, Some(zombies), 4, names, held_bytes)
+        );
+        assert_eq!(scan.held.len(), names);
+    }
 }
 
 #[test]
