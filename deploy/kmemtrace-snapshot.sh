@@ -88,7 +88,7 @@ for file in /proc/mounts /proc/self/mountinfo; do
 done
 most=1048577
 if [ ! -e "$root/proc/config.gz" ]; then
-    read -r release < "$root/proc/sys/kernel/osrelease" && machine "/boot/config-$release"
+    { read -r release < "$root/proc/sys/kernel/osrelease"; } 2> /dev/null && machine "/boot/config-$release"
 fi
 
 # Where cgroup file systems are mounted, in the order that kmemtrace looks: VERSION ROOT MOUNT.
