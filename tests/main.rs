@@ -16,8 +16,10 @@ mod harness;
 mod live;
 mod old;
 mod old_kernel;
+mod recordings;
 mod replay;
 mod rules;
+mod snapshot;
 mod workload;
 
 use std::process::ExitCode;
@@ -33,10 +35,12 @@ fn main() -> ExitCode {
             let arguments = Arguments::from_args();
             let tests = [
                 cli::tests(),
-                replay::tests(),
                 copies::tests(),
-                rules::tests(),
                 old::tests(),
+                recordings::tests(),
+                replay::tests(),
+                rules::tests(),
+                snapshot::tests(),
                 live::tests(),
             ];
             libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()

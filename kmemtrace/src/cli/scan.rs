@@ -1,24 +1,20 @@
 //! `kmemtrace scan`: how many memory cgroups are live, how many are zombies, how many ids are left, at this moment.
 
-use std::{
-    collections::HashSet,
-    io::{self, Write},
-    thread,
-    time::Duration,
-};
+mod look;
+mod named;
+mod text;
+
+use std::{thread, time::Duration};
+
+use look::{Look, look};
+use named::{Holder, Named, Zombie, named};
 
 use serde::Serialize;
 
-use super::{
-    Color, Format, Outcome, Verdict, duration,
-    report::{self, Palette},
-    root::RootArg,
-};
+use super::{Color, Format, Outcome, Verdict, duration, report, root::RootArg};
 use crate::{
     error::Error,
-    event::Counts,
-    host::{self, Hierarchy, MEMCG_IDS, Root, SlabMemcgs},
-    sink::escape::Name,
+    host::{self, Hierarchy, MEMCG_IDS},
 };
 
 /// Arguments of `kmemtrace scan`.
@@ -47,129 +43,21 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let hierarchy = facts.memory.map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
-    let first = look(root, &hierarchy)?;
+    let (first, mut names) = look(root, &hierarchy)?;
     let zombies = first.zombies();
     let any = zombies.min > 0 || zombies.max.is_some_and(|max| max > 0);
     let again = any && machine.live;
     let second = if again {
         thread::sleep(args.settle);
-        Some(look(root, &hierarchy)?)
+        let (second, last) = look(root, &hierarchy)?;
+        names = last;
+        Some(second)
     } else {
         None
     };
-    let scan = judge(&hierarchy, facts.kernel, first, second);
+    let scan = judge(&hierarchy, facts.kernel, first, second, named(root, &names));
     report::print(&scan, args.format, color)?;
     Ok(scan.verdict)
-}
-
-/// What one look saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    /// Directories with a memcg, the root included.
-    live: u64,
-    /// The kernel's counts before and after the directories were walked.
-    before: Counts,
-    after: Counts,
-    /// Where memcgs have slab caches of their own: what these tell.
-    slab: Option<Slab>,
-}
-
-/// What slab caches of memcgs tell about them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Slab {
-    /// Memcgs whose caches are there and whose directory is not.
-    orphans: u64,
-    /// So many had kernel memory at one time.
-    peak: u64,
-}
-
-/// How many there are; without `max`, that many at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    min: u64,
-    max: Option<u64>,
-}
-
-impl Look {
-    fn zombies(&self) -> Range {
-        let count = |counts: &Counts| {
-            let counted = counts.num_cgroups.map(|all| all.saturating_sub(self.live));
-            counts.dying_memory.or(counts.dying).or(counted)
-        };
-        let (before, after) = (count(&self.before), count(&self.after));
-        let counted = before
-            .zip(after)
-            .map(|(before, after)| (before.min(after), before.max(after)));
-        match (counted, self.slab) {
-            (Some((min, max)), None) => Range {
-                min,
-                max: Some(max),
-            },
-            // num_cgroups may leave out what these show, and more.
-            (counted, slab) => {
-                let min = counted
-                    .map_or(0, |(min, _)| min)
-                    .max(slab.map_or(0, |slab| slab.orphans));
-                Range { min, max: None }
-            }
-        }
-    }
-}
-
-/// How often to look for a moment at which nothing changes.
-const TRIES: usize = 3;
-
-fn look(root: &Root, hierarchy: &Hierarchy) -> Result<Look, Error> {
-    let counts = || {
-        host::counts(root, hierarchy)
-            .map_err(|error| Error::caused("cannot count memory cgroups", &error))
-    };
-    let mut tries = TRIES;
-    loop {
-        let slab = host::slab_memcgs(root);
-        let before = counts()?;
-        let mut live = 0;
-        let mut names = HashSet::new();
-        host::walk(root, hierarchy, &mut |directory| {
-            live += u64::from(directory.memory);
-            if slab.layout.is_some() {
-                names.extend(
-                    directory
-                        .path
-                        .rsplit(|&byte| byte == b'/')
-                        .next()
-                        .map(Vec::from),
-                );
-            }
-        })
-        .map_err(|error| {
-            Error::caused(format!("cannot walk {}", hierarchy.mount.display()), &error)
-        })?;
-        let after = counts()?;
-        tries -= 1;
-        if before == after || tries == 0 {
-            return Ok(Look {
-                live,
-                before,
-                after,
-                slab: slab_tells(&slab, &names),
-            });
-        }
-    }
-}
-
-/// Orphans are fewer than there are where a name is used again.
-fn slab_tells(slab: &SlabMemcgs, names: &HashSet<Vec<u8>>) -> Option<Slab> {
-    // num_cgroups leaves these out only where they stand at the top level.
-    let peak = slab.peak?;
-    let removed = slab.with_cache().filter(|(_, memcg)| {
-        let mut leaves = std::iter::once(&memcg.leaf).chain(&memcg.or);
-        !leaves.any(|leaf| names.contains(leaf))
-    });
-    Some(Slab {
-        orphans: removed.count() as u64,
-        peak,
-    })
 }
 
 /// What a scan found; as JSON, one object with these fields.
@@ -209,22 +97,63 @@ struct Scan {
     /// So many memcgs had kernel memory at one time, as the names of their slab caches tell; absent where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     kmem_peak: Option<u64>,
+    /// So many kmemcg ids have only names of slab caches that are gone: their memory cgroups are freed, or live on without
+    /// slab caches; absent where there are no such names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kmem_without_caches: Option<u64>,
+    /// Kernel memory that removed memory cgroups hold, in bytes: so many at least; absent where that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_bytes: Option<u64>,
+    /// Below which directories.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<Holder>,
+    /// Zombies that still have slab caches of their own, and so names: not all that there are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    named: Vec<Zombie>,
+    /// So many more have names than are listed; absent if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    named_more: Option<u64>,
+    /// Bytes in the slab caches of those; absent if not known of all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    named_bytes: Option<u64>,
+    /// This kernel's count leaves zombies out.
+    #[serde(skip)]
+    leaves_out: bool,
     #[serde(skip)]
     verdict: Verdict,
 }
 
 /// One look or two made into a verdict: pure.
-fn judge(hierarchy: &Hierarchy, kernel: Option<String>, first: Look, second: Option<Look>) -> Scan {
+fn judge(
+    hierarchy: &Hierarchy,
+    kernel: Option<String>,
+    first: Look,
+    second: Option<Look>,
+    mut named: Named,
+) -> Scan {
     let last = second.unwrap_or(first);
     let (earlier, zombies) = (first.zombies(), last.zombies());
     let staying = earlier.min.min(zombies.min);
     let verdict = if staying > 0 {
         Verdict::Leak
-    } else if earlier.max == Some(0) || zombies.max == Some(0) {
+    } else if earlier.max == Some(0) || zombies.max == Some(0) || last.no_sign() {
         Verdict::Clean
     } else {
         Verdict::Unknown
     };
+    let leaves_out = zombies.max.is_none() && (last.slab.is_some() || zombies.min > 0);
+    let mut held_bytes = last.kmem.map(|kmem| kmem.bytes);
+    // From 5.3 on a removed memcg leaves its caches and what was charged to it to its parent, and is freed: then the count
+    // is right, and names and memory are no zombies'.
+    let with_caches = named.zombies.len() as u64 + named.more;
+    if zombies.max.is_some_and(|max| max < with_caches) {
+        named.zombies.clear();
+        named.more = 0;
+    }
+    if zombies.max == Some(0) && held_bytes > Some(0) {
+        held_bytes = None;
+        named.held.clear();
+    }
     Scan {
         kernel,
         hierarchy: hierarchy.version.as_str(),
@@ -234,118 +163,23 @@ fn judge(hierarchy: &Hierarchy, kernel: Option<String>, first: Look, second: Opt
         zombies_min: zombies.min,
         zombies_max: zombies.max,
         staying,
-        // Only kernels long before 4.8 have such caches.
-        ids_min: last.live + last.slab.map_or(0, |slab| slab.orphans),
+        // Such kernels are long before 4.8.
+        ids_min: last.live + if leaves_out { zombies.min } else { 0 },
         ids_max: zombies
             .max
             .map(|zombies| (last.live + zombies).min(MEMCG_IDS)),
         ids_capacity: MEMCG_IDS,
         moving: last.before != last.after,
         settled: second.is_some(),
-        kmem_peak: last.slab.map(|slab| slab.peak),
+        kmem_peak: last.slab.and_then(|slab| slab.peak),
+        kmem_without_caches: last.slab.map(|slab| slab.without_cache),
+        held_bytes,
+        held: named.held,
+        named_more: Some(named.more).filter(|&more| more > 0),
+        named_bytes: named.slab_bytes.filter(|_| !named.zombies.is_empty()),
+        named: named.zombies,
+        leaves_out,
         verdict,
-    }
-}
-
-impl report::Report for Scan {
-    fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
-        writeln!(out, "{}", self.headline(palette))?;
-        writeln!(
-            out,
-            "  hierarchy  {} at {}",
-            self.hierarchy,
-            Name::whole(self.mount.as_bytes())
-        )?;
-        writeln!(out, "  live       {}", self.live)?;
-        let range = |min: u64, max: Option<u64>| match max {
-            Some(max) if max == min => min.to_string(),
-            Some(max) => format!("{min} to {max}"),
-            None => format!("at least {min}"),
-        };
-        let zombies = match self.zombies_max {
-            None if self.zombies_min == 0 => "not known".to_owned(),
-            max => range(self.zombies_min, max),
-        };
-        let looks = match (self.zombies_max, self.settled) {
-            (Some(0), false) => String::new(),
-            (None, _) if self.zombies_min == 0 => String::new(),
-            (_, true) => format!(" ({} in both looks)", self.staying),
-            (_, false) => " (in one look: some may have been on their way to be freed)".to_owned(),
-        };
-        write!(out, "  zombies    {zombies}{looks}")?;
-        if self.kmem_peak.is_some() && self.zombies_min > 0 {
-            write!(
-                out,
-                ": those that still have slab caches, as this kernel's count leaves them out"
-            )?;
-        }
-        writeln!(out)?;
-        let capacity = self.ids_capacity;
-        write!(
-            out,
-            "  ids        {} of {capacity} in use",
-            range(self.ids_min, self.ids_max)
-        )?;
-        if let Some(max) = self.ids_max {
-            write!(
-                out,
-                ", {} left",
-                range(
-                    capacity.saturating_sub(max),
-                    capacity.checked_sub(self.ids_min)
-                )
-            )?;
-        }
-        if self.ids_max != Some(self.ids_min) {
-            write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
-            if let Some(kernel) = &self.kernel {
-                write!(out, " (this is {})", Name::whole(kernel.as_bytes()))?;
-            }
-        }
-        writeln!(out)?;
-        if let Some(peak) = self.kmem_peak {
-            writeln!(
-                out,
-                "  peak       {peak} with kernel memory at one time, at least"
-            )?;
-        }
-        if self.moving {
-            writeln!(
-                out,
-                "  note       cgroups were made or removed during every look: the numbers may be off by a few"
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl Scan {
-    /// The verdict in one line.
-    fn headline(&self, palette: Palette) -> String {
-        match self.verdict {
-            Verdict::Clean if self.settled => {
-                palette.good("ok: no zombies that stay: removed memory cgroups are freed")
-            }
-            Verdict::Clean => palette.good("ok: no zombies: every removed memory cgroup is freed"),
-            Verdict::Leak => {
-                let some = if self.zombies_max.is_none() { "at least " } else { "" };
-                let (zombies, were) = match self.staying {
-                    1 => ("zombie", "memory cgroup that was"),
-                    _ => ("zombies", "memory cgroups that were"),
-                };
-                let staying = self.staying;
-                palette.bad(&format!("LEAK: {some}{staying} {zombies}: {were} removed and not freed"))
-            }
-            Verdict::Unknown if self.kmem_peak.is_some() => palette.warn(
-                "unknown: this kernel gives memory cgroups slab caches of their own, and its count in /proc/cgroups may leave their zombies out",
-            ),
-            Verdict::Unknown if self.zombies_max.is_none() => {
-                palette.warn("unknown: this kernel does not count zombies")
-            }
-            Verdict::Unknown => palette.warn(
-                "unknown: cgroups are made and removed faster than they can be counted; `kmemtrace watch` follows each of them",
-            ),
-        }
     }
 }
 

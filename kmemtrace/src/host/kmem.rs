@@ -21,11 +21,12 @@ const PROBLEMS: usize = 100;
 /// What `memory.kmem.*` of all directories tells.
 #[derive(Debug, Default)]
 pub struct Kmem {
-    /// Bytes of kernel memory that removed memcgs hold. Only where directories without tasks of their own have more than
-    /// their children and their own slab caches have: so many at least. `None` where the kernel does not account kernel
-    /// memory to memcgs in this way, before 3.8 and from 5.9 on, or nothing can be read.
+    /// Bytes of kernel memory that removed memcgs hold: the sum over the directories, and so many at least. `None` where
+    /// the kernel does not account kernel memory to memcgs in this way, before 3.8 and from 5.9 on, or nothing can be read.
     pub held_bytes: Option<u64>,
-    /// The directories, parents before children; the root first.
+    /// Directories with children about which cannot be told whether there is anything held below them.
+    pub blind: u64,
+    /// The directories, parents before children; the root first. Where the kernel does not account, the root alone.
     pub directories: Vec<KmemDirectory>,
     /// Files that could not be read or understood: the first hundred.
     pub problems: Vec<Unread>,
@@ -44,7 +45,11 @@ pub struct KmemDirectory {
     pub tasks: Option<bool>,
     /// `memory.kmem.slabinfo`.
     pub slabinfo: Slabinfo,
-    /// Bytes held by what has been removed below it, as far as can be told: 0 if nothing is.
+    /// Bytes held by what has been removed directly below it: what it has beyond its children. 0 if nothing is held, or if
+    /// that cannot be told, since memory may be its own. It is told of the root, which is not charged anything itself, and
+    /// of directories without tasks and without slab caches of their own.
+    ///
+    /// Usage changes while it is read. So with tasks below, less than a mebibyte or an eighth of all is not believed.
     pub held: u64,
 }
 
@@ -54,6 +59,9 @@ struct Children {
     usage: u64,
     /// All of them could be read.
     known: bool,
+    any: bool,
+    /// There may be tasks in them or further down.
+    busy: bool,
 }
 
 /// Reads the kernel memory of all directories of a v1 hierarchy; on v2 there is nothing of the kind.
@@ -73,6 +81,13 @@ pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::R
     // The places of the directories from the root to the last one seen: its next sibling's parent is among them.
     let mut above: Vec<usize> = Vec::new();
     walk(root, hierarchy, &mut |directory| {
+        // The root's file tells on 3.10; where memcgs have caches, these tell.
+        if let Some(root) = kmem.directories.first()
+            && !per_memcg_caches
+            && !root.slabinfo.tells()
+        {
+            return;
+        }
         if kmem.directories.len() == DIRECTORIES {
             kmem.left_out += 1;
             return;
@@ -89,6 +104,8 @@ pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::R
             parent: above.last().copied(),
             usage: 0,
             known: true,
+            any: false,
+            busy: false,
         });
         above.push(kmem.directories.len());
         let read = read(&directory, &mut |problem| {
@@ -102,46 +119,47 @@ pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::R
     })?;
     let accounted = per_memcg_caches || kmem.directories.iter().any(|one| one.slabinfo.tells());
     if accounted && kmem.left_out == 0 {
-        kmem.held_bytes = held(&mut kmem.directories, &mut children);
+        held(&mut kmem, &mut children);
     }
     Ok(kmem)
 }
 
-/// Works out what is held below each directory; `None` if no usage could be read.
-fn held(directories: &mut [KmemDirectory], children: &mut [Children]) -> Option<u64> {
-    let mut sum = None;
+/// Works out what is held below each directory.
+fn held(kmem: &mut Kmem, children: &mut [Children]) {
     // Children before parents.
-    for at in (0..directories.len()).rev() {
-        let directory = &directories[at];
+    for (at, directory) in kmem.directories.iter_mut().enumerate().rev() {
+        let busy = directory.tasks != Some(false) || children[at].busy;
         if let Some(parent) = children[at].parent {
+            let parent = &mut children[parent];
+            parent.any = true;
+            parent.busy |= busy;
             match directory.usage {
-                Some(usage) => {
-                    children[parent].usage = children[parent].usage.saturating_add(usage);
-                }
-                None => children[parent].known = false,
+                Some(usage) => parent.usage = parent.usage.saturating_add(usage),
+                None => parent.known = false,
             }
         }
-        let Some(usage) = directory.usage else {
+        // The root is charged nothing itself (`memcg_can_account_kmem`, 4.x `memcg_kmem_charge`), whatever tasks it has. Where
+        // the hierarchy is not one (use_hierarchy is 0), it has less than its children: nothing is held there.
+        let is_root = children[at].parent.is_none();
+        let nothing_own = directory.tasks == Some(false) && directory.slabinfo.none();
+        let below = &children[at];
+        let Some(usage) = directory
+            .usage
+            .filter(|_| below.known && (is_root || nothing_own))
+        else {
+            kmem.blind += u64::from(below.any);
             continue;
         };
-        // The root is charged nothing itself (`memcg_can_account_kmem`, 4.x `memcg_kmem_charge`), whatever tasks it has. Where the hierarchy is
-        // not one (use_hierarchy is 0), it has less than its children: nothing is held there.
-        let own = if children[at].parent.is_none() {
-            Some(0)
+        let beyond = usage.saturating_sub(below.usage);
+        let noise = if below.busy {
+            (1 << 20).max(usage / 8)
         } else {
-            directory
-                .slabinfo
-                .bytes()
-                .filter(|_| directory.tasks == Some(false))
+            0
         };
-        let below = Some(children[at].usage).filter(|_| children[at].known);
-        let held = below.zip(own).map_or(0, |(below, own)| {
-            usage.saturating_sub(below.saturating_add(own))
-        });
-        directories[at].held = held;
-        sum = Some(sum.unwrap_or(0u64).saturating_add(held));
+        directory.held = Some(beyond).filter(|&beyond| beyond > noise).unwrap_or(0);
+        let sum = kmem.held_bytes.unwrap_or(0);
+        kmem.held_bytes = Some(sum.saturating_add(directory.held));
     }
-    sum
 }
 
 fn read(directory: &Directory<'_>, problem: &mut dyn FnMut(Unread)) -> KmemDirectory {

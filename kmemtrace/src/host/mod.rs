@@ -15,7 +15,7 @@ mod walk;
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -71,10 +71,16 @@ impl Root {
         self.directory == Path::new("/")
     }
 
-    /// Where the file that the machine has at the absolute `path` is.
+    /// Where the file that the machine has at the absolute `path` is. A `..` counts for nothing: a copy may say that
+    /// something is mounted at a path that leads out of it.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
-        let path = path.as_ref();
-        self.directory.join(path.strip_prefix("/").unwrap_or(path))
+        let names = path.as_ref().components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        });
+        let mut whole = self.directory.clone();
+        whole.extend(names);
+        whole
     }
 
     /// A whole file of at most 16 MiB: some hundred thousand mounts.

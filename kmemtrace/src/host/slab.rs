@@ -83,7 +83,8 @@ impl SlabCache {
 }
 
 impl SlabMemcgs {
-    /// The memcgs that have a cache, and so are alive.
+    /// The memcgs that have a cache. Up to 5.2 that keeps them alive; from 5.3 on the caches of a removed memcg are its
+    /// parent's (`memcg_reparent_kmem_caches`), and only still have its name.
     pub fn with_cache(&self) -> impl Iterator<Item = (u32, &SlabMemcg)> {
         let all = self.memcgs.iter();
         all.filter(|(_, memcg)| !memcg.caches.is_empty())

@@ -129,6 +129,21 @@ pub(crate) fn hierarchy(version: Version) -> Hierarchy {
 }
 
 #[test]
+fn no_path_leads_out_of_a_copy() {
+    let root = Root::at("/copy");
+    for (path, inside) in [
+        ("/sys/kernel/slab", "/copy/sys/kernel/slab"),
+        ("sys", "/copy/sys"),
+        ("/../../etc", "/copy/etc"),
+        ("/a/./../b", "/copy/a/b"),
+        ("/", "/copy"),
+    ] {
+        assert_eq!(root.path(path), Path::new(inside), "{path}");
+    }
+    assert_eq!(Root::live().path("/proc/x"), Path::new("/proc/x"));
+}
+
+#[test]
 fn a_missing_hierarchy_is_an_error() {
     let (_directory, root) = root(&[]);
     assert!(walk(&root, &hierarchy(Version::V1), &mut |_| {}).is_err());

@@ -2,7 +2,7 @@
 
 mod slab;
 mod summary;
-mod units;
+pub(crate) mod units;
 
 use std::{
     borrow::Cow,

@@ -1,5 +1,14 @@
-use super::*;
-use crate::{cli::report::Report as _, host::Version};
+use std::collections::HashSet;
+
+use super::{
+    look::{Held, Slab},
+    *,
+};
+use crate::{
+    cli::report::{Palette, Report as _},
+    event::Counts,
+    host::{SlabLayout, SlabMemcgs, Version},
+};
 
 fn hierarchy(version: Version) -> Hierarchy {
     Hierarchy {
@@ -23,6 +32,7 @@ fn moving(live: u64, before: u64, after: u64) -> Look {
         before: counts(before),
         after: counts(after),
         slab: None,
+        kmem: None,
     }
 }
 
@@ -37,6 +47,7 @@ fn v2(live: u64, dying: Option<u64>, dying_memory: Option<u64>) -> Look {
         before: counts,
         after: counts,
         slab: None,
+        kmem: None,
     }
 }
 
@@ -46,7 +57,18 @@ fn scan(first: Look, second: Option<Look>) -> Scan {
         Some("6.1.0-40".to_owned()),
         first,
         second,
+        Named::default(),
     )
+}
+
+/// On 3.10.
+fn top_level(orphans: u64, peak: u64) -> Slab {
+    Slab {
+        layout: SlabLayout::TopLevel,
+        orphans,
+        without_cache: 7,
+        peak: Some(peak),
+    }
 }
 
 fn text(scan: &Scan) -> String {
@@ -94,7 +116,13 @@ fn a_copy_is_looked_at_once() {
 fn v2_counts_memcgs_where_it_can() {
     let zombies = |dying, dying_memory| {
         let look = v2(9, dying, dying_memory);
-        let scan = judge(&hierarchy(Version::V2), None, look, Some(look));
+        let scan = judge(
+            &hierarchy(Version::V2),
+            None,
+            look,
+            Some(look),
+            Named::default(),
+        );
         (scan.zombies, scan.verdict)
     };
     assert_eq!(zombies(Some(7), Some(5)), (Some(5), Verdict::Leak));
@@ -106,17 +134,15 @@ fn v2_counts_memcgs_where_it_can() {
         &hierarchy(Version::V2),
         None,
         none,
-        Some(none)
+        Some(none),
+        Named::default(),
     )));
 }
 
 #[test]
 fn a_count_that_leaves_zombies_out_is_not_believed() {
     let look = Look {
-        slab: Some(Slab {
-            orphans: 0,
-            peak: 3,
-        }),
+        slab: Some(top_level(0, 3)),
         ..v1(4, 4)
     };
     let scan = scan(look, Some(look));
@@ -130,10 +156,7 @@ fn a_count_that_leaves_zombies_out_is_not_believed() {
 #[test]
 fn slab_caches_without_a_directory_are_zombies() {
     let look = Look {
-        slab: Some(Slab {
-            orphans: 995,
-            peak: 1001,
-        }),
+        slab: Some(top_level(995, 1001)),
         ..v1(4, 4)
     };
     let scan = scan(look, Some(look));
@@ -153,14 +176,143 @@ fn a_name_in_use_is_no_orphan() {
     ]);
     let memcgs = host::slab_memcgs(&root);
     let names = HashSet::from([b"pod".to_vec(), Vec::new()]);
-    assert_eq!(
-        slab_tells(&memcgs, &names),
-        Some(Slab {
-            orphans: 1,
-            peak: 3
-        })
-    );
-    assert_eq!(slab_tells(&SlabMemcgs::default(), &names), None);
+    let orphans = look::orphans(memcgs, &names);
+    let leaves: Vec<_> = orphans
+        .iter()
+        .map(|(id, memcg)| (*id, &memcg.leaf[..]))
+        .collect();
+    assert_eq!(leaves, [(2, &b"gone"[..])]);
+    assert!(look::orphans(SlabMemcgs::default(), &names).is_empty());
+}
+
+fn held(bytes: u64, directories: u64, blind: u64) -> Held {
+    Held {
+        bytes,
+        directories,
+        blind,
+        pins: true,
+    }
+}
+
+#[test]
+fn held_kernel_memory_is_a_sign_of_zombies() {
+    for (slab, kmem, verdict, min) in [
+        (Some(top_level(0, 3)), held(0, 0, 0), Verdict::Clean, 0),
+        (Some(top_level(0, 3)), held(0, 0, 1), Verdict::Unknown, 0),
+        (Some(top_level(0, 3)), held(4096, 2, 0), Verdict::Leak, 2),
+        (Some(top_level(1, 3)), held(0, 0, 0), Verdict::Leak, 1),
+        // As on 3.10 before the first cache is made, and after: the count is all there is.
+        (None, held(0, 0, 0), Verdict::Clean, 0),
+        (None, held(4096, 1, 0), Verdict::Leak, 1),
+    ] {
+        let look = Look {
+            slab,
+            kmem: Some(kmem),
+            ..v1(4, 4)
+        };
+        let scan = scan(look, None);
+        assert_eq!((scan.verdict, scan.zombies_min), (verdict, min), "{look:?}");
+    }
+    let look = Look {
+        slab: Some(top_level(0, 3)),
+        kmem: Some(held(0, 0, 0)),
+        ..v1(4, 4)
+    };
+    insta::assert_snapshot!(text(&scan(look, Some(look))));
+}
+
+fn one_named() -> Named {
+    let zombie = Zombie {
+        name: "c0".to_owned(),
+        or: Vec::new(),
+        id: 20,
+        caches: 1,
+        objects: None,
+        bytes: None,
+        largest: None,
+        largest_objects: None,
+    };
+    Named {
+        zombies: vec![zombie],
+        held: vec![Holder {
+            path: "/pods".to_owned(),
+            bytes: 9000,
+        }],
+        more: 0,
+        slab_bytes: None,
+    }
+}
+
+/// On 4.x the count has them all, and the names come on top. From 5.3 on caches and memory outlive the memcg.
+#[test]
+fn nested_caches_leave_the_count_alone() {
+    for (num_cgroups, verdict, zombies, names, held_bytes) in [
+        (98, Verdict::Leak, 94, 1, Some(9000)),
+        (4, Verdict::Clean, 0, 0, None),
+    ] {
+        let look = Look {
+            slab: Some(Slab {
+                layout: SlabLayout::Nested,
+                orphans: 1,
+                without_cache: 0,
+                peak: None,
+            }),
+            kmem: Some(Held {
+                pins: false,
+                ..held(9000, 1, 0)
+            }),
+            ..v1(4, num_cgroups)
+        };
+        let scan = judge(&hierarchy(Version::V1), None, look, None, one_named());
+        assert_eq!(
+            (
+                scan.verdict,
+                scan.zombies,
+                scan.ids_min,
+                scan.named.len(),
+                scan.held_bytes
+            ),
+            (verdict, Some(zombies), 4, names, held_bytes)
+        );
+        assert_eq!(scan.held.len(), names);
+    }
+}
+
+#[test]
+fn zombies_are_shown_by_name() {
+    let zombie = |id: u32| Zombie {
+        name: format!("c{id}\u{1b}"),
+        or: if id == 0 {
+            vec!["old".to_owned()]
+        } else {
+            Vec::new()
+        },
+        id,
+        caches: u64::from(id) + 1,
+        objects: (id < 2).then_some(700),
+        bytes: (id < 2).then_some(1 << 20),
+        largest: (id < 2).then(|| "dentry".to_owned()),
+        largest_objects: (id < 2).then_some(500),
+    };
+    let holder = |at| Holder {
+        path: format!("/kubepods/pod{at}"),
+        bytes: 5 << 20,
+    };
+    let look = Look {
+        slab: Some(top_level(1012, 65_534)),
+        kmem: Some(held(25 << 20, 5, 0)),
+        ..v1(4, 4)
+    };
+    let named = Named {
+        zombies: (0..12).map(zombie).collect(),
+        held: (0..5).map(holder).collect(),
+        more: 1000,
+        slab_bytes: Some(2 << 20),
+    };
+    let kernel = Some("3.10.0-1160".to_owned());
+    let scan = judge(&hierarchy(Version::V1), kernel, look, None, named);
+    insta::assert_snapshot!(text(&scan));
+    insta::assert_snapshot!(serde_json::to_string(&scan.named[..2]).unwrap());
 }
 
 #[test]

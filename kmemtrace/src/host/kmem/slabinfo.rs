@@ -37,13 +37,9 @@ impl Slabinfo {
         )
     }
 
-    /// What this memcg's own caches take, in bytes, if that is known.
-    pub const fn bytes(self) -> Option<u64> {
-        match self {
-            Self::Active { bytes, .. } => Some(bytes),
-            Self::HeaderOnly | Self::Empty | Self::Inactive | Self::Absent => Some(0),
-            Self::Unknown => None,
-        }
+    /// Whether this memcg is known to have no slab caches of its own.
+    pub const fn none(self) -> bool {
+        !matches!(self, Self::Active { .. } | Self::Unknown)
     }
 }
 

@@ -6,12 +6,22 @@ use crate::host::tests::{hierarchy, root};
 const HEADER: &str = "slabinfo - version: 2.1\n# name  <active_objs> ...\n";
 const ROW: &str = "dentry  84 84 192 21 2 : tunables 0 0 0 : slabdata 4 4 0\n";
 
+/// A container's.
+const OWN: &str = "slabinfo - version: 2.1\na 1 1 1 1 1 : tunables 0 0 0 : slabdata 1 1 0\n";
+
+/// More than the noise of a busy machine.
+const BIG: u64 = 9 << 20;
+
 fn page() -> u64 {
     rustix::param::page_size() as u64
 }
 
-/// Reads a hierarchy of `(file, content)`.
+/// Reads a hierarchy of `(file, content)`, where memcgs have slab caches.
 fn read_of(files: &[(&str, &str)]) -> Kmem {
+    read_with(files, true)
+}
+
+fn read_with(files: &[(&str, &str)], per_memcg_caches: bool) -> Kmem {
     let files: Vec<_> = files
         .iter()
         .map(|(name, content)| (format!("/cg/{name}"), *content))
@@ -21,7 +31,7 @@ fn read_of(files: &[(&str, &str)]) -> Kmem {
         .map(|(name, text)| (&name[..], *text))
         .collect();
     let (_directory, root) = root(&files);
-    kmem(&root, &hierarchy(Version::V1), false).unwrap()
+    kmem(&root, &hierarchy(Version::V1), per_memcg_caches).unwrap()
 }
 
 fn held_of(kmem: &Kmem) -> Vec<(String, u64)> {
@@ -35,13 +45,13 @@ fn held_of(kmem: &Kmem) -> Vec<(String, u64)> {
     held
 }
 
-/// Two pods: one has lost a container, one has a container that has exited, and only its own caches.
+/// One pod has lost its container, another's has exited and has but its own caches, a third is running.
 #[test]
 fn what_is_beyond_the_children_is_the_deads() {
     let own = format!("{HEADER}{ROW}");
     let exited = (8 * page()).to_string();
     let pods = (8 * page() + 5000).to_string();
-    let all = (8 * page() + 5000 + 700).to_string();
+    let all = (8 * page() + 5000 + BIG).to_string();
     let kmem = read_of(&[
         ("memory.kmem.usage_in_bytes", &all),
         ("cgroup.procs", "1\n2\n"),
@@ -64,9 +74,9 @@ fn what_is_beyond_the_children_is_the_deads() {
     ]);
     assert!(kmem.problems.is_empty(), "{:?}", kmem.problems);
     // Directly below the root, too.
-    let expected = [("/".to_owned(), 700), ("/pods/lost".to_owned(), 5000)];
+    let expected = [("/".to_owned(), BIG), ("/pods/lost".to_owned(), 5000)];
     assert_eq!(held_of(&kmem), expected);
-    assert_eq!(kmem.held_bytes, Some(5700));
+    assert_eq!((kmem.held_bytes, kmem.blind), (Some(5000 + BIG), 0));
     assert_eq!(kmem.directories[0].slabinfo, Slabinfo::Inactive);
     assert_eq!(kmem.directories[0].tasks, Some(true));
 }
@@ -83,34 +93,67 @@ fn a_root_that_is_not_charged_holds_nothing() {
 }
 
 #[test]
-fn tasks_and_what_is_unknown_hold_nothing() {
-    for file in [
-        ("pods/cgroup.procs", "5\n"),
-        ("pods/x/memory.kmem.usage_in_bytes", "?"),
+fn where_it_may_be_its_own_nothing_is_told() {
+    for (file, content, blind) in [
+        ("pods/cgroup.procs", "5\n", 1),
         (
             "pods/memory.kmem.slabinfo",
             "slabinfo - version: 2.1\ndentry 84 8",
+            1,
         ),
+        ("pods/x/memory.kmem.usage_in_bytes", "?", 1),
+        ("pods/memory.kmem.usage_in_bytes", "", 2),
     ] {
-        let kmem = read_of(&[
+        let mut files = vec![
             ("memory.kmem.usage_in_bytes", "9000\n"),
             ("memory.kmem.slabinfo", HEADER),
             ("pods/memory.kmem.usage_in_bytes", "9000\n"),
+            ("pods/cgroup.procs", ""),
+            ("pods/x/memory.kmem.usage_in_bytes", "5\n"),
+            ("pods/x/memory.kmem.slabinfo", OWN),
             ("pods/x/tasks", ""),
-            file,
-        ]);
-        assert_eq!(kmem.held_bytes, Some(0), "{file:?}");
+        ];
+        files.push((file, content));
+        let kmem = read_of(&files);
+        assert_eq!(
+            (kmem.held_bytes.unwrap_or(0), kmem.blind),
+            (0, blind),
+            "{file}"
+        );
     }
+}
+
+/// What is read one after the other on a busy machine never adds up.
+#[test]
+fn a_little_beyond_busy_children_is_noise() {
+    let of = |usage: u64, procs| {
+        let usage = usage.to_string();
+        let kmem = read_of(&[
+            ("memory.kmem.usage_in_bytes", &usage),
+            ("memory.kmem.slabinfo", HEADER),
+            ("pods/memory.kmem.usage_in_bytes", &usage),
+            ("pods/cgroup.procs", ""),
+            ("pods/x/memory.kmem.usage_in_bytes", "8000000\n"),
+            ("pods/x/memory.kmem.slabinfo", OWN),
+            ("pods/x/cgroup.procs", procs),
+        ]);
+        kmem.held_bytes
+    };
+    assert_eq!(of(8_000_001, ""), Some(1));
+    assert_eq!(of(9_048_576, "7\n"), Some(0));
+    assert_eq!(of(9_300_000, "7\n"), Some(1_300_000));
 }
 
 /// From 5.9 on what the dead leave is the parent's own.
 #[test]
 fn where_the_file_is_always_empty_nothing_is_told() {
-    let kmem = read_of(&[
+    let files = [
         ("memory.kmem.usage_in_bytes", "9000\n"),
         ("memory.kmem.slabinfo", ""),
-    ]);
-    assert_eq!(kmem.held_bytes, None);
+        ("pods/memory.kmem.usage_in_bytes", "9000\n"),
+    ];
+    let kmem = read_with(&files, false);
+    assert_eq!((kmem.held_bytes, kmem.directories.len()), (None, 1));
     assert_eq!(kmem.directories[0].slabinfo, Slabinfo::Empty);
     let (_directory, root) = root(&[("/cg/memory.kmem.usage_in_bytes", "9\n")]);
     let v2 = kmem_of_v2(&root);

@@ -15,7 +15,7 @@ pub(super) struct Date(pub(super) i64);
 pub(super) struct Duration(pub(super) u64);
 
 /// A size.
-pub(super) struct Bytes(pub(super) u64);
+pub(crate) struct Bytes(pub(crate) u64);
 
 const DAY_NS: i64 = 86_400_000_000_000;
 

@@ -1,0 +1,236 @@
+#!/bin/sh
+# Copies the files that kmemtrace reads into an archive, as `kmemtrace snapshot` does, on a node where nothing may be
+# installed: it takes a POSIX shell, awk, find, head, tar, gzip and xargs, of GNU or of busybox. docs/snapshot.md says what is in it.
+#
+#   sh kmemtrace-snapshot.sh [-r DIR] [FILE.tar.gz | FILE.tar.zst | FILE.tar]
+#   ssh NODE sh -s - < kmemtrace-snapshot.sh > NODE.tar.gz
+#
+# Without FILE, or with `-`, the archive goes to stdout as .tar.gz. -r DIR: the machine's files are under DIR, as in a
+# container that has the node's root at /host. Run it as root. It changes nothing but FILE and a directory under TMPDIR.
+
+set -u
+LC_ALL=C
+export LC_ALL
+umask 077
+
+fail() {
+    echo "kmemtrace-snapshot.sh: $*" >&2
+    exit 2
+}
+
+root=
+while getopts r: option; do
+    case $option in
+        r) root=${OPTARG%/} ;;
+        *) fail "usage: kmemtrace-snapshot.sh [-r DIR] [FILE.tar.gz]" ;;
+    esac
+done
+shift $((OPTIND - 1))
+out=${1:--}
+case $out in
+    -)
+        [ -t 1 ] && fail "an archive is not for a terminal: name a file, or pipe it"
+        pack="gzip -c"
+        ;;
+    *.tar.gz | *.tgz) pack="gzip -c" ;;
+    *.tar.zst)
+        command -v zstd > /dev/null || fail "there is no zstd here: name it .tar.gz"
+        pack="zstd -q -c"
+        ;;
+    *.tar) pack=cat ;;
+    *) fail "cannot tell what kind of archive $out is to be: name it .tar.gz, .tar.zst or .tar" ;;
+esac
+
+temporary=$(mktemp -d "${TMPDIR:-/tmp}/kmemtrace-snapshot.XXXXXX") || fail "cannot make a temporary directory"
+beside=
+trap 'rm -rf "$temporary" ${beside:+"$beside"}' EXIT
+trap 'exit 2' HUP INT TERM
+copy=$temporary/copy
+mkdir "$copy" || fail "cannot write to $temporary"
+notes=$temporary/notes
+: > "$notes"
+
+# A file of the kernel's has no size until it is read. One that is gone is not there; one that cannot be read is NAME.error.
+functions='
+one() {
+    if [ ! -e "$1" ]; then
+        [ ! -e "$1.error" ] || cat "$1.error" > "$2.error"
+    elif ! head -c "$most" "$1" > "$2" 2> "$problem"; then
+        rm -f "$2"
+        case $(cat "$problem") in
+            *"No such file"* | *"No such device"*) ;;
+            *) cat "$problem" > "$2.error" ;;
+        esac
+    fi
+}
+'
+eval "$functions"
+# A byte more than there may be: what is longer is found by its size in the end.
+most=1048577
+problem=$temporary/problem
+export most problem copy
+
+machine() {
+    mkdir -p "$copy${1%/*}"
+    one "$root$1" "$copy$1"
+}
+
+for file in /proc/cgroups /proc/cmdline /proc/meminfo /proc/uptime /proc/version /proc/config.gz \
+    /proc/self/cgroup /proc/self/status \
+    /proc/sys/kernel/hostname /proc/sys/kernel/osrelease /proc/sys/kernel/random/boot_id \
+    /proc/sys/kernel/tainted /proc/sys/kernel/unprivileged_bpf_disabled \
+    /sys/kernel/security/lockdown /etc/os-release /etc/redhat-release /usr/lib/os-release; do
+    machine "$file"
+done
+most=16777217
+for file in /proc/mounts /proc/self/mountinfo; do
+    machine "$file"
+done
+most=1048577
+if [ ! -e "$root/proc/config.gz" ]; then
+    { read -r release < "$root/proc/sys/kernel/osrelease"; } 2> /dev/null && machine "/boot/config-$release"
+fi
+
+# Where cgroup file systems are mounted, in the order that kmemtrace looks: VERSION ROOT MOUNT.
+mounts=$temporary/mounts
+awk '{
+    for (i = 6; i <= NF && $i != "-"; i++);
+    version = $(i + 1) == "cgroup2" ? 2 : $(i + 1) == "cgroup" && "," $(i + 3) "," ~ /,memory,/ ? 1 : 0
+    if (version) {
+        at = $5
+        gsub(/\\040/, " ", at); gsub(/\\011/, "\t", at); gsub(/\\134/, "\\", at)
+        print version, $4, at
+    }
+}' "$copy/proc/self/mountinfo" > "$mounts" 2> /dev/null
+number=$(awk '$1 == "memory" { print $2 }' "$copy/proc/cgroups" 2> /dev/null)
+hierarchy=
+version=0
+while read -r kind inside mount; do
+    mkdir -p "$copy$mount"
+    for file in cgroup.controllers cgroup.events cgroup.subtree_control notify_on_release release_agent; do
+        machine "$mount/$file"
+    done
+    [ -z "$hierarchy" ] && [ "$inside" = / ] || continue
+    case $kind in
+        1) [ "${number:-0}" -ne 0 ] || continue ;;
+        2)
+            [ "${number:-0}" -eq 0 ] && [ ! -e "$root$mount/cgroup.events" ] || continue
+            grep -qw memory "$root$mount/cgroup.controllers" 2> /dev/null || continue
+            ;;
+    esac
+    hierarchy=$mount
+    version=$kind
+done < "$mounts"
+
+newline='
+'
+case $version in
+    1) files="cgroup.procs memory.failcnt memory.kmem.failcnt memory.kmem.limit_in_bytes memory.kmem.slabinfo
+        memory.kmem.usage_in_bytes memory.limit_in_bytes memory.stat memory.usage_in_bytes memory.use_hierarchy" ;;
+    2) files="cgroup.controllers cgroup.procs cgroup.stat cgroup.subtree_control memory.current memory.max memory.stat
+        memory.swap.current" ;;
+    *) echo "note: no memory cgroups" >> "$notes" ;;
+esac
+if [ -n "$hierarchy" ]; then
+    export files
+    (cd "$root$hierarchy" && find . -type d -exec sh -c "$functions"'
+        to=$0
+        for directory do
+            mkdir -p "$to/$directory"
+            for file in $files; do
+                one "$directory/$file" "$to/$directory/$file"
+            done
+        done' "$copy$hierarchy" {} +) 2> /dev/null
+    if [ -e "$root/cgroup-dirs-inodes.txt" ]; then
+        cat "$root/cgroup-dirs-inodes.txt" > "$copy/cgroup-dirs-inodes.txt"
+    else
+        (cd "$root$hierarchy" && find . -type d ! -path "*$newline*" -exec ls -di {} + 2> /dev/null) |
+            sed 's/^ *//' > "$copy/cgroup-dirs-inodes.txt"
+    fi
+fi
+
+# The slab caches of memcgs: all names, the sizes of so many.
+sized=20000
+slab=/sys/kernel/slab
+# What merged caches' links lead to on 3.10.
+of_one=':*-[0-9]*-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]*'
+names() {
+    # $1: a directory below /sys/kernel/slab
+    mkdir -p "$copy$slab/$1"
+    find "$1" -maxdepth 1 -type l -name '*(*:*)' -print0 |
+        xargs -0 -n 1000 sh -c '[ $# -eq 0 ] || cp -P "$@" "$0"' "$copy$slab/$1" 2>> "$problem"
+    find "$1" -maxdepth 1 -type d \( -name '*(*:*)' -o -name "$of_one" \) -print0 |
+        xargs -0 -n 1000 sh -c '[ $# -eq 0 ] || { cd "$0" && mkdir -p "$@"; }' "$copy$slab"
+}
+if [ -d "$root$slab" ]; then
+    (
+        cd "$root$slab" || exit
+        names .
+        find . -maxdepth 2 \( -name '*(*' -o -name "$of_one" \) -prune -o -type d -name cgroup -print |
+            while IFS= read -r directory; do
+                # Root caches without caches of memcgs have an empty one.
+                [ -z "$(ls -A "$directory")" ] || names "$directory"
+            done
+    )
+    (cd "$copy$slab" && find . -type d \( -name '*(*:*)' -o -name "$of_one" \) -print) > "$temporary/caches"
+    [ "$(wc -l < "$temporary/caches")" -le $sized ] ||
+        echo "note: of the slab caches of memcgs, $sized have their files" >> "$notes"
+    head -n $sized "$temporary/caches" | while IFS= read -r cache; do
+        for file in objects order slabs; do
+            one "$root$slab/$cache/$file" "$copy$slab/$cache/$file"
+        done
+    done
+fi
+
+# The kernel log: a read gives a record, and EAGAIN after the last one.
+if [ -e "$root/kmsg-raw.txt" ]; then
+    cat "$root/kmsg-raw.txt" > "$copy/kmsg-raw.txt"
+elif [ -c "$root/dev/kmsg" ]; then
+    dd if="$root/dev/kmsg" iflag=nonblock bs=32768 count=200000 > "$copy/kmsg-raw.txt" 2> "$problem"
+    if [ ! -s "$copy/kmsg-raw.txt" ] && ! grep -q "temporarily unavailable" "$problem"; then
+        # A dd that cannot do that, as busybox's.
+        timeout 3 cat "$root/dev/kmsg" > "$copy/kmsg-raw.txt" 2> "$problem"
+    fi
+    if [ ! -s "$copy/kmsg-raw.txt" ] && [ -s "$problem" ] && ! grep -q "temporarily unavailable" "$problem"; then
+        rm -f "$copy/kmsg-raw.txt"
+        cat "$problem" > "$copy/kmsg-raw.txt.error"
+    fi
+fi
+
+# What is too long is an error as well.
+long() {
+    find "$@" -exec sh -c 'for file do rm -f "$file"; echo "longer than $0 bytes" > "$file.error"; done' "$limit" {} +
+}
+limit=1048576
+long "$copy" -type f -size +1048576c ! -path "$copy/proc/mounts" ! -path "$copy/proc/self/mountinfo" ! -name kmsg-raw.txt
+limit=16777216
+long "$copy" -type f -size +16777216c
+
+full=$(find "$copy" -name '*.error' -exec grep -l 'No space left on device' {} + | head -n 1)
+if [ -n "$full" ] || ! head -c 65536 /dev/zero > "$temporary/room"; then
+    fail "no space left in ${TMPDIR:-/tmp}: set TMPDIR to another place"
+fi
+{
+    echo "kmemtrace snapshot, format 1"
+    echo "made by kmemtrace-snapshot.sh at $(date +%s) seconds since 1970"
+    echo "could not be read (NAME.error): $(find "$copy" -name '*.error' -print | wc -l | tr -d ' ')"
+    cat "$notes"
+} > "$copy/snapshot.txt"
+cat "$notes" >&2
+
+# Whoever gets it can read it.
+chmod -R u+rwX,go+rX "$copy"
+archive() {
+    { (cd "$copy" && tar -cf - .); echo $? > "$temporary/status"; } | $pack &&
+        read -r status < "$temporary/status" && [ "$status" -eq 0 ]
+}
+if [ "$out" = - ]; then
+    archive || fail "cannot write the archive"
+elif [ -e "$out" ] && [ ! -f "$out" ]; then
+    archive > "$out" || fail "cannot write $out"
+else
+    beside=$(mktemp "$out.XXXXXX") || fail "cannot write beside $out"
+    archive > "$beside" || fail "cannot write $out"
+    mv -f "$beside" "$out" || fail "cannot write $out"
+    beside=
+fi

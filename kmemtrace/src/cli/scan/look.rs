@@ -1,0 +1,191 @@
+//! One look at all memory cgroups, and what it makes of zombies.
+
+use std::collections::HashSet;
+
+use crate::{
+    error::Error,
+    event::Counts,
+    host::{self, Hierarchy, Root, SlabLayout, SlabMemcg, SlabMemcgs, Slabinfo, Version},
+};
+
+/// What one look saw, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// Directories with a memcg, the root included.
+    pub(super) live: u64,
+    /// The kernel's counts before and after the directories were walked.
+    pub(super) before: Counts,
+    pub(super) after: Counts,
+    /// Where memcgs have slab caches of their own: what these tell.
+    pub(super) slab: Option<Slab>,
+    /// Where kernel memory is accounted to memcgs: what that tells.
+    pub(super) kmem: Option<Held>,
+}
+
+/// What slab caches of memcgs tell about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slab {
+    pub(super) layout: SlabLayout,
+    /// Memcgs whose caches are there and whose directory is not.
+    pub(super) orphans: u64,
+    /// Ids of which only names of caches that are gone are left: freed, or alive without slab caches.
+    pub(super) without_cache: u64,
+    /// So many had kernel memory at one time.
+    pub(super) peak: Option<u64>,
+}
+
+/// What kernel memory tells about removed memcgs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// They hold so many bytes, at least.
+    pub(super) bytes: u64,
+    /// Below so many directories: at least a zombie in each.
+    pub(super) directories: u64,
+    /// Directories about which that cannot be told.
+    pub(super) blind: u64,
+    /// The root's slabinfo says that kernel memory is not accounted to it: on 3.10 only. From 5.3 on, what removed cgroups
+    /// were charged stays with their parents and pins no zombie.
+    pub(super) pins: bool,
+}
+
+/// The names in a look.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Memcgs whose caches are there and whose directory is not, with the ids in the caches' names.
+    pub(super) orphans: Vec<(u32, SlabMemcg)>,
+    /// Directories below which kernel memory is held by what was removed, and how many bytes: most first.
+    pub(super) held: Vec<(Vec<u8>, u64)>,
+}
+
+/// How many there are; without `max`, that many at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) min: u64,
+    pub(super) max: Option<u64>,
+}
+
+impl Look {
+    pub(super) fn zombies(&self) -> Range {
+        let count = |counts: &Counts| {
+            let counted = counts.num_cgroups.map(|all| all.saturating_sub(self.live));
+            counts.dying_memory.or(counts.dying).or(counted)
+        };
+        let (before, after) = (count(&self.before), count(&self.after));
+        let counted = before
+            .zip(after)
+            .map(|(before, after)| (before.min(after), before.max(after)));
+        let held = self.kmem.filter(|kmem| kmem.pins);
+        let held = held.map_or(0, |kmem| kmem.directories);
+        match (counted, self.slab.map(|slab| slab.layout)) {
+            (Some((min, max)), Some(SlabLayout::Nested)) => Range {
+                min,
+                max: Some(max),
+            },
+            (Some((min, max)), None) if held <= max => Range {
+                min,
+                max: Some(max),
+            },
+            // num_cgroups leaves out what these show, and maybe more.
+            (counted, slab) => {
+                let top_level = self.slab.filter(|_| slab == Some(SlabLayout::TopLevel));
+                let orphans = top_level.map_or(0, |slab| slab.orphans);
+                let min = counted.map_or(0, |(min, _)| min).max(orphans).max(held);
+                Range { min, max: None }
+            }
+        }
+    }
+
+    /// Where the count leaves zombies out: whether neither slab caches nor kernel memory show one, and would have.
+    pub(super) fn no_sign(&self) -> bool {
+        self.slab.is_some_and(|slab| slab.orphans == 0)
+            && self
+                .kmem
+                .is_some_and(|kmem| kmem.bytes == 0 && kmem.blind == 0)
+            && self.zombies().min == 0
+    }
+}
+
+/// How often to look for a moment at which nothing changes.
+const TRIES: usize = 3;
+
+/// Looks, a few times if need be, for a moment at which nothing changes.
+pub(super) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), Error> {
+    let counts = || {
+        host::counts(root, hierarchy)
+            .map_err(|error| Error::caused("cannot count memory cgroups", &error))
+    };
+    let cannot_walk = |error: std::io::Error| {
+        Error::caused(format!("cannot walk {}", hierarchy.mount.display()), &error)
+    };
+    let mut tries = TRIES;
+    loop {
+        let slab = host::slab_memcgs(root);
+        let before = counts()?;
+        let mut live = 0;
+        let mut leaves = HashSet::new();
+        host::walk(root, hierarchy, &mut |directory| {
+            live += u64::from(directory.memory);
+            if slab.layout.is_some() {
+                let leaf = directory.path.rsplit(|&byte| byte == b'/').next();
+                leaves.extend(leaf.map(Vec::from));
+            }
+        })
+        .map_err(cannot_walk)?;
+        let after = counts()?;
+        tries -= 1;
+        if before == after || tries == 0 {
+            let (kmem, held) = kmem(root, hierarchy, &slab).map_err(cannot_walk)?;
+            let layout = slab.layout;
+            let peak = slab.peak;
+            let without_cache = slab.memcgs.len() - slab.with_cache().count();
+            let orphans = orphans(slab, &leaves);
+            let look = Look {
+                live,
+                before,
+                after,
+                slab: layout.map(|layout| Slab {
+                    layout,
+                    orphans: orphans.len() as u64,
+                    without_cache: without_cache as u64,
+                    peak,
+                }),
+                kmem,
+            };
+            return Ok((look, Names { orphans, held }));
+        }
+    }
+}
+
+/// The memcgs with caches and without a directory of that name; fewer than there are where a name is used again.
+pub(super) fn orphans(slab: SlabMemcgs, leaves: &HashSet<Vec<u8>>) -> Vec<(u32, SlabMemcg)> {
+    let memcgs = slab.memcgs.into_iter().filter(|(_, memcg)| {
+        let mut own = std::iter::once(&memcg.leaf).chain(&memcg.or);
+        !memcg.caches.is_empty() && !own.any(|leaf| leaves.contains(leaf))
+    });
+    memcgs.collect()
+}
+
+/// What kernel memory tells, and below which directories it is held.
+type Kmem = (Option<Held>, Vec<(Vec<u8>, u64)>);
+
+fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Result<Kmem> {
+    if hierarchy.version == Version::V2 {
+        return Ok((None, Vec::new()));
+    }
+    let kmem = host::kmem(root, hierarchy, slab.layout.is_some())?;
+    let first = kmem.directories.first();
+    let pins = first.is_some_and(|root| root.slabinfo == Slabinfo::Inactive);
+    for problem in &kmem.problems {
+        tracing::warn!("{problem}");
+    }
+    let held = kmem.directories.into_iter().filter(|one| one.held > 0);
+    let mut held: Vec<_> = held.map(|one| (one.path, one.held)).collect();
+    held.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let told = kmem.held_bytes.map(|bytes| Held {
+        bytes,
+        directories: held.len() as u64,
+        blind: kmem.blind,
+        pins,
+    });
+    Ok((told, held))
+}

@@ -1,0 +1,233 @@
+//! A scan as people read it.
+
+use std::io::{self, Write};
+
+use super::{
+    super::{
+        Verdict,
+        report::{Palette, Report},
+    },
+    Scan,
+};
+use crate::sink::{escape::Name, tail::units::Bytes};
+
+/// So many zombies are listed by name.
+const LISTED: usize = 10;
+
+/// So many directories are listed by path.
+const HOLDERS: usize = 3;
+
+impl Report for Scan {
+    fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
+        writeln!(out, "{}", self.headline(palette))?;
+        writeln!(
+            out,
+            "  hierarchy  {} at {}",
+            self.hierarchy,
+            Name::whole(self.mount.as_bytes())
+        )?;
+        writeln!(out, "  live       {}", self.live)?;
+        let range = |min: u64, max: Option<u64>| match max {
+            Some(max) if max == min => min.to_string(),
+            Some(max) => format!("{min} to {max}"),
+            None => format!("at least {min}"),
+        };
+        let zombies = match self.zombies_max {
+            None if self.zombies_min == 0 && self.verdict == Verdict::Clean => {
+                "none seen".to_owned()
+            }
+            None if self.zombies_min == 0 => "not known".to_owned(),
+            max => range(self.zombies_min, max),
+        };
+        let looks = match (self.zombies_max, self.settled) {
+            (Some(0), false) => String::new(),
+            (None, _) if self.zombies_min == 0 => String::new(),
+            (_, true) => format!(" ({} in both looks)", self.staying),
+            (_, false) => " (in one look: some may have been on their way to be freed)".to_owned(),
+        };
+        write!(out, "  zombies    {zombies}{looks}")?;
+        if self.leaves_out && self.zombies_min > 0 {
+            write!(
+                out,
+                ": those that slab caches or kernel memory show; this kernel's count leaves them out"
+            )?;
+        }
+        writeln!(out)?;
+        let capacity = self.ids_capacity;
+        write!(
+            out,
+            "  ids        {} of {capacity} in use",
+            range(self.ids_min, self.ids_max)
+        )?;
+        if let Some(max) = self.ids_max {
+            write!(
+                out,
+                ", {} left",
+                range(
+                    capacity.saturating_sub(max),
+                    capacity.checked_sub(self.ids_min)
+                )
+            )?;
+        }
+        if self.ids_max != Some(self.ids_min) {
+            write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
+            if let Some(kernel) = &self.kernel {
+                write!(out, " (this is {})", Name::whole(kernel.as_bytes()))?;
+            }
+        }
+        writeln!(out)?;
+        if let Some(peak) = self.kmem_peak {
+            write!(
+                out,
+                "  peak       {peak} with kernel memory at one time, at least"
+            )?;
+            // The root has an id, too, and no slab caches.
+            if peak + 1 >= capacity {
+                write!(out, ": all ids were taken")?;
+            }
+            writeln!(out)?;
+        }
+        self.held(out)?;
+        self.unseen(out)?;
+        self.named(out)?;
+        if self.moving {
+            writeln!(
+                out,
+                "  note       cgroups were made or removed during every look: the numbers may be off by a few"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Scan {
+    /// Kernel memory that removed ones hold.
+    fn held(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(bytes) = self.held_bytes.filter(|&bytes| bytes > 0) else {
+            return Ok(());
+        };
+        write!(
+            out,
+            "  held       {} of kernel memory, at least",
+            Bytes(bytes)
+        )?;
+        match self.named_bytes {
+            Some(named) => write!(
+                out,
+                ", {} in the slab caches of those named below",
+                Bytes(named)
+            )?,
+            None if self.named.is_empty() => {
+                write!(out, ", by ones without slab caches, and so without names")?;
+            }
+            None => {}
+        }
+        writeln!(out)?;
+        for holder in self.held.iter().take(HOLDERS) {
+            let path = Name::short(holder.path.as_bytes(), 90);
+            writeln!(out, "             {} below {path}", Bytes(holder.bytes))?;
+        }
+        let more = self.held.len().saturating_sub(HOLDERS);
+        if more > 0 {
+            writeln!(out, "             and below {more} more directories")?;
+        }
+        Ok(())
+    }
+
+    /// Zombies that have no slab caches any more have no names, and may be any number.
+    fn unseen(&self, out: &mut dyn Write) -> io::Result<()> {
+        let gone = self.kmem_without_caches.unwrap_or(0);
+        if !self.leaves_out || gone == 0 {
+            return Ok(());
+        }
+        write!(
+            out,
+            "  unseen     {gone} ids with only names of slab caches that are gone: "
+        )?;
+        let held = self.held_bytes.unwrap_or(0);
+        match self.named_bytes {
+            _ if self.held_bytes == Some(0) => writeln!(out, "freed, as no kernel memory is held"),
+            None if self.named.is_empty() && held > 0 => {
+                writeln!(out, "zombies among them hold that kernel memory, in pages")
+            }
+            // A cache's slabs are counted at another moment, and are not all that it is charged for.
+            Some(named) if held.saturating_sub(named) > (1 << 20).max(named / 4) => {
+                let rest = Bytes(held.saturating_sub(named));
+                writeln!(
+                    out,
+                    "likely zombies, as {rest} of that kernel memory are pages and not in these slab caches"
+                )
+            }
+            _ => writeln!(out, "freed, or zombies that hold pages"),
+        }
+    }
+
+    /// Zombies by name.
+    fn named(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (at, zombie) in self.named.iter().take(LISTED).enumerate() {
+            let label = if at == 0 { "named" } else { "" };
+            let name = Name::short(zombie.name.as_bytes(), 64);
+            write!(out, "  {label:<9}  {name}")?;
+            for (at, other) in zombie.or.iter().take(3).enumerate() {
+                let more = zombie.or.len() > 3 && at == 2;
+                let other = Name::short(other.as_bytes(), 64);
+                write!(out, " or {other}{}", if more { " or others" } else { "" })?;
+            }
+            let caches = match zombie.caches {
+                1 => "1 slab cache".to_owned(),
+                caches => format!("{caches} slab caches"),
+            };
+            write!(out, ": {caches}")?;
+            if let Some(bytes) = zombie.bytes {
+                write!(out, " of {}", Bytes(bytes))?;
+            }
+            if let Some(objects) = zombie.objects {
+                write!(out, ", {objects} objects")?;
+            }
+            if let Some((cache, objects)) = zombie.largest.as_ref().zip(zombie.largest_objects)
+                && objects > 0
+            {
+                let cache = Name::short(cache.as_bytes(), 40);
+                write!(out, ", the largest {cache} with {objects} objects")?;
+            }
+            writeln!(out)?;
+        }
+        let listed = self.named.len().min(LISTED) as u64;
+        let more = self.named.len() as u64 + self.named_more.unwrap_or(0) - listed;
+        if more > 0 {
+            writeln!(out, "             and {more} more")?;
+        }
+        Ok(())
+    }
+
+    /// The verdict in one line.
+    fn headline(&self, palette: Palette) -> String {
+        match self.verdict {
+            Verdict::Clean if self.leaves_out => palette.good(
+                "ok: no sign of zombies: no slab caches of removed memory cgroups, and no kernel memory held by any",
+            ),
+            Verdict::Clean if self.settled => {
+                palette.good("ok: no zombies that stay: removed memory cgroups are freed")
+            }
+            Verdict::Clean => palette.good("ok: no zombies: every removed memory cgroup is freed"),
+            Verdict::Leak => {
+                let some = if self.zombies_max.is_none() { "at least " } else { "" };
+                let (zombies, were) = match self.staying {
+                    1 => ("zombie", "memory cgroup that was"),
+                    _ => ("zombies", "memory cgroups that were"),
+                };
+                let staying = self.staying;
+                palette.bad(&format!("LEAK: {some}{staying} {zombies}: {were} removed and not freed"))
+            }
+            Verdict::Unknown if self.leaves_out => palette.warn(
+                "unknown: this kernel gives memory cgroups slab caches of their own, and its count in /proc/cgroups may leave their zombies out",
+            ),
+            Verdict::Unknown if self.zombies_max.is_none() => {
+                palette.warn("unknown: this kernel does not count zombies")
+            }
+            Verdict::Unknown => palette.warn(
+                "unknown: cgroups are made and removed faster than they can be counted; `kmemtrace watch` follows each of them",
+            ),
+        }
+    }
+}
