@@ -1,7 +1,7 @@
 //! Cgroups of a test's own, and what the kernel says of them.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Stdio,
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::harness::{output, program, text, workload};
 
-/// Live tests share one kernel, and some compare its totals: one at a time.
+/// Live tests share one kernel, and most compare its totals: one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Where the memory hierarchy is: v1, or v2 with the memory controller.
@@ -79,12 +79,32 @@ pub(super) struct World {
     pub(super) path: String,
     /// A directory on a tmpfs: a file made in it by a process in a cgroup pins that cgroup.
     pub(super) files: PathBuf,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
+}
+
+/// One live test at a time: in this process, and on this machine.
+struct Turn {
+    _here: MutexGuard<'static, ()>,
+    _machine: File,
+}
+
+impl Turn {
+    fn take() -> Self {
+        let here = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = std::env::temp_dir().join("kmemtrace-live-tests.lock");
+        let machine = File::create(file).expect("a lock file");
+        // Given back when the file is closed, however this process ends.
+        machine.lock().expect("a lock");
+        Self {
+            _here: here,
+            _machine: machine,
+        }
+    }
 }
 
 impl World {
     pub(super) fn new(name: &str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::take();
         let mount = mount().expect("checked before");
         let name = format!("kmemtrace-test-{name}-{}", std::process::id());
         let base = mount.join(&name);
