@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
@@ -228,7 +228,12 @@ pub(super) fn zombies() -> u64 {
 }
 
 pub(super) fn directories(at: &Path) -> u64 {
-    let entries = fs::read_dir(at).expect("a cgroup directory");
+    let entries = match fs::read_dir(at) {
+        Ok(entries) => entries,
+        // Somebody else's, just removed.
+        Err(error) if error.kind() == ErrorKind::NotFound => return 0,
+        Err(error) => panic!("{}: {error}", at.display()),
+    };
     1 + entries
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
