@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::world::{World, remove, zombies};
 use crate::harness::{Result, Watch};
 
@@ -67,10 +69,16 @@ fn churn(world: &World, pairs: usize) {
     }
 }
 
-/// Waits until kmemtrace and the kernel count the same zombies.
+/// Waits until kmemtrace and the kernel count the same zombies, after all that happened until now: a tick from before may
+/// be waiting to be read, and have a number that is right again. One with the kernel's counts comes when all else is told.
 fn settle(watch: &mut Watch) {
+    let now = clock_gettime(ClockId::Monotonic);
+    let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
     watch.wait_for("a tick that agrees with the kernel", |line| {
-        line["kind"] == "tick" && line["zombies"].as_u64() == Some(zombies())
+        line["kind"] == "tick"
+            && line["mono_ns"].as_u64() > Some(now)
+            && (line["num_cgroups"].is_u64() || line["dying"].is_u64())
+            && line["zombies"].as_u64() == Some(zombies())
     });
 }
 

@@ -1,6 +1,7 @@
 //! kmemtrace's own commands: `cargo xtask VERB`, one file a verb.
 
 mod as_old;
+mod bench;
 mod bpf;
 mod error;
 #[path = "../../kmemtrace/build/fingerprint.rs"]
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     AsOldKernel(as_old::Args),
+    Bench(bench::Args),
     Bpf(bpf::Args),
     Run(run::Args),
     Test(test::Args),
@@ -35,6 +37,7 @@ enum Verb {
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::AsOldKernel(args) => as_old::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Bpf(args) => bpf::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => test::run(&args),
