@@ -210,15 +210,18 @@ pub enum GapReason {
     BadRecord,
     /// The kernel log was overwritten before it was read: slab failures may be missing, cgroups are not.
     KernelLog,
+    /// The kernel's trace buffer was overwritten before it was read, or a probe was skipped.
+    TraceLost,
 }
 
 impl GapReason {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::RingFull,
         Self::Recursion,
         Self::BadRecord,
         Self::KernelLog,
+        Self::TraceLost,
     ];
 
     /// The name in traces.
@@ -228,6 +231,7 @@ impl GapReason {
             Self::Recursion => "recursion",
             Self::BadRecord => "bad_record",
             Self::KernelLog => "kernel_log",
+            Self::TraceLost => "trace_lost",
         }
     }
 
@@ -243,6 +247,7 @@ impl GapReason {
             Self::Recursion => "the kernel skipped a program that was already running",
             Self::BadRecord => "a record could not be understood",
             Self::KernelLog => "the kernel log was overwritten before it was read",
+            Self::TraceLost => "the kernel's trace lost events",
         }
     }
 }

@@ -6,6 +6,7 @@ mod mounts;
 mod parse;
 mod privileges;
 mod slab;
+mod tracing;
 mod walk;
 
 use std::{
@@ -19,6 +20,7 @@ pub use mounts::CgroupMount;
 pub use parse::Malformed;
 pub use privileges::{Capability, Privileges};
 pub use slab::{SlabMemcgs, slab_memcgs};
+pub use tracing::{Tracing, tracing};
 pub use walk::{Directory, walk};
 
 /// The directory under which `/proc` and `/sys` are read: `/` on the machine itself.

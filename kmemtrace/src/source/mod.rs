@@ -4,4 +4,5 @@ pub mod bpf;
 mod clock;
 mod kmsg;
 mod outcome;
+pub mod tracefs;
 mod upkeep;
