@@ -94,7 +94,9 @@ pub const TRACE_HOOKS: &[Hook] = &[
             Way {
                 kind: WayKind::Kprobe,
                 programs: &[program("slab", "p slab_out_of_memory gfp={2} node={3}:s32")],
-                lost: Some("which slab cache failed"),
+                lost: Some(
+                    "which slab cache failed, where the kernel log's rate limit holds it back",
+                ),
                 needs: nothing,
             },
             Way {

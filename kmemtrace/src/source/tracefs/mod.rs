@@ -10,6 +10,7 @@ mod instance;
 mod line;
 mod pipe;
 mod probes;
+mod slabs;
 mod start;
 mod times;
 mod trace;

@@ -14,36 +14,20 @@
 //! number above all inode numbers, and of its path the name. Where two births may be either of two directories, nothing is
 //! claimed of them: the walk will find them.
 
+mod births;
+
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
+use self::births::Directory;
+pub(super) use self::births::Found;
 use super::{
     directories::Look,
     line::{Record, hex, signed, string},
     tracepoints::NAMELESS,
 };
 use crate::event::{Cgroup, Fact, MkdirFailure, Path, Scope, Task};
-
-/// A directory that a look at the hierarchy found.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) id: u64,
-    pub(super) parent_id: Option<u64>,
-    pub(super) path: Bytes,
-    /// When it was first seen, by `CLOCK_MONOTONIC`: it was made before.
-    pub(super) seen_ns: u64,
-}
-
-impl Found {
-    /// The last part of the path.
-    fn name(&self) -> &[u8] {
-        self.path
-            .rsplit(|byte| *byte == b'/')
-            .next()
-            .unwrap_or_default()
-    }
-}
 
 /// The state machine.
 #[derive(Debug, Default)]
@@ -265,7 +249,7 @@ impl Probes {
     /// The facts of the steps so far, with their times; `found` is what directories there are.
     pub(super) fn tell(&mut self, found: &[Found], look: &mut impl Look) -> Vec<(u64, Fact)> {
         let steps = std::mem::take(&mut self.steps);
-        let directories = self.directories(&steps, found);
+        let directories = births::directories(&steps, found, &self.claimed);
         let mut facts = Vec::with_capacity(steps.len());
         for (at, (time_ns, step)) in steps.into_iter().enumerate() {
             let fact = match step {
@@ -314,51 +298,6 @@ impl Probes {
         facts
     }
 
-    /// For every birth among the steps, its directory.
-    fn directories(&self, steps: &[(u64, Step)], found: &[Found]) -> HashMap<usize, Directory> {
-        let mut births: HashMap<&[u8], Vec<(usize, u64)>> = HashMap::new();
-        let mut result = HashMap::new();
-        for (at, (_, step)) in steps.iter().enumerate() {
-            let Step::Made { memcg, call } = step else {
-                continue;
-            };
-            let rest = steps.iter().skip(at);
-            let ends = |(_, step): &(u64, Step)| match step {
-                Step::Removed { memcg: other, .. } | Step::Freed { memcg: other } => other == memcg,
-                _ => false,
-            };
-            match &call.name {
-                // Not looked for: it would be found only if there is another of its name.
-                Some(_) if rest.clone().any(ends) => {
-                    result.insert(at, Directory::Gone);
-                }
-                Some(name) => births.entry(name).or_default().push((at, call.since_ns)),
-                None => {
-                    result.insert(at, Directory::OneOfSeveral);
-                }
-            }
-        }
-        for (name, births) in births {
-            let since_ns = births.iter().map(|(_, since_ns)| *since_ns).min();
-            let mut candidates = found.iter().enumerate().filter(|(_, directory)| {
-                directory.name() == name
-                    && Some(directory.seen_ns) >= since_ns
-                    && !self.claimed.contains(&directory.id)
-            });
-            let first = candidates.next();
-            let more = candidates.next().is_some();
-            for (at, _) in &births {
-                let directory = match first {
-                    None => Directory::Gone,
-                    Some((n, _)) if births.len() == 1 && !more => Directory::One(n),
-                    Some(_) => Directory::OneOfSeveral,
-                };
-                result.insert(*at, directory);
-            }
-        }
-        result
-    }
-
     fn nameless(&mut self) -> u64 {
         self.nameless += 1;
         NAMELESS + self.nameless
@@ -373,17 +312,6 @@ impl Probes {
             ..Cgroup::default()
         }
     }
-}
-
-/// Where a birth's directory is.
-#[derive(Clone, Copy, Debug)]
-enum Directory {
-    /// Among those found.
-    One(usize),
-    /// Nowhere any more.
-    Gone,
-    /// That cannot be told.
-    OneOfSeveral,
 }
 
 fn known(found: &Found) -> Cgroup {

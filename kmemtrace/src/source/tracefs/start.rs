@@ -10,6 +10,7 @@ use super::{
     instance::Instance,
     pipe::Pipe,
     probes::Probes,
+    slabs::Slabs,
     times::{self, Times},
     trace::Trace,
     tracepoints::Tracepoints,
@@ -69,12 +70,16 @@ impl Source {
             .map_err(|error| Error::caused(format!("cannot open {}", pipe.display()), &error))?;
         let by_tracepoints =
             outcome::way_of(&outcomes, HookId::Lifecycle) == Some(WayKind::Tracepoint);
+        let by_probe = outcome::way_of(&outcomes, HookId::SlabFailure) == Some(WayKind::Kprobe);
+        // Without the names it says less, and that is all.
+        let names = by_probe.then(Kmsg::here).and_then(Result::ok);
         let trace = Trace::new(
             pipe,
             instance,
             times,
             Tracepoints::new(hierarchy.id, tracing.id_bytes),
             Probes::new(by_tracepoints),
+            Slabs::new(names),
             Directories::new(&hierarchy),
         );
         let mut every = interval(READ);

@@ -14,6 +14,7 @@ use super::{
     line::{Line, Record, hex, line, signed},
     pipe::Pipe,
     probes::{Found, Probes},
+    slabs::Slabs,
     times::Times,
     tracepoints::{Told, Tracepoints},
 };
@@ -39,6 +40,7 @@ pub(super) struct Trace {
     times: Times,
     tracepoints: Tracepoints,
     probes: Probes,
+    slabs: Slabs,
     directories: Directories,
     seen: Seen,
     skipped: u64,
@@ -78,6 +80,7 @@ impl Trace {
         times: Times,
         tracepoints: Tracepoints,
         probes: Probes,
+        slabs: Slabs,
         directories: Directories,
     ) -> Self {
         Self {
@@ -86,6 +89,7 @@ impl Trace {
             times,
             tracepoints,
             probes,
+            slabs,
             directories,
             seen: Seen::default(),
             skipped: 0,
@@ -111,7 +115,10 @@ impl Trace {
         let time_ns = self.times.mono_ns(record.time_ns, clock::mono_ns());
         let who = || -> Option<Task> { record.thread.as_ref().map(task) };
         if record.event.starts_with(b"cgroup_") {
-            match self.tracepoints.take(record, who, &mut self.directories) {
+            match self
+                .tracepoints
+                .take(record, time_ns, who, &mut self.directories)
+            {
                 Told::Fact(fact) => {
                     if matches!(fact, Fact::Renamed(_)) {
                         // What is below it has another path, too.
@@ -130,11 +137,11 @@ impl Trace {
                 task: who(),
                 ..SlabFailure::default()
             };
-            let time = upkeep.stamp(time_ns);
-            let fact = Fact::SlabFailure(failure);
-            events.push(Event { time, fact });
+            self.slabs.push(time_ns, failure);
         } else if !self.probes.take(record, time_ns, who) {
             upkeep.gap(GapReason::BadRecord, Some(1), events);
+        } else if !self.probes.wants_look() {
+            self.tell(upkeep, events);
         }
     }
 
@@ -173,6 +180,9 @@ impl Trace {
             }
         }
         for (time_ns, fact) in self.probes.tell(&found, &mut self.directories) {
+            if let Fact::MkdirFailure(failure) = &fact {
+                self.tracepoints.failed(time_ns, failure);
+            }
             let time = upkeep.stamp(time_ns);
             events.push(Event { time, fact });
         }
@@ -206,6 +216,11 @@ impl Records for Trace {
             }
         }
         self.tell(upkeep, events);
+        self.slabs.tell(self.hurry, |time_ns, failure| {
+            let time = upkeep.stamp(time_ns);
+            let fact = Fact::SlabFailure(failure);
+            events.push(Event { time, fact });
+        });
         taken
     }
 

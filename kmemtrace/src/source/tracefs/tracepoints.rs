@@ -5,7 +5,7 @@
 //! one that was there before, by what the last walk found at its path. One that is gone before it could be looked at gets a
 //! number above all inode numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use super::{
     line::{Record, field, number, signed},
 };
 use crate::{
-    event::{Cgroup, Fact, Path, Task},
+    event::{Cgroup, Fact, MkdirFailure, Path, Task},
     host::Directory,
 };
 
@@ -29,7 +29,7 @@ const PATH_MAX: usize = 1024;
 pub(super) enum Told {
     /// A fact.
     Fact(Fact),
-    /// Of another hierarchy.
+    /// Of another hierarchy, or the end of a mkdir that failed.
     Nothing,
     /// It cannot be understood.
     Unknown,
@@ -40,7 +40,14 @@ pub(super) enum Told {
 pub(super) struct Tracepoints {
     hierarchy: u32,
     ids: Option<Ids>,
+    /// The trace's ids of cgroups that were seen being made or removed.
+    known: HashSet<u64>,
+    /// Names of cgroups that could not be made, and when: a probe saw that.
+    failed: VecDeque<(u64, Bytes)>,
 }
+
+/// How long after a mkdir failed the kernel may still let go of what it had made: an RCU grace period and a worker's time.
+const ROLLED_BACK_NS: u64 = 10_000_000_000;
 
 /// The trace's ids, where they are not inode numbers.
 #[derive(Debug, Default)]
@@ -58,7 +65,37 @@ impl Tracepoints {
         Self {
             hierarchy,
             ids: (id_bytes != Some(8)).then(Ids::default),
+            known: HashSet::new(),
+            failed: VecDeque::new(),
         }
+    }
+
+    /// A mkdir failed. Rolled back, it ends with a release, and that is nobody's end.
+    pub(super) fn failed(&mut self, time_ns: u64, failure: &MkdirFailure) {
+        self.forget(time_ns);
+        let path = failure.path.as_ref();
+        if let Some(name) = path.and_then(|path| path.bytes.rsplit(|byte| *byte == b'/').next()) {
+            let name = Bytes::copy_from_slice(name);
+            self.failed.push_back((time_ns, name));
+        }
+    }
+
+    fn forget(&mut self, now_ns: u64) {
+        let from = now_ns.saturating_sub(ROLLED_BACK_NS);
+        while self.failed.front().is_some_and(|(at, _)| *at < from) {
+            self.failed.pop_front();
+        }
+    }
+
+    /// Whether a release is that of a failed mkdir: nobody saw a cgroup of this id, and one of this name just failed.
+    fn is_rolled_back(&mut self, id: u64, path: &[u8], time_ns: u64) -> bool {
+        self.forget(time_ns);
+        if self.known.remove(&id) {
+            return false;
+        }
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let found = self.failed.iter().position(|(_, failed)| failed == name);
+        found.is_some_and(|at| self.failed.remove(at).is_some())
     }
 
     /// What a line of `cgroup_mkdir`, `cgroup_rmdir`, `cgroup_release` or `cgroup_rename` tells. `task` is who ran: a
@@ -66,6 +103,7 @@ impl Tracepoints {
     pub(super) fn take(
         &mut self,
         record: &Record<'_>,
+        time_ns: u64,
         task: impl FnOnce() -> Option<Task>,
         look: &mut impl Look,
     ) -> Told {
@@ -89,6 +127,7 @@ impl Tracepoints {
         };
         match record.event {
             b"cgroup_mkdir" => {
+                self.known.insert(id);
                 cgroup.task = task();
                 cgroup.memory = whole.then(|| look.has_memcg(path)).flatten();
                 if let Some(ids) = &mut self.ids {
@@ -97,6 +136,7 @@ impl Tracepoints {
                 Told::Fact(Fact::Created(cgroup))
             }
             b"cgroup_rmdir" => {
+                self.known.insert(id);
                 cgroup.task = task();
                 if let Some(ids) = &mut self.ids {
                     cgroup.id = ids.removed(id, path);
@@ -104,6 +144,9 @@ impl Tracepoints {
                 Told::Fact(Fact::Offlined(cgroup))
             }
             b"cgroup_release" => {
+                if self.is_rolled_back(id, path, time_ns) {
+                    return Told::Nothing;
+                }
                 if let Some(ids) = &mut self.ids {
                     cgroup.id = ids.released(id);
                 }
@@ -184,166 +227,4 @@ impl Ids {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::tracefs::line::{Line, line};
-
-    /// Directories by path.
-    #[derive(Default)]
-    struct There(HashMap<Vec<u8>, u64>);
-
-    impl Look for There {
-        fn inode(&mut self, path: &[u8]) -> Option<u64> {
-            self.0.get(path).copied()
-        }
-
-        fn has_memcg(&mut self, _: &[u8]) -> Option<bool> {
-            Some(true)
-        }
-    }
-
-    fn fact(tracepoints: &mut Tracepoints, look: &mut There, event: &str) -> Told {
-        let text = format!("           runc-105   [001] d...     8.541807: cgroup_{event}");
-        let Line::Event(record) = line(text.as_bytes()) else {
-            panic!("{text}");
-        };
-        let task = || Some(record.thread.unwrap().task(7));
-        tracepoints.take(&record, task, look)
-    }
-
-    fn id(told: &Told) -> u64 {
-        match told {
-            Told::Fact(
-                Fact::Created(c) | Fact::Offlined(c) | Fact::Freed(c) | Fact::Renamed(c),
-            ) => c.id,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_id_of_eight_bytes_is_the_inode_number() {
-        let mut t = Tracepoints::new(4, Some(8));
-        let look = &mut There::default();
-        let Told::Fact(Fact::Created(cgroup)) =
-            fact(&mut t, look, "mkdir: root=4 id=7251531 level=1 path=/a b")
-        else {
-            panic!("not created");
-        };
-        assert_eq!((cgroup.id, cgroup.memory), (7_251_531, Some(true)));
-        assert_eq!(cgroup.path, Some(Path::whole(&b"/a b"[..])));
-        assert_eq!(cgroup.task.unwrap().comm(), b"runc");
-        let Told::Fact(Fact::Freed(cgroup)) =
-            fact(&mut t, look, "release: root=4 id=7251531 level=1 path=/a b")
-        else {
-            panic!("not freed");
-        };
-        assert_eq!((cgroup.id, cgroup.task), (7_251_531, None));
-        assert_eq!(
-            fact(&mut t, look, "rmdir: root=1 id=7 level=1 path=/a"),
-            Told::Nothing
-        );
-        assert_eq!(fact(&mut t, look, "rmdir: root=4 level=1"), Told::Unknown);
-        assert_eq!(
-            fact(&mut t, look, "other: root=4 id=7 level=1 path=/a"),
-            Told::Unknown
-        );
-    }
-
-    #[test]
-    fn a_path_that_was_cut_is_not_believed() {
-        let mut t = Tracepoints::new(4, Some(8));
-        let path = format!("/{}", "x".repeat(1022));
-        let told = fact(
-            &mut t,
-            &mut There::default(),
-            &format!("mkdir: root=4 id=7 level=1 path={path}"),
-        );
-        let Told::Fact(Fact::Created(cgroup)) = told else {
-            panic!("not created");
-        };
-        assert_eq!(cgroup.path, None);
-    }
-
-    #[test]
-    fn a_small_id_is_translated() {
-        let mut t = Tracepoints::new(4, Some(4));
-        let look = &mut There(HashMap::from([(b"/a".to_vec(), 900)]));
-        assert_eq!(
-            id(&fact(&mut t, look, "mkdir: root=4 id=3 level=1 path=/a")),
-            900
-        );
-        assert_eq!(
-            id(&fact(&mut t, look, "rmdir: root=4 id=3 level=1 path=/a")),
-            900
-        );
-        // The id and the path are given out again while it lives on.
-        look.0.insert(b"/a".to_vec(), 901);
-        assert_eq!(
-            id(&fact(&mut t, look, "mkdir: root=4 id=5 level=1 path=/a")),
-            901
-        );
-        assert_eq!(
-            id(&fact(&mut t, look, "release: root=4 id=3 level=1 path=/a")),
-            900
-        );
-        look.0.insert(b"/b".to_vec(), 902);
-        assert_eq!(
-            id(&fact(&mut t, look, "mkdir: root=4 id=3 level=1 path=/b")),
-            902
-        );
-        // Gone before it could be looked at.
-        let gone = id(&fact(&mut t, look, "mkdir: root=4 id=6 level=1 path=/gone"));
-        assert!(gone > NAMELESS);
-        assert_eq!(
-            id(&fact(
-                &mut t,
-                look,
-                "release: root=4 id=6 level=1 path=/gone"
-            )),
-            gone
-        );
-    }
-
-    #[test]
-    fn one_that_a_walk_found_is_known_by_its_path() {
-        let mut t = Tracepoints::new(4, Some(4));
-        let look = &mut There::default();
-        let walk = |t: &mut Tracepoints, all: &[(&str, u64)]| {
-            for (path, id) in all {
-                t.present(&Directory {
-                    id: *id,
-                    parent_id: None,
-                    path: path.as_bytes(),
-                    memory: true,
-                });
-            }
-        };
-        walk(&mut t, &[("/", 1), ("/old", 2), ("/older", 3)]);
-        // It went before this walk, and its line comes after it.
-        walk(&mut t, &[("/", 1), ("/older", 3)]);
-        assert_eq!(
-            id(&fact(&mut t, look, "rmdir: root=4 id=8 level=1 path=/old")),
-            2
-        );
-        assert_eq!(
-            id(&fact(
-                &mut t,
-                look,
-                "release: root=4 id=8 level=1 path=/old"
-            )),
-            2
-        );
-        // Not for ever.
-        walk(&mut t, &[("/", 1)]);
-        walk(&mut t, &[("/", 1)]);
-        assert!(
-            id(&fact(
-                &mut t,
-                look,
-                "rmdir: root=4 id=9 level=1 path=/older"
-            )) > NAMELESS
-        );
-        // A zombie from before.
-        assert!(id(&fact(&mut t, look, "release: root=4 id=10 level=1 path=/x")) > NAMELESS);
-    }
-}
+mod tests;
