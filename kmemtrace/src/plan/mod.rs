@@ -7,7 +7,7 @@ mod tracefs;
 use kmemtrace_common::layout::{ABSENT, Layout};
 
 pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
-pub use tracefs::{TRACE_HOOKS, definition, functions, plan_tracefs};
+pub use tracefs::{TRACE_HOOKS, TRIAL, definition, function, functions, plan_tracefs};
 
 use crate::{
     event::header::Refusal,

@@ -26,6 +26,9 @@ const ALLOC: Program = program("alloc", "p mem_cgroup_css_alloc arg={1}");
 /// The memcg or the error: the css is the memcg's first member.
 const ALLOC_RETURN: Program = program("alloc_return", "r mem_cgroup_css_alloc memcg=$retval");
 
+/// A probe on what reading `/proc/cgroups` calls: to see whether probes' events come at all.
+pub const TRIAL: [Program; 1] = [program("trial", "p proc_cgroupstats_show")];
+
 /// Functions that show which form others have: each is there on kernels of the one form only. `cgroup_diput` is in the
 /// dentries' operations while cgroups' directories are dentries (to 3.14); `cgroup_kn_lock_live` finds the cgroup of a
 /// kernfs node (3.16 and later).
@@ -131,7 +134,8 @@ pub const TRACE_HOOKS: &[Hook] = &[
 /// All functions whose being there the choice depends on.
 pub fn functions() -> Vec<&'static str> {
     let ways = TRACE_HOOKS.iter().flat_map(|hook| hook.ways);
-    let mut functions: Vec<_> = ways.flat_map(needed).collect();
+    let trial = TRIAL.iter().filter_map(function);
+    let mut functions: Vec<_> = ways.flat_map(needed).chain(trial).collect();
     functions.sort_unstable();
     functions.dedup();
     functions
@@ -141,11 +145,15 @@ pub fn functions() -> Vec<&'static str> {
 fn needed(way: &'static Way) -> impl Iterator<Item = &'static str> {
     way.programs.iter().flat_map(|row| {
         let form = FORM.iter().find(|(target, _)| *target == row.target);
-        let function = row.target.split(' ').nth(1);
-        function
+        function(row)
             .into_iter()
             .chain(form.map(|(_, function)| *function))
     })
+}
+
+/// The function that a probe is on.
+pub fn function(probe: &Program) -> Option<&'static str> {
+    probe.target.split(' ').nth(1)
 }
 
 /// Where a function's arguments are, from the first on, on this architecture.

@@ -13,6 +13,10 @@ use std::{
     time::Duration,
 };
 
+use super::{
+    line::{Line, line},
+    pipe::Pipe,
+};
 use crate::{error::Error, plan};
 
 const PREFIX: &str = "kmemtrace-";
@@ -91,7 +95,7 @@ impl Instance {
             if self.probes.contains(&probe.name) {
                 return Ok(());
             }
-            let function = probe.target.split(' ').nth(1).unwrap_or_default();
+            let function = plan::function(probe).unwrap_or_default();
             let failed = |error| format!("{function}: the kernel refused the probe: {error}");
             append(&self.tracefs, &plan::definition(probe, &self.group)).map_err(failed)?;
             self.probes.push(probe.name);
@@ -99,12 +103,51 @@ impl Instance {
             self.enable(&event).map_err(failed)
         });
         if added.is_err() {
-            for name in self.probes.split_off(before) {
-                let _ = self.set(&format!("events/{}/{name}/enable", self.group), "0");
-                remove_probe(&self.tracefs, &self.group, name);
-            }
+            self.unprobe(before);
         }
         added
+    }
+
+    /// Takes probes away but for the first `keep`.
+    fn unprobe(&mut self, keep: usize) {
+        for name in self.probes.split_off(keep) {
+            // It cannot be removed while it is switched on.
+            if let Err(error) = self.set(&format!("events/{}/{name}/enable", self.group), "0") {
+                tracing::debug!("cannot switch {name} off: {error}");
+            }
+            remove_probe(&self.tracefs, &self.group, name);
+        }
+    }
+
+    /// Whether probes' events come into this buffer, tried out with one that we set off ourselves: up to 3.10 the kernel
+    /// wrote them into the buffer that all share (`kprobe_trace_func`), wherever they were switched on.
+    pub(super) fn hears_probes(&mut self) -> Result<(), String> {
+        let before = self.probes.len();
+        self.probe(&plan::TRIAL)?;
+        let heard = self.hears_trial();
+        self.unprobe(before);
+        match heard {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(
+                "this kernel writes probes' events into the buffer that all share, which is left alone"
+                    .to_owned(),
+            ),
+            Err(error) => Err(format!("cannot try out whether probes' events come: {error}")),
+        }
+    }
+
+    fn hears_trial(&self) -> io::Result<bool> {
+        let mut pipe = Pipe::open(&self.path("trace_pipe"))?;
+        fs::read("/proc/cgroups")?;
+        let mut heard = false;
+        for _ in 0..20 {
+            while pipe.read(|line| heard |= is_trial(line))? {}
+            if heard {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(heard)
     }
 
     /// How often a probe was skipped, all of ours taken together.
@@ -133,6 +176,10 @@ impl Drop for Instance {
             remove_probe(&self.tracefs, &self.group, name);
         }
     }
+}
+
+fn is_trial(text: &[u8]) -> bool {
+    matches!(line(text), Line::Event(record) if record.event == b"trial")
 }
 
 /// The group of the probes of the instance with this number.

@@ -54,11 +54,16 @@ impl Source {
             return Err(no_instances(facts, &tracing));
         }
         let mut instance = Instance::create(&tracing.at)?;
-        let times = prepare(&instance, config)?;
+        let mut times = prepare(&instance, config)?;
         let root = format!("root == {}", hierarchy.id);
         let mut kmsg = None;
         let plan = plan::plan_tracefs(Some(&tracing), &config.options);
+        // Before anything else is switched on: it reads the trace.
+        let heard = hears_probes(&mut instance, &tracing);
         let outcomes = outcome::attach(plan, |way, _| {
+            if matches!(way.kind, WayKind::Kprobe | WayKind::Kretprobe) {
+                heard.clone()?;
+            }
             attempt(&mut instance, way, &root, || {
                 kmsg = Some(Kmsg::here()?);
                 Ok(())
@@ -68,6 +73,7 @@ impl Source {
         let pipe = instance.path("trace_pipe");
         let pipe = Pipe::open(&pipe)
             .map_err(|error| Error::caused(format!("cannot open {}", pipe.display()), &error))?;
+        times.mark();
         let by_tracepoints =
             outcome::way_of(&outcomes, HookId::Lifecycle) == Some(WayKind::Tracepoint);
         let by_probe = outcome::way_of(&outcomes, HookId::SlabFailure) == Some(WayKind::Kprobe);
@@ -97,6 +103,15 @@ impl Source {
 fn tracing(facts: &Facts) -> Option<Tracing> {
     let at = facts.tracefs.as_ref()?;
     Some(host::tracing(&Root::live(), at, &plan::functions()))
+}
+
+/// Whether probes' events come into the instance, as far as that can be tried out.
+fn hears_probes(instance: &mut Instance, tracing: &Tracing) -> Result<(), String> {
+    let mut functions = plan::TRIAL.iter().filter_map(plan::function);
+    if functions.all(|function| tracing.functions.contains(function)) {
+        return instance.hears_probes();
+    }
+    Ok(())
 }
 
 /// Without an instance the events would go into everybody's buffer.
@@ -143,9 +158,7 @@ fn prepare(instance: &Instance, config: &Config) -> Result<Times, Error> {
     let marker = OpenOptions::new()
         .write(true)
         .open(instance.path("trace_marker"));
-    let mut times = Times::marked(marker.ok());
-    times.mark();
-    Ok(times)
+    Ok(Times::marked(marker.ok()))
 }
 
 /// Tries one way of a hook. `root` is the filter that keeps other hierarchies out.
