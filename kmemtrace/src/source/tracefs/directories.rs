@@ -4,17 +4,12 @@ use std::{
     collections::HashMap,
     ffi::OsStr,
     fs,
-    io::Read,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use super::line::Thread;
-use crate::{
-    event::Task,
-    host::{Hierarchy, Version},
-};
+use crate::host::{Hierarchy, Version};
 
 /// How long what a directory hands on to its children is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -85,21 +80,4 @@ impl Look for Directories {
         self.gives.insert(parent.to_owned(), gives);
         Some(gives)
     }
-}
-
-/// The process of a thread. The trace has the thread's number; one that has ended since stands for its process.
-pub(super) fn task(thread: &Thread<'_>) -> Task {
-    let mut status = [0; 512];
-    let read = fs::File::open(format!("/proc/{}/status", thread.id))
-        .and_then(|mut file| file.read(&mut status));
-    let status = &status[..read.unwrap_or(0)];
-    let value = |key: &[u8]| {
-        let mut lines = status.split(|byte| *byte == b'\n');
-        lines.find_map(|line| Some(line.strip_prefix(key)?.trim_ascii()))
-    };
-    // Another name: another thread has got the number, or it is one of another pid namespace.
-    let same = value(b"Name:").is_some_and(|name| name == thread.comm);
-    let process = value(b"Tgid:").filter(|_| same);
-    let process = process.and_then(|id| str::from_utf8(id).ok()?.parse().ok());
-    thread.task(process.unwrap_or(thread.id))
 }

@@ -12,6 +12,7 @@ mod pipe;
 mod probes;
 mod slabs;
 mod start;
+mod tasks;
 mod times;
 mod trace;
 mod tracepoints;

@@ -9,12 +9,13 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    directories::{Directories, task},
+    directories::Directories,
     instance::Instance,
     line::{Line, Record, hex, line, signed},
     pipe::Pipe,
     probes::{Found, Probes},
     slabs::Slabs,
+    tasks::Tasks,
     times::Times,
     tracepoints::{Told, Tracepoints},
 };
@@ -42,6 +43,7 @@ pub(super) struct Trace {
     probes: Probes,
     slabs: Slabs,
     directories: Directories,
+    tasks: Tasks,
     seen: Seen,
     skipped: u64,
     /// When the directories were last looked at for births, and for how long.
@@ -91,6 +93,7 @@ impl Trace {
             probes,
             slabs,
             directories,
+            tasks: Tasks::default(),
             seen: Seen::default(),
             skipped: 0,
             looked: None,
@@ -113,7 +116,8 @@ impl Trace {
             return;
         }
         let time_ns = self.times.mono_ns(record.time_ns, clock::mono_ns());
-        let who = || -> Option<Task> { record.thread.as_ref().map(task) };
+        let tasks = &mut self.tasks;
+        let mut who = || -> Option<Task> { Some(tasks.of(record.thread.as_ref()?)) };
         if record.event.starts_with(b"cgroup_") {
             match self
                 .tracepoints
@@ -196,6 +200,7 @@ impl Trace {
 
 impl Records for Trace {
     fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize {
+        self.tasks.forget();
         let mut taken = 0;
         let mut lines = Vec::new();
         for _ in 0..READS {
