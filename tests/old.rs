@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use crate::harness::{Result, output, program_on_old_kernel, test_if, text};
 
 /// Commands, what they end with, and what they say: whatever this machine shows, as long as it could be looked at.
-const COMMANDS: [(&[&str], &[i32], &str); 9] = [
+const COMMANDS: [(&[&str], &[i32], &str); 10] = [
     (&["--version"], &[0], "kmemtrace "),
     (&["--help"], &[0], "Usage: kmemtrace"),
     (&["scan", "--settle", "1s"], &[0, 1, 2], "memory"),
@@ -14,12 +14,17 @@ const COMMANDS: [(&[&str], &[i32], &str); 9] = [
         &[0, 1, 2],
         "memory",
     ),
-    (&["doctor"], &[0], "by polling alone"),
+    (&["doctor"], &[0], "on this host"),
     (&["doctor", "--format", "json"], &[0], "\"hooks\":"),
     (
         &["watch", "--source", "sysfs", "--for", "3s"],
         &[0, 1, 2],
         "watching ",
+    ),
+    (
+        &["watch", "--source", "tracefs", "--for", "1s"],
+        &[0, 1, 2],
+        "tracefs",
     ),
     // Left to itself it takes what works, and says why.
     (&["watch", "--for", "2s"], &[0, 1, 2], "not bpf: "),

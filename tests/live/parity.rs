@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::world::{World, remove, zombies};
+use super::{
+    view::Tracefs,
+    world::{World, remove, zombies},
+};
 use crate::harness::{Ended, Result, Watch, below};
 
 /// How many cgroups of a kind.
@@ -13,12 +16,14 @@ const COUNT: usize = 5;
 /// The sources that can watch here, each with what its run is started with.
 const SOURCES: &[(&str, &[&str])] = &[
     ("bpf", &["--source", "bpf"]),
+    ("tracefs", &["--source", "tracefs"]),
     ("sysfs", &["--source", "sysfs", "--interval", "200ms"]),
 ];
 
 /// Cgroups that outlive two polls and are freed, others that leak, and some that come and go in between.
 pub(super) fn sources() -> Result {
     let world = World::new("parity");
+    let _mounted = Tracefs::mounted();
     let mut watches: Vec<_> = SOURCES
         .iter()
         .map(|(_, args)| Watch::start(&[&["--grace", "1s"], *args].concat()))

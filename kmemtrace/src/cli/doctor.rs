@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             hooks: started.source.hooks(),
             unattached: match started.source.kind() {
                 Kind::Bpf => Vec::new(),
-                Kind::Sysfs => bpf::hooks_without_source(&facts, &config.bpf),
+                Kind::Tracefs | Kind::Sysfs => bpf::hooks_without_source(&facts, &config.bpf),
             },
             refused: started.refused,
             error: None,

@@ -31,7 +31,7 @@ use crate::{
         jsonl::JsonLines,
         tail::{Tail, TailOptions},
     },
-    source::{self, Kind, Started, bpf, sysfs},
+    source::{self, Kind, Started, bpf, sysfs, tracefs},
     tracker::{self, Change, Finding, Totals, Tracker, What},
 };
 
@@ -105,7 +105,11 @@ impl HookArgs {
         source::Config {
             bpf: bpf::Config {
                 ring_bytes: self.ring_size,
+                options: options.clone(),
+            },
+            tracefs: tracefs::Config {
                 options,
+                ..tracefs::Config::default()
             },
             sysfs,
         }
@@ -120,6 +124,8 @@ enum SourceArg {
     Auto,
     /// eBPF programs
     Bpf,
+    /// The kernel's own tracing, without eBPF
+    Tracefs,
     /// Polling /proc and /sys
     Sysfs,
 }
@@ -130,6 +136,7 @@ impl SourceArg {
         match self {
             Self::Auto if live => &Kind::ALL,
             Self::Bpf => &[Kind::Bpf],
+            Self::Tracefs => &[Kind::Tracefs],
             Self::Auto | Self::Sysfs => &[Kind::Sysfs],
         }
     }

@@ -234,16 +234,19 @@ pub enum GapReason {
     KernelLog,
     /// A poll came late, or could not read: what came and went meanwhile may not have been seen.
     LatePoll,
+    /// The kernel's trace buffer was overwritten before it was read, or a probe was skipped.
+    TraceLost,
 }
 
 impl GapReason {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::RingFull,
         Self::Recursion,
         Self::BadRecord,
         Self::KernelLog,
         Self::LatePoll,
+        Self::TraceLost,
     ];
 
     /// The name in traces.
@@ -254,6 +257,7 @@ impl GapReason {
             Self::BadRecord => "bad_record",
             Self::KernelLog => "kernel_log",
             Self::LatePoll => "late_poll",
+            Self::TraceLost => "trace_lost",
         }
     }
 
@@ -270,6 +274,7 @@ impl GapReason {
             Self::BadRecord => "a record could not be understood",
             Self::KernelLog => "the kernel log was overwritten before it was read",
             Self::LatePoll => "a poll came late, or could not read what is there",
+            Self::TraceLost => "the kernel's trace lost events",
         }
     }
 }

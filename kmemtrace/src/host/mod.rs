@@ -11,6 +11,7 @@ mod mounts;
 mod parse;
 mod privileges;
 mod slab;
+mod tracing;
 mod walk;
 
 use std::{
@@ -27,7 +28,11 @@ pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;
 pub use parse::{Malformed, Unread};
 pub use privileges::{Capability, Privileges};
-pub use slab::{SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, slab_memcgs, slab_pin};
+pub use slab::{
+    SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_memcgs,
+    slab_pin,
+};
+pub use tracing::{Tracing, tracing};
 pub use walk::{Directory, walk};
 
 /// Where the kernel says how long it has been up.

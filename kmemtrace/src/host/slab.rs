@@ -92,6 +92,15 @@ impl SlabMemcgs {
     }
 }
 
+/// Whether `num_cgroups` leaves out the zombies that kernel memory pins, as names at the top of `/sys/kernel/slab` show
+/// ([`SlabLayout::TopLevel`]). The first such name will do.
+pub fn count_leaves_zombies_out(root: &Root) -> bool {
+    let names = std::fs::read_dir(root.path(SLAB)).into_iter().flatten();
+    names
+        .filter_map(Result::ok)
+        .any(|entry| owner(entry.file_name().as_encoded_bytes()).is_some())
+}
+
 /// Reads the names in `/sys/kernel/slab`: a listing, on 4.x one more for each cache, and a stat for each link. Where merged
 /// caches are links, a dangling one is a cache that is gone. What cannot be read is not there.
 pub fn slab_memcgs(root: &Root) -> SlabMemcgs {

@@ -2,10 +2,12 @@
 //! try out, each refusal with its reason. What only trying can tell is left to the source.
 
 mod table;
+mod tracefs;
 
 use kmemtrace_common::layout::{ABSENT, Layout};
 
 pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
+pub use tracefs::{TRACE_HOOKS, TRIAL, definition, function, functions, plan_tracefs};
 
 use crate::{
     event::header::Refusal,

@@ -128,11 +128,11 @@ impl WayKind {
     }
 }
 
-const fn program(name: &'static str, target: &'static str) -> Program {
+pub(super) const fn program(name: &'static str, target: &'static str) -> Program {
     Program { name, target }
 }
 
-fn nothing(_: &Layout) -> Vec<(&'static str, u32)> {
+pub(super) fn nothing(_: &Layout) -> Vec<(&'static str, u32)> {
     Vec::new()
 }
 

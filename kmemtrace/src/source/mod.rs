@@ -5,6 +5,7 @@ mod clock;
 mod kmsg;
 mod outcome;
 pub mod sysfs;
+pub mod tracefs;
 mod upkeep;
 
 use crate::{
@@ -21,18 +22,21 @@ use crate::{
 pub enum Kind {
     /// eBPF programs.
     Bpf,
+    /// The kernel's own tracing.
+    Tracefs,
     /// Polling.
     Sysfs,
 }
 
 impl Kind {
     /// All of them, best first.
-    pub const ALL: [Self; 2] = [Self::Bpf, Self::Sysfs];
+    pub const ALL: [Self; 3] = [Self::Bpf, Self::Tracefs, Self::Sysfs];
 
     /// The name in output and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bpf => "bpf",
+            Self::Tracefs => "tracefs",
             Self::Sysfs => "sysfs",
         }
     }
@@ -43,6 +47,8 @@ impl Kind {
 pub struct Config {
     /// eBPF.
     pub bpf: bpf::Config,
+    /// The kernel's own tracing.
+    pub tracefs: tracefs::Config,
     /// Polling.
     pub sysfs: sysfs::Config,
 }
@@ -52,6 +58,8 @@ pub struct Config {
 pub enum Source {
     /// eBPF programs.
     Bpf(bpf::Source),
+    /// The kernel's own tracing.
+    Tracefs(tracefs::Source),
     /// Polling.
     Sysfs(sysfs::Source),
 }
@@ -92,6 +100,7 @@ impl Source {
     fn start(kind: Kind, facts: &Facts, config: &Config) -> Result<Self, Error> {
         Ok(match kind {
             Kind::Bpf => Self::Bpf(bpf::Source::start(facts, &config.bpf)?),
+            Kind::Tracefs => Self::Tracefs(tracefs::Source::start(facts, &config.tracefs)?),
             Kind::Sysfs => Self::Sysfs(sysfs::Source::start(facts, &config.sysfs)?),
         })
     }
@@ -100,6 +109,7 @@ impl Source {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Bpf(_) => Kind::Bpf,
+            Self::Tracefs(_) => Kind::Tracefs,
             Self::Sysfs(_) => Kind::Sysfs,
         }
     }
@@ -108,6 +118,7 @@ impl Source {
     pub fn hooks(&self) -> Vec<HookReport> {
         match self {
             Self::Bpf(source) => source.hooks(),
+            Self::Tracefs(source) => source.hooks(),
             Self::Sysfs(source) => source.hooks(),
         }
     }
@@ -116,6 +127,7 @@ impl Source {
     pub fn now(&self) -> Stamp {
         match self {
             Self::Bpf(source) => source.now(),
+            Self::Tracefs(source) => source.now(),
             Self::Sysfs(source) => source.now(),
         }
     }
@@ -129,6 +141,7 @@ impl Source {
     pub async fn next(&mut self, settled: bool, events: &mut Vec<Event>) -> Result<(), Error> {
         match self {
             Self::Bpf(source) => source.next(settled, events).await,
+            Self::Tracefs(source) => source.next(settled, events).await,
             Self::Sysfs(source) => source.next(events).await,
         }
     }
@@ -136,7 +149,7 @@ impl Source {
     /// Whether one look at what is there has shown all: of copies of a machine's files, when all have been looked at.
     pub fn has_looked(&self) -> bool {
         match self {
-            Self::Bpf(_) => true,
+            Self::Bpf(_) | Self::Tracefs(_) => true,
             Self::Sysfs(source) => source.is_done() || source.is_live(),
         }
     }
@@ -149,6 +162,7 @@ impl Source {
     pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         match self {
             Self::Bpf(source) => source.finish(events),
+            Self::Tracefs(source) => source.finish(events),
             Self::Sysfs(source) => source.finish(events),
         }
     }

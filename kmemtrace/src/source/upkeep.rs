@@ -52,6 +52,14 @@ pub(super) trait Records {
         upkeep: &mut Upkeep,
         events: &mut Vec<Event>,
     ) -> Result<(), Error>;
+
+    /// A walk came by this directory, the root first.
+    fn present(&mut self, _directory: &Directory<'_>) {}
+
+    /// Whether what was drained has been appended: until then the kernel's counts say nothing.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 /// The upkeep of one source.
@@ -70,11 +78,17 @@ pub(super) struct Upkeep {
     unsettled: Option<Instant>,
     checked: Instant,
     ticked: Instant,
+    /// How often to walk though nothing was lost: what the source does not see, the walk finds.
+    walk_every: Option<Duration>,
 }
 
 impl Upkeep {
     /// From now on. `kmsg` is the kernel log, if slab failures are to be read from it.
-    pub(super) fn new(hierarchy: Hierarchy, kmsg: Option<Kmsg>) -> Self {
+    pub(super) fn new(
+        hierarchy: Hierarchy,
+        kmsg: Option<Kmsg>,
+        walk_every: Option<Duration>,
+    ) -> Self {
         Self {
             hierarchy,
             clock: Clock::now(),
@@ -85,6 +99,7 @@ impl Upkeep {
             unsettled: None,
             checked: Instant::now(),
             ticked: Instant::now(),
+            walk_every,
         }
     }
 
@@ -143,6 +158,11 @@ impl Upkeep {
         Ok(())
     }
 
+    /// The directories are not what they are thought to be: a walk must tell.
+    pub(super) fn owe_walk(&mut self) {
+        self.walk_owed = true;
+    }
+
     /// Nothing was lost up to this moment of `CLOCK_MONOTONIC`.
     pub(super) fn whole(&mut self, until_ns: u64) {
         self.whole_until_ns = until_ns;
@@ -182,6 +202,10 @@ impl Upkeep {
             self.unsettled = None;
             self.walk_owed = true;
         }
+        let last = self.walked.map(|(ended, _)| ended.elapsed());
+        self.walk_owed |= self
+            .walk_every
+            .is_some_and(|every| last.is_some_and(|elapsed| elapsed >= every));
         // A walk costs more than an event: in a storm that overruns the buffer, walking at every loss would make more loss.
         let rested = self
             .walked
@@ -227,6 +251,7 @@ impl Upkeep {
         let time = self.clock.stamp(began_mono_ns);
         let directories = host::walk(&Root::live(), &self.hierarchy, &mut |directory| {
             // Alive when the walk began or made since: a later death is in the records.
+            records.present(&directory);
             let fact = Fact::Present(present(&directory));
             events.push(Event { time, fact });
         });
@@ -269,6 +294,9 @@ impl Upkeep {
     fn counts(&mut self, records: &mut impl Records, events: &mut Vec<Event>) -> Counts {
         for _ in 0..QUIET_TRIES {
             self.drain_all(records, events);
+            if host::count_leaves_zombies_out(&Root::live()) {
+                return Counts::default();
+            }
             let counts = match host::counts(&Root::live(), &self.hierarchy) {
                 Ok(counts) => counts,
                 Err(error) => {
@@ -277,7 +305,7 @@ impl Upkeep {
                     return Counts::default();
                 }
             };
-            if records.drain(self, events) == 0 {
+            if records.drain(self, events) == 0 && records.is_whole() {
                 return counts;
             }
         }

@@ -75,7 +75,7 @@ impl Source {
                 losses,
                 context,
             },
-            upkeep: Upkeep::new(hierarchy, kmsg),
+            upkeep: Upkeep::new(hierarchy, kmsg, None),
             timer,
         })
     }

@@ -1,0 +1,138 @@
+//! What the kernel's own tracing offers, beyond where it is mounted.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use super::{Root, parse::number};
+
+/// What tracefs has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tracing {
+    /// Where it is, on the machine itself.
+    pub at: PathBuf,
+    /// Whether it has instances: buffers of one's own.
+    pub instances: bool,
+    /// Whether it has the tracepoints of cgroups' lives: `cgroup_mkdir`, `cgroup_rmdir`, `cgroup_release` and
+    /// `cgroup_rename` (4.11 and later).
+    pub tracepoints: bool,
+    /// How many bytes their `id` has: 8 if it is the directory's inode number, 4 if it is another number (before 5.5).
+    pub id_bytes: Option<u32>,
+    /// Whether probes can be put on functions by `kprobe_events`.
+    pub kprobes: bool,
+    /// Of the functions that were asked about, those that `/proc/kallsyms` has under just that name.
+    pub functions: BTreeSet<&'static str>,
+}
+
+/// Reads what the tracefs at `at` has, and which of `functions` the kernel has. What cannot be read is not there.
+pub fn tracing(root: &Root, at: &Path, functions: &[&'static str]) -> Tracing {
+    let has = |name: &str| root.has(&at.join(name));
+    let events = ["mkdir", "rmdir", "release", "rename"];
+    let format = root.read(at.join("events/cgroup/cgroup_mkdir/format"));
+    let kprobes = has("kprobe_events");
+    Tracing {
+        at: at.to_owned(),
+        instances: has("instances"),
+        tracepoints: events
+            .iter()
+            .all(|event| has(&format!("events/cgroup/cgroup_{event}/enable"))),
+        id_bytes: format.ok().and_then(|format| id_bytes(&format)),
+        kprobes,
+        functions: if kprobes {
+            known(root, functions)
+        } else {
+            BTreeSet::new()
+        },
+    }
+}
+
+/// The size of the field `id` in a tracepoint's `format`: a field a line, `field:u64 id;` with what belongs to it.
+fn id_bytes(format: &[u8]) -> Option<u32> {
+    let line = format
+        .split(|&byte| byte == b'\n')
+        .find(|line| line.windows(4).any(|text| text == b" id;"))?;
+    let mut fields = line.split(|&byte| byte == b';');
+    fields.find_map(|field| number(field.trim_ascii().strip_prefix(b"size:")?))
+}
+
+/// Lines are `ADDRESS TYPE NAME`, for a module's with its name behind a tab.
+fn known(root: &Root, functions: &[&'static str]) -> BTreeSet<&'static str> {
+    let mut found = BTreeSet::new();
+    let Ok(file) = std::fs::File::open(root.path("/proc/kallsyms")) else {
+        return found;
+    };
+    let mut file = BufReader::with_capacity(64 << 10, file);
+    let mut line = Vec::new();
+    while file.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let mut words = line
+            .trim_ascii_end()
+            .splitn(3, |&byte| byte == b' ')
+            .skip(1);
+        if let (Some(b"t" | b"T"), Some(name)) = (words.next(), words.next()) {
+            found.extend(
+                functions
+                    .iter()
+                    .find(|function| function.as_bytes() == name),
+            );
+        }
+        line.clear();
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn root(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let root = Root::at(directory.path());
+        (directory, root)
+    }
+
+    #[test]
+    fn an_old_kernel_has_probes_and_no_tracepoints() {
+        let at = Path::new("/sys/kernel/debug/tracing");
+        let (_directory, root) = root(&[
+            ("sys/kernel/debug/tracing/kprobe_events", ""),
+            ("sys/kernel/debug/tracing/instances/x", ""),
+            (
+                "proc/kallsyms",
+                "ffffffff810ad030 t cgroup_mkdir\nffffffff813f0541 t cgroup_mkdir.cold\n\
+                 ffffffff81159e50 t slab_out_of_memory.isra.3\nffffffff81159e51 d __mem_cgroup_free\n\
+                 ffffffff81159e52 t mem_cgroup_css_free\t[module]\n",
+            ),
+        ]);
+        let asked = [
+            "cgroup_mkdir",
+            "slab_out_of_memory",
+            "__mem_cgroup_free",
+            "mem_cgroup_css_free",
+        ];
+        let tracing = tracing(&root, at, &asked);
+        assert!(tracing.instances && tracing.kprobes && !tracing.tracepoints);
+        assert_eq!(tracing.functions, BTreeSet::from(["cgroup_mkdir"]));
+        assert_eq!(tracing.id_bytes, None);
+    }
+
+    #[test]
+    fn the_size_of_an_id_is_in_the_format() {
+        let format = b"name: cgroup_mkdir\nformat:\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n\
+            \tfield:int root;\toffset:8;\tsize:4;\tsigned:1;\n\tfield:u64 id;\toffset:16;\tsize:8;\tsigned:0;\n";
+        assert_eq!(id_bytes(format), Some(8));
+        assert_eq!(
+            id_bytes(b"\tfield:int id;\toffset:12;\tsize:4;\tsigned:1;"),
+            Some(4)
+        );
+        assert_eq!(id_bytes(b"nothing"), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! The tracefs source: the kernel's own tracing instead of eBPF, in an instance of its own that leaves everybody else's
+//! tracing alone.
+//!
+//! Cgroups' lives come from the tracepoints `cgroup_mkdir`, `cgroup_rmdir`, `cgroup_release` and `cgroup_rename` (4.11 and
+//! later), or, on kernels without, from probes on functions through `kprobe_events` (3.10). It serves kernels without
+//! eBPF, and those whose eBPF has no ring buffer (before 5.8). What it does not see, a walk every minute finds.
+
+mod directories;
+mod instance;
+mod line;
+mod pipe;
+mod probes;
+mod slabs;
+mod start;
+mod tasks;
+mod times;
+mod trace;
+mod tracepoints;
+
+use std::time::Duration;
+
+use tokio::time::Interval;
+
+pub use self::start::hooks_without_source;
+use self::trace::Trace;
+use super::{outcome::Outcome, upkeep::Upkeep};
+use crate::{
+    error::Error,
+    event::{Event, Stamp, header::HookReport},
+    plan::Options,
+};
+
+/// What the source is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The trace buffer's size for each CPU, in KiB.
+    pub buffer_kib: u32,
+    /// How often the directories are walked though nothing was lost.
+    pub walk_every: Duration,
+    /// Which ways may be used.
+    pub options: Options,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            buffer_kib: 4096,
+            walk_every: Duration::from_mins(1),
+            options: Options::default(),
+        }
+    }
+}
+
+/// An instance of the kernel's tracing and what it reports. When it drops, nothing of it is left in the kernel.
+#[derive(Debug)]
+pub struct Source {
+    outcomes: Vec<Outcome>,
+    trace: Trace,
+    upkeep: Upkeep,
+    timer: Interval,
+}
+
+impl Source {
+    /// How each hook is seen.
+    pub fn hooks(&self) -> Vec<HookReport> {
+        let version = self.upkeep.hierarchy().version;
+        self.outcomes
+            .iter()
+            .map(|outcome| outcome.report(version))
+            .collect()
+    }
+
+    /// This moment, on the clock that the events' times are on.
+    pub fn now(&self) -> Stamp {
+        self.upkeep.now()
+    }
+
+    /// Waits for the next events and appends them. `settled` is the tracker's word on whether its counts and the kernel's
+    /// agree: as long as they do not, they are compared more often. Cancel-safe: what was not appended is not lost.
+    ///
+    /// # Errors
+    ///
+    /// The trace or, the first time, the directories cannot be read.
+    pub async fn next(&mut self, settled: bool, events: &mut Vec<Event>) -> Result<(), Error> {
+        if self.upkeep.is_new() {
+            return self.upkeep.walk(&mut self.trace, events);
+        }
+        self.timer.tick().await;
+        if self.upkeep.turn(&mut self.trace, settled, events)? {
+            self.timer.reset_immediately();
+        }
+        Ok(())
+    }
+
+    /// Whatever is left in the trace, at the end of a run.
+    ///
+    /// # Errors
+    ///
+    /// The trace cannot be read.
+    pub fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
+        self.trace.hurry();
+        self.upkeep.finish(&mut self.trace, events)
+    }
+}

@@ -1,0 +1,345 @@
+//! Lives followed by the kernel's pointers, where there are no tracepoints of cgroups: a state machine of the probes' lines.
+//!
+//! ```text
+//! mkdir                 a task enters cgroup_mkdir: of any hierarchy
+//!   alloc, alloc_return   the same task in mem_cgroup_css_alloc: so it is the memory hierarchy; the memcg, or the error
+//! mkdir_return          0, or the error
+//! offline               from 3.15 on: the memcg goes offline, in a kernel worker, tens of milliseconds after the rmdir
+//! destroy, _return      to 3.14: the cgroup's directory is removed, by whoever called rmdir; alloc had the same pointer
+//! free                  the memcg's end
+//! ```
+//!
+//! Pointers are all that the lines have. What a directory's id and path are, a look at the directories tells: so what
+//! follows a birth is kept as steps until there was one ([`Probes::tell`]). A directory that is gone by then gets a
+//! number above all inode numbers, and of its path the name. Where two births may be either of two directories, nothing is
+//! claimed of them: the walk will find them.
+
+mod births;
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+
+use self::births::Directory;
+pub(super) use self::births::Found;
+use super::{
+    directories::Look,
+    line::{Record, hex, signed, string},
+    tracepoints::NAMELESS,
+};
+use crate::event::{Cgroup, Fact, MkdirFailure, Path, Scope, Task};
+
+/// The state machine.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    /// Tell of failed mkdirs only: lives are seen in another way.
+    failures_only: bool,
+    calls: HashMap<u32, Call>,
+    /// To 3.14: the removals in progress, the cgroup by the task, and the memcg of each cgroup.
+    removals: HashMap<u32, u64>,
+    memcgs: HashMap<u64, u64>,
+    /// Memcgs of mkdirs that failed.
+    rolled_back: HashSet<u64>,
+    /// Memcgs that were there before, and have gone offline.
+    strangers: HashSet<u64>,
+    lives: HashMap<u64, Life>,
+    /// The directories of the lives.
+    claimed: HashSet<u64>,
+    steps: Vec<(u64, Step)>,
+    nameless: u64,
+    missed: bool,
+}
+
+/// A task in `cgroup_mkdir`.
+#[derive(Debug)]
+struct Call {
+    since_ns: u64,
+    name: Option<Bytes>,
+    task: Option<Task>,
+    arg: Option<u64>,
+    memcg: Option<Result<u64, i32>>,
+}
+
+/// What is known of a memcg by its pointer; nothing, where its directory may be one of several.
+type Life = Option<Cgroup>;
+
+/// What happened to a pointer.
+#[derive(Debug)]
+enum Step {
+    Made { memcg: u64, call: Call },
+    Removed { memcg: u64, task: Option<Task> },
+    Freed { memcg: u64 },
+    Failed(MkdirFailure),
+}
+
+impl Probes {
+    /// `failures_only` if lives are seen in another way.
+    pub(super) fn new(failures_only: bool) -> Self {
+        Self {
+            failures_only,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a line in; `time_ns` is its time by `CLOCK_MONOTONIC`. Whether it is one of these probes'.
+    pub(super) fn take(
+        &mut self,
+        record: &Record<'_>,
+        time_ns: u64,
+        task: impl FnOnce() -> Option<Task>,
+    ) -> bool {
+        let text = record.text;
+        let thread = record.thread.map_or(0, |thread| thread.id);
+        match record.event {
+            b"mkdir" => {
+                let call = Call {
+                    since_ns: time_ns,
+                    name: string(text, "name").map(Bytes::copy_from_slice),
+                    task: task(),
+                    arg: None,
+                    memcg: None,
+                };
+                if let Some(call) = self.calls.insert(thread, call) {
+                    // Its return was missed.
+                    self.returned(call, None, time_ns);
+                }
+            }
+            b"alloc" => {
+                if let Some(call) = self.calls.get_mut(&thread) {
+                    call.arg = hex(text, "arg");
+                }
+            }
+            b"alloc_return" => self.allocated(thread, hex(text, "memcg"), time_ns),
+            b"mkdir_return" => {
+                if let Some(call) = self.calls.remove(&thread) {
+                    self.returned(call, signed(text, "ret"), time_ns);
+                }
+            }
+            b"offline" => {
+                if let Some(memcg) = hex(text, "memcg") {
+                    self.removed(memcg, None, time_ns);
+                }
+            }
+            b"destroy" => {
+                // In a mkdir it is the rolling back.
+                if let Some(cgroup) = hex(text, "cgroup")
+                    && !self.calls.contains_key(&thread)
+                {
+                    self.removals.insert(thread, cgroup);
+                }
+            }
+            b"destroy_return" => {
+                if let Some(cgroup) = self.removals.remove(&thread)
+                    && signed(text, "ret") == Some(0)
+                {
+                    match self.memcgs.remove(&cgroup) {
+                        Some(memcg) => self.removed(memcg, task(), time_ns),
+                        None => self.missed = true,
+                    }
+                }
+            }
+            b"free" => {
+                // Of a stranger the walk has told, and the kernel's counts will.
+                if let Some(memcg) = hex(text, "memcg")
+                    && !self.rolled_back.remove(&memcg)
+                    && !self.strangers.remove(&memcg)
+                {
+                    self.steps.push((time_ns, Step::Freed { memcg }));
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn allocated(&mut self, thread: u32, memcg: Option<u64>, time_ns: u64) {
+        // Outside of a mkdir: on v2, `+memory` was written.
+        let (Some(call), Some(memcg)) = (self.calls.get_mut(&thread), memcg) else {
+            return;
+        };
+        // ERR_PTR: the last page's addresses are error numbers.
+        let error = memcg.cast_signed();
+        call.memcg = Some(if (-4095..0).contains(&error) {
+            Err(-(error as i32))
+        } else {
+            Ok(memcg)
+        });
+        if call.memcg == Some(Ok(memcg)) {
+            // Given out again: if it was known, its end was missed.
+            self.rolled_back.remove(&memcg);
+            self.strangers.remove(&memcg);
+            if self.knows(memcg) {
+                self.steps.push((time_ns, Step::Freed { memcg }));
+            }
+        }
+    }
+
+    /// Whether a pointer is a life's, told or still to be told.
+    fn knows(&self, memcg: u64) -> bool {
+        let steps = self.steps.iter().rev();
+        let last = steps.filter_map(|(_, step)| match step {
+            Step::Made { memcg: other, .. } => (*other == memcg).then_some(true),
+            Step::Freed { memcg: other } => (*other == memcg).then_some(false),
+            _ => None,
+        });
+        let mut last = last;
+        last.next()
+            .unwrap_or_else(|| self.lives.contains_key(&memcg))
+    }
+
+    /// The end of a mkdir; `ret` is what it returned, if that was seen.
+    fn returned(&mut self, call: Call, ret: Option<i32>, time_ns: u64) {
+        let Some(memcg) = call.memcg else {
+            // Not of the memory hierarchy, or refused before anything was made: that is not known.
+            return;
+        };
+        match (memcg, ret) {
+            (memcg, Some(error @ ..0)) => {
+                if let Ok(memcg) = memcg
+                    && !self.failures_only
+                {
+                    self.rolled_back.insert(memcg);
+                }
+                let failure = MkdirFailure {
+                    path: call.name.as_deref().map(cut),
+                    errno: Some(error.saturating_neg()),
+                    task: call.task,
+                    ..MkdirFailure::default()
+                };
+                self.steps.push((time_ns, Step::Failed(failure)));
+            }
+            (Ok(memcg), _) if !self.failures_only => {
+                if let Some(cgroup) = call.arg {
+                    self.memcgs.insert(cgroup, memcg);
+                }
+                self.steps.push((time_ns, Step::Made { memcg, call }));
+            }
+            _ => {}
+        }
+    }
+
+    fn removed(&mut self, memcg: u64, task: Option<Task>, time_ns: u64) {
+        if self.failures_only || self.rolled_back.contains(&memcg) {
+            return;
+        }
+        if self.knows(memcg) {
+            self.steps.push((time_ns, Step::Removed { memcg, task }));
+        } else {
+            self.strangers.insert(memcg);
+            self.missed = true;
+        }
+    }
+
+    /// Whether the steps so far ask for a look at the directories before they are told.
+    pub(super) fn wants_look(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|(_, step)| matches!(step, Step::Made { .. }))
+    }
+
+    /// Whether all steps have been told.
+    pub(super) fn is_told(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Whether a cgroup was removed of which nothing is known: only a walk tells which. Answered with yes once.
+    pub(super) fn missed(&mut self) -> bool {
+        std::mem::take(&mut self.missed)
+    }
+
+    /// The facts of the steps so far, with their times; `found` is what directories there are.
+    pub(super) fn tell(&mut self, found: &[Found], look: &mut impl Look) -> Vec<(u64, Fact)> {
+        let steps = std::mem::take(&mut self.steps);
+        let directories = births::directories(&steps, found, &self.claimed);
+        let mut facts = Vec::with_capacity(steps.len());
+        for (at, (time_ns, step)) in steps.into_iter().enumerate() {
+            let fact = match step {
+                Step::Made { memcg, call } => {
+                    let life = match directories.get(&at) {
+                        Some(Directory::One(n)) => found.get(*n).map(known),
+                        Some(Directory::Gone) => Some(self.gone(&call)),
+                        Some(Directory::OneOfSeveral) | None => None,
+                    };
+                    if let Some(cgroup) = &life {
+                        self.claimed.extend(cgroup.id);
+                    }
+                    self.lives.insert(memcg, life.clone());
+                    life.map(|cgroup| {
+                        let task = call.task;
+                        Fact::Created(Cgroup { task, ..cgroup })
+                    })
+                }
+                Step::Removed { memcg, task } => {
+                    let life = self.lives.get_mut(&memcg).and_then(Option::as_mut);
+                    life.map(|cgroup| {
+                        cgroup.id.map(|id| self.claimed.remove(&id));
+                        cgroup.scope = scope(cgroup, look);
+                        Fact::Offlined(Cgroup {
+                            task,
+                            ..cgroup.clone()
+                        })
+                    })
+                }
+                Step::Freed { memcg } => match self.lives.remove(&memcg) {
+                    Some(life) => life.map(|cgroup| {
+                        cgroup.id.map(|id| self.claimed.remove(&id));
+                        Fact::Freed(cgroup)
+                    }),
+                    // One from before the start.
+                    None => Some(Fact::Freed(Cgroup {
+                        id: Some(self.nameless()),
+                        memory: Some(true),
+                        ..Cgroup::default()
+                    })),
+                },
+                Step::Failed(failure) => Some(Fact::MkdirFailure(failure)),
+            };
+            facts.extend(fact.map(|fact| (time_ns, fact)));
+        }
+        facts
+    }
+
+    fn nameless(&mut self) -> u64 {
+        self.nameless += 1;
+        NAMELESS + self.nameless
+    }
+
+    /// One that was gone before it could be looked at.
+    fn gone(&mut self, call: &Call) -> Cgroup {
+        Cgroup {
+            id: Some(self.nameless()),
+            path: call.name.as_deref().map(cut),
+            memory: Some(true),
+            ..Cgroup::default()
+        }
+    }
+}
+
+fn known(found: &Found) -> Cgroup {
+    Cgroup {
+        id: Some(found.id),
+        parent_id: found.parent_id,
+        path: Some(Path::whole(found.path.clone())),
+        memory: Some(true),
+        ..Cgroup::default()
+    }
+}
+
+/// On v2 a memcg can go and its directory stay (`-memory`).
+fn scope(cgroup: &Cgroup, look: &mut impl Look) -> Scope {
+    let path = cgroup.path.as_ref().filter(|path| !path.cut);
+    match path.and_then(|path| look.inode(&path.bytes)) {
+        Some(inode) if Some(inode) == cgroup.id => Scope::Memcg,
+        _ => Scope::Cgroup,
+    }
+}
+
+/// A path of which only the last part is known.
+fn cut(name: &[u8]) -> Path {
+    Path {
+        bytes: [b".../", name].concat().into(),
+        cut: true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

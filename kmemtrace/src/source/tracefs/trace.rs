@@ -1,0 +1,266 @@
+//! The trace's lines made into events.
+
+use std::{
+    collections::HashMap,
+    io,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::{
+    directories::Directories,
+    instance::Instance,
+    line::{Line, Record, hex, line, signed},
+    pipe::Pipe,
+    probes::{Found, Probes},
+    slabs::Slabs,
+    tasks::Tasks,
+    times::Times,
+    tracepoints::{Told, Tracepoints},
+};
+use crate::{
+    error::Error,
+    event::{Event, Fact, GapReason, SlabFailure, Task},
+    host::{self, Directory, Root},
+    source::{
+        clock,
+        upkeep::{BATCH, Records, Upkeep},
+    },
+};
+
+/// Reads of the pipe in a row: each gives a page at most.
+const READS: usize = 512;
+
+/// The buffer, and what its lines are understood with.
+#[derive(Debug)]
+pub(super) struct Trace {
+    // Closed first: an instance that is open cannot be removed.
+    pipe: Pipe,
+    instance: Instance,
+    times: Times,
+    tracepoints: Tracepoints,
+    probes: Probes,
+    slabs: Slabs,
+    directories: Directories,
+    tasks: Tasks,
+    seen: Seen,
+    skipped: u64,
+    /// When the directories were last looked at for births, and for how long.
+    looked: Option<(Instant, Duration)>,
+    hurry: bool,
+    broken: Option<io::Error>,
+}
+
+/// When each directory was first seen, so that new ones can be told from old ones.
+#[derive(Debug, Default)]
+struct Seen {
+    by_id: HashMap<u64, (u64, u32)>,
+    round: u32,
+}
+
+impl Seen {
+    /// A look at all directories came by this one, the root first; returns when it was first seen.
+    fn see(&mut self, directory: &Directory<'_>) -> u64 {
+        if directory.path == b"/" {
+            let round = self.round;
+            self.by_id.retain(|_, (_, last)| *last == round);
+            self.round += 1;
+        }
+        let round = self.round;
+        let entry = self.by_id.entry(directory.id);
+        let seen = entry.or_insert_with(|| (clock::mono_ns(), round));
+        seen.1 = round;
+        seen.0
+    }
+}
+
+impl Trace {
+    pub(super) fn new(
+        pipe: Pipe,
+        instance: Instance,
+        times: Times,
+        tracepoints: Tracepoints,
+        probes: Probes,
+        slabs: Slabs,
+        directories: Directories,
+    ) -> Self {
+        Self {
+            pipe,
+            instance,
+            times,
+            tracepoints,
+            probes,
+            slabs,
+            directories,
+            tasks: Tasks::default(),
+            seen: Seen::default(),
+            skipped: 0,
+            looked: None,
+            hurry: false,
+            broken: None,
+        }
+    }
+
+    fn line(&mut self, text: &[u8], upkeep: &mut Upkeep, events: &mut Vec<Event>) {
+        match line(text) {
+            Line::Event(record) => self.event(&record, upkeep, events),
+            Line::Lost(count) => upkeep.gap(GapReason::TraceLost, count, events),
+            Line::Empty => {}
+            Line::Unknown => upkeep.gap(GapReason::BadRecord, Some(1), events),
+        }
+    }
+
+    fn event(&mut self, record: &Record<'_>, upkeep: &mut Upkeep, events: &mut Vec<Event>) {
+        if self.times.take_mark(record.time_ns, record.text) {
+            return;
+        }
+        let time_ns = self.times.mono_ns(record.time_ns, clock::mono_ns());
+        let tasks = &mut self.tasks;
+        let mut who = || -> Option<Task> { Some(tasks.of(record.thread.as_ref()?)) };
+        if record.event.starts_with(b"cgroup_") {
+            match self
+                .tracepoints
+                .take(record, time_ns, who, &mut self.directories)
+            {
+                Told::Fact(fact) => {
+                    if matches!(fact, Fact::Renamed(_)) {
+                        // What is below it has another path, too.
+                        upkeep.owe_walk();
+                    }
+                    let time = upkeep.stamp(time_ns);
+                    events.push(Event { time, fact });
+                }
+                Told::Nothing => {}
+                Told::Unknown => upkeep.gap(GapReason::BadRecord, Some(1), events),
+            }
+        } else if record.event == b"slab" {
+            let failure = SlabFailure {
+                gfp: hex(record.text, "gfp").map(|gfp| gfp as u32),
+                node: signed(record.text, "node"),
+                task: who(),
+                ..SlabFailure::default()
+            };
+            self.slabs.push(time_ns, failure);
+        } else if !self.probes.take(record, time_ns, who) {
+            upkeep.gap(GapReason::BadRecord, Some(1), events);
+        } else if !self.probes.wants_look() {
+            self.tell(upkeep, events);
+        }
+    }
+
+    /// Tells what the probes' lines add up to, once the directories have been looked at if need be. A look costs more than
+    /// an event: in a storm it is left for later, and the steps with it.
+    fn tell(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) {
+        if self.probes.missed() {
+            upkeep.owe_walk();
+        }
+        if self.probes.is_told() {
+            return;
+        }
+        let mut found = Vec::new();
+        if self.probes.wants_look() {
+            let rested = self
+                .looked
+                .is_none_or(|(ended, took)| ended.elapsed() > took.saturating_mul(4));
+            if !rested && !self.hurry {
+                return;
+            }
+            let started = Instant::now();
+            let seen = &mut self.seen;
+            let walked = host::walk(&Root::live(), upkeep.hierarchy(), &mut |directory| {
+                let seen_ns = seen.see(&directory);
+                found.push(Found {
+                    id: directory.id,
+                    parent_id: directory.parent_id,
+                    path: Bytes::copy_from_slice(directory.path),
+                    seen_ns,
+                });
+            });
+            self.looked = Some((Instant::now(), started.elapsed()));
+            if let Err(error) = walked {
+                tracing::warn!("cannot look for new directories: {error}");
+                upkeep.owe_walk();
+            }
+        }
+        for (time_ns, fact) in self.probes.tell(&found, &mut self.directories) {
+            if let Fact::MkdirFailure(failure) = &fact {
+                self.tracepoints.failed(time_ns, failure);
+            }
+            let time = upkeep.stamp(time_ns);
+            events.push(Event { time, fact });
+        }
+    }
+
+    /// From now on all there is is told at once, whatever it costs: it is the end.
+    pub(super) fn hurry(&mut self) {
+        self.hurry = true;
+    }
+}
+
+impl Records for Trace {
+    fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize {
+        self.tasks.forget();
+        let mut taken = 0;
+        let mut lines = Vec::new();
+        for _ in 0..READS {
+            let read = self
+                .pipe
+                .read(|line| lines.push(Bytes::copy_from_slice(line)));
+            taken += lines.len();
+            for text in lines.drain(..) {
+                self.line(&text, upkeep, events);
+            }
+            match read {
+                Ok(true) if taken < BATCH => {}
+                Ok(_) => break,
+                Err(error) => {
+                    self.broken.get_or_insert(error);
+                    break;
+                }
+            }
+        }
+        self.tell(upkeep, events);
+        self.slabs.tell(self.hurry, |time_ns, failure| {
+            let time = upkeep.stamp(time_ns);
+            let fact = Fact::SlabFailure(failure);
+            events.push(Event { time, fact });
+        });
+        taken
+    }
+
+    fn look_for_losses(
+        &mut self,
+        upkeep: &mut Upkeep,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        if let Some(error) = self.broken.take() {
+            let pipe = self.instance.path("trace_pipe");
+            return Err(Error::caused(
+                format!("cannot read {}", pipe.display()),
+                &error,
+            ));
+        }
+        self.times.mark();
+        let now = clock::mono_ns();
+        let skipped = self.instance.skipped();
+        if skipped > self.skipped {
+            upkeep.gap(GapReason::TraceLost, Some(skipped - self.skipped), events);
+        }
+        self.skipped = skipped;
+        upkeep.whole(now);
+        Ok(())
+    }
+
+    fn present(&mut self, directory: &Directory<'_>) {
+        if directory.path == b"/" {
+            self.directories.forget();
+        }
+        self.tracepoints.present(directory.id, directory.path);
+        self.seen.see(directory);
+    }
+
+    fn is_whole(&self) -> bool {
+        self.probes.is_told()
+    }
+}
