@@ -2,17 +2,23 @@
 
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
 use super::{Root, parse::number};
 
 /// What tracefs has.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that have nothing to do with each other"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tracing {
     /// Where it is, on the machine itself.
     pub at: PathBuf,
+    /// Whether this process may not look into it: then nothing is known of it.
+    pub denied: bool,
     /// Whether it has instances: buffers of one's own.
     pub instances: bool,
     /// Whether it has the tracepoints of cgroups' lives: `cgroup_mkdir`, `cgroup_rmdir`, `cgroup_release` and
@@ -34,6 +40,8 @@ pub fn tracing(root: &Root, at: &Path, functions: &[&'static str]) -> Tracing {
     let kprobes = has("kprobe_events");
     Tracing {
         at: at.to_owned(),
+        denied: std::fs::read_dir(root.path(at))
+            .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied),
         instances: has("instances"),
         tracepoints: events
             .iter()

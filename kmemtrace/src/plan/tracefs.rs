@@ -211,6 +211,9 @@ fn refusal(way: &'static Way, tracing: Option<&Tracing>, options: &Options) -> O
     let Some(tracing) = tracing else {
         return Some("requires tracefs, which is not mounted".to_owned());
     };
+    if tracing.denied {
+        return Some("not permitted: tracefs is open to root only".to_owned());
+    }
     if way.kind == WayKind::Tracepoint {
         return (!tracing.tracepoints)
             .then(|| "this kernel has no tracepoints of cgroups (events/cgroup)".to_owned());
@@ -309,6 +312,16 @@ mod tests {
     #[test]
     fn without_tracefs_the_kernel_log_serves() {
         insta::assert_snapshot!(shown(None, &Options::default()));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_is_not_said_to_be_empty() {
+        let tracing = Tracing {
+            denied: true,
+            ..Tracing::default()
+        };
+        let text = shown(Some(&tracing), &Options::default());
+        assert!(text.contains("not tracepoint: not permitted"), "{text}");
     }
 
     #[test]

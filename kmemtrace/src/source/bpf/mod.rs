@@ -1,7 +1,7 @@
 //! The eBPF source: hooks in the kernel, a ring buffer, and after every loss a new look at the kernel's own state.
 //!
 //! The hooks attach before the first walk, so that nothing falls between them. What a run emits besides the hooks' reports,
-//! [`upkeep`](super::upkeep) says.
+//! `source::upkeep` says.
 
 mod attach;
 mod layout;
