@@ -14,7 +14,7 @@ use std::{
 
 use rustix::{
     process::{Pid, WaitOptions, wait},
-    system::{RebootCommand, finit_module, reboot},
+    system::{RebootCommand, finit_module, reboot, sethostname},
     termios::tcdrain,
 };
 use serde_json::Value;
@@ -76,6 +76,8 @@ pub(crate) fn main() -> ExitCode {
 
 fn run() -> Result<Verdict, String> {
     mounts::system()?;
+    // Only for show.
+    let _ = sethostname(b"vm");
     let plan = fs::read(PLAN).map_err(|error| format!("cannot read {PLAN}: {error}"))?;
     let plan: Value =
         serde_json::from_slice(&plan).map_err(|error| format!("cannot read {PLAN}: {error}"))?;
@@ -89,7 +91,7 @@ fn run() -> Result<Verdict, String> {
     }
     match plan["run"].as_str() {
         Some("tests") => tests(&plan),
-        Some("command") => command(&plan["command"]),
+        Some("command") => command(&plan),
         Some("shell") => shell(),
         other => Err(format!("{PLAN}: nothing to run: {other:?}")),
     }
@@ -112,6 +114,12 @@ fn modules() -> Result<(), String> {
     Ok(())
 }
 
+/// The environment variables to set.
+fn variables(plan: &Value) -> impl Iterator<Item = (&String, &str)> {
+    let variables = plan["env"].as_object().into_iter().flatten();
+    variables.filter_map(|(name, value)| Some((name, value.as_str()?)))
+}
+
 /// Runs the live tests and counts them.
 fn tests(plan: &Value) -> Result<Verdict, String> {
     let report = output(program(["doctor", "--format", "json"]));
@@ -125,10 +133,8 @@ fn tests(plan: &Value) -> Result<Verdict, String> {
         .args(["--test-threads", "1"])
         .arg(plan["filter"].as_str().unwrap_or("live::"))
         .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    for (name, value) in plan["env"].as_object().into_iter().flatten() {
-        command.env(name, value.as_str().unwrap_or_default());
-    }
+        .stdout(Stdio::piped())
+        .envs(variables(plan));
     let mut child = command
         .spawn()
         .map_err(|error| format!("cannot start the tests: {error}"))?;
@@ -179,8 +185,8 @@ fn count(mut output: impl BufRead) -> (u64, u64, u64) {
 }
 
 /// Runs a command: its output goes to the second serial line, what it complains of to the console.
-fn command(words: &Value) -> Result<Verdict, String> {
-    let words: Vec<_> = words
+fn command(plan: &Value) -> Result<Verdict, String> {
+    let words: Vec<_> = plan["command"]
         .as_array()
         .into_iter()
         .flatten()
@@ -192,6 +198,7 @@ fn command(words: &Value) -> Result<Verdict, String> {
     println!("{BEGIN}");
     let child = Command::new(name)
         .args(args)
+        .envs(variables(plan))
         .stdin(Stdio::null())
         .stdout(data()?)
         .spawn()

@@ -11,6 +11,7 @@ mod sources;
 
 use std::{
     env, fmt, fs,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -144,7 +145,7 @@ fn folder(path: &Path) -> Result<(), Error> {
 /// One run at a time: they share folders, and the machine's memory.
 fn lock(home: &Path) -> Result<fs::File, Error> {
     let path = home.join("lock");
-    let failed = |cause: &std::io::Error| Error::file("lock", &path, cause);
+    let failed = |cause: &io::Error| Error::file("lock", &path, cause);
     let file = fs::File::create(&path).map_err(|cause| failed(&cause))?;
     match file.try_lock() {
         Ok(()) => {}
@@ -202,7 +203,12 @@ impl Run<'_> {
 
     fn command(&self, kernel: &Kernel, cgroup: Cgroup) -> Result<ExitCode, Error> {
         let command = &self.args.command;
-        let plan = json!({ "run": "command", "cgroup": cgroup.to_string(), "command": command });
+        let mut plan =
+            json!({ "run": "command", "cgroup": cgroup.to_string(), "command": command });
+        if !io::stdout().is_terminal() {
+            // The command writes to a terminal of the machine's.
+            plan["env"] = json!({ "NO_COLOR": "1" });
+        }
         let ended = self.boot(kernel, &plan, |machine| machine.run(Show::Command))?;
         let code = match (&ended.verdict, &ended.trouble) {
             (Some(verdict), None) => {
