@@ -1,7 +1,8 @@
 //! The tests of the whole program, in one binary.
 //!
-//! The binary is three things: the tests, the program under test (it calls kmemtrace's own `main`), and the workloads that
-//! the live tests run in cgroups of their own. So it can be copied to another machine and run there alone.
+//! The binary is four things: the tests, the program under test (it calls kmemtrace's own `main`), the workloads that the
+//! live tests run in cgroups of their own, and the first process of a virtual machine that runs the live tests. So it can
+//! be copied to another machine and run there alone, and needs no other program in a virtual one.
 
 #![expect(
     clippy::expect_used,
@@ -12,6 +13,7 @@
 
 mod cli;
 mod copies;
+mod guest;
 mod harness;
 mod live;
 mod old;
@@ -28,6 +30,7 @@ use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
     match harness::role() {
+        harness::Role::Init => guest::main(),
         harness::Role::Program => kmemtrace::cli::main(),
         harness::Role::Workload => workload::main(),
         harness::Role::OldKernel => harness::old_kernel(),

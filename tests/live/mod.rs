@@ -10,10 +10,14 @@ mod world;
 
 use libtest_mimic::Trial;
 
-use crate::harness::test_if;
+use crate::harness::{test_if, too_slow};
 
 pub(crate) fn tests() -> Vec<Trial> {
     let live = |name: &str, run| test_if(&format!("live::{name}"), world::missing, run);
+    let much = |name: &str, run| {
+        let missing = || too_slow().or_else(world::missing);
+        test_if(&format!("live::{name}"), missing, run)
+    };
     let live_v1 = |name: &str, run| test_if(&format!("live::{name}"), world::missing_v1, run);
     vec![
         live("pods_leak_and_recover_by_tp_btf", leaks::pods_by_tp_btf),
@@ -33,11 +37,11 @@ pub(crate) fn tests() -> Vec<Trial> {
         live("a_run_without_leak_exits_0", leaks::clean_run),
         live("sources_agree", parity::sources),
         live("hostile_names_arrive_whole", hostile::names),
-        live("deep_paths_arrive_whole", hostile::deep),
-        live("a_wide_directory_is_followed", hostile::wide),
+        much("deep_paths_arrive_whole", hostile::deep),
+        much("a_wide_directory_is_followed", hostile::wide),
         live_v1("a_renamed_cgroup_is_followed", hostile::renamed),
-        live("a_storm_loses_nothing_uncounted", storm::default_ring),
-        live(
+        much("a_storm_loses_nothing_uncounted", storm::default_ring),
+        much(
             "a_full_ring_is_a_gap_and_the_counts_recover",
             storm::small_ring,
         ),

@@ -11,6 +11,7 @@ mod old_kernel;
 mod run;
 mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ enum Verb {
     Bpf(bpf::Args),
     Run(run::Args),
     Test(test::Args),
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Bpf(args) => bpf::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Vm(args) => vm::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -1,0 +1,279 @@
+//! The first process of a virtual machine: `cargo xtask vm` boots a kernel with this binary as `/init` and tells it in a
+//! file what to do. It mounts what the tests expect of a machine, runs them or a command, says on the console in one line
+//! how that ended, and switches the machine off.
+
+mod mounts;
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+    thread,
+};
+
+use rustix::{
+    process::{Pid, WaitOptions, wait},
+    system::{RebootCommand, finit_module, reboot, sethostname},
+    termios::tcdrain,
+};
+use serde_json::Value;
+
+use crate::harness::{output, program, text};
+
+/// What to do; `cargo xtask vm` puts it there.
+const PLAN: &str = "/kmemtrace-vm.json";
+
+/// On the console: from here on it shows what the command says.
+const BEGIN: &str = "KMEMTRACE-VM-BEGIN";
+
+/// On the console: how it ended.
+const VERDICT: &str = "KMEMTRACE-VM-VERDICT";
+
+/// The second serial line: data for `cargo xtask vm`, without the kernel's messages in between.
+const DATA: &str = "/dev/ttyS1";
+
+/// Whether this process is the first one of a virtual machine. (A container's first process finds no plan.)
+pub(crate) fn is_here() -> bool {
+    std::process::id() == 1 && Path::new(PLAN).exists()
+}
+
+/// How it ended.
+#[derive(Default)]
+struct Verdict {
+    code: i32,
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+    /// Why nothing ran.
+    note: Option<String>,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let verdict = run().unwrap_or_else(|why| Verdict {
+        code: 2,
+        note: Some(why),
+        ..Verdict::default()
+    });
+    let Verdict {
+        code,
+        passed,
+        failed,
+        skipped,
+        note,
+    } = verdict;
+    let note = note.map_or_else(String::new, |note| {
+        format!(" note={}", note.replace('\n', "; "))
+    });
+    // The leading newline: whatever ran may have left its last line unfinished.
+    println!("\n{VERDICT} rc={code} passed={passed} failed={failed} skipped={skipped}{note}");
+    let _ = tcdrain(io::stdout());
+    let refused = reboot(RebootCommand::PowerOff);
+    println!("cannot switch off: {refused:?}");
+    // The kernel panics when this process ends, and whoever reads the console sees that.
+    ExitCode::FAILURE
+}
+
+fn run() -> Result<Verdict, String> {
+    mounts::system()?;
+    // Only for show.
+    let _ = sethostname(b"vm");
+    let plan = fs::read(PLAN).map_err(|error| format!("cannot read {PLAN}: {error}"))?;
+    let plan: Value =
+        serde_json::from_slice(&plan).map_err(|error| format!("cannot read {PLAN}: {error}"))?;
+    modules()?;
+    let cgroup = plan["cgroup"].as_str().unwrap_or("v2");
+    if let Some(missing) = mounts::cgroups(cgroup)? {
+        return Ok(Verdict {
+            note: Some(missing),
+            ..Verdict::default()
+        });
+    }
+    match plan["run"].as_str() {
+        Some("tests") => tests(&plan),
+        Some("command") => command(&plan),
+        Some("shell") => shell(),
+        other => Err(format!("{PLAN}: nothing to run: {other:?}")),
+    }
+}
+
+/// Loads the kernel modules that came with the kernel, in the order of their names.
+fn modules() -> Result<(), String> {
+    let Ok(entries) = fs::read_dir("/modules") else {
+        return Ok(());
+    };
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    files.sort();
+    for file in files {
+        File::open(&file)
+            .and_then(|module| Ok(finit_module(module, c"", 0)?))
+            .map_err(|error| format!("cannot load {}: {error}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// The environment variables to set.
+fn variables(plan: &Value) -> impl Iterator<Item = (&String, &str)> {
+    let variables = plan["env"].as_object().into_iter().flatten();
+    variables.filter_map(|(name, value)| Some((name, value.as_str()?)))
+}
+
+/// Runs the live tests and counts them.
+fn tests(plan: &Value) -> Result<Verdict, String> {
+    let report = output(program(["doctor", "--format", "json"]));
+    match serde_json::from_slice::<Value>(&report.stdout) {
+        Ok(report) => send(&format!("{report}\n"))?,
+        Err(error) => println!("doctor: {error}: {}", text(&report.stderr)),
+    }
+    let itself = std::env::current_exe().map_err(|error| format!("/proc/self/exe: {error}"))?;
+    let mut command = Command::new(itself);
+    command
+        .args(["--test-threads", "1"])
+        .arg(plan["filter"].as_str().unwrap_or("live::"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .envs(variables(plan));
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("cannot start the tests: {error}"))?;
+    let stdout = child.stdout.take().expect("piped");
+    let counting = thread::spawn(move || count(BufReader::new(stdout)));
+    let code = reap(child.id())?;
+    let (passed, failed, skipped) = counting.join().unwrap_or_default();
+    Ok(Verdict {
+        code,
+        passed,
+        failed,
+        skipped,
+        note: None,
+    })
+}
+
+/// Shows the tests' output and takes the numbers of its closing line: passed, failed, ignored.
+fn count(mut output: impl BufRead) -> (u64, u64, u64) {
+    let mut counts = (0, 0, 0);
+    let mut line = Vec::new();
+    // A test's name comes before its result, and is to be seen while it runs.
+    loop {
+        let piece = match output.fill_buf() {
+            Ok([]) | Err(_) => return counts,
+            Ok(piece) => piece.to_vec(),
+        };
+        output.consume(piece.len());
+        let _ = io::stdout().write_all(&piece);
+        let _ = io::stdout().flush();
+        for byte in piece {
+            if byte != b'\n' {
+                line.push(byte);
+                continue;
+            }
+            if let Some(result) = text(&line).strip_prefix("test result: ") {
+                let of = |what: &str| {
+                    let at = result.split([' ', ';']).collect::<Vec<_>>();
+                    at.windows(2)
+                        .find(|pair| pair[1] == what)
+                        .and_then(|pair| pair[0].parse().ok())
+                        .unwrap_or(0)
+                };
+                counts = (of("passed"), of("failed"), of("ignored"));
+            }
+            line.clear();
+        }
+    }
+}
+
+/// Runs a command: its output goes to the second serial line, what it complains of to the console.
+fn command(plan: &Value) -> Result<Verdict, String> {
+    let words: Vec<_> = plan["command"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let [name, args @ ..] = &words[..] else {
+        return Err("there is no command to run".to_owned());
+    };
+    println!("{BEGIN}");
+    let child = Command::new(name)
+        .args(args)
+        .envs(variables(plan))
+        .stdin(Stdio::null())
+        .stdout(data()?)
+        .spawn()
+        .map_err(|error| format!("cannot run {name}: {error}"))?;
+    let code = reap(child.id())?;
+    let _ = tcdrain(data()?);
+    Ok(Verdict {
+        code,
+        ..Verdict::default()
+    })
+}
+
+/// A shell on the console, until it ends.
+fn shell() -> Result<Verdict, String> {
+    const BUSYBOX: &str = "/bin/busybox";
+    let started = |error: io::Error| format!("cannot start {BUSYBOX}: {error}");
+    let install = Command::new(BUSYBOX)
+        .args(["--install", "-s", "/bin"])
+        .spawn()
+        .map_err(started)?;
+    reap(install.id())?;
+    println!("{BEGIN}");
+    println!("kmemtrace is in /bin; exit, or Ctrl-A x, ends the machine");
+    let console = || {
+        File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/ttyS0")
+            .map_err(|error| format!("cannot open /dev/ttyS0: {error}"))
+    };
+    let shell = Command::new(BUSYBOX)
+        .args(["setsid", "-c", "/bin/sh"])
+        .env("HOME", "/")
+        .env("PS1", "vm# ")
+        .stdin(console()?)
+        .stdout(console()?)
+        .stderr(console()?)
+        .spawn()
+        .map_err(started)?;
+    reap(shell.id())?;
+    Ok(Verdict::default())
+}
+
+/// Waits until `child` has ended, for its exit status, and until then for every process that nobody else waits for.
+fn reap(child: u32) -> Result<i32, String> {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if is(pid, child) => {
+                return Ok(status
+                    .exit_status()
+                    .or_else(|| Some(128 + status.terminating_signal()?))
+                    .unwrap_or(2));
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(format!("cannot wait for process {child}: {error}")),
+        }
+    }
+}
+
+fn is(pid: Pid, child: u32) -> bool {
+    u32::try_from(pid.as_raw_nonzero().get()) == Ok(child)
+}
+
+/// Opens the second serial line for writing.
+fn data() -> Result<File, String> {
+    File::options()
+        .write(true)
+        .open(DATA)
+        .map_err(|error| format!("cannot open {DATA}: {error}"))
+}
+
+/// Writes to the second serial line.
+fn send(line: &str) -> Result<(), String> {
+    let mut data = data()?;
+    data.write_all(line.as_bytes())
+        .and_then(|()| Ok(tcdrain(&data)?))
+        .map_err(|error| format!("cannot write to {DATA}: {error}"))
+}

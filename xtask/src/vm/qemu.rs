@@ -1,0 +1,353 @@
+//! One virtual machine: started, listened to, and ended.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    apt,
+    console::{self, Said, Verdict},
+};
+use crate::{error::Error, workspace};
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// How long a machine may run.
+const LIMIT: Duration = Duration::from_hours(1);
+
+/// How long a machine has to power off after its verdict, and how long the kernel may go on about its trouble.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How many lines of the console to show when a machine failed.
+const TAIL: usize = 60;
+
+/// What runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accel {
+    Kvm,
+    /// Emulation: 10 to 30 times slower.
+    Tcg,
+}
+
+impl fmt::Display for Accel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+impl Accel {
+    /// KVM where it can run a kernel as it is. /dev/kvm alone does not tell: without the processor's own virtualisation
+    /// (as in a machine that is a virtual one itself) an unprepared kernel hangs in it.
+    pub(crate) fn of_this_machine() -> Self {
+        let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let can = flags
+            .split_whitespace()
+            .any(|flag| matches!(flag, "vmx" | "svm"));
+        let may = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/kvm")
+            .is_ok();
+        if can && may { Self::Kvm } else { Self::Tcg }
+    }
+
+    /// How long a test in the guest may wait for what must come.
+    pub(crate) fn patience(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Kvm => 60,
+            Self::Tcg => 300,
+        })
+    }
+}
+
+/// qemu, installed if it is missing.
+pub(crate) fn find() -> Result<PathBuf, Error> {
+    if let Some(path) = workspace::on_path(QEMU) {
+        return Ok(path);
+    }
+    apt::install("qemu-system-x86", "it runs the virtual machines")?;
+    workspace::on_path(QEMU)
+        .ok_or_else(|| Error::new(format!("{QEMU} is installed, and not on PATH")))
+}
+
+/// A machine to boot.
+pub(crate) struct Machine<'a> {
+    pub(crate) qemu: &'a Path,
+    pub(crate) accel: Accel,
+    pub(crate) kernel: &'a Path,
+    pub(crate) initramfs: &'a Path,
+    /// Where the console's log and the guest's data go.
+    pub(crate) folder: &'a Path,
+}
+
+/// What of a machine to show while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// The console, on stdout.
+    Console,
+    /// The guest's data on stdout, and the console after the command's start on stderr.
+    Command,
+}
+
+/// How a machine ended.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) verdict: Option<Verdict>,
+    /// Why there is no verdict.
+    pub(crate) trouble: Option<String>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) took: Duration,
+}
+
+impl Ended {
+    /// The console's last lines.
+    pub(crate) fn tail(&self) -> &[String] {
+        &self.lines[self.lines.len().saturating_sub(TAIL)..]
+    }
+}
+
+impl Machine<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.qemu);
+        let mut line =
+            "console=ttyS0 printk.time=1 quiet loglevel=4 panic=-1 oops=panic".to_owned();
+        match self.accel {
+            Accel::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
+            Accel::Tcg => {
+                // The host may be busy, too: what looks like a stall is none.
+                line.push_str(" rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60");
+                command.args(["-accel", "tcg,thread=multi", "-cpu", "max"])
+            }
+        };
+        command
+            .args(["-machine", "q35", "-smp", "2", "-m", "1536"])
+            .args(["-nodefaults", "-no-user-config", "-no-reboot"])
+            .args(["-display", "none"])
+            .arg("-kernel")
+            .arg(self.kernel)
+            .arg("-initrd")
+            .arg(self.initramfs)
+            .args(["-append", &line]);
+        command
+    }
+
+    /// The file with the guest's data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Boots with the console on this terminal.
+    pub(crate) fn interactive(&self) -> Result<ExitStatus, Error> {
+        workspace::status(self.command().args(["-serial", "mon:stdio"]))
+    }
+
+    /// Boots, and listens until the verdict, until trouble, or until nothing more is to be expected.
+    pub(crate) fn run(&self, show: Show) -> Result<Ended, Error> {
+        let data = self.data();
+        File::create(&data).map_err(|cause| Error::file("write", &data, &cause))?;
+        let log = self.folder.join("console.log");
+        let mut log = File::create(&log).map_err(|cause| Error::file("write", &log, &cause))?;
+        let mut command = self.command();
+        command
+            .args(["-serial", "stdio", "-serial"])
+            .arg(format!("file:{}", data.display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = Guard(
+            command
+                .spawn()
+                .map_err(|cause| workspace::cannot_start(&command, &cause))?,
+        );
+        let console = child.0.stdout.take();
+        let (sender, pieces) = sync_channel(64);
+        thread::spawn(move || {
+            let Some(mut console) = console else { return };
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = console.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut listener = Listener {
+            show,
+            ended: Ended::default(),
+            data: Tail::new(&data),
+            line: Vec::new(),
+            begun: false,
+        };
+        let patience = self.accel.patience() + Duration::from_mins(2);
+        listener
+            .listen(&pieces, &mut log, patience)
+            .map_err(|cause| Error::new(format!("cannot pass on the console: {cause}")))?;
+        child.end();
+        listener
+            .data
+            .follow(show)
+            .map_err(|cause| Error::file("read", &data, &cause))?;
+        Ok(listener.ended)
+    }
+}
+
+/// A machine that does not outlive its listener.
+struct Guard(Child);
+
+impl Guard {
+    /// Waits for the machine to power off, and ends it if it does not.
+    fn end(&mut self) {
+        let deadline = Instant::now() + LAST_WORDS;
+        while Instant::now() < deadline {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Both fail if it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What has been heard so far.
+struct Listener {
+    show: Show,
+    ended: Ended,
+    data: Tail,
+    /// The last line, while it is not complete.
+    line: Vec<u8>,
+    /// The command runs.
+    begun: bool,
+}
+
+impl Listener {
+    fn listen(
+        &mut self,
+        pieces: &Receiver<Vec<u8>>,
+        log: &mut File,
+        patience: Duration,
+    ) -> io::Result<()> {
+        let start = Instant::now();
+        let mut heard = start;
+        // When there is nothing more to wait for.
+        let mut until = start + LIMIT;
+        loop {
+            self.data.follow(self.show)?;
+            self.ended.took = start.elapsed();
+            match pieces.recv_timeout(Duration::from_millis(100)) {
+                Ok(piece) => {
+                    heard = Instant::now();
+                    log.write_all(&piece)?;
+                    self.hear(&piece)?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    if self.ended.verdict.is_none() {
+                        self.trouble("the machine ended without a verdict");
+                    }
+                    break;
+                }
+            }
+            if self.ended.verdict.is_some() {
+                break;
+            }
+            if self.ended.trouble.is_some() {
+                until = until.min(heard + LAST_WORDS).min(start + LIMIT);
+            }
+            if Instant::now() > until {
+                self.trouble("the machine ran for too long");
+                break;
+            }
+            // A command may have nothing to say.
+            if !self.begun && heard.elapsed() > patience {
+                let silence = heard.elapsed().as_secs();
+                self.trouble(&format!("the machine has been silent for {silence} s"));
+                break;
+            }
+        }
+        let rest = std::mem::take(&mut self.line);
+        self.complete(&rest);
+        Ok(())
+    }
+
+    /// The first trouble is the cause of the others.
+    fn trouble(&mut self, what: &str) {
+        self.ended.trouble.get_or_insert_with(|| what.to_owned());
+    }
+
+    fn hear(&mut self, piece: &[u8]) -> io::Result<()> {
+        if self.show == Show::Console {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&console::printable(piece))?;
+            stdout.flush()?;
+        }
+        for &byte in piece {
+            if byte == b'\n' {
+                let line = std::mem::take(&mut self.line);
+                self.complete(&line);
+            } else {
+                self.line.push(byte);
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(&console::printable(line)).into_owned();
+        match console::understand(&line) {
+            Some(Said::Begin) => self.begun = true,
+            Some(Said::Verdict(verdict)) => self.ended.verdict = Some(verdict),
+            Some(Said::Trouble(what)) => self.trouble(&what),
+            None if self.begun && self.show == Show::Command && !line.is_empty() => {
+                eprintln!("{line}");
+            }
+            None => {}
+        }
+        self.ended.lines.push(line);
+    }
+}
+
+/// The guest's data, as far as it has been shown.
+struct Tail {
+    path: PathBuf,
+    shown: u64,
+}
+
+impl Tail {
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            shown: 0,
+        }
+    }
+
+    /// Shows what is new.
+    fn follow(&mut self, show: Show) -> io::Result<()> {
+        if show != Show::Command {
+            return Ok(());
+        }
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.shown))?;
+        let mut new = Vec::new();
+        self.shown += file.read_to_end(&mut new)? as u64;
+        // The guest's terminal puts them in.
+        new.retain(|byte| *byte != b'\r');
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&new)?;
+        stdout.flush()
+    }
+}
