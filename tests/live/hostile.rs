@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::ffi::OsStrExt,
     path::Path,
     process::Stdio,
@@ -14,7 +14,7 @@ use kmemtrace::event::{
     json::{Content, parse},
 };
 
-use super::world::{World, remove};
+use super::world::{World, is_v1, remove};
 use crate::harness::{Result, Watch, below, program};
 
 /// Whatever bytes a name has, JSON carries them whole and text shows none that a terminal obeys.
@@ -109,6 +109,16 @@ pub(super) fn deep() -> Result {
     for level in 0..LEVELS {
         mkdirat(&here, format!("deep-{level:03x}"), Mode::RWXU)?;
         here = openat(&here, format!("deep-{level:03x}"), flags, Mode::empty())?;
+        if !is_v1() {
+            // else the next level has no memcg
+            let control = openat(
+                &here,
+                "cgroup.subtree_control",
+                OFlags::WRONLY,
+                Mode::empty(),
+            )?;
+            fs::File::from(control).write_all(b"+memory")?;
+        }
     }
     drop(here);
     let base = world.path.clone();

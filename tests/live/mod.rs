@@ -37,11 +37,11 @@ pub(crate) fn tests() -> Vec<Trial> {
         live("a_run_without_leak_exits_0", leaks::clean_run),
         live("sources_agree", parity::sources),
         live("hostile_names_arrive_whole", hostile::names),
-        much("deep_paths_arrive_whole", hostile::deep),
-        much("a_wide_directory_is_followed", hostile::wide),
+        live("deep_paths_arrive_whole", hostile::deep),
+        live("a_wide_directory_is_followed", hostile::wide),
         live_v1("a_renamed_cgroup_is_followed", hostile::renamed),
         much("a_storm_loses_nothing_uncounted", storm::default_ring),
-        much(
+        live(
             "a_full_ring_is_a_gap_and_the_counts_recover",
             storm::small_ring,
         ),
