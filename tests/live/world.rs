@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{output, program, text, workload};
+use crate::harness::{output, patience, program, text, workload};
 
 /// Live tests share one kernel, and most compare its totals: one at a time.
 static TURN: Mutex<()> = Mutex::new(());
@@ -186,6 +186,15 @@ pub(super) fn remove(cgroup: &Path) {
             cgroup.display()
         );
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until something is so.
+pub(super) fn wait_until(what: &str, is: impl Fn() -> bool) {
+    let deadline = Instant::now() + patience();
+    while !is() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
