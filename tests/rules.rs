@@ -7,7 +7,10 @@ use std::{
 
 use libtest_mimic::Trial;
 
-use crate::harness::{Result, test};
+use crate::{
+    cli::verbs,
+    harness::{Result, output, program, test},
+};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
@@ -108,12 +111,12 @@ fn unsafe_modules() -> Result {
 /// What `--help` offers, the README explains.
 fn readme() -> Result {
     let readme = fs::read_to_string(root().join("../../README.md"))?;
-    for verb in ["watch", "scan", "doctor", "snapshot"] {
+    for verb in verbs() {
         assert!(
             readme.contains(&format!("`{verb}`")),
             "README.md does not explain {verb}"
         );
-        let help = crate::harness::output(crate::harness::program([verb, "--help"]));
+        let help = output(program([verb.as_str(), "--help"]));
         let help = String::from_utf8(help.stdout)?;
         for option in help
             .split_whitespace()

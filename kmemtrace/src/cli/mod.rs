@@ -1,7 +1,9 @@
 //! The command line: one file a verb, with its arguments and its `run`.
 
+mod completions;
 mod doctor;
 mod filter;
+mod man;
 mod report;
 mod root;
 mod scan;
@@ -15,7 +17,7 @@ use std::{
 };
 
 use anstream::{AutoStream, ColorChoice};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
 
@@ -68,6 +70,10 @@ enum Verb {
     Doctor(doctor::Args),
     /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
     Snapshot(snapshot::Args),
+    /// Write a shell's completions of this command line to stdout
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
 }
 
 /// When to use colours.
@@ -113,6 +119,12 @@ impl Verdict {
     }
 }
 
+/// The command line's definition, for what is generated from it.
+fn definition() -> clap::Command {
+    // The commit belongs to a binary, not to its manual.
+    Cli::command().version(env!("CARGO_PKG_VERSION"))
+}
+
 /// Parses the command line, runs the verb, and says how it ended.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -131,6 +143,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
+        Some(Verb::Completions(args)) => completions::run(args),
+        Some(Verb::Man(args)) => man::run(args),
     };
     match result {
         Ok(verdict) => ExitCode::from(verdict.code()),
