@@ -3,6 +3,7 @@
 mod as_old;
 mod bench;
 mod bpf;
+mod dist;
 mod error;
 #[path = "../../kmemtrace/build/fingerprint.rs"]
 mod fingerprint;
@@ -31,6 +32,7 @@ enum Verb {
     AsOldKernel(as_old::Args),
     Bench(bench::Args),
     Bpf(bpf::Args),
+    Dist(dist::Args),
     Run(run::Args),
     Test(test::Args),
     Vm(vm::Args),
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Verb::AsOldKernel(args) => as_old::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Bpf(args) => bpf::run(&args),
+        Verb::Dist(args) => dist::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Vm(args) => vm::run(&args),
