@@ -4,6 +4,7 @@ mod failures;
 mod hostile;
 mod leaks;
 mod parity;
+mod shared;
 mod storm;
 mod tracefs;
 mod view;
@@ -77,6 +78,16 @@ pub(crate) fn tests() -> Vec<Trial> {
             "a_full_buffer_is_a_gap_and_the_counts_recover",
             tracefs::missing,
             tracefs::small_buffer,
+        ),
+        traced(
+            "shared_buffer_is_used_and_left_as_it_was",
+            shared::missing,
+            shared::used_and_left,
+        ),
+        traced(
+            "shared_buffer_in_use_is_left_alone",
+            shared::missing,
+            shared::left_alone,
         ),
         traced(
             "not_mounted_says_what_to_do",
