@@ -84,6 +84,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             shared::missing,
             shared::used_and_left,
         ),
+        traced("shared_buffer_by_kprobe", kprobes, shared::by_probes),
         traced(
             "shared_buffer_in_use_is_left_alone",
             shared::missing,

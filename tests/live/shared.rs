@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Instant};
 use kmemtrace::{
     event::{Event, Fact, GapReason},
     host::{Root, facts},
+    plan::{Options, WayKind},
     source::tracefs::{Config, Source},
 };
 use tokio::time::timeout_at;
@@ -46,18 +47,25 @@ fn settings() -> Vec<String> {
 }
 
 /// A setting of the shared buffer, put back at the end.
-struct Set(&'static str, &'static str);
+struct Set(&'static str, String);
 
 impl Set {
-    fn new(file: &'static str, value: &str, back: &'static str) -> Self {
+    fn new(file: &'static str, value: &str) -> Self {
+        let text = read(file);
+        // Of several, the one in force is in brackets.
+        let in_force = text
+            .split(['[', ']'])
+            .nth(1)
+            .unwrap_or(text.trim_end())
+            .to_owned();
         write(file, value);
-        Self(file, back)
+        Self(file, in_force)
     }
 }
 
 impl Drop for Set {
     fn drop(&mut self) {
-        let _ = fs::write(Path::new(TRACING).join(self.0), self.1);
+        let _ = fs::write(Path::new(TRACING).join(self.0), &self.1);
     }
 }
 
@@ -68,9 +76,13 @@ struct Run {
 }
 
 impl Run {
-    fn start() -> std::result::Result<Self, String> {
+    fn start(avoid: &[WayKind]) -> std::result::Result<Self, String> {
         let config = Config {
             shared: true,
+            options: Options {
+                avoid: avoid.to_vec(),
+                ..Options::default()
+            },
             ..Config::default()
         };
         let source = Source::start(&facts(&Root::live()), &config);
@@ -114,7 +126,7 @@ pub(super) fn used_and_left() -> Result {
         .enable_time()
         .build()?;
     runtime.block_on(async {
-        let mut run = Run::start()?;
+        let mut run = Run::start(&[])?;
         let hooks = run.source.hooks();
         let lives = hooks.iter().find(|hook| hook.hook == "lifecycle");
         let lost = lives.and_then(|hook| hook.lost.as_deref());
@@ -124,11 +136,11 @@ pub(super) fn used_and_left() -> Result {
         run.wait_for("the walk", |fact| matches!(fact, Fact::Walked(_)))
             .await;
 
-        let other = Run::start().err().unwrap_or_default();
+        let other = Run::start(&[]).err().unwrap_or_default();
         assert!(other.contains("another kmemtrace uses it"), "{other}");
 
         let foreign = "events/sched/sched_process_exec/enable";
-        let event = Set::new(foreign, "1", "0");
+        let event = Set::new(foreign, "1");
         std::process::Command::new("/proc/self/exe")
             .arg("--help")
             .output()?;
@@ -150,7 +162,7 @@ pub(super) fn used_and_left() -> Result {
         drop(event);
 
         run.seen.clear();
-        let off = Set::new("tracing_on", "0", "1");
+        let off = Set::new("tracing_on", "0");
         let is_gap =
             |fact: &Fact| matches!(fact, Fact::Gap(gap) if gap.reason == GapReason::TraceLost);
         run.wait_for("a gap", is_gap).await;
@@ -171,6 +183,41 @@ pub(super) fn used_and_left() -> Result {
     Ok(())
 }
 
+/// The same by probes, as it is where this is the only way: their events are on, and in the end they are gone.
+pub(super) fn by_probes() -> Result {
+    let world = World::new("shared-probes");
+    let _mounted = Tracefs::mounted();
+    let before = settings();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    runtime.block_on(async {
+        let mut run = Run::start(&[WayKind::Tracepoint])?;
+        let group = format!("kmemtrace_shared_{}", std::process::id());
+        assert!(read("kprobe_events").contains(&group));
+        assert_eq!(read(&format!("events/{group}/enable")), "1\n");
+        run.wait_for("the walk", |fact| matches!(fact, Fact::Walked(_)))
+            .await;
+        let cgroup = world.make("one");
+        let path = format!("{}/one", world.path);
+        run.wait_for(
+            "a birth",
+            |fact| matches!(fact, Fact::Created(cgroup) if is_at(cgroup, &path)),
+        )
+        .await;
+        remove(&cgroup);
+        run.wait_for(
+            "an end",
+            |fact| matches!(fact, Fact::Freed(cgroup) if is_at(cgroup, &path)),
+        )
+        .await;
+        assert_eq!(run.gaps(), 0, "{:?}", run.seen);
+        Ok::<(), libtest_mimic::Failed>(())
+    })?;
+    assert_eq!(settings(), before);
+    Ok(())
+}
+
 /// Where somebody traces already, nothing is touched.
 pub(super) fn left_alone() -> Result {
     let _world = World::new("shared-in-use");
@@ -180,10 +227,10 @@ pub(super) fn left_alone() -> Result {
         .enable_time()
         .build()?;
     runtime.block_on(async {
-        let refused = |file, value, back, reason: &str| {
-            let set = Set::new(file, value, back);
+        let refused = |file, value, reason: &str| {
+            let set = Set::new(file, value);
             let during = settings();
-            let error = Run::start().err().unwrap_or_default();
+            let error = Run::start(&[]).err().unwrap_or_default();
             assert!(error.contains(reason), "{error}");
             assert_eq!(settings(), during);
             drop(set);
@@ -191,11 +238,10 @@ pub(super) fn left_alone() -> Result {
         refused(
             "events/sched/sched_process_exec/enable",
             "1",
-            "0",
             "the event sched:sched_process_exec is switched on",
         );
-        refused("tracing_on", "0", "1", "switched off");
-        refused("trace_clock", "counter", "local", "counts no time");
+        refused("tracing_on", "0", "switched off");
+        refused("trace_clock", "counter", "counts no time");
     });
     assert_eq!(settings(), before);
     Ok(())
