@@ -97,17 +97,21 @@ pub(super) fn kernel_log() -> Result {
     Ok(())
 }
 
-/// A parent whose limit leaves no room for a child's memcg.
 pub(super) fn mkdir() -> Result {
-    let world = World::new("mkdir");
+    refused_mkdir(&World::new("mkdir"), &[])
+}
+
+/// A parent whose limit leaves no room for a child's memcg, seen by a run with these arguments.
+pub(super) fn refused_mkdir(world: &World, args: &[&str]) -> Result {
     let parent = world.make("full");
     if !is_v1() {
         // else its children have no memcg that could be refused
         delegate(&parent);
     }
     limit(&parent, 128 << 10)?;
-    let mut watch = Watch::start(&[]);
+    let mut watch = Watch::start(args);
     let way = hook(&watch.seen[0], "mkdir failure")["way"].clone();
+    let traced = watch.seen[0]["source"] == "tracefs";
     let mut made = Vec::new();
     let error = loop {
         let child = parent.join(format!("child{}", made.len()));
@@ -120,8 +124,16 @@ pub(super) fn mkdir() -> Result {
         }
     };
     let failed = format!("{}/full/child{}", world.path, made.len());
+    let name = format!("/child{}", made.len());
     let failure = watch.wait_for("a failed mkdir", |line| {
-        line["kind"] == "mkdir_failure" && below(line, &failed)
+        let path = line["path"].as_str().unwrap_or_default();
+        // The kernel's tracing has the name only.
+        line["kind"] == "mkdir_failure"
+            && if traced {
+                path.ends_with(&name)
+            } else {
+                path.starts_with(&failed)
+            }
     });
     if way == "release" {
         assert!(failure.get("errno").is_none(), "{failure}");

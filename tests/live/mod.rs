@@ -4,7 +4,9 @@ mod failures;
 mod hostile;
 mod leaks;
 mod parity;
+mod shared;
 mod storm;
+mod tracefs;
 mod view;
 mod world;
 
@@ -19,6 +21,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         test_if(&format!("live::{name}"), missing, run)
     };
     let live_v1 = |name: &str, run| test_if(&format!("live::{name}"), world::missing_v1, run);
+    let traced = |name: &str, missing, run| test_if(&format!("live::tracefs_{name}"), missing, run);
+    let tracepoints = tracefs::missing_tracepoints;
+    let kprobes = tracefs::missing_kprobes;
     vec![
         live("pods_leak_and_recover_by_tp_btf", leaks::pods_by_tp_btf),
         live("pods_leak_and_recover_by_raw_tp", leaks::pods_by_raw_tp),
@@ -57,5 +62,38 @@ pub(crate) fn tests() -> Vec<Trial> {
         live("kill_9_leaves_nothing_attached", view::kill),
         live("without_root_it_says_what_it_takes", view::unprivileged),
         live("without_btf_the_tracepoints_serve", view::without_btf),
+        traced(
+            "leak_and_recovery_by_tracepoint",
+            tracepoints,
+            tracefs::leaks_by_tracepoint,
+        ),
+        traced(
+            "leak_and_recovery_by_kprobe",
+            kprobes,
+            tracefs::leaks_by_kprobe,
+        ),
+        traced("a_failed_mkdir_by_kprobe", kprobes, tracefs::failed_mkdir),
+        traced("kill_9_is_cleared_away", tracefs::missing, tracefs::kill),
+        traced(
+            "a_full_buffer_is_a_gap_and_the_counts_recover",
+            tracefs::missing,
+            tracefs::small_buffer,
+        ),
+        traced(
+            "shared_buffer_is_used_and_left_as_it_was",
+            shared::missing,
+            shared::used_and_left,
+        ),
+        traced("shared_buffer_by_kprobe", kprobes, shared::by_probes),
+        traced(
+            "shared_buffer_in_use_is_left_alone",
+            shared::missing,
+            shared::left_alone,
+        ),
+        traced(
+            "not_mounted_says_what_to_do",
+            tracefs::missing,
+            tracefs::not_mounted,
+        ),
     ]
 }

@@ -61,7 +61,7 @@ pub(super) fn small_ring() -> Result {
     Ok(())
 }
 
-fn churn(world: &World, pairs: usize) {
+pub(super) fn churn(world: &World, pairs: usize) {
     let cgroup = world.base.join("c");
     for _ in 0..pairs {
         fs::create_dir(&cgroup).expect("a cgroup");
@@ -71,7 +71,7 @@ fn churn(world: &World, pairs: usize) {
 
 /// Waits until kmemtrace and the kernel count the same zombies, after all that happened until now: a tick from before may
 /// be waiting to be read, and have a number that is right again. One with the kernel's counts comes when all else is told.
-fn settle(watch: &mut Watch) {
+pub(super) fn settle(watch: &mut Watch) {
     let now = clock_gettime(ClockId::Monotonic);
     let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
     watch.wait_for("a tick that agrees with the kernel", |line| {
@@ -82,6 +82,6 @@ fn settle(watch: &mut Watch) {
     });
 }
 
-fn directories() -> u64 {
+pub(super) fn directories() -> u64 {
     super::world::directories(&super::world::mount().expect("checked before"))
 }

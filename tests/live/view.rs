@@ -15,16 +15,21 @@ use crate::harness::{Result, Watch, output, program, text};
 /// A mount of tracefs for as long as this lives, if there was none.
 pub(super) struct Tracefs(bool);
 
-const TRACING: &str = "/sys/kernel/tracing";
+pub(super) const TRACING: &str = "/sys/kernel/tracing";
 
 impl Tracefs {
     pub(super) fn mounted() -> Self {
+        Self::try_mounted().expect("tracefs mounts")
+    }
+
+    /// `None` if the kernel has no tracefs.
+    pub(super) fn try_mounted() -> Option<Self> {
         if Path::new(TRACING).join("events").exists() {
-            return Self(false);
+            return Some(Self(false));
         }
         let flags = rustix::mount::MountFlags::empty();
-        rustix::mount::mount("nodev", TRACING, "tracefs", flags, None).expect("tracefs mounts");
-        Self(true)
+        rustix::mount::mount("nodev", TRACING, "tracefs", flags, None).ok()?;
+        Some(Self(true))
     }
 }
 
@@ -148,7 +153,7 @@ pub(super) fn without_btf() -> Result {
     let _world = World::new("without-btf");
     let _mounted = Tracefs::mounted();
     let mut command = program(["doctor", "--format", "json"]);
-    hide(&mut command, "/sys/kernel/btf");
+    hide(&mut command, &["/sys/kernel/btf"]);
     let run = output(command);
     let report: Value = serde_json::from_slice(&run.stdout)?;
     assert_eq!(report["host"]["btf"], false, "{report}");
@@ -157,7 +162,7 @@ pub(super) fn without_btf() -> Result {
 
     let args = ["watch", "--for", "1s", "--avoid", "tracepoint"];
     let mut command = program(args.into_iter().chain(["--source", "bpf"]));
-    hide(&mut command, "/sys/kernel/btf");
+    hide(&mut command, &["/sys/kernel/btf"]);
     let run = output(command);
     let stderr = text(&run.stderr);
     assert_eq!(run.status.code(), Some(2), "{stderr}");
@@ -167,7 +172,7 @@ pub(super) fn without_btf() -> Result {
     );
     // left to itself it takes another source, and says why in its first line
     let mut command = program(args);
-    hide(&mut command, "/sys/kernel/btf");
+    hide(&mut command, &["/sys/kernel/btf"]);
     let run = output(command);
     let stderr = text(&run.stderr);
     let first = stderr.lines().next().unwrap_or_default();
@@ -179,12 +184,12 @@ pub(super) fn without_btf() -> Result {
     Ok(())
 }
 
-/// Runs a command where `directory` is empty.
+/// Runs a command where these directories are empty, if they are there.
 #[expect(
     unsafe_code,
     reason = "what runs between fork and exec must be async-signal-safe"
 )]
-fn hide(command: &mut Command, directory: &'static str) {
+pub(super) fn hide(command: &mut Command, directories: &'static [&'static str]) {
     use rustix::{
         mount::{MountFlags, MountPropagationFlags, mount, mount_change},
         thread::{UnshareFlags, unshare_unsafe},
@@ -196,9 +201,14 @@ fn hide(command: &mut Command, directory: &'static str) {
             "/",
             MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
         )?;
-        mount("none", directory, "tmpfs", MountFlags::empty(), None)?;
+        for directory in directories {
+            match mount("none", *directory, "tmpfs", MountFlags::empty(), None) {
+                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     };
-    // SAFETY: three system calls and no allocation.
+    // SAFETY: a few system calls and no allocation.
     unsafe { command.pre_exec(hide) };
 }

@@ -83,13 +83,13 @@ pub(super) struct World {
 }
 
 /// One live test at a time: in this process, and on this machine.
-struct Turn {
+pub(super) struct Turn {
     _here: MutexGuard<'static, ()>,
     _machine: File,
 }
 
 impl Turn {
-    fn take() -> Self {
+    pub(super) fn take() -> Self {
         let here = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let file = std::env::temp_dir().join("kmemtrace-live-tests.lock");
         let machine = File::create(file).expect("a lock file");

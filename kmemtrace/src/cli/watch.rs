@@ -76,9 +76,10 @@ pub(super) struct Args {
 /// How hooks are attached: the same for `watch` and `doctor`.
 #[derive(clap::Args, Debug)]
 pub(super) struct HookArgs {
-    /// The ring buffer's size, rounded up to a power of two
-    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = size)]
-    ring_size: u32,
+    /// The size of the buffer between kernel and kmemtrace: eBPF's ring (8M unless told), rounded up to a power of two;
+    /// with tracefs, that of each CPU (4M unless told)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    ring_size: Option<u32>,
     /// Do not attach in this way (repeat it, or separate with commas)
     #[arg(long, value_name = "WAY", value_delimiter = ',', value_parser = way())]
     avoid: Vec<WayKind>,
@@ -102,14 +103,17 @@ impl HookArgs {
             avoid: self.avoid.clone(),
             mkdir_syscalls: self.mkdir_syscalls,
         };
+        let bpf = bpf::Config::default();
+        let tracefs = tracefs::Config::default();
         source::Config {
             bpf: bpf::Config {
-                ring_bytes: self.ring_size,
+                ring_bytes: self.ring_size.unwrap_or(bpf.ring_bytes),
                 options: options.clone(),
             },
             tracefs: tracefs::Config {
+                buffer_kib: self.ring_size.map_or(tracefs.buffer_kib, |size| size >> 10),
                 options,
-                ..tracefs::Config::default()
+                ..tracefs
             },
             sysfs,
         }

@@ -32,7 +32,7 @@ pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_memcgs,
     slab_pin,
 };
-pub use tracing::{Tracing, tracing};
+pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};
 pub use walk::{Directory, walk};
 
 /// Where the kernel says how long it has been up.

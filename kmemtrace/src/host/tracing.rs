@@ -65,6 +65,51 @@ fn id_bytes(format: &[u8]) -> Option<u32> {
     fields.find_map(|field| number(field.trim_ascii().strip_prefix(b"size:")?))
 }
 
+/// How the trace buffer is set up that the whole machine shares, and who uses it. What cannot be read is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SharedBuffer {
+    /// Whether another kmemtrace has it. No file says so: that is for the source to find out.
+    pub held: bool,
+    /// `current_tracer`: `nop` if none is running.
+    pub tracer: Option<String>,
+    /// Whether anything is written into it (`tracing_on`).
+    pub on: Option<bool>,
+    /// The events that are switched on in it (`set_event`).
+    pub events: Vec<String>,
+    /// The same in a word (`events/enable`): `0` for none of them, `1` for all, `X` for some.
+    pub enabled: Option<String>,
+    /// Whether it takes the events of some processes only (`set_event_pid`, `set_event_notrace_pid`).
+    pub filtered: bool,
+    /// The clock in force (`trace_clock`).
+    pub clock: Option<String>,
+    /// The options, those that are off with `no` before them (`trace_options`).
+    pub options: Vec<String>,
+}
+
+/// Reads how the shared buffer of the tracefs at `at` is set up.
+pub fn shared_buffer(root: &Root, at: &Path) -> SharedBuffer {
+    let words = |name: &str| -> Option<Vec<String>> {
+        let text = root.read(at.join(name)).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        Some(text.split_whitespace().map(str::to_owned).collect())
+    };
+    let word = |name: &str| words(name)?.into_iter().next();
+    let some = |name: &str| words(name).is_some_and(|words| !words.is_empty());
+    let clocks = words("trace_clock").unwrap_or_default();
+    SharedBuffer {
+        held: false,
+        tracer: word("current_tracer"),
+        on: word("tracing_on").map(|on| on == "1"),
+        events: words("set_event").unwrap_or_default(),
+        enabled: word("events/enable"),
+        filtered: some("set_event_pid") || some("set_event_notrace_pid"),
+        clock: clocks
+            .iter()
+            .find_map(|clock| Some(clock.strip_prefix('[')?.strip_suffix(']')?.to_owned())),
+        options: words("trace_options").unwrap_or_default(),
+    }
+}
+
 /// Lines are `ADDRESS TYPE NAME`, for a module's with its name behind a tab.
 fn known(root: &Root, functions: &[&'static str]) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
@@ -130,6 +175,34 @@ mod tests {
         assert!(tracing.instances && tracing.kprobes && !tracing.tracepoints);
         assert_eq!(tracing.functions, BTreeSet::from(["cgroup_mkdir"]));
         assert_eq!(tracing.id_bytes, None);
+    }
+
+    #[test]
+    fn the_shared_buffers_state_is_read() {
+        let at = Path::new("/t");
+        let (_directory, root) = root(&[
+            ("t/current_tracer", "nop\n"),
+            ("t/tracing_on", "1\n"),
+            ("t/set_event", "sched:sched_switch\na:b\n"),
+            ("t/events/enable", "X\n"),
+            ("t/set_event_pid", ""),
+            ("t/trace_clock", "local [global] counter\n"),
+            ("t/trace_options", "noraw\noverwrite\n"),
+        ]);
+        let strings = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let expected = SharedBuffer {
+            held: false,
+            tracer: Some("nop".to_owned()),
+            on: Some(true),
+            events: strings(&["sched:sched_switch", "a:b"]),
+            enabled: Some("X".to_owned()),
+            filtered: false,
+            clock: Some("global".to_owned()),
+            options: strings(&["noraw", "overwrite"]),
+        };
+        assert_eq!(shared_buffer(&root, at), expected);
+        let nothing = shared_buffer(&root, Path::new("/nowhere"));
+        assert_eq!(nothing, SharedBuffer::default());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Which hooks there are, the ways of seeing each, best first, and the pure choice among them: facts in, a list of ways to
 //! try out, each refusal with its reason. What only trying can tell is left to the source.
 
+mod buffer;
 mod table;
 mod tracefs;
 
 use kmemtrace_common::layout::{ABSENT, Layout};
 
+pub use buffer::{Buffer, SHARED_LOST, buffer, refuse_shared};
 pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
 pub use tracefs::{TRACE_HOOKS, TRIAL, definition, function, functions, plan_tracefs};
 

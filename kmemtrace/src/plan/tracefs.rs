@@ -165,10 +165,11 @@ const ARGUMENTS: Option<[&str; 3]> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// A probe as `kprobe_events` takes it, in this group.
+/// A probe as `kprobe_events` takes it, in this group. The event's name begins with the group's: of several buffers' probes
+/// the kernel counts and shows the names alone.
 pub fn definition(probe: &Program, group: &str) -> String {
     let (kind, rest) = probe.target.split_once(' ').unwrap_or(("p", probe.target));
-    let mut text = format!("{kind}:{group}/{} {rest}", probe.name);
+    let mut text = format!("{kind}:{group}/{group}_{} {rest}", probe.name);
     for (n, place) in ARGUMENTS.into_iter().flatten().enumerate() {
         text = text.replace(&format!("{{{}}}", n + 1), place);
     }
@@ -342,11 +343,11 @@ mod tests {
     fn a_probe_is_written_as_the_kernel_takes_it() {
         assert_eq!(
             definition(&MKDIR_DENTRY, "kmemtrace_7"),
-            "p:kmemtrace_7/mkdir cgroup_mkdir name=+0(+0x28(%si)):string"
+            "p:kmemtrace_7/kmemtrace_7_mkdir cgroup_mkdir name=+0(+0x28(%si)):string"
         );
         assert_eq!(
             definition(&MKDIR_RETURN, "kmemtrace_7"),
-            "r:kmemtrace_7/mkdir_return cgroup_mkdir ret=$retval:s32"
+            "r:kmemtrace_7/kmemtrace_7_mkdir_return cgroup_mkdir ret=$retval:s32"
         );
     }
 }

@@ -39,6 +39,15 @@ pub struct Config {
     pub options: Options,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 8 << 20,
+            options: Options::default(),
+        }
+    }
+}
+
 /// Attached programs and what they report.
 pub struct Source {
     // Programs stay attached as long as this lives; when the process dies, however it dies, the kernel detaches them.

@@ -4,9 +4,14 @@
 //! Cgroups' lives come from the tracepoints `cgroup_mkdir`, `cgroup_rmdir`, `cgroup_release` and `cgroup_rename` (4.11 and
 //! later), or, on kernels without, from probes on functions through `kprobe_events` (3.10). It serves kernels without
 //! eBPF, and those whose eBPF has no ring buffer (before 5.8). What it does not see, a walk every minute finds.
+//!
+//! Where probes' events do not come into an instance (up to 3.10), the buffer that the whole machine shares is read
+//! instead, if nobody else uses it.
 
+mod buffer;
 mod directories;
-mod instance;
+mod files;
+mod leftovers;
 mod line;
 mod pipe;
 mod probes;
@@ -27,7 +32,7 @@ use super::{outcome::Outcome, upkeep::Upkeep};
 use crate::{
     error::Error,
     event::{Event, Stamp, header::HookReport},
-    plan::Options,
+    plan::{HookId, Options, SHARED_LOST},
 };
 
 /// What the source is started with.
@@ -37,6 +42,8 @@ pub struct Config {
     pub buffer_kib: u32,
     /// How often the directories are walked though nothing was lost.
     pub walk_every: Duration,
+    /// Use the buffer that all share even where an instance would do: to try that out.
+    pub shared: bool,
     /// Which ways may be used.
     pub options: Options,
 }
@@ -46,12 +53,13 @@ impl Default for Config {
         Self {
             buffer_kib: 4096,
             walk_every: Duration::from_mins(1),
+            shared: false,
             options: Options::default(),
         }
     }
 }
 
-/// An instance of the kernel's tracing and what it reports. When it drops, nothing of it is left in the kernel.
+/// A buffer of the kernel's tracing and what it reports. When it drops, nothing of it is left in the kernel.
 #[derive(Debug)]
 pub struct Source {
     outcomes: Vec<Outcome>,
@@ -66,7 +74,15 @@ impl Source {
         let version = self.upkeep.hierarchy().version;
         self.outcomes
             .iter()
-            .map(|outcome| outcome.report(version))
+            .map(|outcome| {
+                let mut report = outcome.report(version);
+                if self.trace.is_shared() && outcome.hook.id == HookId::Lifecycle {
+                    let lost = report.lost.into_iter();
+                    let lost: Vec<_> = lost.chain([SHARED_LOST.to_owned()]).collect();
+                    report.lost = Some(lost.join("; "));
+                }
+                report
+            })
             .collect()
     }
 

@@ -14,6 +14,9 @@ use std::{
 /// How much is asked for: the kernel gives a page of whole lines at most (`tracing_read_pipe`).
 const READ: usize = 16 << 10;
 
+/// How often it is read to skip what is there: some 256 MiB.
+const SKIPS: usize = 64 << 10;
+
 /// The reading end.
 #[derive(Debug)]
 pub(super) struct Pipe {
@@ -24,7 +27,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// Opens it; the instance is in use from then on.
+    /// Opens it; an instance is in use from then on.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = rustix::fs::OFlags::NONBLOCK.bits();
         let file = OpenOptions::new()
@@ -36,6 +39,16 @@ impl Pipe {
             buffer: vec![0; 2 * READ],
             begun: 0,
         })
+    }
+
+    /// Takes away what is there, and does not look at it: at most what a buffer can hold.
+    pub(super) fn skip(&mut self) -> io::Result<()> {
+        for _ in 0..SKIPS {
+            if !self.read(|_| {})? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Hands over some lines, without their newlines; returns whether there were any bytes.

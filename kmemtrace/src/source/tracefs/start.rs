@@ -1,4 +1,4 @@
-//! How the source starts: an instance made, the hooks switched on, and only then the first walk.
+//! How the source starts: a buffer taken, the hooks switched on, and only then the first walk.
 
 use std::fs::{self, OpenOptions};
 
@@ -6,8 +6,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Config, Source,
+    buffer::Buffer,
     directories::Directories,
-    instance::Instance,
     pipe::Pipe,
     probes::Probes,
     slabs::Slabs,
@@ -18,8 +18,8 @@ use super::{
 use crate::{
     error::Error,
     event::header::HookReport,
-    host::{self, Facts, Root, Tracing, Version},
-    plan::{self, HookId, Way, WayKind},
+    host::{self, Facts, Root, SharedBuffer, Tracing, Version},
+    plan::{self, HookId, HookPlan, Way, WayKind},
     source::{
         kmsg::Kmsg,
         outcome,
@@ -36,7 +36,7 @@ const EVENTS: [&str; 4] = [
 ];
 
 impl Source {
-    /// Makes an instance and switches the hooks on, within a tokio runtime.
+    /// Takes a trace buffer and switches the hooks on, within a tokio runtime.
     ///
     /// # Errors
     ///
@@ -50,29 +50,25 @@ impl Source {
                 .help("mount -t tracefs nodev /sys/kernel/tracing")
                 .help("on kernels before 4.1: mount -t debugfs nodev /sys/kernel/debug")
         })?;
-        if !tracing.instances {
-            return Err(no_instances(facts, &tracing));
-        }
-        let mut instance = Instance::create(&tracing.at)?;
-        let mut times = prepare(&instance, config)?;
+        let plan = plan::plan_tracefs(Some(&tracing), &config.options);
+        let Opened {
+            mut buffer,
+            pipe,
+            heard,
+        } = open(facts, &tracing, &plan, config)?;
+        let mut times = prepare(&buffer, config)?;
         let root = format!("root == {}", hierarchy.id);
         let mut kmsg = None;
-        let plan = plan::plan_tracefs(Some(&tracing), &config.options);
-        // Before anything else is switched on: it reads the trace.
-        let heard = hears_probes(&mut instance, &tracing);
         let outcomes = outcome::attach(plan, |way, _| {
             if matches!(way.kind, WayKind::Kprobe | WayKind::Kretprobe) {
                 heard.clone()?;
             }
-            attempt(&mut instance, way, &root, || {
+            attempt(&mut buffer, way, &root, || {
                 kmsg = Some(Kmsg::here()?);
                 Ok(())
             })
         });
         outcome::sees_cgroups(&outcomes)?;
-        let pipe = instance.path("trace_pipe");
-        let pipe = Pipe::open(&pipe)
-            .map_err(|error| Error::caused(format!("cannot open {}", pipe.display()), &error))?;
         times.mark();
         let by_tracepoints =
             outcome::way_of(&outcomes, HookId::Lifecycle) == Some(WayKind::Tracepoint);
@@ -81,7 +77,7 @@ impl Source {
         let names = by_probe.then(Kmsg::here).and_then(Result::ok);
         let trace = Trace::new(
             pipe,
-            instance,
+            buffer,
             times,
             Tracepoints::new(hierarchy.id, tracing.id_bytes),
             Probes::new(by_tracepoints),
@@ -105,17 +101,96 @@ fn tracing(facts: &Facts) -> Option<Tracing> {
     Some(host::tracing(&Root::live(), at, &plan::functions()))
 }
 
-/// Whether probes' events come into the instance, as far as that can be tried out.
-fn hears_probes(instance: &mut Instance, tracing: &Tracing) -> Result<(), String> {
-    let mut functions = plan::TRIAL.iter().filter_map(plan::function);
-    if functions.all(|function| tracing.functions.contains(function)) {
-        return instance.hears_probes();
-    }
-    Ok(())
+/// A buffer that nothing has been switched on in.
+struct Opened {
+    // Closed first: an instance that is open cannot be removed.
+    pipe: Pipe,
+    buffer: Buffer,
+    /// Why probes' events do not come, if they do not.
+    heard: Result<(), String>,
 }
 
-/// Without an instance the events would go into everybody's buffer.
-fn no_instances(facts: &Facts, tracing: &Tracing) -> Error {
+impl Opened {
+    fn new(buffer: Buffer) -> Result<Self, Error> {
+        let at = buffer.path("trace_pipe");
+        let pipe = Pipe::open(&at).map_err(|error| {
+            let failed = Error::caused(format!("cannot open {}", at.display()), &error);
+            if buffer.is_shared() && error.kind() == std::io::ErrorKind::ResourceBusy {
+                return failed.help("somebody else reads it");
+            }
+            failed
+        })?;
+        Ok(Self {
+            pipe,
+            buffer,
+            heard: Ok(()),
+        })
+    }
+
+    /// Whether probes' events come, if that can be tried out.
+    fn try_out(&mut self, tracing: &Tracing) -> Option<bool> {
+        let mut functions = plan::TRIAL.iter().filter_map(plan::function);
+        if !functions.all(|function| tracing.functions.contains(function)) {
+            return None;
+        }
+        match self.buffer.hears_probes(&mut self.pipe) {
+            Ok(heard) => {
+                if !heard {
+                    self.heard = Err("probes' events do not come into the trace buffer".to_owned());
+                }
+                Some(heard)
+            }
+            Err(reason) => {
+                self.heard = Err(reason);
+                None
+            }
+        }
+    }
+}
+
+/// Takes an instance, or the buffer that all share where probes' events come into that one only.
+fn open(
+    facts: &Facts,
+    tracing: &Tracing,
+    plan: &[HookPlan],
+    config: &Config,
+) -> Result<Opened, Error> {
+    let why = if config.shared {
+        "the buffer that all share is asked for".to_owned()
+    } else if plan::buffer(tracing.instances, None, plan) == plan::Buffer::Instance {
+        let mut opened = Opened::new(Buffer::instance(&tracing.at)?)?;
+        let heard = opened.try_out(tracing);
+        if plan::buffer(tracing.instances, heard, plan) == plan::Buffer::Instance {
+            return Ok(opened);
+        }
+        "this kernel writes probes' events into the buffer that all share".to_owned()
+    } else {
+        not_permitted(facts, tracing)?
+    };
+    tracing::debug!("using the shared trace buffer: {why}");
+    let buffer = Buffer::shared(&tracing.at, |held| {
+        let shared = host::shared_buffer(&Root::live(), &tracing.at);
+        plan::refuse_shared(&SharedBuffer { held, ..shared }).map_or(Ok(()), Err)
+    });
+    let buffer = buffer.map_err(|reason| {
+        Error::new(format!(
+            "cannot trace: {why}, and that is left alone: {reason}"
+        ))
+        .help("end what uses it, or poll (--source sysfs)")
+    })?;
+    let mut opened = Opened::new(buffer)?;
+    // What others left in it is not about now.
+    let skipped = opened.pipe.skip();
+    skipped.map_err(|error| {
+        let at = opened.buffer.path("trace_pipe");
+        Error::caused(format!("cannot read {}", at.display()), &error)
+    })?;
+    opened.try_out(tracing);
+    Ok(opened)
+}
+
+/// Why there are no instances; an error if nothing at all may be traced.
+fn not_permitted(facts: &Facts, tracing: &Tracing) -> Result<String, Error> {
     let at = tracing.at.display();
     let why = fs::read_dir(tracing.at.join("instances")).err();
     let why = why.filter(|error| error.kind() != std::io::ErrorKind::NotFound);
@@ -125,45 +200,47 @@ fn no_instances(facts: &Facts, tracing: &Tracing) -> Error {
             Error::new(format!("cannot trace in {at}: not permitted"))
         }
         None => {
-            return Error::new(format!(
-                "cannot trace: {at} has no instances, and the buffer that all share is left alone"
+            return Ok(format!(
+                "{at} has no instances, but only the buffer that all share"
             ));
         }
     };
     if facts.lockdown.as_deref() == Some("confidentiality") {
-        return error.help("boot without lockdown=confidentiality");
+        return Err(error.help("boot without lockdown=confidentiality"));
     }
-    error.help("run it as root, or with sudo")
+    Err(error.help("run it as root, or with sudo"))
 }
 
-/// Sets the instance up: its clock and its size.
-fn prepare(instance: &Instance, config: &Config) -> Result<Times, Error> {
+/// Sets an instance up: its clock and its size. The shared buffer is taken as it is.
+fn prepare(buffer: &Buffer, config: &Config) -> Result<Times, Error> {
     let failed = |file: &str, error: &std::io::Error| {
-        Error::caused(
-            format!("cannot set {}", instance.path(file).display()),
-            error,
-        )
+        Error::caused(format!("cannot set {}", buffer.path(file).display()), error)
     };
-    let offered = fs::read_to_string(instance.path("trace_clock")).unwrap_or_default();
-    let clock = times::choose(&offered);
-    instance
-        .set("trace_clock", clock)
-        .map_err(|error| failed("trace_clock", &error))?;
-    instance
-        .set("buffer_size_kb", &config.buffer_kib.to_string())
-        .map_err(|error| failed("buffer_size_kb", &error).help("a smaller buffer may fit"))?;
-    if clock == "mono" {
+    let offered = fs::read_to_string(buffer.path("trace_clock")).unwrap_or_default();
+    let is_mono = if buffer.is_shared() {
+        offered.contains("[mono]")
+    } else {
+        let clock = times::choose(&offered);
+        buffer
+            .set("trace_clock", clock)
+            .map_err(|error| failed("trace_clock", &error))?;
+        buffer
+            .set("buffer_size_kb", &config.buffer_kib.to_string())
+            .map_err(|error| failed("buffer_size_kb", &error).help("a smaller buffer may fit"))?;
+        clock == "mono"
+    };
+    if is_mono {
         return Ok(Times::monotonic());
     }
     let marker = OpenOptions::new()
         .write(true)
-        .open(instance.path("trace_marker"));
+        .open(buffer.path("trace_marker"));
     Ok(Times::marked(marker.ok()))
 }
 
 /// Tries one way of a hook. `root` is the filter that keeps other hierarchies out.
 fn attempt(
-    instance: &mut Instance,
+    buffer: &mut Buffer,
     way: &'static Way,
     root: &str,
     kmsg: impl FnOnce() -> Result<(), String>,
@@ -172,15 +249,18 @@ fn attempt(
         WayKind::Kmsg => kmsg(),
         WayKind::Tracepoint => EVENTS.iter().try_for_each(|event| {
             let event = format!("cgroup/{event}");
-            // Lines of other hierarchies are passed over, too, where the kernel does not.
-            if let Err(error) = instance.set(&format!("events/{event}/filter"), root) {
+            // Lines of other hierarchies are passed over, too, where the kernel does not; the filter of the shared buffer
+            // is everybody's.
+            if !buffer.is_shared()
+                && let Err(error) = buffer.set(&format!("events/{event}/filter"), root)
+            {
                 tracing::debug!("the kernel refused the filter of {event}: {error}");
             }
-            instance
+            buffer
                 .enable(&event)
                 .map_err(|error| format!("{event}: cannot be switched on: {error}"))
         }),
-        _ => instance.probe(way.programs),
+        _ => buffer.probe(way.programs),
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    buffer::Buffer,
     directories::Directories,
-    instance::Instance,
     line::{Line, Record, hex, line, signed},
     pipe::Pipe,
     probes::{Found, Probes},
@@ -37,7 +37,7 @@ const READS: usize = 512;
 pub(super) struct Trace {
     // Closed first: an instance that is open cannot be removed.
     pipe: Pipe,
-    instance: Instance,
+    buffer: Buffer,
     times: Times,
     tracepoints: Tracepoints,
     probes: Probes,
@@ -78,7 +78,7 @@ impl Seen {
 impl Trace {
     pub(super) fn new(
         pipe: Pipe,
-        instance: Instance,
+        buffer: Buffer,
         times: Times,
         tracepoints: Tracepoints,
         probes: Probes,
@@ -87,7 +87,7 @@ impl Trace {
     ) -> Self {
         Self {
             pipe,
-            instance,
+            buffer,
             times,
             tracepoints,
             probes,
@@ -107,6 +107,7 @@ impl Trace {
             Line::Event(record) => self.event(&record, upkeep, events),
             Line::Lost(count) => upkeep.gap(GapReason::TraceLost, count, events),
             Line::Empty => {}
+            Line::Unknown if !self.buffer.may_be_ours(text) => {}
             Line::Unknown => upkeep.gap(GapReason::BadRecord, Some(1), events),
         }
     }
@@ -115,6 +116,10 @@ impl Trace {
         if self.times.take_mark(record.time_ns, record.text) {
             return;
         }
+        let Some(event) = self.buffer.ours(record.event) else {
+            return;
+        };
+        let record = &Record { event, ..*record };
         let time_ns = self.times.mono_ns(record.time_ns, clock::mono_ns());
         let tasks = &mut self.tasks;
         let mut who = || -> Option<Task> { Some(tasks.of(record.thread.as_ref()?)) };
@@ -192,6 +197,11 @@ impl Trace {
         }
     }
 
+    /// Whether it reads the buffer that all share.
+    pub(super) fn is_shared(&self) -> bool {
+        self.buffer.is_shared()
+    }
+
     /// From now on all there is is told at once, whatever it costs: it is the end.
     pub(super) fn hurry(&mut self) {
         self.hurry = true;
@@ -235,7 +245,7 @@ impl Records for Trace {
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
         if let Some(error) = self.broken.take() {
-            let pipe = self.instance.path("trace_pipe");
+            let pipe = self.buffer.path("trace_pipe");
             return Err(Error::caused(
                 format!("cannot read {}", pipe.display()),
                 &error,
@@ -243,12 +253,17 @@ impl Records for Trace {
         }
         self.times.mark();
         let now = clock::mono_ns();
-        let skipped = self.instance.skipped();
+        let skipped = self.buffer.skipped();
         if skipped > self.skipped {
             upkeep.gap(GapReason::TraceLost, Some(skipped - self.skipped), events);
         }
         self.skipped = skipped;
-        upkeep.whole(now);
+        if self.buffer.was_disturbed() {
+            upkeep.gap(GapReason::TraceLost, None, events);
+        }
+        if !self.buffer.is_off() {
+            upkeep.whole(now);
+        }
         Ok(())
     }
 
