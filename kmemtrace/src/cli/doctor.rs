@@ -31,7 +31,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let facts = host::facts(&Root::live());
     let config = args.hooks.config();
-    let started = runtime()?.block_on(async { source::start(&Kind::ALL, &facts, &config) });
+    let kinds = args.hooks.kinds(true);
+    // Of no interest to those who ask for another source.
+    let without_bpf = || match kinds.contains(&Kind::Bpf) {
+        true => bpf::hooks_without_source(&facts, &config.bpf),
+        false => Vec::new(),
+    };
+    let started = runtime()?.block_on(async { source::start(kinds, &facts, &config) });
     let host = Host::new(&facts);
     let report = match started {
         Ok(started) => Report {
@@ -40,7 +46,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             hooks: started.source.hooks(),
             unattached: match started.source.kind() {
                 Kind::Bpf => Vec::new(),
-                Kind::Tracefs | Kind::Sysfs => bpf::hooks_without_source(&facts, &config.bpf),
+                Kind::Tracefs | Kind::Sysfs => without_bpf(),
             },
             refused: started.refused,
             error: None,
@@ -48,7 +54,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         Err(error) => Report {
             host,
             source: None,
-            hooks: bpf::hooks_without_source(&facts, &config.bpf),
+            hooks: without_bpf(),
             unattached: Vec::new(),
             refused: Vec::new(),
             error: Some(error.to_string()),
@@ -66,7 +72,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
 #[derive(Debug, Serialize)]
 struct Report {
     host: Host,
-    /// The source that `watch` would use.
+    /// The source that `watch` would use, if given the same `--source`.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'static str>,
     /// Better sources, and why each does not work here.

@@ -38,9 +38,6 @@ use crate::{
 /// Arguments of `kmemtrace watch`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Where events come from
-    #[arg(long, value_enum, default_value_t)]
-    source: SourceArg,
     /// How often to look, where polling is all there is
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
@@ -73,9 +70,12 @@ pub(super) struct Args {
     hooks: HookArgs,
 }
 
-/// How hooks are attached: the same for `watch` and `doctor`.
+/// The source and how it sees hooks: the same for `watch` and `doctor`.
 #[derive(clap::Args, Debug)]
 pub(super) struct HookArgs {
+    /// Where events come from
+    #[arg(long, value_enum, default_value_t)]
+    source: SourceArg,
     /// The size of the buffer between kernel and kmemtrace: eBPF's ring (8M unless told), rounded up to a power of two;
     /// with tracefs, that of each CPU (4M unless told)
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -90,6 +90,16 @@ pub(super) struct HookArgs {
 }
 
 impl HookArgs {
+    /// The sources to try, best first. A copy of a machine's files can only be polled.
+    pub(super) fn kinds(&self, live: bool) -> &'static [Kind] {
+        match self.source {
+            SourceArg::Auto if live => &Kind::ALL,
+            SourceArg::Bpf => &[Kind::Bpf],
+            SourceArg::Tracefs => &[Kind::Tracefs],
+            SourceArg::Auto | SourceArg::Sysfs => &[Kind::Sysfs],
+        }
+    }
+
     /// For this machine.
     pub(super) fn config(&self) -> source::Config {
         self.config_with(sysfs::Config {
@@ -134,18 +144,6 @@ enum SourceArg {
     Sysfs,
 }
 
-impl SourceArg {
-    /// The sources to try, best first. A copy of a machine's files can only be polled.
-    fn kinds(self, live: bool) -> &'static [Kind] {
-        match self {
-            Self::Auto if live => &Kind::ALL,
-            Self::Bpf => &[Kind::Bpf],
-            Self::Tracefs => &[Kind::Tracefs],
-            Self::Auto | Self::Sysfs => &[Kind::Sysfs],
-        }
-    }
-}
-
 /// Watches until Ctrl-C, SIGTERM or the end of `--for`.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let filter = Filter {
@@ -155,7 +153,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     };
     let copies = Copies::open(&args.root)?;
     let facts = host::facts(copies.roots.first().unwrap_or(&Root::live()));
-    let kinds = args.source.kinds(copies.roots.is_empty());
+    let kinds = args.hooks.kinds(copies.roots.is_empty());
     if !copies.roots.is_empty() && kinds != [Kind::Sysfs] {
         return Err(Error::new("a copy of a machine's files can only be polled")
             .help("leave --source out")
