@@ -118,7 +118,11 @@ pub(crate) fn test(name: &str, run: fn() -> Result) -> Trial {
 }
 
 /// A test that first asks whether the machine has what it needs; the answer is why not.
-pub(crate) fn test_if(name: &str, missing: fn() -> Option<String>, run: fn() -> Result) -> Trial {
+pub(crate) fn test_if(
+    name: &str,
+    missing: impl FnOnce() -> Option<String> + Send + 'static,
+    run: impl FnOnce() -> Result + Send + 'static,
+) -> Trial {
     Trial::ignorable_test(name, move || match missing() {
         Some(reason) => Ok(Completion::ignored_with(reason)),
         None => run().map(|()| Completion::Completed),

@@ -17,39 +17,25 @@ use kmemtrace::event::{
 use super::world::{World, is_v1, remove};
 use crate::harness::{Result, Watch, below, program};
 
-/// Whatever bytes a name has, JSON carries them whole and text shows none that a terminal obeys.
-pub(super) fn names() -> Result {
-    let world = World::new("names");
-    let long = "n".repeat(255);
+/// Names that the kernel takes. (It refuses newlines: `cgroup_mkdir`.)
+pub(super) fn names() -> Vec<Vec<u8>> {
     let names: [&[u8]; 8] = [
         b"\x1b[31mred\x1b[0m",
         b"\x1b]0;title\x07",
-        // The kernel itself refuses newlines (`cgroup_mkdir`).
         b"tab\tand\rreturn",
         b"quote\"and\\back",
         b"\xff\xfe not utf-8 \x80",
         b"<script>alert(1)<!--",
         "\u{202e}rtl\u{2066}\u{85}".as_bytes(),
-        long.as_bytes(),
+        &[b'n'; 255],
     ];
-    let mut watch = Watch::start(&[]);
-    for name in names {
-        let cgroup = world.base.join(OsStr::from_bytes(name));
-        fs::create_dir(&cgroup)?;
-        remove(&cgroup);
-    }
-    watch.wait_for_all("freed lines", names.len(), |line| {
-        line["kind"] == "freed" && below(line, &world.path)
-    });
-    let ended = watch.stop();
-    let mut found: Vec<Vec<u8>> = Vec::new();
-    for line in ended.lines.iter().filter(|line| line["kind"] == "created") {
-        if below(line, &world.path) {
-            found.push(path_bytes(line)[world.path.len() + 1..].to_vec());
-        }
-    }
-    assert_eq!(found, names.map(<[u8]>::to_vec));
+    names.map(<[u8]>::to_vec).to_vec()
+}
 
+/// Text shows nothing that a terminal obeys.
+pub(super) fn shown() -> Result {
+    let world = World::new("names");
+    let names = names();
     let args = ["watch", "--all", "--for", "60s", "--color", "never"];
     let mut child = program(args)
         .stdout(Stdio::piped())
@@ -64,7 +50,7 @@ pub(super) fn names() -> Result {
         Ok(())
     };
     read(" watching ", 1)?;
-    for name in names {
+    for name in &names {
         let cgroup = world.base.join(OsStr::from_bytes(name));
         fs::create_dir(&cgroup)?;
         remove(&cgroup);
@@ -84,7 +70,7 @@ pub(super) fn names() -> Result {
 }
 
 /// A line's path in the kernel's bytes.
-fn path_bytes(line: &serde_json::Value) -> Vec<u8> {
+pub(super) fn path_bytes(line: &serde_json::Value) -> Vec<u8> {
     let parsed = parse(line.to_string().as_bytes(), 1).expect("a line");
     match parsed.content {
         Content::Event(Event {
@@ -138,30 +124,6 @@ pub(super) fn deep() -> Result {
     drop(world);
     watch.wait_for_all("freed lines", LEVELS, |line| line["kind"] == "freed");
     watch.stop();
-    Ok(())
-}
-
-/// Thousands of siblings, there before and made during the run.
-pub(super) fn wide() -> Result {
-    let world = World::new("wide");
-    for n in 0..2048 {
-        fs::create_dir(world.base.join(format!("before{n}")))?;
-    }
-    let mut watch = Watch::start(&[]);
-    assert_eq!(watch.of("present", &world.path).count(), 2049);
-    for n in 0..2048 {
-        fs::create_dir(world.base.join(format!("during{n}")))?;
-    }
-    for n in 0..2048 {
-        remove(&world.base.join(format!("before{n}")));
-        remove(&world.base.join(format!("during{n}")));
-    }
-    watch.wait_for_all("freed lines", 4096, |line| {
-        line["kind"] == "freed" && below(line, &world.path)
-    });
-    assert_eq!(watch.of("created", &world.path).count(), 2048);
-    assert_eq!(watch.of("offlined", &world.path).count(), 4096);
-    assert_eq!(watch.stop().summary()["gaps"].as_u64(), Some(0));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
 
-use super::world::{World, remove, wait_until, zombies};
+use super::world::{World, remove, zombies};
 use crate::harness::{Result, Watch, below};
 
 const POD: &str = "74c13223-5a00-11e9-b385-42010a80018";
@@ -84,7 +84,7 @@ fn pods(way: &str, args: &[&str]) -> Result {
     });
 
     for file in files {
-        fs::remove_file(file)?;
+        world.unpin(&file);
     }
     let recovered = watch.wait_for_all("recovered lines", PODS, |line| {
         line["kind"] == "recovered" && below(line, &base)
@@ -129,37 +129,6 @@ pub(super) fn hook<'a>(header: &'a Value, name: &str) -> &'a Value {
         .expect("the hook")
 }
 
-/// Zombies that were there before the run are counted, and their end is seen.
-pub(super) fn inherited() -> Result {
-    let world = World::new("inherited");
-    let before = zombies();
-    let mut files = Vec::new();
-    for n in 0..3 {
-        let cgroup = world.make(&format!("old{n}"));
-        files.push(world.charge(&cgroup, &n.to_string()));
-        remove(&cgroup);
-    }
-    let kernel = before + 3;
-    // From 6.12 on the kernel counts a removed one in a worker, a little later (`offline_css`).
-    wait_until("three more zombies", || zombies() == kernel);
-    let mut watch = Watch::start(&[]);
-    let walked = watch.seen.last().expect("the walk's end").clone();
-    assert_eq!(walked["zombies"].as_u64(), Some(kernel), "{walked}");
-    for file in files {
-        fs::remove_file(file)?;
-    }
-    let old = format!("{}/old", world.path);
-    watch.wait_for_all("freed lines", 3, |line| {
-        line["kind"] == "freed" && below(line, &old)
-    });
-    // The kernel's own count falls a grace period later than the release that was just seen.
-    watch.wait_for("a tick that agrees with the kernel", |line| {
-        line["kind"] == "tick" && line["zombies"].as_u64() == Some(zombies())
-    });
-    assert_eq!(watch.stop().summary()["inherited"].as_u64(), Some(kernel));
-    Ok(())
-}
-
 /// Only the memory hierarchy counts.
 pub(super) fn other_hierarchies() -> Result {
     let world = World::new("other");
@@ -186,17 +155,5 @@ pub(super) fn other_hierarchies() -> Result {
         0
     );
     watch.stop();
-    Ok(())
-}
-
-/// A quiet run ends by itself after `--for`, with a summary; what others left from before it cannot judge.
-pub(super) fn clean_run() -> Result {
-    let _world = World::new("clean");
-    let before = zombies();
-    let run = crate::harness::output(crate::harness::program(["watch", "--for", "2s"]));
-    let stdout = crate::harness::text(&run.stdout);
-    let expected = if before == 0 { 0 } else { 2 };
-    assert_eq!(run.status.code(), Some(expected), "{stdout}");
-    assert!(stdout.contains("no leak seen"), "{stdout}");
     Ok(())
 }

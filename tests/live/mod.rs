@@ -1,10 +1,12 @@
-//! On the running kernel, as root: real cgroups, real zombies.
+//! On the running kernel, as root: real cgroups, real zombies. What a test watches with is in its name: `live::bpf::...`.
 
+mod expected;
 mod failures;
 mod hostile;
 mod leaks;
 mod parity;
 mod shared;
+mod source;
 mod storm;
 mod tracefs;
 mod view;
@@ -12,61 +14,104 @@ mod world;
 
 use libtest_mimic::Trial;
 
-use crate::harness::{test_if, too_slow};
+use crate::harness::{Result, test_if, too_slow};
+use source::{SOURCES, Source};
+
+/// A test of any source.
+type OfSource = fn(&Source) -> Result;
+
+/// What every source must see alike.
+const ALIKE: [(&str, OfSource); 5] = [
+    ("leaks_and_recoveries", source::leaks),
+    ("zombies_from_before_are_counted", source::inherited),
+    ("a_run_without_leak_exits_0", source::clean_run),
+    ("hostile_names_arrive_whole", source::names),
+    ("a_wide_directory_is_followed", source::wide),
+];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let live = |name: &str, run| test_if(&format!("live::{name}"), world::missing, run);
-    let much = |name: &str, run| {
-        let missing = || too_slow().or_else(world::missing);
-        test_if(&format!("live::{name}"), missing, run)
+    let alike = SOURCES.iter().flat_map(|source| {
+        ALIKE.iter().map(|(name, run)| {
+            let run = || run(source);
+            test_if(
+                &format!("live::{}::{name}", source.name),
+                source.missing,
+                run,
+            )
+        })
+    });
+    let hooks = SOURCES.iter().map(|source| {
+        let name = format!("live::{}::hooks_are_those_of_the_table", source.name);
+        let missing = || expected::missing(source);
+        test_if(&name, missing, || expected::hooks(source))
+    });
+    let off = SOURCES.iter().filter(|source| source.name != "tracefs");
+    let off = off.map(|source| {
+        let name = format!("live::{}::memory_switched_off_ends_memcgs", source.name);
+        let missing = || source::missing_v2().or_else(source.missing);
+        test_if(&name, missing, || source::memory_off_and_on(source))
+    });
+    alike
+        .chain(hooks)
+        .chain(off)
+        .chain(bpf())
+        .chain(traced())
+        .chain(others())
+        .collect()
+}
+
+/// By eBPF alone.
+fn bpf() -> Vec<Trial> {
+    let bpf = |name: &str, run: fn() -> Result| {
+        test_if(&format!("live::bpf::{name}"), world::missing, run)
     };
-    let live_v1 = |name: &str, run| test_if(&format!("live::{name}"), world::missing_v1, run);
-    let traced = |name: &str, missing, run| test_if(&format!("live::tracefs_{name}"), missing, run);
-    let tracepoints = tracefs::missing_tracepoints;
-    let kprobes = tracefs::missing_kprobes;
+    let v1 = |name: &str, run: fn() -> Result| {
+        test_if(&format!("live::bpf::{name}"), world::missing_v1, run)
+    };
     vec![
-        live("pods_leak_and_recover_by_tp_btf", leaks::pods_by_tp_btf),
-        live("pods_leak_and_recover_by_raw_tp", leaks::pods_by_raw_tp),
-        live(
+        bpf("pods_leak_and_recover_by_tp_btf", leaks::pods_by_tp_btf),
+        bpf("pods_leak_and_recover_by_raw_tp", leaks::pods_by_raw_tp),
+        bpf(
             "pods_leak_and_recover_by_tracepoint",
             leaks::pods_by_tracepoint,
         ),
-        live(
-            "zombies_from_before_are_counted_and_freed",
-            leaks::inherited,
-        ),
-        live_v1(
+        v1(
             "other_hierarchies_are_not_reported",
             leaks::other_hierarchies,
         ),
-        live("a_run_without_leak_exits_0", leaks::clean_run),
-        live("sources_agree", parity::sources),
-        live("hostile_names_arrive_whole", hostile::names),
-        live("deep_paths_arrive_whole", hostile::deep),
-        live("a_wide_directory_is_followed", hostile::wide),
-        live_v1("a_renamed_cgroup_is_followed", hostile::renamed),
-        much("a_storm_loses_nothing_uncounted", storm::default_ring),
-        live(
+        bpf("hostile_names_do_not_reach_the_terminal", hostile::shown),
+        bpf("deep_paths_arrive_whole", hostile::deep),
+        v1("a_renamed_cgroup_is_followed", hostile::renamed),
+        test_if(
+            "live::bpf::a_storm_loses_nothing_uncounted",
+            || too_slow().or_else(world::missing),
+            storm::default_ring,
+        ),
+        bpf(
             "a_full_ring_is_a_gap_and_the_counts_recover",
             storm::small_ring,
         ),
         test_if(
-            "live::a_slab_failure_is_caught",
+            "live::bpf::a_slab_failure_is_caught",
             failures::missing,
             failures::slab,
         ),
-        live("slab_failures_by_the_kernel_log", failures::kernel_log),
-        live("a_failed_mkdir_is_caught", failures::mkdir),
-        live("doctor_names_every_hook", view::doctor),
-        live("scan_counts_as_the_kernel_does", view::scan),
-        live("kill_9_leaves_nothing_attached", view::kill),
-        live("without_root_it_says_what_it_takes", view::unprivileged),
-        live("without_btf_the_tracepoints_serve", view::without_btf),
-        traced(
-            "leak_and_recovery_by_tracepoint",
-            tracepoints,
-            tracefs::leaks_by_tracepoint,
-        ),
+        bpf("slab_failures_by_the_kernel_log", failures::kernel_log),
+        bpf("a_failed_mkdir_is_caught", failures::mkdir),
+        bpf("kill_9_leaves_nothing_attached", view::kill),
+        bpf("without_root_it_says_what_it_takes", view::unprivileged),
+        bpf("without_btf_the_tracepoints_serve", view::without_btf),
+    ]
+}
+
+/// By the kernel's own tracing alone.
+fn traced() -> Vec<Trial> {
+    let traced = |name: &str, missing, run: fn() -> Result| -> Trial {
+        let missing: fn() -> Option<String> = missing;
+        test_if(&format!("live::tracefs::{name}"), missing, run)
+    };
+    let kprobes = tracefs::missing_kprobes;
+    vec![
         traced(
             "leak_and_recovery_by_kprobe",
             kprobes,
@@ -95,5 +140,16 @@ pub(crate) fn tests() -> Vec<Trial> {
             tracefs::missing,
             tracefs::not_mounted,
         ),
+    ]
+}
+
+/// Of no one source.
+fn others() -> Vec<Trial> {
+    let live =
+        |name: &str, run: fn() -> Result| test_if(&format!("live::{name}"), world::missing, run);
+    vec![
+        live("sources_agree", parity::sources),
+        live("doctor_names_every_hook", view::doctor),
+        live("scan_counts_as_the_kernel_does", view::scan),
     ]
 }

@@ -71,7 +71,7 @@ pub(super) fn sources() -> Result {
     }
     agree(&mut watches, before + 2 * COUNT as u64);
     for file in files {
-        std::fs::remove_file(file)?;
+        world.unpin(&file);
     }
     agree(&mut watches, before);
 

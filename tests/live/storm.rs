@@ -43,7 +43,7 @@ pub(super) fn small_ring() -> Result {
     assert!(gap["lost"].as_u64() > Some(0), "{gap}");
     assert_eq!(gap["reason"], "ring_full", "{gap}");
     settle(&mut watch);
-    fs::remove_file(file)?;
+    world.unpin(&file);
     settle(&mut watch);
     let live = watch.seen.last().expect("a tick")["live"].as_u64();
     assert_eq!(live, Some(directories()), "live memory cgroups");

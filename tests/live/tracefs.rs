@@ -9,26 +9,19 @@ use std::{
 use super::{
     failures::refused_mkdir,
     leaks::hook,
+    source::leak_and_recover,
     storm,
     view::{TRACING, Tracefs, hide},
-    world::{self, Turn, World, remove, zombies},
+    world::{self, Turn, World, remove},
 };
 use crate::harness::{Result, Watch, below, output, program, text};
-
-/// How many cgroups leak.
-const LEAKS: usize = 3;
 
 /// Why nothing can be traced here.
 pub(super) fn missing() -> Option<String> {
     static WHY: OnceLock<Option<String>> = OnceLock::new();
     let why = WHY.get_or_init(|| {
-        if !rustix::process::geteuid().is_root() {
-            return Some("needs root".to_owned());
-        }
-        if world::mount().is_none() {
-            return Some("needs a mounted memory cgroup hierarchy".to_owned());
-        }
-        (!has("instances")).then(|| "needs tracefs with instances".to_owned())
+        world::missing_hierarchy()
+            .or_else(|| (!has("instances")).then(|| "needs tracefs with instances".to_owned()))
     });
     why.clone()
 }
@@ -45,6 +38,14 @@ pub(super) fn missing_tracepoints() -> Option<String> {
 pub(super) fn missing_kprobes() -> Option<String> {
     missing()
         .or_else(|| (!has("kprobe_events")).then(|| "needs kprobes (kprobe_events)".to_owned()))
+}
+
+/// Why lives cannot be traced here.
+pub(super) fn missing_lives() -> Option<String> {
+    missing().or_else(|| {
+        let both = missing_tracepoints().is_some() && missing_kprobes().is_some();
+        both.then(|| "needs the tracepoints of cgroups, or kprobes".to_owned())
+    })
 }
 
 /// Whether tracefs has a file.
@@ -68,71 +69,18 @@ fn probes() -> Vec<String> {
     ours.map(str::to_owned).collect()
 }
 
-pub(super) fn leaks_by_tracepoint() -> Result {
-    leaks("tracepoint", &[])
-}
-
+/// By probes on functions, where the tracepoints would do as well. At the end nothing is left in tracefs.
 pub(super) fn leaks_by_kprobe() -> Result {
-    leaks("kprobe", &["--avoid", "tracepoint"])
-}
-
-/// Some cgroups leak, one dies cleanly; then the files that pinned them go. At the end nothing is left in tracefs.
-fn leaks(way: &str, args: &[&str]) -> Result {
-    let world = World::new(&format!("trace-{way}"));
+    let world = World::new("trace-kprobe");
     let _mounted = Tracefs::mounted();
-    let before = zombies();
-    let mut watch = Watch::start(&[&["--source", "tracefs", "--grace", "1s"], args].concat());
+    let args = ["--source", "tracefs", "--avoid", "tracepoint"];
+    let mut watch = Watch::start(&[&["--grace", "1s"], &args[..]].concat());
     let header = &watch.seen[0];
-    assert_eq!(header["source"], "tracefs", "{header}");
-    assert_eq!(hook(header, "lifecycle")["way"], way, "{header}");
+    assert_eq!(hook(header, "lifecycle")["way"], "kprobe", "{header}");
     let at = instance(watch.pid());
     assert!(at.exists(), "{}", at.display());
-
-    let base = format!("{}/leaky", world.path);
-    // Made first: probes have no path, and a directory that is gone by the time of the look keeps but its name.
-    let made: Vec<_> = (0..LEAKS)
-        .map(|n| world.make(&format!("leaky{n}")))
-        .collect();
-    watch.wait_for_all("created lines", LEAKS, |line| {
-        line["kind"] == "created" && below(line, &base)
-    });
-    let mut files = Vec::new();
-    for (n, cgroup) in made.iter().enumerate() {
-        files.push(world.charge(cgroup, &n.to_string()));
-        remove(cgroup);
-    }
-    let clean = world.make("clean");
-    let path = format!("{}/clean", world.path);
-    watch.wait_for("its birth", |line| {
-        line["kind"] == "created" && below(line, &path)
-    });
-    remove(&clean);
-    watch.wait_for("its end", |line| {
-        line["kind"] == "freed" && below(line, &path)
-    });
-
-    let leaked = watch.wait_for_all("leaked lines", LEAKS, |line| {
-        line["kind"] == "leaked" && below(line, &base)
-    });
-    for line in &leaked {
-        assert!(line["zombie_ns"].as_u64() >= Some(1_000_000_000), "{line}");
-        assert!(line.get("across_gap").is_none(), "{line}");
-    }
-    assert_eq!(zombies(), before + LEAKS as u64);
-    storm::settle(&mut watch);
-    for file in files {
-        fs::remove_file(file)?;
-    }
-    watch.wait_for_all("recovered lines", LEAKS, |line| {
-        line["kind"] == "recovered" && below(line, &base)
-    });
-    storm::settle(&mut watch);
-    assert_eq!(watch.of("leaked", &path).count(), 0);
-    let ended = watch.stop();
-    let summary = ended.summary();
-    assert_eq!(summary["leaks"].as_u64(), Some(LEAKS as u64), "{summary}");
-    assert_eq!(summary["leaked"].as_u64(), Some(0), "{summary}");
-    assert_eq!(summary["gaps"].as_u64(), Some(0), "{summary}");
+    leak_and_recover(&world, &mut watch);
+    watch.stop();
     assert!(!at.exists(), "{} is still there", at.display());
     assert_eq!(probes(), [""; 0]);
     Ok(())
@@ -183,7 +131,7 @@ pub(super) fn small_buffer() -> Result {
     });
     assert_eq!(gap["reason"], "trace_lost", "{gap}");
     storm::settle(&mut watch);
-    fs::remove_file(file)?;
+    world.unpin(&file);
     storm::settle(&mut watch);
     let live = watch.seen.last().expect("a tick")["live"].as_u64();
     assert_eq!(live, Some(storm::directories()), "live memory cgroups");

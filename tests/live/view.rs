@@ -80,7 +80,7 @@ pub(super) fn scan() -> Result {
         Some(super::world::directories(&mount)),
         "{seen}"
     );
-    fs::remove_file(file)?;
+    world.unpin(&file);
     Ok(())
 }
 

@@ -5,8 +5,11 @@ use std::{
     io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
-    thread,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -36,13 +39,21 @@ pub(super) fn is_v1() -> bool {
     mount().is_some_and(|mount| mount.join("memory.usage_in_bytes").exists())
 }
 
-/// Why the live tests cannot run here.
-pub(super) fn missing() -> Option<String> {
+/// Why no live test can run here.
+pub(super) fn missing_hierarchy() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("needs root".to_owned());
     }
     if mount().is_none() {
         return Some("needs a mounted memory cgroup hierarchy".to_owned());
+    }
+    None
+}
+
+/// Why those that watch by eBPF cannot run here.
+pub(super) fn missing() -> Option<String> {
+    if let Some(why) = missing_hierarchy() {
+        return Some(why);
     }
     let report = doctor();
     if report["source"] != "bpf" {
@@ -79,7 +90,50 @@ pub(super) struct World {
     pub(super) path: String,
     /// A directory on a tmpfs: a file made in it by a process in a cgroup pins that cgroup.
     pub(super) files: PathBuf,
+    draining: OnceLock<Draining>,
     _turn: Turn,
+}
+
+/// Has the kernel give back, again and again, what processors keep of cgroups below one.
+///
+/// Each processor keeps the memcgs that it charged or uncharged last, with a reference, for the next charge (`memcg_stock` and
+/// `obj_stock` of mm/memcontrol.c): until something else is charged there, the last zombies stay. Objects are uncharged when
+/// RCU frees them, so once is not enough.
+struct Draining {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Draining {
+    fn start(base: PathBuf) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ended);
+        let thread = thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                // Each ends in `drain_all_stock`: `mem_cgroup_force_empty` of v1, `memory_high_write` of v2.
+                if is_v1() {
+                    let _ = fs::write(base.join("memory.force_empty"), "0");
+                } else {
+                    let _ = fs::write(base.join("memory.high"), "0");
+                    let _ = fs::write(base.join("memory.high"), "max");
+                }
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self {
+            ended,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// One live test at a time: in this process, and on this machine.
@@ -116,6 +170,7 @@ impl World {
             path: format!("/{name}"),
             base,
             files,
+            draining: OnceLock::new(),
             _turn: turn,
         };
         if !is_v1() {
@@ -139,6 +194,13 @@ impl World {
             }
         }
         cgroup
+    }
+
+    /// Removes a file that pinned a cgroup, and sees to it that nothing else does.
+    pub(super) fn unpin(&self, file: &Path) {
+        fs::remove_file(file).expect("the file is there");
+        self.draining
+            .get_or_init(|| Draining::start(self.base.clone()));
     }
 
     /// Charges a file on the tmpfs to a cgroup: the cgroup outlives its directory until the file is removed. From 7.1 on a
@@ -252,6 +314,7 @@ pub(super) fn directories(at: &Path) -> u64 {
 
 impl Drop for World {
     fn drop(&mut self) {
+        drop(self.draining.take());
         // The files first: they may pin cgroups.
         let _ = fs::remove_dir_all(&self.files);
         remove_below(&self.base);

@@ -33,9 +33,12 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let config = args.hooks.config();
     let kinds = args.hooks.kinds(true);
     // Of no interest to those who ask for another source.
-    let without_bpf = || match kinds.contains(&Kind::Bpf) {
-        true => bpf::hooks_without_source(&facts, &config.bpf),
-        false => Vec::new(),
+    let without_bpf = || {
+        if kinds.contains(&Kind::Bpf) {
+            bpf::hooks_without_source(&facts, &config.bpf)
+        } else {
+            Vec::new()
+        }
     };
     let started = runtime()?.block_on(async { source::start(kinds, &facts, &config) });
     let host = Host::new(&facts);

@@ -1,0 +1,157 @@
+//! The hooks that each source must have on a kernel that is known: one that should attach and does not is a failure.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
+
+use super::{
+    leaks::hook,
+    source::Source,
+    view::{TRACING, Tracefs},
+    world::{Turn, is_v1},
+};
+use crate::harness::{Result, output, program, text};
+
+/// A hook's ways that must work, best first.
+type Ways = &'static [&'static str];
+
+/// What must work on a kernel.
+struct Kernel {
+    name: &'static str,
+    /// By source.
+    bpf: Hooks,
+    tracefs: Hooks,
+}
+
+/// By hook.
+struct Hooks {
+    lifecycle: Ways,
+    /// On v2; v1 has no use for it.
+    memcg: Ways,
+    slab_failure: Ways,
+    mkdir_failure: Ways,
+}
+
+/// Debian's cloud kernels, 5.10 to 7.3.
+const DEBIAN: Kernel = Kernel {
+    name: "a cloud kernel of Debian",
+    bpf: Hooks {
+        lifecycle: &["tp_btf", "raw_tp", "tracepoint"],
+        memcg: &["fentry", "kprobe"],
+        slab_failure: &["fentry", "kprobe", "raw_tp", "console", "kmsg"],
+        mkdir_failure: &["fexit", "kretprobe", "release"],
+    },
+    tracefs: Hooks {
+        lifecycle: &["tracepoint", "kprobe"],
+        memcg: &[],
+        slab_failure: &["kprobe", "kmsg"],
+        mkdir_failure: &["kretprobe"],
+    },
+};
+
+/// Built without `CONFIG_KPROBES`, so with no trampolines either (seen on 6.18).
+const WITHOUT_KPROBES: Kernel = Kernel {
+    name: "a kernel without kprobes",
+    bpf: Hooks {
+        lifecycle: &["tp_btf", "raw_tp", "tracepoint"],
+        memcg: &[],
+        slab_failure: &["raw_tp", "console", "kmsg"],
+        mkdir_failure: &["release"],
+    },
+    tracefs: Hooks {
+        lifecycle: &["tracepoint"],
+        memcg: &[],
+        slab_failure: &["kmsg"],
+        mkdir_failure: &[],
+    },
+};
+
+/// Everywhere.
+const POLLED: Hooks = Hooks {
+    lifecycle: &["poll"],
+    memcg: &[],
+    slab_failure: &["kmsg"],
+    mkdir_failure: &[],
+};
+
+impl Hooks {
+    fn rows(&self) -> [(&'static str, Ways); 4] {
+        [
+            ("lifecycle", self.lifecycle),
+            ("memcg", if is_v1() { &[] } else { self.memcg }),
+            ("slab failure", self.slab_failure),
+            ("mkdir failure", self.mkdir_failure),
+        ]
+    }
+}
+
+/// Which kernel this is, if it is a known one.
+fn kernel() -> Option<&'static Kernel> {
+    let version = fs::read_to_string("/proc/version").unwrap_or_default();
+    if version.contains("-cloud-amd64 ") && version.contains("debian-kernel@") {
+        return Some(&DEBIAN);
+    }
+    let _turn = Turn::take();
+    let _mounted = Tracefs::try_mounted()?;
+    let at = Path::new(TRACING);
+    (at.join("events/cgroup/cgroup_mkdir").exists() && !at.join("kprobe_events").exists())
+        .then_some(&WITHOUT_KPROBES)
+}
+
+/// Why nothing is expected of a source here.
+pub(super) fn missing(source: &Source) -> Option<String> {
+    if kernel().is_none() {
+        return Some("needs a kernel of which it is known what must work".to_owned());
+    }
+    // On a known kernel a source that does not work is a failure, unless what it takes is missing on every kernel.
+    super::world::missing_hierarchy().filter(|_| source.name != "sysfs")
+}
+
+/// Each hook's ways in turn: with those before it taken away, a way that must work is the one that is taken.
+pub(super) fn hooks(source: &Source) -> Result {
+    let kernel = kernel().expect("asked before");
+    let expected = match source.name {
+        "bpf" => &kernel.bpf,
+        "tracefs" => &kernel.tracefs,
+        _ => &POLLED,
+    };
+    let _turn = Turn::take();
+    let _mounted = Tracefs::mounted();
+    // Lives by themselves: a failed mkdir can be told by the ways of lives, and no source starts without these.
+    let rows = expected.rows();
+    let (lives, others) = rows.split_first().expect("rows");
+    for rows in [std::slice::from_ref(lives), others] {
+        let most = rows.iter().map(|(_, ways)| ways.len()).max().unwrap_or(0);
+        for n in 0..most.max(1) {
+            let before = |(_, ways): &(_, Ways)| ways.iter().take(n).copied().collect::<Vec<_>>();
+            let avoided: BTreeSet<_> = rows.iter().flat_map(before).collect();
+            let report = doctor(source, &avoided)?;
+            for (name, ways) in rows {
+                let hook = hook(&report, name);
+                assert_eq!(
+                    hook["way"].as_str(),
+                    ways.iter().copied().find(|way| !avoided.contains(way)),
+                    "{name} by {} on {}, without {avoided:?}: {hook}",
+                    source.name,
+                    kernel.name
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn doctor(
+    source: &Source,
+    avoided: &BTreeSet<&str>,
+) -> std::result::Result<Value, libtest_mimic::Failed> {
+    let avoid: Vec<_> = avoided.iter().copied().collect();
+    let avoid = avoid.join(",");
+    let mut args = vec!["doctor", "--format", "json", "--source", source.name];
+    if !avoid.is_empty() {
+        args.extend(["--avoid", &avoid]);
+    }
+    let run = output(program(args));
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stdout));
+    Ok(serde_json::from_slice(&run.stdout)?)
+}
