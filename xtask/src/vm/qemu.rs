@@ -19,8 +19,8 @@ use crate::{error::Error, workspace};
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// How long a machine may run.
-const LIMIT: Duration = Duration::from_hours(1);
+/// The guest's memory, in MiB.
+pub(crate) const MEMORY_MIB: u64 = 1536;
 
 /// How long a machine has to power off after its verdict, and how long the kernel may go on about its trouble.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -88,13 +88,19 @@ pub(crate) struct Machine<'a> {
     pub(crate) initramfs: &'a Path,
     /// Where the console's log and the guest's data go.
     pub(crate) folder: &'a Path,
+    /// How long its console may be silent.
+    pub(crate) silence: Duration,
+    /// How long it may run.
+    pub(crate) limit: Duration,
 }
 
 /// What of a machine to show while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Show {
     /// The console, on stdout.
     Console,
+    /// The console's lines, on stdout, after the machine's name: it is one of several.
+    Lines(String),
     /// The guest's data on stdout, and the console after the command's start on stderr.
     Command,
 }
@@ -130,7 +136,9 @@ impl Machine<'_> {
             }
         };
         command
-            .args(["-machine", "q35", "-smp", "2", "-m", "1536"])
+            .args(["-machine", "q35", "-smp", "2"])
+            .arg("-m")
+            .arg(MEMORY_MIB.to_string())
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none"])
             .arg("-kernel")
@@ -186,14 +194,12 @@ impl Machine<'_> {
             line: Vec::new(),
             begun: false,
         };
-        let patience = self.accel.patience() + Duration::from_mins(2);
         listener
-            .listen(&pieces, &mut log, patience)
+            .listen(&pieces, &mut log, self.silence, self.limit)
             .map_err(|cause| Error::new(format!("cannot pass on the console: {cause}")))?;
         child.end();
         listener
-            .data
-            .follow(show)
+            .follow()
             .map_err(|cause| Error::file("read", &data, &cause))?;
         Ok(listener.ended)
     }
@@ -239,14 +245,15 @@ impl Listener {
         &mut self,
         pieces: &Receiver<Vec<u8>>,
         log: &mut File,
-        patience: Duration,
+        silence: Duration,
+        limit: Duration,
     ) -> io::Result<()> {
         let start = Instant::now();
         let mut heard = start;
         // When there is nothing more to wait for.
-        let mut until = start + LIMIT;
+        let mut until = start + limit;
         loop {
-            self.data.follow(self.show)?;
+            self.follow()?;
             self.ended.took = start.elapsed();
             match pieces.recv_timeout(Duration::from_millis(100)) {
                 Ok(piece) => {
@@ -266,14 +273,15 @@ impl Listener {
                 break;
             }
             if self.ended.trouble.is_some() {
-                until = until.min(heard + LAST_WORDS).min(start + LIMIT);
+                until = until.min(heard + LAST_WORDS);
             }
             if Instant::now() > until {
-                self.trouble("the machine ran for too long");
+                let limit = limit.as_secs();
+                self.trouble(&format!("the machine ran for more than {limit} s"));
                 break;
             }
             // A command may have nothing to say.
-            if !self.begun && heard.elapsed() > patience {
+            if !self.begun && heard.elapsed() > silence {
                 let silence = heard.elapsed().as_secs();
                 self.trouble(&format!("the machine has been silent for {silence} s"));
                 break;
@@ -282,6 +290,14 @@ impl Listener {
         let rest = std::mem::take(&mut self.line);
         self.complete(&rest);
         Ok(())
+    }
+
+    /// Shows what the guest sent, if that is a command's output.
+    fn follow(&mut self) -> io::Result<()> {
+        match self.show {
+            Show::Command => self.data.follow(),
+            Show::Console | Show::Lines(_) => Ok(()),
+        }
     }
 
     /// The first trouble is the cause of the others.
@@ -317,6 +333,11 @@ impl Listener {
             }
             None => {}
         }
+        if let Show::Lines(name) = &self.show
+            && !line.is_empty()
+        {
+            println!("{name} | {line}");
+        }
         self.ended.lines.push(line);
     }
 }
@@ -336,10 +357,7 @@ impl Tail {
     }
 
     /// Shows what is new.
-    fn follow(&mut self, show: Show) -> io::Result<()> {
-        if show != Show::Command {
-            return Ok(());
-        }
+    fn follow(&mut self) -> io::Result<()> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(self.shown))?;
         let mut new = Vec::new();
