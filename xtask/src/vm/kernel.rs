@@ -88,6 +88,7 @@ impl Kernel {
             Error::new(format!(
                 "no suite that apt can reach has a cloud kernel {release}"
             ))
+            .help("the notes above say what could not be fetched; cargo xtask vm --image DIR boots a kernel of yours")
         })?;
         let version = version_of(&package).to_owned();
         let home = kernels.join(&version);

@@ -15,7 +15,7 @@ use super::{
     image::{self, Programs},
     kernel::Kernel,
     matrix::Outcome,
-    qemu::{Accel, Ended, Machine, Show},
+    qemu::{Accel, Ended, Limits, Machine, Show},
 };
 use crate::{error::Error, workspace};
 
@@ -57,11 +57,14 @@ impl Run<'_> {
             kernel: &kernel.image,
             initramfs: &initramfs,
             folder: &home,
-            silence: self.accel.patience() + Duration::from_mins(2),
-            limit: if self.args.slow || !self.args.command.is_empty() {
-                Duration::from_hours(1)
-            } else {
-                Duration::from_mins(20)
+            limits: Limits {
+                run: if self.args.slow || !self.args.command.is_empty() {
+                    Duration::from_hours(1)
+                } else {
+                    Duration::from_mins(20)
+                },
+                silence: self.accel.patience() + Duration::from_mins(2),
+                last_words: Duration::from_secs(5),
             },
         });
         if self.args.keep {

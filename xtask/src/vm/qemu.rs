@@ -22,9 +22,6 @@ const QEMU: &str = "qemu-system-x86_64";
 /// The guest's memory, in MiB.
 pub(crate) const MEMORY_MIB: u64 = 1536;
 
-/// How long a machine has to power off after its verdict, and how long the kernel may go on about its trouble.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
 /// How many lines of the console to show when a machine failed.
 const TAIL: usize = 60;
 
@@ -88,10 +85,18 @@ pub(crate) struct Machine<'a> {
     pub(crate) initramfs: &'a Path,
     /// Where the console's log and the guest's data go.
     pub(crate) folder: &'a Path,
+    pub(crate) limits: Limits,
+}
+
+/// How long a machine is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long it may run.
+    pub(crate) run: Duration,
     /// How long its console may be silent.
     pub(crate) silence: Duration,
-    /// How long it may run.
-    pub(crate) limit: Duration,
+    /// How long it has to power off after its verdict, and how long the kernel may go on about its trouble.
+    pub(crate) last_words: Duration,
 }
 
 /// What of a machine to show while it runs.
@@ -195,9 +200,9 @@ impl Machine<'_> {
             begun: false,
         };
         listener
-            .listen(&pieces, &mut log, self.silence, self.limit)
+            .listen(&pieces, &mut log, self.limits)
             .map_err(|cause| Error::new(format!("cannot pass on the console: {cause}")))?;
-        child.end();
+        child.end(self.limits.last_words);
         listener
             .follow()
             .map_err(|cause| Error::file("read", &data, &cause))?;
@@ -210,8 +215,8 @@ struct Guard(Child);
 
 impl Guard {
     /// Waits for the machine to power off, and ends it if it does not.
-    fn end(&mut self) {
-        let deadline = Instant::now() + LAST_WORDS;
+    fn end(&mut self, last_words: Duration) {
+        let deadline = Instant::now() + last_words;
         while Instant::now() < deadline {
             if !matches!(self.0.try_wait(), Ok(None)) {
                 return;
@@ -245,13 +250,12 @@ impl Listener {
         &mut self,
         pieces: &Receiver<Vec<u8>>,
         log: &mut File,
-        silence: Duration,
-        limit: Duration,
+        limits: Limits,
     ) -> io::Result<()> {
         let start = Instant::now();
         let mut heard = start;
         // When there is nothing more to wait for.
-        let mut until = start + limit;
+        let mut until = start + limits.run;
         loop {
             self.follow()?;
             self.ended.took = start.elapsed();
@@ -273,15 +277,15 @@ impl Listener {
                 break;
             }
             if self.ended.trouble.is_some() {
-                until = until.min(heard + LAST_WORDS);
+                until = until.min(heard + limits.last_words);
             }
             if Instant::now() > until {
-                let limit = limit.as_secs();
+                let limit = limits.run.as_secs();
                 self.trouble(&format!("the machine ran for more than {limit} s"));
                 break;
             }
             // A command may have nothing to say.
-            if !self.begun && heard.elapsed() > silence {
+            if !self.begun && heard.elapsed() > limits.silence {
                 let silence = heard.elapsed().as_secs();
                 self.trouble(&format!("the machine has been silent for {silence} s"));
                 break;
@@ -369,3 +373,6 @@ impl Tail {
         stdout.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;
