@@ -17,7 +17,7 @@ use rustix::{
     system::{RebootCommand, finit_module, reboot, sethostname},
     termios::tcdrain,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{output, program, text};
 
@@ -32,6 +32,9 @@ const VERDICT: &str = "KMEMTRACE-VM-VERDICT";
 
 /// The second serial line: data for `cargo xtask vm`, without the kernel's messages in between.
 const DATA: &str = "/dev/ttyS1";
+
+/// The other commands, if they are in the machine.
+const BUSYBOX: &str = "/bin/busybox";
 
 /// Whether this process is the first one of a virtual machine. (A container's first process finds no plan.)
 pub(crate) fn is_here() -> bool {
@@ -122,10 +125,12 @@ fn variables(plan: &Value) -> impl Iterator<Item = (&String, &str)> {
 
 /// Runs the live tests and counts them.
 fn tests(plan: &Value) -> Result<Verdict, String> {
-    let report = output(program(["doctor", "--format", "json"]));
-    match serde_json::from_slice::<Value>(&report.stdout) {
-        Ok(report) => send(&format!("{report}\n"))?,
-        Err(error) => println!("doctor: {error}: {}", text(&report.stderr)),
+    for source in ["bpf", "tracefs", "sysfs"] {
+        let report = output(program(["doctor", "--source", source, "--format", "json"]));
+        match serde_json::from_slice::<Value>(&report.stdout) {
+            Ok(report) => send(&json!({ "doctor": source, "report": report }))?,
+            Err(error) => println!("doctor: {error}: {}", text(&report.stderr)),
+        }
     }
     let itself = std::env::current_exe().map_err(|error| format!("/proc/self/exe: {error}"))?;
     let mut command = Command::new(itself);
@@ -151,7 +156,7 @@ fn tests(plan: &Value) -> Result<Verdict, String> {
     })
 }
 
-/// Shows the tests' output and takes the numbers of its closing line: passed, failed, ignored.
+/// Shows the tests' output, sends each test's result, and takes the numbers of the closing line: passed, failed, ignored.
 fn count(mut output: impl BufRead) -> (u64, u64, u64) {
     let mut counts = (0, 0, 0);
     let mut line = Vec::new();
@@ -169,7 +174,9 @@ fn count(mut output: impl BufRead) -> (u64, u64, u64) {
                 line.push(byte);
                 continue;
             }
-            if let Some(result) = text(&line).strip_prefix("test result: ") {
+            let said = text(&line);
+            line.clear();
+            if let Some(result) = said.strip_prefix("test result: ") {
                 let of = |what: &str| {
                     let at = result.split([' ', ';']).collect::<Vec<_>>();
                     at.windows(2)
@@ -178,8 +185,16 @@ fn count(mut output: impl BufRead) -> (u64, u64, u64) {
                         .unwrap_or(0)
                 };
                 counts = (of("passed"), of("failed"), of("ignored"));
+            } else if let Some((name, result)) = said
+                .strip_prefix("test ")
+                .and_then(|test| test.split_once(" ... "))
+            {
+                let result = result.split_whitespace().next();
+                let sent = send(&json!({ "test": name.trim_end(), "result": result }));
+                if let Err(error) = sent {
+                    println!("{error}");
+                }
             }
-            line.clear();
         }
     }
 }
@@ -195,6 +210,9 @@ fn command(plan: &Value) -> Result<Verdict, String> {
     let [name, args @ ..] = &words[..] else {
         return Err("there is no command to run".to_owned());
     };
+    if Path::new(BUSYBOX).exists() {
+        install_busybox()?;
+    }
     println!("{BEGIN}");
     let child = Command::new(name)
         .args(args)
@@ -211,15 +229,18 @@ fn command(plan: &Value) -> Result<Verdict, String> {
     })
 }
 
-/// A shell on the console, until it ends.
-fn shell() -> Result<Verdict, String> {
-    const BUSYBOX: &str = "/bin/busybox";
-    let started = |error: io::Error| format!("cannot start {BUSYBOX}: {error}");
+/// Gives busybox its commands' names.
+fn install_busybox() -> Result<(), String> {
     let install = Command::new(BUSYBOX)
         .args(["--install", "-s", "/bin"])
         .spawn()
-        .map_err(started)?;
-    reap(install.id())?;
+        .map_err(|error| format!("cannot start {BUSYBOX}: {error}"))?;
+    reap(install.id()).map(|_| ())
+}
+
+/// A shell on the console, until it ends.
+fn shell() -> Result<Verdict, String> {
+    install_busybox()?;
     println!("{BEGIN}");
     println!("kmemtrace is in /bin; exit, or Ctrl-A x, ends the machine");
     let console = || {
@@ -237,7 +258,7 @@ fn shell() -> Result<Verdict, String> {
         .stdout(console()?)
         .stderr(console()?)
         .spawn()
-        .map_err(started)?;
+        .map_err(|error| format!("cannot start {BUSYBOX}: {error}"))?;
     reap(shell.id())?;
     Ok(Verdict::default())
 }
@@ -270,10 +291,10 @@ fn data() -> Result<File, String> {
         .map_err(|error| format!("cannot open {DATA}: {error}"))
 }
 
-/// Writes to the second serial line.
-fn send(line: &str) -> Result<(), String> {
+/// Writes a line to the second serial line.
+fn send(line: &Value) -> Result<(), String> {
     let mut data = data()?;
-    data.write_all(line.as_bytes())
+    data.write_all(format!("{line}\n").as_bytes())
         .and_then(|()| Ok(tcdrain(&data)?))
         .map_err(|error| format!("cannot write to {DATA}: {error}"))
 }

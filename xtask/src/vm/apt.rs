@@ -39,7 +39,12 @@ impl Apt {
         fs::write(&list, text.join("\n")).map_err(|cause| Error::file("write", &list, &cause))?;
         eprintln!("apt: fetching the lists of packages");
         // One suite that cannot be had does not take the others away.
-        if let Err(error) = output(apt.command("apt-get").args(["update", "--quiet=2"])) {
+        if let Err(error) =
+            output(
+                apt.command("apt-get")
+                    .args(["update", "--quiet=2", "--error-on=any"]),
+            )
+        {
             eprintln!("note: {error}");
         }
         Ok(apt)
@@ -61,6 +66,10 @@ impl Apt {
         // Whatever the machine itself puts up with.
         set("APT::Get::AllowUnauthenticated", Path::new("false"));
         set("Acquire::AllowInsecureRepositories", Path::new("false"));
+        // A mirror that does not answer is given up in a minute or so.
+        set("Acquire::Retries", Path::new("2"));
+        set("Acquire::http::Timeout", Path::new("20"));
+        set("Acquire::https::Timeout", Path::new("20"));
         // Debian's user for fetching may not enter the checkout; signatures are checked all the same.
         set("APT::Sandbox::User", Path::new("root"));
         command.env("LC_ALL", "C").stdin(Stdio::null());

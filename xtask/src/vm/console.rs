@@ -88,29 +88,6 @@ fn kernel_message(line: &str) -> Option<&str> {
     })
 }
 
-/// The results of the tests: name and `ok`, `FAILED` or `ignored`. The kernel's messages may come between the two.
-pub(crate) fn results<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut running = None;
-    for line in lines {
-        let mut said = line;
-        if let Some((name, rest)) = line
-            .strip_prefix("test ")
-            .and_then(|test| test.split_once(" ... "))
-        {
-            running = Some(name.trim_end());
-            said = rest;
-        }
-        let result = said.split_whitespace().next();
-        if let Some(result @ ("ok" | "FAILED" | "ignored")) = result
-            && let Some(name) = running.take()
-        {
-            found.push((name.to_owned(), result.to_owned()));
-        }
-    }
-    found
-}
-
 /// Text of a console as it may be shown on a terminal: without carriage returns, and with no character that it obeys.
 pub(crate) fn printable(bytes: &[u8]) -> Vec<u8> {
     bytes
@@ -190,31 +167,6 @@ mod tests {
             assert_eq!(understand(line), None, "{line}");
         }
         assert_eq!(understand("KMEMTRACE-VM-BEGIN\r"), Some(Said::Begin));
-    }
-
-    #[test]
-    fn results_are_read_line_by_line() {
-        let lines = [
-            "running 3 tests",
-            "test live::a ... ok",
-            "test live::b         ... FAILED",
-            "test live::c ... ignored (needs cgroup v1)",
-            "test live::d ... [   64.279914] SLUB: Unable to allocate memory",
-            "[   64.281892]   cache: sigqueue",
-            "ok",
-            "ok then",
-            "test result: FAILED. 1 passed; 1 failed; 1 ignored",
-        ];
-        let pair = |name: &str, result: &str| (name.to_owned(), result.to_owned());
-        assert_eq!(
-            results(lines.into_iter()),
-            [
-                pair("live::a", "ok"),
-                pair("live::b", "FAILED"),
-                pair("live::c", "ignored"),
-                pair("live::d", "ok"),
-            ]
-        );
     }
 
     #[test]

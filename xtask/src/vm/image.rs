@@ -77,7 +77,7 @@ pub(crate) fn write(
     programs: &Programs,
     kernel: &Kernel,
     plan: &Value,
-    shell: bool,
+    with_busybox: bool,
 ) -> Result<(), Error> {
     let failed = |cause: &std::io::Error| Error::file("write", to, cause);
     let file = File::create(to).map_err(|cause| failed(&cause))?;
@@ -90,7 +90,7 @@ pub(crate) fn write(
     };
     add("init", 0o755, &programs.tests)?;
     add("bin/kmemtrace", 0o755, &programs.kmemtrace)?;
-    if shell {
+    if with_busybox {
         add("bin/busybox", 0o755, &busybox()?)?;
     }
     for module in &kernel.modules {
@@ -117,7 +117,7 @@ fn busybox() -> Result<PathBuf, Error> {
     if let Some(path) = path {
         return Ok(path);
     }
-    apt::install("busybox-static", "the shell in the machine")?;
+    apt::install("busybox-static", "the commands in the machine")?;
     Ok(PathBuf::from("/usr/bin/busybox"))
 }
 

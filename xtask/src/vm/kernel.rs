@@ -23,24 +23,19 @@ pub(crate) enum Release {
     V6_18,
     /// The newest of Debian's backports
     Newest,
-    /// One after the other
+    /// Each of them, several at once where this machine can bear it
     All,
 }
 
 impl Release {
-    /// The releases that `self` stands for, oldest first.
-    pub(crate) fn each(self) -> Vec<Self> {
-        match self {
-            Self::All => vec![
-                Self::V5_10,
-                Self::V6_1,
-                Self::V6_12,
-                Self::V6_18,
-                Self::Newest,
-            ],
-            one => vec![one],
-        }
-    }
+    /// All of them, oldest first.
+    pub(crate) const EACH: [Self; 5] = [
+        Self::V5_10,
+        Self::V6_1,
+        Self::V6_12,
+        Self::V6_18,
+        Self::Newest,
+    ];
 }
 
 impl fmt::Display for Release {
@@ -59,6 +54,8 @@ impl fmt::Display for Release {
 /// A kernel on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
+    /// What was asked for, as in `6.1` or `newest`, or the user's folder.
+    pub(crate) release: String,
     /// As `uname -r` says it, or the user's folder.
     pub(crate) version: String,
     pub(crate) image: PathBuf,
@@ -80,7 +77,7 @@ impl Kernel {
             let version = version.trim();
             if let Ok(image) = image_of(&kernels.join(version), version) {
                 eprintln!("kernel {release}: {version}, from an earlier run");
-                return Ok(Self::new(version, image));
+                return Ok(Self::new(release, version, image));
             }
         }
         let apt = match apt {
@@ -91,6 +88,7 @@ impl Kernel {
             Error::new(format!(
                 "no suite that apt can reach has a cloud kernel {release}"
             ))
+            .help("the notes above say what could not be fetched; cargo xtask vm --image DIR boots a kernel of yours")
         })?;
         let version = version_of(&package).to_owned();
         let home = kernels.join(&version);
@@ -102,11 +100,12 @@ impl Kernel {
         fs::write(&choice, format!("{version}\n"))
             .map_err(|cause| Error::file("write", &choice, &cause))?;
         eprintln!("kernel {release}: {version}, from {package}");
-        Ok(Self::new(&version, image))
+        Ok(Self::new(release, &version, image))
     }
 
-    fn new(version: &str, image: PathBuf) -> Self {
+    fn new(release: Release, version: &str, image: PathBuf) -> Self {
         Self {
+            release: release.to_string(),
             version: version.to_owned(),
             image,
             modules: Vec::new(),
@@ -123,9 +122,12 @@ impl Kernel {
             Err(_) => Vec::new(),
         };
         modules.sort();
+        let name = folder.display().to_string();
         Ok(Self {
-            version: folder.display().to_string(),
-            image: image_in(folder)?,
+            release: name.clone(),
+            version: name,
+            image: image_in(folder)
+                .map_err(|error| error.help("--image takes a folder with vmlinuz or bzImage"))?,
             modules,
         })
     }

@@ -19,11 +19,8 @@ use crate::{error::Error, workspace};
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// How long a machine may run.
-const LIMIT: Duration = Duration::from_hours(1);
-
-/// How long a machine has to power off after its verdict, and how long the kernel may go on about its trouble.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// The guest's memory, in MiB.
+pub(crate) const MEMORY_MIB: u64 = 1536;
 
 /// How many lines of the console to show when a machine failed.
 const TAIL: usize = 60;
@@ -88,13 +85,27 @@ pub(crate) struct Machine<'a> {
     pub(crate) initramfs: &'a Path,
     /// Where the console's log and the guest's data go.
     pub(crate) folder: &'a Path,
+    pub(crate) limits: Limits,
+}
+
+/// How long a machine is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long it may run.
+    pub(crate) run: Duration,
+    /// How long its console may be silent.
+    pub(crate) silence: Duration,
+    /// How long it has to power off after its verdict, and how long the kernel may go on about its trouble.
+    pub(crate) last_words: Duration,
 }
 
 /// What of a machine to show while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Show {
     /// The console, on stdout.
     Console,
+    /// The console's lines, on stdout, after the machine's name: it is one of several.
+    Lines(String),
     /// The guest's data on stdout, and the console after the command's start on stderr.
     Command,
 }
@@ -130,7 +141,9 @@ impl Machine<'_> {
             }
         };
         command
-            .args(["-machine", "q35", "-smp", "2", "-m", "1536"])
+            .args(["-machine", "q35", "-smp", "2"])
+            .arg("-m")
+            .arg(MEMORY_MIB.to_string())
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none"])
             .arg("-kernel")
@@ -186,14 +199,12 @@ impl Machine<'_> {
             line: Vec::new(),
             begun: false,
         };
-        let patience = self.accel.patience() + Duration::from_mins(2);
         listener
-            .listen(&pieces, &mut log, patience)
+            .listen(&pieces, &mut log, self.limits)
             .map_err(|cause| Error::new(format!("cannot pass on the console: {cause}")))?;
-        child.end();
+        child.end(self.limits.last_words);
         listener
-            .data
-            .follow(show)
+            .follow()
             .map_err(|cause| Error::file("read", &data, &cause))?;
         Ok(listener.ended)
     }
@@ -204,8 +215,8 @@ struct Guard(Child);
 
 impl Guard {
     /// Waits for the machine to power off, and ends it if it does not.
-    fn end(&mut self) {
-        let deadline = Instant::now() + LAST_WORDS;
+    fn end(&mut self, last_words: Duration) {
+        let deadline = Instant::now() + last_words;
         while Instant::now() < deadline {
             if !matches!(self.0.try_wait(), Ok(None)) {
                 return;
@@ -239,14 +250,14 @@ impl Listener {
         &mut self,
         pieces: &Receiver<Vec<u8>>,
         log: &mut File,
-        patience: Duration,
+        limits: Limits,
     ) -> io::Result<()> {
         let start = Instant::now();
         let mut heard = start;
         // When there is nothing more to wait for.
-        let mut until = start + LIMIT;
+        let mut until = start + limits.run;
         loop {
-            self.data.follow(self.show)?;
+            self.follow()?;
             self.ended.took = start.elapsed();
             match pieces.recv_timeout(Duration::from_millis(100)) {
                 Ok(piece) => {
@@ -266,14 +277,15 @@ impl Listener {
                 break;
             }
             if self.ended.trouble.is_some() {
-                until = until.min(heard + LAST_WORDS).min(start + LIMIT);
+                until = until.min(heard + limits.last_words);
             }
             if Instant::now() > until {
-                self.trouble("the machine ran for too long");
+                let limit = limits.run.as_secs();
+                self.trouble(&format!("the machine ran for more than {limit} s"));
                 break;
             }
             // A command may have nothing to say.
-            if !self.begun && heard.elapsed() > patience {
+            if !self.begun && heard.elapsed() > limits.silence {
                 let silence = heard.elapsed().as_secs();
                 self.trouble(&format!("the machine has been silent for {silence} s"));
                 break;
@@ -282,6 +294,14 @@ impl Listener {
         let rest = std::mem::take(&mut self.line);
         self.complete(&rest);
         Ok(())
+    }
+
+    /// Shows what the guest sent, if that is a command's output.
+    fn follow(&mut self) -> io::Result<()> {
+        match self.show {
+            Show::Command => self.data.follow(),
+            Show::Console | Show::Lines(_) => Ok(()),
+        }
     }
 
     /// The first trouble is the cause of the others.
@@ -317,6 +337,11 @@ impl Listener {
             }
             None => {}
         }
+        if let Show::Lines(name) = &self.show
+            && !line.is_empty()
+        {
+            println!("{name} | {line}");
+        }
         self.ended.lines.push(line);
     }
 }
@@ -336,10 +361,7 @@ impl Tail {
     }
 
     /// Shows what is new.
-    fn follow(&mut self, show: Show) -> io::Result<()> {
-        if show != Show::Command {
-            return Ok(());
-        }
+    fn follow(&mut self) -> io::Result<()> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(self.shown))?;
         let mut new = Vec::new();
@@ -351,3 +373,6 @@ impl Tail {
         stdout.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;
