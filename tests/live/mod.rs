@@ -1,5 +1,6 @@
 //! On the running kernel, as root: real cgroups, real zombies. What a test watches with is in its name: `live::bpf::...`.
 
+mod disposable;
 mod expected;
 mod failures;
 mod hostile;
@@ -42,13 +43,12 @@ pub(crate) fn tests() -> Vec<Trial> {
     });
     let hooks = SOURCES.iter().map(|source| {
         let name = format!("live::{}::hooks_are_those_of_the_table", source.name);
-        let missing = || expected::missing(source);
-        test_if(&name, missing, || expected::hooks(source))
+        test_if(&name, expected::missing, || expected::hooks(source))
     });
     let off = SOURCES.iter().filter(|source| source.name != "tracefs");
     let off = off.map(|source| {
         let name = format!("live::{}::memory_switched_off_ends_memcgs", source.name);
-        let missing = || source::missing_v2().or_else(source.missing);
+        let missing = || source::missing_switch(source);
         test_if(&name, missing, || source::memory_off_and_on(source))
     });
     alike
@@ -151,5 +151,15 @@ fn others() -> Vec<Trial> {
         live("sources_agree", parity::sources),
         live("doctor_names_every_hook", view::doctor),
         live("scan_counts_as_the_kernel_does", view::scan),
+        test_if(
+            "live::every_slab_failure_is_counted",
+            disposable::missing_memory,
+            disposable::slab,
+        ),
+        test_if(
+            "live::all_ids_used_up",
+            disposable::missing_ids,
+            disposable::ids,
+        ),
     ]
 }

@@ -189,9 +189,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether they tell how many zombies there are.
-    pub fn zombies_counted(&self) -> bool {
-        self.num_cgroups.is_some() || self.dying.is_some() || self.dying_memory.is_some()
+    /// Whose zombies they count: all memcgs' ([`Scope::Memcg`]), those of removed cgroups alone (what v2 before 6.12 counts
+    /// leaves out the memcgs that `-memory` ends), or none.
+    pub fn zombies_of(&self) -> Option<Scope> {
+        if self.num_cgroups.or(self.dying_memory).is_some() {
+            return Some(Scope::Memcg);
+        }
+        self.dying.map(|_| Scope::Cgroup)
     }
 }
 

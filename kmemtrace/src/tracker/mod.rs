@@ -38,7 +38,9 @@ use summary::Tally;
 pub use summary::{Delays, Finding, OwnerCount, Summary};
 use table::{Id, Key, Table};
 
-use crate::event::{Cgroup, Counts, Event, Fact, Gap, MkdirFailure, SlabFailure, Stamp, Walked};
+use crate::event::{
+    Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Scope, SlabFailure, Stamp, Walked,
+};
 
 /// What became of a fact, and where things stand after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,8 +127,8 @@ pub struct Tracker {
     walk: u32,
     /// When the last gap ended.
     gap_ns: Option<u64>,
-    /// The kernel counts zombies, as its last counts show.
-    counting: bool,
+    /// Whose zombies the kernel counts, as its counts show.
+    counting: Option<Scope>,
     /// For polled facts: what the counts say.
     polled: Option<Polled>,
     inherited: Option<u64>,
@@ -148,7 +150,7 @@ impl Tracker {
             check: Check::new(),
             walk: 1,
             gap_ns: None,
-            counting: true,
+            counting: None,
             polled: config.polled.then(Polled::default),
             inherited: None,
             inherited_is_final: false,
@@ -228,9 +230,8 @@ impl Tracker {
             }
             Fact::Gap(gap) => self.gap(time, gap, changes),
             Fact::Tick(counts) => {
-                if self.polled.is_some() {
-                    self.counting = counts.zombies_counted();
-                }
+                // A poll leaves out counts that changed meanwhile; a later one has them.
+                self.counting = counts.zombies_of().or(self.counting);
                 self.reconcile(time, counts, changes);
                 self.emit(time, What::Tick(*counts), changes);
             }

@@ -85,7 +85,7 @@ impl Tracker {
         }
         self.walk += 1;
         self.check.walked();
-        self.counting = walked.counts.zombies_counted();
+        self.counting = walked.counts.zombies_of();
         self.reconcile(time, &walked.counts, changes);
         let what = What::Walked {
             walked: *walked,
@@ -102,7 +102,7 @@ impl Tracker {
         scope: Scope,
         changes: &mut Vec<Change>,
     ) {
-        let proof = self.proof_of_missing();
+        let proof = self.proof_of_missing(scope);
         self.table
             .update(key, |entry| entry.vanish(time, scope, proof));
         self.removed(time, key, changes);
