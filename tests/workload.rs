@@ -21,6 +21,13 @@ pub(crate) fn main() -> ExitCode {
             charge_socket(cgroup.as_ref(), file.as_ref())
         }
         (Some("flood-signals"), None, None) => flood_signals(),
+        (Some("hold-memory"), None, None) => {
+            let held = vec![1_u8; 4 << 20];
+            loop {
+                thread::park();
+                std::hint::black_box(&held);
+            }
+        }
         (Some("make-directories"), Some(cgroup), Some(parent)) => {
             join(cgroup.as_ref()).map(|()| make_directories(parent.as_ref()))
         }

@@ -30,6 +30,14 @@ const WAYS: [(&str, &[&str], bool); 5] = [
     ("kmsg", &["--source", "sysfs"], false),
 ];
 
+/// Processes to be killed for want of memory.
+const VICTIMS: usize = 4;
+
+/// How willingly the kernel kills a process for want of memory, from -1000, never, to 1000.
+fn spare(pid: u32, score: &str) -> std::io::Result<()> {
+    fs::write(format!("/proc/{pid}/oom_score_adj"), score)
+}
+
 /// The kernel runs out of memory for slabs in earnest, and each way of seeing that counts the failures.
 pub(super) fn slab() -> Result {
     // This asks the kernel, so before the world is taken.
@@ -49,7 +57,18 @@ pub(super) fn slab() -> Result {
     }
     assert!(watches.len() >= 3, "only {} ways", watches.len());
 
-    // Nobody else may need memory meanwhile: the kernel would kill, and panic when nobody is left. The buffers hold it all.
+    // Nobody else should need memory meanwhile: the watchers stop, and the buffers hold it all. If somebody does, the kernel
+    // kills a victim, and panics when nobody is left.
+    let mut victims = Vec::new();
+    for _ in 0..VICTIMS {
+        let victim = workload(["hold-memory"]).spawn()?;
+        spare(victim.id(), "1000")?;
+        victims.push(victim);
+    }
+    spare(std::process::id(), "-1000")?;
+    for (watch, ..) in &watches {
+        spare(watch.pid(), "-1000")?;
+    }
     let signal = |signal| {
         for (watch, ..) in &watches {
             let pid = Pid::from_raw(i32::try_from(watch.pid())?).ok_or("a process")?;
@@ -60,6 +79,11 @@ pub(super) fn slab() -> Result {
     signal(Signal::STOP)?;
     let flood = output(workload(["flood-signals"]));
     signal(Signal::CONT)?;
+    spare(std::process::id(), "0")?;
+    for victim in &mut victims {
+        victim.kill()?;
+        victim.wait()?;
+    }
     assert!(flood.status.success(), "{}", text(&flood.stderr));
     let said = text(&flood.stdout);
     let (flooder, failed) = said
