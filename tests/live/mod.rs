@@ -10,6 +10,7 @@ mod source;
 mod storm;
 mod tracefs;
 mod view;
+mod walk;
 mod world;
 
 use libtest_mimic::Trial;
@@ -98,6 +99,8 @@ fn bpf() -> Vec<Trial> {
         ),
         bpf("slab_failures_by_the_kernel_log", failures::kernel_log),
         bpf("a_failed_mkdir_is_caught", failures::mkdir),
+        bpf("zombies_from_before_have_names", walk::named_from_before),
+        bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
         bpf("kill_9_leaves_nothing_attached", view::kill),
         bpf("without_root_it_says_what_it_takes", view::unprivileged),
         bpf("without_btf_the_tracepoints_serve", view::without_btf),

@@ -118,6 +118,19 @@ pub fn uptime_ns(root: &Root) -> Option<u64> {
         .checked_add(hundredths * 10_000_000)
 }
 
+/// How many NUMA nodes the machine may have, whether or not they have memory: one more than the highest number in
+/// `/sys/devices/system/node/possible`, and 1 where the kernel knows of none.
+pub fn numa_nodes(root: &Root) -> Option<u32> {
+    const POSSIBLE: &str = "/sys/devices/system/node/possible";
+    if !root.has(Path::new(POSSIBLE)) {
+        return Some(1);
+    }
+    // 0-3,8
+    let line = root.line(POSSIBLE)?;
+    let highest: u32 = line.rsplit(['-', ',']).next()?.parse().ok()?;
+    highest.checked_add(1)
+}
+
 /// What there is to work with on a host. What cannot be read is `None` or empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {

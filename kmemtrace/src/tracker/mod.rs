@@ -130,6 +130,8 @@ pub struct Tracker {
     /// For polled facts: what the counts say.
     polled: Option<Polled>,
     inherited: Option<u64>,
+    /// Of those, the ones that a walk of the kernel's tree named.
+    inherited_by_name: u64,
     /// The kernel's count agreed with the totals once.
     inherited_is_final: bool,
     tally: Tally,
@@ -151,6 +153,7 @@ impl Tracker {
             counting: true,
             polled: config.polled.then(Polled::default),
             inherited: None,
+            inherited_by_name: 0,
             inherited_is_final: false,
             tally: Tally::default(),
         }
@@ -213,6 +216,9 @@ impl Tracker {
             Fact::Freed(cgroup) => self.freed(time, cgroup, changes),
             Fact::Renamed(cgroup) => self.renamed(time, &self.with_path(cgroup), changes),
             Fact::Present(cgroup) => self.present(time, &self.with_path(cgroup), changes),
+            Fact::Zombie(cgroup) if self.polled.is_none() => {
+                self.dead(time, &self.with_path(cgroup), changes);
+            }
             Fact::Zombie(cgroup) => self.zombie(time, &self.with_path(cgroup), changes),
             Fact::Walked(walked) => self.walked(time, walked, changes),
             Fact::SlabFailure(failure) => {

@@ -157,6 +157,7 @@ pub(super) fn changes() -> Vec<Change> {
                 walked: Walked {
                     began_mono_ns: at(0).mono_ns,
                     directories: 49,
+                    zombies: None,
                     counts: Counts {
                         num_cgroups: Some(51),
                         ..Counts::default()

@@ -4,12 +4,14 @@ use aya::{Btf, maps::RingBuf};
 use kmemtrace_common::layout::Layout;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Config, Programs, Source, attach, layout, losses::Losses, ring::Ring};
+use super::{
+    Config, KernelWalk, Programs, Source, attach, layout, losses::Losses, ring::Ring, walk::Walker,
+};
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
-    host::{Facts, Hierarchy, Version},
-    plan::{self, HookId, Inputs, WayKind},
+    host::{self, Facts, Hierarchy, Root, Version},
+    plan::{self, HookId, Inputs, Lack, Options, WayKind},
     source::{
         kmsg::Kmsg,
         outcome,
@@ -44,13 +46,20 @@ impl Source {
             None
         };
         let mut kmsg = None;
-        let outcomes = outcome::attach(plan, |way, before| {
+        let mut outcomes = outcome::attach(plan, |way, before| {
             attach::attempt(&mut ebpf, way, types.as_ref(), before, || {
                 kmsg = Some(Kmsg::here()?);
                 Ok(())
             })
         });
         outcome::sees_cgroups(&outcomes)?;
+        let walks = outcome::way_of(&outcomes, HookId::Walk).is_some();
+        if let Some(walk) = outcomes
+            .iter_mut()
+            .find(|outcome| outcome.hook.id == HookId::Walk)
+        {
+            walk.lacks = lacks(&layout);
+        }
         let context = Context {
             page_bytes: rustix::param::page_size() as u64,
             release_tells_mkdir_failure: outcome::way_of(&outcomes, HookId::MkdirFailure)
@@ -65,20 +74,55 @@ impl Source {
             .map_err(|error| Error::caused("cannot wait for the ring buffer", &error))?;
         let drops = ebpf.take_map("DROPS").ok_or_else(|| map("DROPS"))?;
         let losses = Losses::new(drops, &ebpf, &outcomes)?;
+        let walker = walks.then(|| Walker::new(&mut ebpf)).transpose()?;
         let mut timer = interval(READ);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            _ebpf: ebpf,
-            outcomes,
             programs: Programs {
+                walker,
+                memcgs_alone: outcome::way_of(&outcomes, HookId::Memcg).is_some(),
+                ebpf,
                 ring,
                 losses,
                 context,
             },
+            outcomes,
             upkeep: Upkeep::new(hierarchy, kmsg, None),
             timer,
         })
     }
+}
+
+/// Walks all memcgs of this machine once.
+///
+/// # Errors
+///
+/// eBPF cannot be used here, the kernel refuses the program, or its types do not tell where the fields are.
+pub fn walk_once(facts: &Facts) -> Result<(KernelWalk, Vec<Lack>), Error> {
+    let hierarchy = facts
+        .memory
+        .as_ref()
+        .map_err(|none| Error::new(none.to_string()))?;
+    let layout = resolve(facts, hierarchy);
+    let plan = plan::plan(Inputs {
+        facts,
+        layout: &layout,
+        options: &Options::default(),
+    });
+    let plan = plan
+        .into_iter()
+        .filter(|row| row.hook.id == HookId::Walk)
+        .collect();
+    raise_memlock();
+    let mut ebpf = attach::load(&layout, ring_size(0))?;
+    let outcomes = outcome::attach(plan, |way, before| {
+        attach::attempt(&mut ebpf, way, None, before, || Ok(()))
+    });
+    if let Some(refusal) = outcomes.iter().flat_map(|outcome| &outcome.refused).next() {
+        return Err(Error::new(refusal.reason.clone()));
+    }
+    let walk = Walker::new(&mut ebpf)?.walk(&ebpf)?;
+    Ok((walk, plan::walk_lacks(&layout)))
 }
 
 /// Where the fields are that the programs read, as far as this kernel tells.
@@ -91,7 +135,21 @@ fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
             .map_err(|error| tracing::warn!("cannot read the kernel's BTF: {error}"))
             .ok()
     });
-    layout::resolve(types.as_ref(), facts.tracefs.as_deref(), hierarchy.id)
+    layout::resolve(
+        types.as_ref(),
+        facts.tracefs.as_deref(),
+        hierarchy.id,
+        host::numa_nodes(&Root::live()),
+    )
+}
+
+/// What the walk cannot tell here, in words.
+fn lacks(layout: &Layout) -> Option<String> {
+    let lacks = plan::walk_lacks(layout).into_iter();
+    let lines: Vec<_> = lacks
+        .map(|Lack { what, why }| format!("{what} ({why})"))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 /// A ring buffer's size is a power of two and whole pages.
