@@ -204,11 +204,8 @@ fn found(cursor: *mut Cursor, nodes: *mut Batch, css: u64) {
     node.name_len = 0;
     if let Some(name) = Probed::pointer(kn, layout!(kn_name)) {
         // SAFETY: the helper checks the source.
-        if let Ok(name) =
-            unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, &mut node.name) }
-        {
-            node.name_len = name.len() as u32;
-        }
+        let name = unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, &mut node.name) };
+        node.name_len = name.map_or(0, |name| name.len() as u32);
     }
     let counted = Probed::pointer(css, layout!(css_ref_data))
         .and_then(|data| Probed::field(data, layout!(ref_count)));
