@@ -97,6 +97,9 @@ impl Tracker {
             entry.learn(time, cgroup);
             entry.prove(Proof::Followed);
             entry.seen = walk;
+            if !alone {
+                entry.lose_directory();
+            }
         });
         self.report(time, key, What::Zombie, changes);
     }

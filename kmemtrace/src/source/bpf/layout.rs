@@ -3,7 +3,7 @@
 //! Kernels rename and move fields. Each one is looked up by the names it has had; one that is not there stays
 //! [`ABSENT`], and the programs do without it.
 
-mod walk;
+pub(super) mod walk;
 
 use std::{fs, path::Path};
 
@@ -31,6 +31,11 @@ pub(super) fn resolve(
         from_formats(tracefs, &mut layout);
     }
     layout
+}
+
+/// What a memcg costs here, and what its end leaves to its parent.
+pub(super) fn traits(types: &Btf, numa_nodes: Option<u32>, cpus: Option<u32>) -> walk::Traits {
+    walk::traits(&Types(types), numa_nodes, cpus)
 }
 
 fn from_types(types: &Types<'_>, layout: &mut Layout) {
@@ -95,6 +100,15 @@ impl Types<'_> {
     /// through.
     fn offset(&self, name: &str, path: &[&str]) -> Option<u32> {
         Some(self.member(name, path)?.0)
+    }
+
+    /// The bytes of a structure.
+    fn size(&self, name: &str) -> Option<u64> {
+        let types = self.0.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|ty| match ty {
+            Type::Struct(structure) => u64::try_from(structure.size()).ok(),
+            _ => None,
+        })
     }
 
     /// The same, with the member's type.

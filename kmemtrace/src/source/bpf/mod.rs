@@ -12,9 +12,10 @@ mod walk;
 
 use aya::Ebpf;
 use bytes::Bytes;
-pub use start::{hooks_without_source, walk_once};
+pub use layout::walk::Traits;
+pub use start::hooks_without_source;
 use tokio::time::Interval;
-pub use walk::{KernelWalk, Lru, Memcg, Tree};
+pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Tree};
 
 use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{

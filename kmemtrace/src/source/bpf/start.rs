@@ -4,14 +4,12 @@ use aya::{Btf, maps::RingBuf};
 use kmemtrace_common::layout::Layout;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{
-    Config, KernelWalk, Programs, Source, attach, layout, losses::Losses, ring::Ring, walk::Walker,
-};
+use super::{Config, Programs, Source, attach, layout, losses::Losses, ring::Ring, walk::Walker};
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
     host::{self, Facts, Hierarchy, Root, Version},
-    plan::{self, HookId, Inputs, Lack, Options, WayKind},
+    plan::{self, HookId, Inputs, Lack, WayKind},
     source::{
         kmsg::Kmsg,
         outcome,
@@ -93,54 +91,25 @@ impl Source {
     }
 }
 
-/// Walks all memcgs of this machine once.
-///
-/// # Errors
-///
-/// eBPF cannot be used here, the kernel refuses the program, or its types do not tell where the fields are.
-pub fn walk_once(facts: &Facts) -> Result<(KernelWalk, Vec<Lack>), Error> {
-    let hierarchy = facts
-        .memory
-        .as_ref()
-        .map_err(|none| Error::new(none.to_string()))?;
-    let layout = resolve(facts, hierarchy);
-    let plan = plan::plan(Inputs {
-        facts,
-        layout: &layout,
-        options: &Options::default(),
-    });
-    let plan = plan
-        .into_iter()
-        .filter(|row| row.hook.id == HookId::Walk)
-        .collect();
-    raise_memlock();
-    let mut ebpf = attach::load(&layout, ring_size(0))?;
-    let outcomes = outcome::attach(plan, |way, before| {
-        attach::attempt(&mut ebpf, way, None, before, || Ok(()))
-    });
-    if let Some(refusal) = outcomes.iter().flat_map(|outcome| &outcome.refused).next() {
-        return Err(Error::new(refusal.reason.clone()));
-    }
-    let walk = Walker::new(&mut ebpf)?.walk(&ebpf)?;
-    Ok((walk, plan::walk_lacks(&layout)))
-}
-
 /// Where the fields are that the programs read, as far as this kernel tells.
-fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
-    let types = facts
-        .btf
-        .then(|| btf_rs::Btf::from_file("/sys/kernel/btf/vmlinux"));
-    let types = types.and_then(|types| {
-        types
-            .map_err(|error| tracing::warn!("cannot read the kernel's BTF: {error}"))
-            .ok()
-    });
+pub(super) fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
+    let types = types(facts);
     layout::resolve(
         types.as_ref(),
         facts.tracefs.as_deref(),
         hierarchy.id,
         host::numa_nodes(&Root::live()),
     )
+}
+
+/// The kernel's types.
+pub(super) fn types(facts: &Facts) -> Option<btf_rs::Btf> {
+    let types = facts
+        .btf
+        .then(|| btf_rs::Btf::from_file("/sys/kernel/btf/vmlinux"));
+    types?
+        .map_err(|error| tracing::warn!("cannot read the kernel's BTF: {error}"))
+        .ok()
 }
 
 /// What the walk cannot tell here, in words.
@@ -153,13 +122,13 @@ fn lacks(layout: &Layout) -> Option<String> {
 }
 
 /// A ring buffer's size is a power of two and whole pages.
-fn ring_size(bytes: u32) -> u32 {
+pub(super) fn ring_size(bytes: u32) -> u32 {
     let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
     bytes.clamp(page, 1 << 30).next_power_of_two()
 }
 
 /// Before 5.11 maps count against this limit, whose default is small; where it cannot be raised, loading says so.
-fn raise_memlock() {
+pub(super) fn raise_memlock() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let unlimited = Rlimit {
         current: None,

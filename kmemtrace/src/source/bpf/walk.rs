@@ -3,6 +3,7 @@
 //! The program `raw_tp_walk` is attached to nothing. It is run on demand (`BPF_PROG_TEST_RUN`, since 5.10), a bounded
 //! number of steps at a time, until it has been everywhere.
 
+mod once;
 mod tree;
 
 use std::time::{Duration, Instant};
@@ -14,7 +15,10 @@ use aya::{
 };
 use kmemtrace_common::walk::{Batch, Cursor, phase};
 
-pub use self::tree::{Lru, Memcg, Tree};
+pub use self::{
+    once::KernelWalker,
+    tree::{Lru, Memcg, Tree},
+};
 use crate::error::{Error, causes};
 
 /// The program's name in the object.

@@ -90,6 +90,17 @@ fn after_a_gap_the_named_are_certain_again_and_the_others_gone() {
 }
 
 #[test]
+fn a_directory_whose_removal_was_lost_is_gone_with_its_memcg() {
+    let mut run = Run::walked(&[1, 7], dying(0));
+    run.offlined(10, memcg(7, 70)).apply(20, gap(15));
+    run.apply(21, dead(7, 70)).present(21, cgroup(1));
+    run.apply(22, walked_all(21, 1, dying(1)));
+    assert_eq!(run.totals(), (1, 1, 0));
+    run.freed(30, memcg(7, 70)).freed(31, cgroup(7));
+    assert_eq!(run.totals(), (1, 0, 0));
+}
+
+#[test]
 fn a_walk_that_was_not_complete_ends_nobody() {
     let mut run = Run::walked(&[1, 7], num_cgroups(2));
     run.offlined(10, cgroup(7)).apply(20, gap(15));
