@@ -101,6 +101,8 @@ fn bpf() -> Vec<Trial> {
         bpf("a_failed_mkdir_is_caught", failures::mkdir),
         bpf("zombies_from_before_have_names", walk::named_from_before),
         bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
+        bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
+        bpf("zombies_are_listed_under_churn", walk::scanned_under_churn),
         bpf("kill_9_leaves_nothing_attached", view::kill),
         bpf("without_root_it_says_what_it_takes", view::unprivileged),
         bpf("without_btf_the_tracepoints_serve", view::without_btf),

@@ -5,6 +5,8 @@ use kmemtrace_common::{
     walk::NUMA_NODES,
 };
 
+use crate::host::Version;
+
 /// Without these it cannot go from one memcg to the next, nor say which one is which.
 pub(super) fn needs(layout: &Layout) -> Vec<(&'static str, u32)> {
     vec![
@@ -31,10 +33,12 @@ pub struct Lack {
     pub why: &'static str,
 }
 
-/// What the kernel walk cannot tell where this kernel does not have the fields, and why.
-pub fn walk_lacks(layout: &Layout) -> Vec<Lack> {
+/// What the kernel walk cannot tell of a hierarchy of this version, where this kernel does not have the fields, and why.
+pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
     let numa = layout.numa_nodes > NUMA_NODES;
     let lists = layout.lru_sizes == ABSENT || layout.memcg_nodeinfo == ABSENT;
+    // Counters of cgroup v1, which v2 has no use for.
+    let v1 = version == Version::V1;
     let rows = [
         (
             layout.css_ref_data == ABSENT || layout.ref_count == ABSENT,
@@ -53,14 +57,14 @@ pub fn walk_lacks(layout: &Layout) -> Vec<Lack> {
             "no mem_cgroup.swap.usage",
         ),
         (
-            layout.memcg_kmem == ABSENT,
+            v1 && layout.memcg_kmem == ABSENT,
             "kernel memory",
-            "no mem_cgroup.kmem.usage, as on kernels without cgroup v1",
+            "no mem_cgroup.kmem.usage",
         ),
         (
-            layout.memcg_tcpmem == ABSENT,
+            v1 && layout.memcg_tcpmem == ABSENT,
             "TCP memory",
-            "no mem_cgroup.tcpmem.usage, as on kernels without cgroup v1",
+            "no mem_cgroup.tcpmem.usage",
         ),
         (
             lists,

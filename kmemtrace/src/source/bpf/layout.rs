@@ -3,7 +3,7 @@
 //! Kernels rename and move fields. Each one is looked up by the names it has had; one that is not there stays
 //! [`ABSENT`], and the programs do without it.
 
-pub(super) mod walk;
+mod walk;
 
 use std::{fs, path::Path};
 
@@ -33,9 +33,9 @@ pub(super) fn resolve(
     layout
 }
 
-/// What a memcg costs here, and what its end leaves to its parent.
-pub(super) fn traits(types: &Btf, numa_nodes: Option<u32>, cpus: Option<u32>) -> walk::Traits {
-    walk::traits(&Types(types), numa_nodes, cpus)
+/// What one memcg costs here, in bytes.
+pub(super) fn memcg_bytes(types: &Btf, numa_nodes: u32, cpus: u32) -> Option<u64> {
+    walk::memcg_bytes(&Types(types), numa_nodes, cpus)
 }
 
 fn from_types(types: &Types<'_>, layout: &mut Layout) {

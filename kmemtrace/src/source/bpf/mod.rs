@@ -12,7 +12,6 @@ mod walk;
 
 use aya::Ebpf;
 use bytes::Bytes;
-pub use layout::walk::Traits;
 pub use start::hooks_without_source;
 use tokio::time::Interval;
 pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Tree};

@@ -56,7 +56,7 @@ impl Source {
             .iter_mut()
             .find(|outcome| outcome.hook.id == HookId::Walk)
         {
-            walk.lacks = lacks(&layout);
+            walk.lacks = lacks(&layout, hierarchy.version);
         }
         let context = Context {
             page_bytes: rustix::param::page_size() as u64,
@@ -113,8 +113,8 @@ pub(super) fn types(facts: &Facts) -> Option<btf_rs::Btf> {
 }
 
 /// What the walk cannot tell here, in words.
-fn lacks(layout: &Layout) -> Option<String> {
-    let lacks = plan::walk_lacks(layout).into_iter();
+fn lacks(layout: &Layout, version: Version) -> Option<String> {
+    let lacks = plan::walk_lacks(layout, version).into_iter();
     let lines: Vec<_> = lacks
         .map(|Lack { what, why }| format!("{what} ({why})"))
         .collect();

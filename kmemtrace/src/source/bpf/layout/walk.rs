@@ -62,31 +62,15 @@ fn array(types: &Types<'_>, path: &[&str]) -> Option<(u32, u32)> {
     Some((offset, elements))
 }
 
-/// What the kernel's types tell of memcgs besides where their fields are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traits {
-    /// Bytes that the kernel needs for one memcg, per-CPU counters included, at least: its structures without what they
-    /// point to. `None` if one of them is not known.
-    pub memcg_bytes: Option<u64>,
-    /// When a memcg goes offline its pages go to the parent: what it was charged is no sign of what it holds. So it is where
-    /// object cgroups are by node (7.1 and later).
-    pub reparents: bool,
-}
-
-/// `numa_nodes` and `cpus` are how many the machine may have.
-pub(super) fn traits(types: &Types<'_>, numa_nodes: Option<u32>, cpus: Option<u32>) -> Traits {
-    let bytes = || {
-        let (nodes, cpus) = (u64::from(numa_nodes?), u64::from(cpus?));
-        // What a kernel does not have it does not allocate: each of these came or went in some version.
-        let some = |name| types.size(name).unwrap_or(0);
-        let whole = types.size("mem_cgroup")? + some("memcg_vmstats");
-        let node = types.size("mem_cgroup_per_node")? + some("lruvec_stats");
-        let by_cpu = types.size("memcg_vmstats_percpu")?;
-        let by_node_and_cpu = some("lruvec_stats_percpu") + some("lruvec_stat");
-        Some(whole + nodes * node + cpus * (by_cpu + nodes * by_node_and_cpu))
-    };
-    Traits {
-        memcg_bytes: bytes(),
-        reparents: types.offset("mem_cgroup_per_node", &["objcg"]).is_some(),
-    }
+/// Bytes that the kernel needs for one memcg, per-CPU counters included, at least: its structures without what they point
+/// to. `None` if one of those that every kernel has is not known. `numa_nodes` and `cpus` are how many the machine may have.
+pub(super) fn memcg_bytes(types: &Types<'_>, numa_nodes: u32, cpus: u32) -> Option<u64> {
+    let (nodes, cpus) = (u64::from(numa_nodes), u64::from(cpus));
+    // What a kernel does not have it does not allocate: each of these came or went in some version.
+    let some = |name| types.size(name).unwrap_or(0);
+    let whole = types.size("mem_cgroup")? + some("memcg_vmstats");
+    let node = types.size("mem_cgroup_per_node")? + some("lruvec_stats");
+    let by_cpu = types.size("memcg_vmstats_percpu")?;
+    let by_node_and_cpu = some("lruvec_stats_percpu") + some("lruvec_stat");
+    Some(whole + nodes * node + cpus * (by_cpu + nodes * by_node_and_cpu))
 }

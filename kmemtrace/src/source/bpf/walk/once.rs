@@ -10,7 +10,6 @@ use crate::{
     source::{
         bpf::{
             attach, layout,
-            layout::walk::Traits,
             start::{raise_memlock, resolve, ring_size, types},
         },
         outcome,
@@ -22,7 +21,7 @@ pub struct KernelWalker {
     ebpf: Ebpf,
     walker: Walker,
     lacks: Vec<Lack>,
-    traits: Traits,
+    memcg_bytes: Option<u64>,
 }
 
 impl KernelWalker {
@@ -53,13 +52,14 @@ impl KernelWalker {
             return Err(Error::new(refusal.reason.clone()));
         }
         let root = Root::live();
-        let traits = types(facts)
-            .map(|types| layout::traits(&types, host::numa_nodes(&root), host::cpus(&root)));
+        let memcg_bytes = types(facts).and_then(|types| {
+            layout::memcg_bytes(&types, host::numa_nodes(&root)?, host::cpus(&root)?)
+        });
         Ok(Self {
             walker: Walker::new(&mut ebpf)?,
             ebpf,
-            lacks: plan::walk_lacks(&layout),
-            traits: traits.unwrap_or_default(),
+            lacks: plan::walk_lacks(&layout, hierarchy.version),
+            memcg_bytes,
         })
     }
 
@@ -77,8 +77,8 @@ impl KernelWalker {
         &self.lacks
     }
 
-    /// What the kernel's types tell of memcgs.
-    pub fn traits(&self) -> Traits {
-        self.traits
+    /// What one memcg costs the kernel, in bytes, at least: its structures and per-CPU counters.
+    pub fn memcg_bytes(&self) -> Option<u64> {
+        self.memcg_bytes
     }
 }

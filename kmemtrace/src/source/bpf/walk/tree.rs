@@ -185,5 +185,13 @@ impl Tree {
     }
 }
 
+impl FromIterator<Memcg> for Tree {
+    fn from_iter<T: IntoIterator<Item = Memcg>>(memcgs: T) -> Self {
+        let mut tree = Self::default();
+        memcgs.into_iter().for_each(|memcg| tree.add(memcg));
+        tree
+    }
+}
+
 #[cfg(test)]
 mod tests;
