@@ -103,6 +103,11 @@ fn bpf() -> Vec<Trial> {
         bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
         bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
         bpf("zombies_are_listed_under_churn", walk::scanned_under_churn),
+        test_if(
+            "live::bpf::zombies_by_the_ten_thousand_are_listed",
+            || too_slow().or_else(world::missing),
+            walk::many,
+        ),
         bpf("kill_9_leaves_nothing_attached", view::kill),
         bpf("without_root_it_says_what_it_takes", view::unprivileged),
         bpf("without_btf_the_tracepoints_serve", view::without_btf),

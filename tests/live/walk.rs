@@ -2,6 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -12,7 +15,7 @@ use super::{
     storm,
     world::{World, remove, wait_until, zombies},
 };
-use crate::harness::{Result, Watch, below, output, program, text};
+use crate::harness::{Result, Watch, below, output, program, text, workload};
 
 const POD: &str = "/kubepods/besteffort/pod1b4bb6b0-3f73-4a3c-9a5e-0a3d6a2f7c2";
 const CONTAINER: &str = "9f2c5c4c5170e34b10e7654ce36f0fcd532739f4445baabea03376aa34dc0b5";
@@ -221,4 +224,56 @@ pub(super) fn scanned_under_churn() -> Result {
         world.unpin(&file);
     }
     Ok(())
+}
+
+/// As many zombies as there are memcg ids, or what there is memory for: all named, in under a second of runs.
+pub(super) fn many() -> Result {
+    let world = World::new("walk-many");
+    let before = zombies();
+    let count = if available_bytes() >= 4 << 30 {
+        60_000
+    } else {
+        10_000
+    };
+    let files = world.files.join("many");
+    fs::create_dir(&files)?;
+    let number = count.to_string();
+    let args = [
+        "leak-many".as_ref(),
+        world.base.as_os_str(),
+        files.as_os_str(),
+        number.as_ref(),
+    ];
+    let mut child = workload(args).stdout(Stdio::piped()).spawn()?;
+    let mut said = String::new();
+    let stdout = child.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut said)?;
+    assert_eq!(said, "leaked\n");
+    wait_until("the kernel's count", || zombies() >= before + count);
+
+    let (seen, mine) = scan(&world, &[]);
+    let walk = &seen["walk"];
+    assert_eq!(walk["complete"], true, "{walk}");
+    assert_eq!(mine.len() as u64, count);
+    assert!(mine.values().all(|zombie| zombie["pin"].is_string()));
+    assert!(walk["took_ns"].as_u64() < Some(1_000_000_000), "{walk}");
+    println!("{count} zombies: {walk}");
+
+    fs::remove_dir_all(&files)?;
+    child.wait()?;
+    // The last of them stay in what processors keep.
+    wait_until("their end", || zombies() <= before + 100);
+    let (seen, mine) = scan(&world, &[]);
+    assert!(mine.len() <= 100, "{}", seen["walk"]);
+    Ok(())
+}
+
+/// What the kernel can give without swapping.
+fn available_bytes() -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
+    let kib = meminfo.lines().find_map(|line| {
+        let value = line.strip_prefix("MemAvailable:")?.trim();
+        value.strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    kib.expect("MemAvailable") << 10
 }
