@@ -118,6 +118,40 @@ fn pods(way: &str, args: &[&str]) -> Result {
     Ok(())
 }
 
+/// Of several that leak, the one that leaks most stands on top, and so does who made what leaked.
+pub(super) fn crash_loop() -> Result {
+    const CRASHES: usize = 5;
+    let world = World::new("crash-loop");
+    let mut watch = Watch::start(&["--grace", "1s"]);
+    let crashes = (0..CRASHES).map(|n| format!("agent.service/run{n}"));
+    let mut files = Vec::new();
+    for (n, name) in crashes.chain(["calm.service/run".to_owned()]).enumerate() {
+        let cgroup = world.make(&name);
+        files.push(world.charge(&cgroup, &n.to_string()));
+        remove(&cgroup);
+    }
+    let leaked = watch.wait_for_all("leaked lines", CRASHES + 1, |line| {
+        line["kind"] == "leaked" && below(line, &world.path)
+    });
+    let ended = watch.stop();
+    let summary = ended.summary();
+    let owners = summary["owners"].as_array().expect("owners");
+    let place = |name: &str| owners.iter().position(|owner| owner["name"] == name);
+    assert!(place("agent.service") < place("calm.service"), "{summary}");
+    assert_eq!(
+        owners[place("agent.service").expect("listed")]["leaked"],
+        CRASHES
+    );
+    let top = &summary["creators"][0];
+    assert_eq!(top["comm"], leaked[0]["creator_comm"], "{summary}");
+    assert!(top["leaked"].as_u64() > Some(CRASHES as u64), "{summary}");
+    assert_eq!(ended.code, Some(1));
+    for file in files {
+        world.unpin(&file);
+    }
+    Ok(())
+}
+
 pub(super) fn hook<'a>(header: &'a Value, name: &str) -> &'a Value {
     let hooks = header["hooks"].as_array().expect("hooks in the header");
     hooks

@@ -76,6 +76,7 @@ fn bpf() -> Vec<Trial> {
             "pods_leak_and_recover_by_tracepoint",
             leaks::pods_by_tracepoint,
         ),
+        bpf("who_leaks_most_stands_on_top", leaks::crash_loop),
         v1(
             "other_hierarchies_are_not_reported",
             leaks::other_hierarchies,

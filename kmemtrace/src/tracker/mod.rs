@@ -35,7 +35,7 @@ pub use entry::{ByCount, Subject};
 use entry::{Entry, Proof};
 use freed::FreedLately;
 use summary::Tally;
-pub use summary::{Delays, Finding, OwnerCount, Summary};
+pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Summary};
 use table::{Id, Key, Table};
 
 use crate::event::{Cgroup, Counts, Event, Fact, Gap, MkdirFailure, SlabFailure, Stamp, Walked};
@@ -179,10 +179,7 @@ impl Tracker {
         Summary {
             totals: self.totals(),
             inherited: self.inherited,
-            ..self.tally.summary(
-                self.now,
-                leaked.filter_map(|entry| entry.cgroup.path.as_ref()),
-            )
+            ..self.tally.summary(self.now, &leaked.collect::<Vec<_>>())
         }
     }
 

@@ -127,6 +127,10 @@ pub(super) fn summary() -> Summary {
                 leaked: 1,
             },
         ],
+        creators: vec![CreatorCount {
+            comm: "ru\u{1b}nc".into(),
+            leaked: 6,
+        }],
     }
 }
 
