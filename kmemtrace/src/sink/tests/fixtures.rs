@@ -161,7 +161,7 @@ pub(super) fn changes() -> Vec<Change> {
                 walked: Walked {
                     began_mono_ns: at(0).mono_ns,
                     directories: 49,
-                    zombies: None,
+                    zombies: Some(2),
                     counts: Counts {
                         num_cgroups: Some(51),
                         ..Counts::default()
