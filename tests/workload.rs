@@ -1,8 +1,8 @@
 //! What live tests run, in cgroups mostly: `WORKLOAD CGROUP [ARG]`.
 
 use std::{
-    env, fs, io, mem::MaybeUninit, os::unix::net::UnixDatagram, path::Path, process::ExitCode, ptr,
-    thread, time::Duration,
+    env, ffi::OsString, fs, io, mem::MaybeUninit, os::unix::net::UnixDatagram, path::Path,
+    process::ExitCode, ptr, thread, time::Duration,
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -27,6 +27,9 @@ pub(crate) fn main() -> ExitCode {
                 thread::park();
                 std::hint::black_box(&held);
             }
+        }
+        (Some("leak-many"), Some(base), Some(files)) => {
+            leak_many(base.as_ref(), files.as_ref(), args.get(3))
         }
         (Some("make-directories"), Some(cgroup), Some(parent)) => {
             join(cgroup.as_ref()).map(|()| make_directories(parent.as_ref()))
@@ -90,6 +93,45 @@ fn charge_socket(cgroup: &Path, file: &Path) -> io::Result<()> {
         thread::sleep(Duration::from_millis(20));
     }
     drop(socket);
+    Ok(())
+}
+
+/// Makes and removes cgroups below `base` that files pin, on v2 with sockets, says so, and keeps the sockets until the files'
+/// directory is removed.
+fn leak_many(base: &Path, files: &Path, count: Option<&OsString>) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let count = count.and_then(|count| count.to_str()?.parse().ok());
+    let count: u64 = count.ok_or_else(|| io::Error::other("how many?"))?;
+    let root = root_of(base);
+    // See `World::charge`.
+    let v2 = root.join("cgroup.controllers").exists();
+    if v2 {
+        let open = Some(count + 100);
+        let limit = Rlimit {
+            current: open,
+            maximum: open,
+        };
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    let mut sockets = Vec::new();
+    for n in 0..count {
+        let cgroup = base.join(format!("z{n}"));
+        fs::create_dir(&cgroup)?;
+        join(&cgroup)?;
+        fs::write(files.join(n.to_string()), "x")?;
+        if v2 {
+            sockets.push(UnixDatagram::unbound()?);
+        }
+        join(root)?;
+        // A task that has just left makes it EBUSY for a moment.
+        while fs::remove_dir(&cgroup).is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    println!("leaked");
+    while files.exists() {
+        thread::sleep(Duration::from_millis(20));
+    }
     Ok(())
 }
 

@@ -30,6 +30,8 @@ struct Hooks {
     memcg: Ways,
     slab_failure: Ways,
     mkdir_failure: Ways,
+    /// By eBPF; no other source has that hook.
+    walk: Ways,
 }
 
 /// Debian's cloud kernels, 5.10 to 7.3.
@@ -40,12 +42,14 @@ const DEBIAN: Kernel = Kernel {
         memcg: &["fentry", "kprobe"],
         slab_failure: &["fentry", "kprobe", "raw_tp", "console", "kmsg"],
         mkdir_failure: &["fexit", "kretprobe", "release"],
+        walk: &["test_run"],
     },
     tracefs: Hooks {
         lifecycle: &["tracepoint", "kprobe"],
         memcg: &[],
         slab_failure: &["kprobe", "kmsg"],
         mkdir_failure: &["kretprobe"],
+        walk: &[],
     },
 };
 
@@ -57,12 +61,14 @@ const WITHOUT_KPROBES: Kernel = Kernel {
         memcg: &[],
         slab_failure: &["raw_tp", "console", "kmsg"],
         mkdir_failure: &["release"],
+        walk: &["test_run"],
     },
     tracefs: Hooks {
         lifecycle: &["tracepoint"],
         memcg: &[],
         slab_failure: &["kmsg"],
         mkdir_failure: &[],
+        walk: &[],
     },
 };
 
@@ -72,16 +78,20 @@ const POLLED: Hooks = Hooks {
     memcg: &["poll"],
     slab_failure: &["kmsg"],
     mkdir_failure: &[],
+    walk: &[],
 };
 
 impl Hooks {
-    fn rows(&self) -> [(&'static str, Ways); 4] {
-        [
+    fn rows(&self) -> Vec<(&'static str, Ways)> {
+        let rows = [
             ("lifecycle", self.lifecycle),
             ("memcg", if is_v1() { &[] } else { self.memcg }),
             ("slab failure", self.slab_failure),
             ("mkdir failure", self.mkdir_failure),
-        ]
+            ("walk", self.walk),
+        ];
+        let has = |(name, ways): &(&str, Ways)| *name != "walk" || !ways.is_empty();
+        rows.into_iter().filter(has).collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod source;
 mod storm;
 mod tracefs;
 mod view;
+mod walk;
 mod world;
 
 use libtest_mimic::Trial;
@@ -75,6 +76,7 @@ fn bpf() -> Vec<Trial> {
             "pods_leak_and_recover_by_tracepoint",
             leaks::pods_by_tracepoint,
         ),
+        bpf("who_leaks_most_stands_on_top", leaks::crash_loop),
         v1(
             "other_hierarchies_are_not_reported",
             leaks::other_hierarchies,
@@ -98,6 +100,15 @@ fn bpf() -> Vec<Trial> {
         ),
         bpf("slab_failures_by_the_kernel_log", failures::kernel_log),
         bpf("a_failed_mkdir_is_caught", failures::mkdir),
+        bpf("zombies_from_before_have_names", walk::named_from_before),
+        bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
+        bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
+        bpf("zombies_are_listed_under_churn", walk::scanned_under_churn),
+        test_if(
+            "live::bpf::zombies_by_the_ten_thousand_are_listed",
+            || too_slow().or_else(world::missing),
+            walk::many,
+        ),
         bpf("kill_9_leaves_nothing_attached", view::kill),
         bpf("without_root_it_says_what_it_takes", view::unprivileged),
         bpf("without_btf_the_tracepoints_serve", view::without_btf),

@@ -122,7 +122,9 @@ pub(super) fn leak_and_recover(world: &World, watch: &mut Watch) {
     assert_eq!(watch.of("leaked", &path).count(), 0);
     assert_eq!(watch.of("offlined", &base).count(), COUNT);
     let tick = watch.seen.last().expect("a tick");
-    assert_eq!(tick["leaked"].as_u64().unwrap_or(0), 0, "{tick}");
+    // Those that others left, as far as they have names.
+    let named = watch.of("zombie", "/").count() as u64;
+    assert!(tick["leaked"].as_u64().unwrap_or(0) <= named, "{tick}");
     assert!(!watch.seen.iter().any(|line| line["kind"] == "gap"));
 }
 

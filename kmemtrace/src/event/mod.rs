@@ -47,8 +47,8 @@ pub enum Fact {
     Renamed(Cgroup),
     /// A directory that a walk of the hierarchy saw.
     Present(Cgroup),
-    /// A removed memcg that is seen to be there still, by what it holds; with [`SlabPin::caches`] 0, one of which nothing is
-    /// seen any more.
+    /// A removed memcg that is seen to be there still: in the kernel's own tree, or by what it holds; with [`SlabPin::caches`]
+    /// 0, one of which nothing is seen any more.
     Zombie(Cgroup),
     /// A walk of the hierarchy ended: what no [`Fact::Present`] named since the last one is gone.
     Walked(Walked),
@@ -163,6 +163,9 @@ pub struct Walked {
     pub began_mono_ns: u64,
     /// Directories it saw, the root included.
     pub directories: u64,
+    /// Removed memcgs that the kernel has; each was in a [`Fact::Zombie`] since the last walk. `None` if it was not asked, or
+    /// did not name all.
+    pub zombies: Option<u64>,
     /// What the kernel counted meanwhile.
     pub counts: Counts,
 }

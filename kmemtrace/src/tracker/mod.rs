@@ -35,7 +35,7 @@ pub use entry::{ByCount, Subject};
 use entry::{Entry, Proof};
 use freed::FreedLately;
 use summary::Tally;
-pub use summary::{Delays, Finding, OwnerCount, Summary};
+pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Summary};
 use table::{Id, Key, Table};
 
 use crate::event::{
@@ -132,6 +132,8 @@ pub struct Tracker {
     /// For polled facts: what the counts say.
     polled: Option<Polled>,
     inherited: Option<u64>,
+    /// Of those, the ones that a walk of the kernel's tree named.
+    inherited_by_name: u64,
     /// The kernel's count agreed with the totals once.
     inherited_is_final: bool,
     tally: Tally,
@@ -153,6 +155,7 @@ impl Tracker {
             counting: None,
             polled: config.polled.then(Polled::default),
             inherited: None,
+            inherited_by_name: 0,
             inherited_is_final: false,
             tally: Tally::default(),
         }
@@ -178,10 +181,7 @@ impl Tracker {
         Summary {
             totals: self.totals(),
             inherited: self.inherited,
-            ..self.tally.summary(
-                self.now,
-                leaked.filter_map(|entry| entry.cgroup.path.as_ref()),
-            )
+            ..self.tally.summary(self.now, &leaked.collect::<Vec<_>>())
         }
     }
 
@@ -215,6 +215,9 @@ impl Tracker {
             Fact::Freed(cgroup) => self.freed(time, cgroup, changes),
             Fact::Renamed(cgroup) => self.renamed(time, &self.with_path(cgroup), changes),
             Fact::Present(cgroup) => self.present(time, &self.with_path(cgroup), changes),
+            Fact::Zombie(cgroup) if self.polled.is_none() => {
+                self.dead(time, &self.with_path(cgroup), changes);
+            }
             Fact::Zombie(cgroup) => self.zombie(time, &self.with_path(cgroup), changes),
             Fact::Walked(walked) => self.walked(time, walked, changes),
             Fact::SlabFailure(failure) => {

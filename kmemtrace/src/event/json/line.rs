@@ -283,6 +283,8 @@ line! { 'a;
     began_mono_ns: u64,
     /// How many directories the walk saw.
     directories: u64,
+    /// How many zombies the kernel named meanwhile, if it named all.
+    zombies_named: u64,
     /// v1: the kernel's count of directories and zombies.
     num_cgroups: u64,
     /// v2: the kernel's count of zombie cgroups.

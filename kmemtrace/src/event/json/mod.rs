@@ -134,6 +134,7 @@ impl<'a> Line<'a> {
     pub fn set_walked(&mut self, walked: &Walked) {
         self.began_mono_ns = Some(walked.began_mono_ns);
         self.directories = Some(walked.directories);
+        self.zombies_named = walked.zombies;
         self.set_counts(&walked.counts);
     }
 
