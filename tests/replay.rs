@@ -37,6 +37,7 @@ fn replay(name: &str, sink: &mut dyn Sink) -> Result {
         match item? {
             Item::Header(time, header) => sink.header(time, &header)?,
             Item::Event(event) => tracker.apply(&event, &mut changes),
+            Item::End(_) => {}
         }
         for change in changes.drain(..) {
             sink.change(&change)?;

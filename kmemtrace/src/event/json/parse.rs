@@ -18,6 +18,8 @@ pub enum Content {
     Header(Stamp, Box<Header>),
     /// A fact.
     Event(Event),
+    /// A run's summary. What it sums up the tracker says again, given the facts; its time they do not tell.
+    End(Stamp),
     /// What the tracker says again, given the facts.
     Verdict,
     /// Something from a later version.
@@ -52,6 +54,10 @@ pub enum Fault {
     Missing(&'static str),
     /// It is longer than [`LINE_MAX`].
     TooLong,
+    /// It is no header, and none came before it.
+    NoHeader,
+    /// It is older than what came before it, by so many nanoseconds.
+    Disorder(u64),
 }
 
 impl fmt::Display for Fault {
@@ -67,6 +73,12 @@ impl fmt::Display for Fault {
             }
             Self::Missing(field) => write!(f, "no {field}"),
             Self::TooLong => write!(f, "longer than {LINE_MAX} bytes"),
+            Self::NoHeader => f.write_str("no header before it"),
+            Self::Disorder(ns) => write!(
+                f,
+                "{:.1} s older than the lines before it: lines are missing or out of order",
+                *ns as f64 / 1e9
+            ),
         }
     }
 }
@@ -94,7 +106,11 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
     let fact = match line.kind.as_ref().map(|kind| &*kind.0) {
         None => return Err(Fault::Missing("kind")),
         Some(kind::HEADER) => return header(bytes),
-        Some(kind::LEAKED | kind::SUMMARY) => return verdict(Content::Verdict),
+        Some(kind::LEAKED) => return verdict(Content::Verdict),
+        Some(kind::SUMMARY) => {
+            let end = stamp(line.time, line.mono_ns);
+            return verdict(end.map_or(Content::Verdict, Content::End));
+        }
         // its removal was found out by a walk: a conclusion, which the tracker reaches again
         Some(kind::OFFLINED) if line.offlined_after_mono_ns.is_some() => {
             return verdict(Content::Verdict);

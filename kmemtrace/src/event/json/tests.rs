@@ -279,7 +279,6 @@ fn verdicts_are_not_facts() {
     let time = r#""time":"2026-03-14T00:00:00.000000000Z","mono_ns":1"#;
     for line in [
         r#""kind":"leaked","cgroup_id":3"#,
-        r#""kind":"summary","created":3,"owners":[{"kind":"pod"}]"#,
         r#""kind":"summary","path":{"of":"another type"}"#,
         r#""kind":"offlined","cgroup_id":3,"offlined_after_mono_ns":1"#,
     ] {
@@ -289,6 +288,12 @@ fn verdicts_are_not_facts() {
             "{line}"
         );
     }
+    let summary = format!(r#"{{{time},"kind":"summary","created":3,"owners":[{{"kind":"pod"}}]}}"#);
+    let end = Stamp {
+        mono_ns: 1,
+        wall_ns: 1_773_446_400_000_000_000,
+    };
+    assert_eq!(content_of(&summary), Content::End(end));
     let freed = format!(r#"{{{time},"kind":"recovered","cgroup_id":3,"zombie_ns":9,"live":1}}"#);
     let Content::Event(event) = content_of(&freed) else {
         panic!("{freed}")
