@@ -31,7 +31,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
     ("sink", &["event", "tracker", "attribution"]),
-    ("trace", &["event"]),
+    ("trace", &["error", "event", "sink", "tracker"]),
     (
         "cli",
         &[

@@ -14,6 +14,8 @@ use crate::{
 pub(super) struct Filter {
     /// Everything, not only what went wrong.
     pub(super) all: bool,
+    /// Nothing but the summary.
+    pub(super) quiet: bool,
     /// Only cgroups whose path matches.
     pub(super) cgroup: Option<GlobMatcher>,
     /// Only cgroups of the pod whose uid begins so.
@@ -35,6 +37,9 @@ pub(super) fn glob(text: &str) -> Result<GlobMatcher, Error> {
 impl Filter {
     /// Whether a change is shown. Walks, gaps and the summary always are: without them the rest would be misread.
     pub(super) fn shows(&self, change: &Change) -> bool {
+        if self.quiet {
+            return matches!(change.what, What::Summary(_));
+        }
         match &change.what {
             // An allocation has no cgroup to be chosen by.
             What::Walked { .. }

@@ -4,8 +4,10 @@ mod completions;
 mod doctor;
 mod filter;
 mod man;
+mod record;
 mod report;
 mod root;
+mod run;
 mod scan;
 mod snapshot;
 mod watch;
@@ -19,7 +21,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::error::Error;
+use crate::{error::Error, tracker::Finding};
 
 /// The version, with what it was built from.
 const VERSION: &str = concat!(
@@ -64,6 +66,8 @@ struct Shared {
 enum Verb {
     /// Watch memory cgroups live, and report those that leak (this is the default)
     Watch(watch::Args),
+    /// Record what happens to a file, to be replayed later and elsewhere
+    Record(record::Args),
     /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
     Scan(scan::Args),
     /// Say what kmemtrace can see on this host, and why not more
@@ -109,6 +113,16 @@ pub enum Verdict {
     Unknown,
 }
 
+impl From<Finding> for Verdict {
+    fn from(finding: Finding) -> Self {
+        match finding {
+            Finding::Clean => Self::Clean,
+            Finding::Leak => Self::Leak,
+            Finding::Unjudged => Self::Unknown,
+        }
+    }
+}
+
 impl Verdict {
     const fn code(self) -> u8 {
         match self {
@@ -140,6 +154,7 @@ pub fn main() -> ExitCode {
     let result = match &cli.verb {
         None => watch::run(&cli.watch, color),
         Some(Verb::Watch(args)) => watch::run(args, color),
+        Some(Verb::Record(args)) => record::run(args, color),
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),

@@ -14,7 +14,7 @@ use crate::{
     event::{
         Event, Fact, Path, Stamp,
         header::Header,
-        json::{HeaderLine, Hex, Line, Text, WallTime, kind},
+        json::{HeaderLine, Line, Text, WallTime, kind},
     },
     tracker::{Change, Subject, Summary, Totals, What},
 };
@@ -48,6 +48,21 @@ impl<W: Write> JsonLines<W> {
     }
 
     /// What it writes to.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    /// What it writes to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Writes to something else from now on; gives back what it wrote to.
+    pub fn replace(&mut self, out: W) -> W {
+        std::mem::replace(&mut self.out, out)
+    }
+
+    /// What it writes to.
     pub fn into_inner(self) -> W {
         self.out
     }
@@ -66,6 +81,7 @@ impl<W: Write> JsonLines<W> {
             | Fact::Present(cgroup)
             | Fact::Zombie(cgroup) => cgroup.path.as_ref(),
             Fact::MkdirFailure(failure) => failure.path.as_ref(),
+            Fact::Carried(carried) => carried.cgroup.path.as_ref(),
             Fact::SlabFailure(_) | Fact::Walked(_) | Fact::Gap(_) | Fact::Tick(_) => None,
         };
         self.line(Line::of(event), path, None)
@@ -198,12 +214,7 @@ impl<W: Write> Sink for JsonLines<W> {
 fn set_subject<'a>(line: &mut Line<'a>, subject: &'a Subject) {
     line.set_cgroup(&subject.cgroup);
     line.generation = (subject.generation > 0).then_some(subject.generation);
-    if let Some(creator) = &subject.creator {
-        let comm = creator.comm();
-        line.creator_pid = Some(creator.pid);
-        line.creator_comm = (!comm.is_empty()).then(|| Text::lossy(comm));
-        line.creator_comm_hex = Hex::unless_text(comm);
-    }
+    line.set_creator(subject.creator.as_ref());
     line.created_mono_ns = subject.created.map(|created| created.mono_ns);
     line.offlined_mono_ns = subject.offlined.map(|offlined| offlined.mono_ns);
     line.offlined_after_mono_ns = subject.offlined_after_ns;

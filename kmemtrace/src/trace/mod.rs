@@ -1,23 +1,28 @@
-//! Traces as files: read, however they were packed and however they ended.
+//! Traces as files: written, and read however they were packed and however they ended.
 //!
 //! [`Trace`] is an iterator over one file that holds one line of it at a time; what it cannot understand is an error that
 //! names file and line, after which it goes on.
 
 mod input;
+pub mod record;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fs::File,
     io::{self, Read},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
 pub use input::Input;
 
-use crate::event::{
-    Stamp,
-    json::{Fault, Item, LineError, ReadError, Reader, Tally},
+use crate::{
+    event::{
+        Stamp,
+        json::{Fault, Item, LineError, ReadError, Reader, Tally},
+    },
+    sink::escape::Name,
 };
 
 /// How much older than the line before it a fact may be, in nanoseconds, unless the trace was put together wrongly. Sources
@@ -70,10 +75,10 @@ impl Trace {
     ///
     /// It cannot be opened or read.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let name = path.display().to_string();
-        if name == "-" {
+        if path == Path::new("-") {
             return Self::new("stdin", Box::new(io::stdin()));
         }
+        let name = Name::whole(path.as_os_str().as_bytes()).to_string();
         match File::open(path) {
             Ok(file) => Self::new(name, Box::new(file)),
             Err(error) => Err(TraceError::Io {
@@ -125,6 +130,11 @@ impl<R: Read> Trace<R> {
     /// How many bytes of the file have been read, packed as they are.
     pub fn position(&self) -> u64 {
         self.reader.input().position()
+    }
+
+    /// Whether it is zstd.
+    pub fn is_packed(&self) -> bool {
+        self.reader.input().is_packed()
     }
 
     /// Whether an item may stand where it does.

@@ -273,6 +273,10 @@ line! { 'a;
     offlined_after_mono_ns: u64,
     /// For how long it has been a zombie.
     zombie_ns: u64,
+    /// Carried: `live`, `zombie` or `leaked`.
+    state: Text<'a>,
+    /// Carried: what would tell a zombie's end, if it is no fact of its own: `counted` or `nothing`.
+    proof: Text<'a>,
     /// True if events may have been lost since it went offline; absent otherwise.
     across_gap: bool,
     /// Known by the kernel's count alone: so many of `candidates` are zombies, or so many that no poll saw alive.
