@@ -4,7 +4,9 @@ mod completions;
 mod doctor;
 mod filter;
 mod man;
+mod moment;
 mod record;
+mod replay;
 mod report;
 mod root;
 mod run;
@@ -68,6 +70,8 @@ enum Verb {
     Watch(watch::Args),
     /// Record what happens to a file, to be replayed later and elsewhere
     Record(record::Args),
+    /// Play recorded traces, and show them as if it were happening now
+    Replay(replay::Args),
     /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
     Scan(scan::Args),
     /// Say what kmemtrace can see on this host, and why not more
@@ -124,6 +128,15 @@ impl From<Finding> for Verdict {
 }
 
 impl Verdict {
+    /// Of two runs.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Leak, _) | (_, Self::Leak) => Self::Leak,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Clean, Self::Clean) => Self::Clean,
+        }
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Clean => 0,
@@ -155,6 +168,7 @@ pub fn main() -> ExitCode {
         None => watch::run(&cli.watch, color),
         Some(Verb::Watch(args)) => watch::run(args, color),
         Some(Verb::Record(args)) => record::run(args, color),
+        Some(Verb::Replay(args)) => replay::run(args, color),
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::ValueEnum;
 
 use super::{
-    Color, Format, Outcome, duration,
-    filter::{self, Filter},
+    Color, Outcome, duration,
+    filter::ShowArgs,
     record::{LimitArgs, Recording},
     run::Run,
 };
@@ -23,23 +23,13 @@ pub(super) struct Args {
     /// Look once, say what is there, and stop
     #[arg(long)]
     once: bool,
-    /// Show every event, not only leaks and failures
-    #[arg(long)]
-    all: bool,
-    /// Show only cgroups whose path matches: `*` within a name, `**` across directories
-    #[arg(long, value_name = "GLOB")]
-    cgroup: Option<String>,
-    /// Show only cgroups of the pod whose uid begins so
-    #[arg(long, value_name = "UID")]
-    pod: Option<String>,
+    #[command(flatten)]
+    show: ShowArgs,
     /// Append all that is seen to this file, whatever is shown, to be replayed later; packed with zstd if it ends in .zst
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Text for people, or JSON lines for programs
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
 }
 
 /// What is watched, and for how long: the same for `watch` and `record`.
@@ -138,12 +128,6 @@ enum SourceArg {
 
 /// Watches until Ctrl-C, SIGTERM or the end of `--for`.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let filter = Filter {
-        all: args.all,
-        cgroup: args.cgroup.as_deref().map(filter::glob).transpose()?,
-        pod: args.pod.clone(),
-        quiet: false,
-    };
     let recording = match &args.record {
         Some(path) => Some(Recording::open(path, args.limits)?),
         None => None,
@@ -151,10 +135,11 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let run = Run {
         source: &args.source,
         once: args.once,
-        filter,
+        filter: args.show.filter()?,
         recording,
     };
-    run.watch(args.format, color).map(|watched| watched.verdict)
+    run.watch(args.show.format, color)
+        .map(|watched| watched.verdict)
 }
 
 /// A time of at least 10 ms: shorter ones would make polling a load.

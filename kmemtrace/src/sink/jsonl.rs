@@ -24,6 +24,9 @@ use crate::{
 pub struct JsonLines<W> {
     out: W,
     hierarchy: Option<String>,
+    /// The node, if lines name it.
+    hostname: Option<String>,
+    names_host: bool,
     buffer: Vec<u8>,
 }
 
@@ -33,6 +36,8 @@ struct SummaryLine<'a> {
     time: WallTime,
     mono_ns: u64,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<&'a str>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -43,8 +48,17 @@ impl<W: Write> JsonLines<W> {
         Self {
             out,
             hierarchy: None,
+            hostname: None,
+            names_host: false,
             buffer: Vec::new(),
         }
+    }
+
+    /// Lines name the node, for where those of several nodes come together.
+    #[must_use]
+    pub fn with_hostname(mut self) -> Self {
+        self.names_host = true;
+        self
     }
 
     /// What it writes to.
@@ -102,6 +116,7 @@ impl<W: Write> JsonLines<W> {
             .as_deref()
             .filter(|_| of_cgroup)
             .map(Text::from);
+        line.hostname = self.hostname.as_deref().map(Text::from);
         line.pod_uid = owner.pod_uid.as_ref().map(PodUid::as_str).map(Text::from);
         line.container_id = owner.container_id.map(Text::from);
         line.qos = owner.qos.map(Qos::as_str).map(Text::from);
@@ -148,6 +163,7 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> Sink for JsonLines<W> {
     fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
         self.hierarchy.clone_from(&header.hierarchy);
+        self.hostname = header.hostname.clone().filter(|_| self.names_host);
         write(
             &mut self.out,
             &mut self.buffer,
@@ -197,6 +213,7 @@ impl<W: Write> Sink for JsonLines<W> {
                     time: WallTime(time.wall_ns),
                     mono_ns: time.mono_ns,
                     kind: kind::SUMMARY,
+                    hostname: self.hostname.as_deref(),
                     summary,
                 };
                 return write(&mut self.out, &mut self.buffer, &line);

@@ -4,11 +4,13 @@
 //! names file and line, after which it goes on.
 
 mod input;
+mod play;
 pub mod record;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
     os::unix::ffi::OsStrExt,
@@ -16,6 +18,7 @@ use std::{
 };
 
 pub use input::Input;
+pub use play::{Done, Play, Step};
 
 use crate::{
     event::{
@@ -60,7 +63,6 @@ impl TraceError {
 }
 
 /// One file's trace, record by record: an iterator over headers, facts and ends of runs.
-#[derive(Debug)]
 pub struct Trace<R: Read = Box<dyn Read + Send>> {
     name: String,
     reader: Reader<Input<R>>,
@@ -149,6 +151,11 @@ impl<R: Read> Trace<R> {
         };
         let Stamp { mono_ns, .. } = time;
         let newest = self.run.ok_or(Fault::NoHeader)?;
+        if let Item::End(_) = item {
+            // What comes after it is of no run.
+            self.run = None;
+            return Ok(());
+        }
         let back = newest.saturating_sub(mono_ns);
         if back > DISORDER_NS {
             // From here on the order is this line's: one break of it is one error.
@@ -157,6 +164,12 @@ impl<R: Read> Trace<R> {
         }
         self.run = Some(newest.max(mono_ns));
         Ok(())
+    }
+}
+
+impl<R: Read> fmt::Debug for Trace<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trace({:?}, {:?})", self.name, self.reader)
     }
 }
 

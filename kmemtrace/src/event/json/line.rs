@@ -209,6 +209,8 @@ line! { 'a;
     mono_ns: u64,
     /// What the line is about.
     kind: Text<'a>,
+    /// The node, where lines of several nodes come together.
+    hostname: Text<'a>,
     /// The cgroup's id.
     cgroup_id: u64,
     /// How many memcgs with this cgroup id came before this one; absent if none did.
