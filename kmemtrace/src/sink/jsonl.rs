@@ -12,7 +12,7 @@ use super::{
 use crate::{
     attribution::{PodUid, Qos, Runtime, owner},
     event::{
-        Event, Fact, Path, Stamp,
+        Event, Path, Stamp,
         header::Header,
         json::{HeaderLine, Line, Text, WallTime, kind},
     },
@@ -81,24 +81,13 @@ impl<W: Write> JsonLines<W> {
         self.out
     }
 
-    /// A fact as it came, without what the tracker makes of it.
+    /// A fact as it came: without what the tracker makes of it, nor what follows from its path and from the header.
     ///
     /// # Errors
     ///
     /// If the line cannot be written.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
-        let path = match &event.fact {
-            Fact::Created(cgroup)
-            | Fact::Offlined(cgroup)
-            | Fact::Freed(cgroup)
-            | Fact::Renamed(cgroup)
-            | Fact::Present(cgroup)
-            | Fact::Zombie(cgroup) => cgroup.path.as_ref(),
-            Fact::MkdirFailure(failure) => failure.path.as_ref(),
-            Fact::Carried(carried) => carried.cgroup.path.as_ref(),
-            Fact::SlabFailure(_) | Fact::Walked(_) | Fact::Gap(_) | Fact::Tick(_) => None,
-        };
-        self.line(Line::of(event), path, None)
+        write(&mut self.out, &mut self.buffer, &Line::of(event))
     }
 
     /// Adds what follows from the path and from the header, and writes the line.

@@ -93,10 +93,10 @@ pub fn parse(line: &[u8], number: u64) -> Result<Parsed, LineError> {
 }
 
 fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
-    let line: Line<'_> = match serde_json::from_slice(bytes) {
-        Ok(line) => line,
-        Err(error) => return other(bytes).ok_or(Fault::Json(error)),
-    };
+    let mut line = Line::default();
+    if let Err(error) = line.read(bytes) {
+        return other(bytes).ok_or(Fault::Json(error));
+    }
     let verdict = |content| {
         Ok(Parsed {
             content,
