@@ -8,14 +8,16 @@ mod parse;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::borrow::Cow;
 
-pub use line::{Hex, Line, Text, WallTime};
+pub use line::{Hex, Line, Text};
 pub use parse::{Content, Fault, LineError, Parsed, parse};
 pub use reader::{Item, LINE_MAX, ReadError, Reader, Tally};
 use rustix::io::Errno;
 use serde::Serialize;
+pub use time::WallTime;
 
 use super::{
     Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Path, Proof, Scope, SlabFailure,
