@@ -5,6 +5,7 @@ mod failures;
 mod hostile;
 mod leaks;
 mod parity;
+mod recording;
 mod shared;
 mod source;
 mod storm;
@@ -21,12 +22,13 @@ use source::{SOURCES, Source};
 type OfSource = fn(&Source) -> Result;
 
 /// What every source must see alike.
-const ALIKE: [(&str, OfSource); 5] = [
+const ALIKE: [(&str, OfSource); 6] = [
     ("leaks_and_recoveries", source::leaks),
     ("zombies_from_before_are_counted", source::inherited),
     ("a_run_without_leak_exits_0", source::clean_run),
     ("hostile_names_arrive_whole", source::names),
     ("a_wide_directory_is_followed", source::wide),
+    ("a_replay_shows_what_was_shown", recording::replays),
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -151,5 +153,10 @@ fn others() -> Vec<Trial> {
         live("sources_agree", parity::sources),
         live("doctor_names_every_hook", view::doctor),
         live("scan_counts_as_the_kernel_does", view::scan),
+        live("a_killed_recording_loses_a_second", recording::killed),
+        live(
+            "a_full_disk_stops_the_recording_alone",
+            recording::full_disk,
+        ),
     ]
 }
