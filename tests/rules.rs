@@ -22,7 +22,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("attribution", &[]),
     ("error", &[]),
     ("event", &[]),
@@ -31,6 +31,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
     ("sink", &["event", "tracker", "attribution"]),
+    ("trace", &["error", "event", "sink", "tracker"]),
     (
         "cli",
         &[
@@ -41,6 +42,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
             "plan",
             "sink",
             "source",
+            "trace",
             "tracker",
         ],
     ),

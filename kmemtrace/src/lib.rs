@@ -10,4 +10,5 @@ pub mod host;
 pub mod plan;
 pub mod sink;
 pub mod source;
+pub mod trace;
 pub mod tracker;

@@ -6,6 +6,7 @@ mod failures;
 mod hostile;
 mod leaks;
 mod parity;
+mod recording;
 mod shared;
 mod source;
 mod storm;
@@ -23,12 +24,13 @@ use source::{SOURCES, Source};
 type OfSource = fn(&Source) -> Result;
 
 /// What every source must see alike.
-const ALIKE: [(&str, OfSource); 5] = [
+const ALIKE: [(&str, OfSource); 6] = [
     ("leaks_and_recoveries", source::leaks),
     ("zombies_from_before_are_counted", source::inherited),
     ("a_run_without_leak_exits_0", source::clean_run),
     ("hostile_names_arrive_whole", source::names),
     ("a_wide_directory_is_followed", source::wide),
+    ("a_replay_shows_what_was_shown", recording::replays),
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -171,6 +173,11 @@ fn others() -> Vec<Trial> {
             "live::all_ids_used_up",
             disposable::missing_ids,
             disposable::ids,
+        ),
+        live("a_killed_recording_loses_a_second", recording::killed),
+        live(
+            "a_full_disk_stops_the_recording_alone",
+            recording::full_disk,
         ),
     ]
 }
