@@ -35,7 +35,8 @@ pub use entry::{ByCount, Subject};
 use entry::{Entry, Proof};
 use freed::FreedLately;
 use summary::Tally;
-pub use summary::{Delays, Finding, OwnerCount, Summary};
+pub(crate) use summary::owner;
+pub use summary::{Delays, Finding, OwnerCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
 use crate::event::{Cgroup, Counts, Event, Fact, Gap, MkdirFailure, SlabFailure, Stamp, Walked};
