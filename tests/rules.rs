@@ -31,7 +31,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
     ("sink", &["event", "tracker", "attribution"]),
-    ("trace", &["event"]),
+    ("trace", &["error", "event", "sink", "tracker"]),
     (
         "report",
         &["event", "tracker", "attribution", "sink", "host"],

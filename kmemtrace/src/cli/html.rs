@@ -1,4 +1,4 @@
-//! `kmemtrace report`: what a trace comes to, as one HTML page.
+//! `kmemtrace report`: what traces come to, as one HTML page.
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
@@ -6,18 +6,17 @@ use std::{
     time::Duration,
 };
 
-use super::{Failure, Outcome, Verdict, placed::place};
+use super::{Failure, Outcome, Verdict, duration, placed::place};
 use crate::{
     error::Error,
-    event::{Stamp, json::Item},
     report::{Fold, Report, page},
     sink::{Sink, escape::Name},
-    trace::{Trace, TraceError},
-    tracker::{self, Change, Tracker, What},
+    trace::{Done, Play, Step},
+    tracker::{Change, What},
 };
 
-/// How many lines that cannot be understood are named.
-const NAMED: u64 = 10;
+/// So many lines that cannot be read are told one by one.
+const FAULTS_SHOWN: u64 = 10;
 
 /// Arguments of `kmemtrace report`.
 #[derive(clap::Args, Debug)]
@@ -27,12 +26,15 @@ of cgroups, pods, tasks and the node.
 
 Exit status: 0 it is written, whatever it says; 2 an error, or not all of the trace could be read.")]
 pub(super) struct Args {
-    /// The trace of one node: JSON lines, plain or zstd; `-` for stdin
-    #[arg(value_name = "FILE")]
-    trace: PathBuf,
+    /// Traces of one node, plain or packed with zstd, in any order; `-` for stdin
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// The page; `-` for stdout
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// How long a removed memory cgroup may live on before it is called leaked; as in the live run unless given
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    grace: Option<Duration>,
 }
 
 /// Writes the page: 0 if that worked.
@@ -42,8 +44,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         let error = Error::new("a page is not for a terminal");
         return Err(error.help("-o FILE.html, or pipe it").into());
     }
-    let trace = Trace::open(&args.trace).map_err(|error| Error::new(error.to_string()))?;
-    let read = read(trace)?;
+    let play =
+        Play::open(&args.files, args.grace).map_err(|error| Error::new(error.to_string()))?;
+    let read = read(play)?;
     let report = read.fold.finish();
     one_node(&report)?;
     let write = |out: &mut dyn Write| {
@@ -58,108 +61,79 @@ pub(super) fn run(args: &Args) -> Outcome {
             write(&mut file)
         })?;
     }
-    Ok(match read.broken {
-        None => Verdict::Clean,
-        Some(_) => Verdict::Unknown,
+    Ok(if read.broken {
+        Verdict::Unknown
+    } else {
+        Verdict::Clean
     })
 }
 
-/// A trace that was read as far as that goes.
+/// What was read.
 struct Read {
     fold: Fold,
     /// What was skipped and passed over.
     notes: Vec<String>,
-    /// Why it was not read to its end.
-    broken: Option<TraceError>,
+    /// A file could not be read to its end.
+    broken: bool,
 }
 
-/// A run that goes on.
-struct Playing {
-    tracker: Tracker,
-    now: Stamp,
-}
-
-impl Playing {
-    fn end(&self, at: Stamp, fold: &mut Fold) -> io::Result<()> {
-        fold.change(&Change {
-            time: at,
-            what: What::Summary(Box::new(self.tracker.summary())),
-            totals: self.tracker.totals(),
-        })
-    }
-}
-
-fn read(mut trace: Trace) -> Result<Read, Failure> {
+fn read(mut play: Play) -> Result<Read, Failure> {
     let mut fold = Fold::new();
-    let mut playing: Option<Playing> = None;
+    let mut open = None;
     let mut changes = Vec::new();
-    let mut errors = 0;
+    let mut faults = 0;
     let mut notes = Vec::new();
-    let mut broken = None;
-    for item in &mut trace {
-        match item {
-            Ok(Item::Header(time, header)) => {
-                if let Some(killed) = playing.take() {
-                    killed.end(killed.now, &mut fold)?;
+    let mut broken = false;
+    while let Some(step) = play.step(&mut changes) {
+        match step {
+            Ok(Step::Began { run, time, header }) => {
+                if open.replace(run).is_some() {
+                    let error = Error::new("the traces have runs that went on at the same time");
+                    return Err(error.help("give those of one recorder").into());
                 }
                 fold.header(time, &header)?;
-                let config = tracker::Config {
-                    grace: Duration::from_nanos(header.grace_ns),
-                    polled: header.is_polled(),
-                };
-                playing = Some(Playing {
-                    tracker: Tracker::new(config),
-                    now: time,
-                });
             }
-            Ok(Item::Event(event)) => {
-                if let Some(run) = &mut playing {
-                    if event.time.mono_ns > run.now.mono_ns {
-                        run.now = event.time;
-                    }
-                    run.tracker.apply(&event, &mut changes);
+            Ok(Step::Fact { .. }) => {
+                for change in changes.drain(..) {
+                    fold.change(&change)?;
                 }
             }
-            Ok(Item::End(time)) => {
-                if let Some(run) = playing.take() {
-                    run.end(time, &mut fold)?;
-                }
+            Ok(Step::Ended {
+                time,
+                summary,
+                totals,
+                ..
+            }) => {
+                open = None;
+                let what = What::Summary(summary);
+                fold.change(&Change { time, what, totals })?;
             }
             Err(error) => {
-                errors += 1;
-                if errors <= NAMED {
-                    tracing::warn!("{}", Name::whole(error.to_string().as_bytes()));
+                faults += 1;
+                broken |= error.is_final();
+                if faults <= FAULTS_SHOWN {
+                    say(&error.to_string());
                     notes.push(error.to_string());
-                }
-                if error.is_final() {
-                    broken = Some(error);
-                    break;
                 }
             }
         }
-        for change in changes.drain(..) {
-            fold.change(&change)?;
-        }
     }
-    if let Some(killed) = playing {
-        killed.end(killed.now, &mut fold)?;
+    let mut note = |text: String| {
+        say(&text);
+        notes.push(text);
+    };
+    let Done { tally, torn, .. } = play.done();
+    if faults > FAULTS_SHOWN {
+        note(format!("and {} lines more", faults - FAULTS_SHOWN));
     }
-    let tally = trace.tally();
-    if errors > NAMED {
-        notes.push(format!(
-            "{} more lines could not be understood",
-            errors - NAMED
+    for file in torn {
+        note(format!(
+            "{file} ends in the middle of a line, as when its writer was killed"
         ));
     }
-    if tally.torn {
-        notes.push(
-            "the trace ends within a line: its writer was stopped by force, or had no room"
-                .to_owned(),
-        );
-    }
     if tally.unknown_kinds + tally.unknown_fields > 0 {
-        notes.push(format!(
-            "passed over, since they are from a later version: {} lines, {} fields",
+        note(format!(
+            "passed over what a later version wrote: {} lines and {} fields",
             tally.unknown_kinds, tally.unknown_fields
         ));
     }
@@ -168,6 +142,11 @@ fn read(mut trace: Trace) -> Result<Read, Failure> {
         notes,
         broken,
     })
+}
+
+fn say(what: &str) {
+    // Without stderr there is nobody to tell; the page has it, too.
+    let _ = writeln!(io::stderr(), "kmemtrace: {}", Name::whole(what.as_bytes()));
 }
 
 /// A report is of one node: the sums of several would be of none.

@@ -45,6 +45,11 @@ impl<R: Read> Input<R> {
         }
     }
 
+    /// Whether it is zstd.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.0, Packing::Zstd(_))
+    }
+
     /// Whether it ended within a zstd frame. What had been flushed of that frame was read.
     pub fn is_torn(&self) -> bool {
         match &self.0 {

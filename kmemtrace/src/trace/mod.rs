@@ -1,23 +1,31 @@
-//! Traces as files: read, however they were packed and however they ended.
+//! Traces as files: written, and read however they were packed and however they ended.
 //!
 //! [`Trace`] is an iterator over one file that holds one line of it at a time; what it cannot understand is an error that
 //! names file and line, after which it goes on.
 
 mod input;
+mod play;
+pub mod record;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
 pub use input::Input;
+pub use play::{Done, Play, Step};
 
-use crate::event::{
-    Stamp,
-    json::{Fault, Item, LineError, ReadError, Reader, Tally},
+use crate::{
+    event::{
+        Stamp,
+        json::{Fault, Item, LineError, ReadError, Reader, Tally},
+    },
+    sink::escape::Name,
 };
 
 /// How much older than the line before it a fact may be, in nanoseconds, unless the trace was put together wrongly. Sources
@@ -55,7 +63,6 @@ impl TraceError {
 }
 
 /// One file's trace, record by record: an iterator over headers, facts and ends of runs.
-#[derive(Debug)]
 pub struct Trace<R: Read = Box<dyn Read + Send>> {
     name: String,
     reader: Reader<Input<R>>,
@@ -70,10 +77,10 @@ impl Trace {
     ///
     /// It cannot be opened or read.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
-        let name = path.display().to_string();
-        if name == "-" {
+        if path == Path::new("-") {
             return Self::new("stdin", Box::new(io::stdin()));
         }
+        let name = Name::whole(path.as_os_str().as_bytes()).to_string();
         match File::open(path) {
             Ok(file) => Self::new(name, Box::new(file)),
             Err(error) => Err(TraceError::Io {
@@ -127,6 +134,11 @@ impl<R: Read> Trace<R> {
         self.reader.input().position()
     }
 
+    /// Whether it is zstd.
+    pub fn is_packed(&self) -> bool {
+        self.reader.input().is_packed()
+    }
+
     /// Whether an item may stand where it does.
     fn check(&mut self, item: &Item) -> Result<(), Fault> {
         let time = match item {
@@ -139,6 +151,11 @@ impl<R: Read> Trace<R> {
         };
         let Stamp { mono_ns, .. } = time;
         let newest = self.run.ok_or(Fault::NoHeader)?;
+        if let Item::End(_) = item {
+            // What comes after it is of no run.
+            self.run = None;
+            return Ok(());
+        }
         let back = newest.saturating_sub(mono_ns);
         if back > DISORDER_NS {
             // From here on the order is this line's: one break of it is one error.
@@ -147,6 +164,12 @@ impl<R: Read> Trace<R> {
         }
         self.run = Some(newest.max(mono_ns));
         Ok(())
+    }
+}
+
+impl<R: Read> fmt::Debug for Trace<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trace({:?}, {:?})", self.name, self.reader)
     }
 }
 

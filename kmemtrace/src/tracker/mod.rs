@@ -31,15 +31,17 @@ use std::{borrow::Cow, time::Duration};
 
 use by_count::Polled;
 use counts::Check;
+use entry::Entry;
 pub use entry::{ByCount, Subject};
-use entry::{Entry, Proof};
 use freed::FreedLately;
 use summary::Tally;
 pub(crate) use summary::owner;
 pub use summary::{Delays, Finding, OwnerCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
-use crate::event::{Cgroup, Counts, Event, Fact, Gap, MkdirFailure, SlabFailure, Stamp, Walked};
+use crate::event::{
+    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, SlabFailure, Stamp, Walked,
+};
 
 /// What became of a fact, and where things stand after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,9 +186,23 @@ impl Tracker {
         }
     }
 
+    /// All that is known of each memcg now: what the next file of a trace begins with.
+    pub fn carry(&self) -> impl Iterator<Item = Carried> {
+        self.table.values().map(Entry::carry)
+    }
+
+    /// The newest fact's time.
+    pub fn now(&self) -> Stamp {
+        self.now
+    }
+
     /// Takes in one fact and appends what changed.
     pub fn apply(&mut self, event: &Event, changes: &mut Vec<Change>) {
         let time = event.time;
+        if let Fact::Carried(carried) = &event.fact {
+            // No fact to a tracker that was there: it must leave no trace at all in one.
+            return self.carried(time, carried, changes);
+        }
         self.tally.began(time);
         if time.mono_ns > self.now.mono_ns {
             self.now = time;
@@ -235,6 +251,7 @@ impl Tracker {
                 self.reconcile(time, counts, changes);
                 self.emit(time, What::Tick(*counts), changes);
             }
+            Fact::Carried(_) => {} // in apply
         }
     }
 

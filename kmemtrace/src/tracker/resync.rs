@@ -3,10 +3,10 @@
 use super::{
     Change, Tracker, What,
     counts::Reading,
-    entry::{Entry, Proof},
+    entry::Entry,
     table::{Id, Key},
 };
-use crate::event::{Cgroup, Counts, Gap, GapReason, Scope, Stamp, Walked};
+use crate::event::{Cgroup, Counts, Gap, GapReason, Proof, Scope, Stamp, Walked};
 
 impl Tracker {
     pub(super) fn present(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {

@@ -5,11 +5,34 @@ use std::{borrow::Cow, fmt};
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IgnoredAny, MapAccess, Visitor},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor},
     ser::SerializeMap,
 };
 
 use crate::event::NodeSlabs;
+
+impl<'a> Line<'a> {
+    /// Reads a line, and nothing after it.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON object, or one of its known fields is not of its type.
+    pub fn read(&mut self, line: &'a [u8]) -> serde_json::Result<()> {
+        // Checked as a whole it is checked faster than string by string; bytes that are no UTF-8 are an error with a column.
+        match str::from_utf8(line) {
+            Ok(text) => {
+                let mut json = serde_json::Deserializer::from_str(text);
+                DeserializeSeed::deserialize(self, &mut json)?;
+                json.end()
+            }
+            Err(_) => {
+                let mut json = serde_json::Deserializer::from_slice(line);
+                DeserializeSeed::deserialize(self, &mut json)?;
+                json.end()
+            }
+        }
+    }
+}
 
 /// Text that may be borrowed from the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,6 +158,9 @@ impl Serialize for WallTime {
 impl<'de> Deserialize<'de> for WallTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Text::deserialize(deserializer)?;
+        if let Some(ns) = utc(text.0.as_bytes()) {
+            return Ok(Self(ns));
+        }
         let time: Timestamp = text
             .0
             .parse()
@@ -143,6 +169,48 @@ impl<'de> Deserialize<'de> for WallTime {
         ns.map(Self)
             .map_err(|_| de::Error::custom("the time is out of range"))
     }
+}
+
+/// The form in which times are written, read without much ado: a tenth of a trace's reading would be in it.
+fn utc(text: &[u8]) -> Option<i64> {
+    let text: &[u8; 30] = text.try_into().ok()?;
+    let marks = [
+        (4, b'-'),
+        (7, b'-'),
+        (10, b'T'),
+        (13, b':'),
+        (16, b':'),
+        (19, b'.'),
+        (29, b'Z'),
+    ];
+    if marks.iter().any(|&(at, mark)| text[at] != mark) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().try_fold(0_i64, |number, byte| {
+            let digit = char::from(*byte).to_digit(10)?;
+            Some(number * 10 + i64::from(digit))
+        })
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    // The rest of the calendar, leap seconds included, is left to those who know it.
+    if !(1970..=2200).contains(&year)
+        || !(1..=12).contains(&month)
+        || !(1..=28).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
+        return None;
+    }
+    // Years from March on: the leap day is the last of a year.
+    let from_march = (month + 9) % 12;
+    let year = year - i64::from(month <= 2);
+    let days =
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * from_march + 2) / 5 + day - 1;
+    let seconds = ((days - 719_468) * 24 + hour) * 3600 + minute * 60 + second;
+    Some(seconds * 1_000_000_000 + number(20, 29)?)
 }
 
 /// Makes the struct, and what writes and reads it, of one list.
@@ -171,32 +239,30 @@ macro_rules! line {
             }
         }
 
-        impl<'de: $lifetime, $lifetime> Deserialize<'de> for Line<$lifetime> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct V;
-                impl<'de> Visitor<'de> for V {
-                    type Value = Line<'de>;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an object")
-                    }
-                    fn visit_map<A: MapAccess<'de>>(
-                        self,
-                        mut map: A,
-                    ) -> Result<Self::Value, A::Error> {
-                        let mut line = Line::default();
-                        while let Some(key) = map.next_key::<Text<'de>>()? {
-                            match &*key.0 {
-                                $(stringify!($field) => line.$field = map.next_value()?,)*
-                                _ => {
-                                    map.next_value::<IgnoredAny>()?;
-                                    line.unknown_fields += 1;
-                                }
-                            }
+        /// Reads into a line that is there: it is large, and moving it would take as long as reading it.
+        impl<'de> DeserializeSeed<'de> for &mut Line<'de> {
+            type Value = ();
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+                deserializer.deserialize_map(self)
+            }
+        }
+
+        impl<'de> Visitor<'de> for &mut Line<'de> {
+            type Value = ();
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    match &*key.0 {
+                        $(stringify!($field) => self.$field = map.next_value()?,)*
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            self.unknown_fields += 1;
                         }
-                        Ok(line)
                     }
                 }
-                deserializer.deserialize_map(V)
+                Ok(())
             }
         }
     };
@@ -209,6 +275,8 @@ line! { 'a;
     mono_ns: u64,
     /// What the line is about.
     kind: Text<'a>,
+    /// The node, where lines of several nodes come together.
+    hostname: Text<'a>,
     /// The cgroup's id.
     cgroup_id: u64,
     /// How many memcgs with this cgroup id came before this one; absent if none did.
@@ -273,6 +341,10 @@ line! { 'a;
     offlined_after_mono_ns: u64,
     /// For how long it has been a zombie.
     zombie_ns: u64,
+    /// Carried: `live`, `zombie` or `leaked`.
+    state: Text<'a>,
+    /// Carried: what would tell a zombie's end, if it is no fact of its own: `counted` or `nothing`.
+    proof: Text<'a>,
     /// True if events may have been lost since it went offline; absent otherwise.
     across_gap: bool,
     /// Known by the kernel's count alone: so many of `candidates` are zombies, or so many that no poll saw alive.
@@ -335,4 +407,21 @@ line! { 'a;
     zombies: u64,
     /// Those of them that leaked.
     leaked: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_time_is_what_the_calendar_says(ns in 0..7_289_654_400_000_000_000_i64) {
+            let time = Timestamp::from_nanosecond(ns.into()).unwrap();
+            let text = format!("{time:.9}");
+            let day: u32 = text[8..10].parse().unwrap();
+            prop_assert_eq!(utc(text.as_bytes()), (day <= 28).then_some(ns), "{}", text);
+        }
+    }
 }

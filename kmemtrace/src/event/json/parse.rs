@@ -5,10 +5,10 @@ use std::{borrow::Cow, fmt};
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Hex, LINE_MAX, Line, Text, WallTime, kind};
+use super::{Hex, LINE_MAX, Line, Text, WallTime, kind, proof, state};
 use crate::event::{
-    Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Scope, SlabFailure, SlabPin,
-    Stamp, Task, Walked, header::Header,
+    Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Proof,
+    Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
 };
 
 /// What a line holds.
@@ -93,10 +93,10 @@ pub fn parse(line: &[u8], number: u64) -> Result<Parsed, LineError> {
 }
 
 fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
-    let line: Line<'_> = match serde_json::from_slice(bytes) {
-        Ok(line) => line,
-        Err(error) => return other(bytes).ok_or(Fault::Json(error)),
-    };
+    let mut line = Line::default();
+    if let Err(error) = line.read(bytes) {
+        return other(bytes).ok_or(Fault::Json(error));
+    }
     let verdict = |content| {
         Ok(Parsed {
             content,
@@ -148,14 +148,14 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
             node: line.node,
             cpu: line.cpu,
             nodes: line.nodes.as_deref().map(<[_]>::to_vec).unwrap_or_default(),
-            task: task(&line),
+            task: doer(&line),
         }),
         kind::MKDIR_FAILURE => Fact::MkdirFailure(MkdirFailure {
             path: path(&line),
             cgroup_id: line.cgroup_id,
             parent_id: line.parent_id,
             errno: line.errno,
-            task: task(&line),
+            task: doer(&line),
         }),
         kind::GAP => Fact::Gap(Gap {
             from_mono_ns: line.from_mono_ns.ok_or(Fault::Missing("from_mono_ns"))?,
@@ -171,6 +171,7 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
             },
         }),
         kind::TICK => Fact::Tick(counts(&line)),
+        kind::CARRIED => Fact::Carried(Box::new(carried(&line)?)),
         _ => return verdict(Content::Unknown),
     };
     let time = stamp(line.time, line.mono_ns)?;
@@ -201,7 +202,8 @@ fn other(bytes: &[u8]) -> Option<Parsed> {
         | kind::SLAB_FAILURE
         | kind::MKDIR_FAILURE
         | kind::GAP
-        | kind::TICK => return None,
+        | kind::TICK
+        | kind::CARRIED => return None,
         _ => Content::Unknown,
     };
     Some(Parsed {
@@ -261,9 +263,39 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
         path: path(line),
         memory: line.memory,
         usage_bytes: line.usage_bytes,
-        task: task(line),
+        task: doer(line),
         scope: if memcg { Scope::Memcg } else { Scope::Cgroup },
         after_ns: line.after_mono_ns,
+    })
+}
+
+fn carried(line: &Line<'_>) -> Result<Carried, Fault> {
+    let state = line.state.as_ref().ok_or(Fault::Missing("state"))?;
+    let since_ns = line.offlined_mono_ns;
+    Ok(Carried {
+        cgroup: cgroup(line)?,
+        generation: line.generation.unwrap_or(0),
+        created_ns: line.created_mono_ns,
+        creator: task(
+            line.creator_pid,
+            line.creator_comm.as_ref(),
+            line.creator_comm_hex.as_ref(),
+        ),
+        zombie: if state.0 == state::LIVE {
+            None
+        } else {
+            Some(CarriedZombie {
+                since_ns: since_ns.ok_or(Fault::Missing("offlined_mono_ns"))?,
+                after_ns: line.offlined_after_mono_ns,
+                proof: match line.proof.as_ref().map(|proof| &*proof.0) {
+                    None => Proof::Followed,
+                    Some(proof::NOTHING) => Proof::Nothing,
+                    // whatever else a later version may tell it by, here the count does
+                    Some(_) => Proof::Counted,
+                },
+                leaked: state.0 == state::LEAKED,
+            })
+        },
     })
 }
 
@@ -275,9 +307,14 @@ fn path(line: &Line<'_>) -> Option<Path> {
     })
 }
 
-fn task(line: &Line<'_>) -> Option<Task> {
-    let name = raw(line.comm.as_ref(), line.comm_hex.as_ref());
-    if name.is_none() && line.pid.is_none() {
+/// The task that did it.
+fn doer(line: &Line<'_>) -> Option<Task> {
+    task(line.pid, line.comm.as_ref(), line.comm_hex.as_ref())
+}
+
+fn task(pid: Option<u32>, comm: Option<&Text<'_>>, hex: Option<&Hex<'_>>) -> Option<Task> {
+    let name = raw(comm, hex);
+    if name.is_none() && pid.is_none() {
         return None;
     }
     let mut comm = [0; 16];
@@ -285,7 +322,7 @@ fn task(line: &Line<'_>) -> Option<Task> {
         .zip(name.unwrap_or_default())
         .for_each(|(to, from)| *to = *from);
     Some(Task {
-        pid: line.pid.unwrap_or(0),
+        pid: pid.unwrap_or(0),
         comm,
     })
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::header::{HookReport, Refusal, SCHEMA};
-use crate::event::{GapReason, NodeSlabs, SlabPin};
+use crate::event::{CarriedZombie, GapReason, NodeSlabs, SlabPin};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -160,8 +160,36 @@ fn fact() -> BoxedStrategy<Fact> {
             })
         }),
         counts().prop_map(Fact::Tick),
+        carried().prop_map(|carried| Fact::Carried(Box::new(carried))),
     ]
     .boxed()
+}
+
+fn carried() -> impl Strategy<Value = Carried> {
+    let proof = prop_oneof![
+        Just(Proof::Followed),
+        Just(Proof::Counted),
+        Just(Proof::Nothing)
+    ];
+    let zombie = (any::<u64>(), any::<Option<u64>>(), proof, any::<bool>()).prop_map(
+        |(since_ns, after_ns, proof, leaked)| CarriedZombie {
+            since_ns,
+            after_ns,
+            proof,
+            leaked,
+        },
+    );
+    let rest = (any::<u32>(), any::<Option<u64>>(), option::of(task()));
+    (cgroup(), rest, option::of(zombie)).prop_map(|(cgroup, rest, zombie)| {
+        let (generation, created_ns, creator) = rest;
+        Carried {
+            cgroup,
+            generation,
+            created_ns,
+            creator,
+            zombie,
+        }
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {
