@@ -112,18 +112,18 @@ impl Browser {
             events: Vec::new(),
             _folder: folder,
         };
-        let page = browser.call("Target.createTarget", json!({"url": "about:blank"}));
-        let page = json!({"targetId": page["targetId"], "flatten": true});
+        let page = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
+        let page = &json!({"targetId": page["targetId"], "flatten": true});
         let session = browser.call("Target.attachToTarget", page);
         browser.session = session["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser
     }
 
     /// Calls a method of the protocol and waits for its result.
-    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         self.number += 1;
         let mut command = json!({"id": self.number, "method": method, "params": params});
         if let Some(session) = &self.session {
@@ -148,7 +148,7 @@ impl Browser {
     pub(crate) fn open(&mut self, file: &Path) {
         let url = format!("file://{}", file.display());
         self.events.clear();
-        self.call("Page.navigate", json!({"url": url}));
+        self.call("Page.navigate", &json!({"url": url}));
         let loaded = |event: &Value| event["method"] == "Page.loadEventFired";
         while !self.events.iter().any(loaded) {
             let event = self.next();
@@ -158,7 +158,8 @@ impl Browser {
 
     /// The value of an expression on the page, awaited if it is a promise.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
-        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let params =
+            &json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", params);
         assert!(
             result["exceptionDetails"].is_null(),

@@ -338,7 +338,7 @@ fn table() -> Result {
     assert_eq!(browser.value(texts)[0][0], paths[0].as_str());
     browser.value("window.dispatchEvent(new Event('afterprint'))");
     assert!(browser.value(rows).as_u64().is_some_and(|rows| rows < 100));
-    let pdf = browser.call("Page.printToPDF", json!({}));
+    let pdf = browser.call("Page.printToPDF", &json!({}));
     assert!(pdf["data"].as_str().is_some_and(|pdf| pdf.len() > 10_000));
     assert!(
         browser.complaints().is_empty(),
@@ -355,7 +355,7 @@ fn colors() -> Result {
     browser.open(&page);
     let mut seen = Vec::new();
     for scheme in ["light", "dark"] {
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let features = &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         browser.call("Emulation.setEmulatedMedia", features);
         // The relative luminance of sRGB, as WCAG has it, and the contrast of text with what it stands on.
         let contrast = browser.value(
