@@ -114,9 +114,9 @@ pub(super) fn pins(left: &[&Leak]) -> Vec<Pin> {
         (
             empty,
             pin(
-                "not told, with nothing charged at removal",
+                "not told by this trace; nothing was charged at removal",
                 empty,
-                "kernel objects that are not charged".into(),
+                String::new(),
             ),
         ),
         (
