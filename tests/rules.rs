@@ -22,7 +22,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("attribution", &[]),
     ("error", &[]),
     ("event", &[]),
@@ -33,6 +33,10 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("sink", &["event", "tracker", "attribution"]),
     ("trace", &["error", "event", "sink", "tracker"]),
     (
+        "report",
+        &["event", "tracker", "attribution", "sink", "host"],
+    ),
+    (
         "cli",
         &[
             "attribution",
@@ -40,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "event",
             "host",
             "plan",
+            "report",
             "sink",
             "source",
             "trace",

@@ -3,8 +3,10 @@
 mod completions;
 mod doctor;
 mod filter;
+mod html;
 mod man;
 mod moment;
+mod placed;
 mod record;
 mod replay;
 mod report;
@@ -78,6 +80,8 @@ enum Verb {
     Doctor(doctor::Args),
     /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
     Snapshot(snapshot::Args),
+    /// Write a report of recordings: one HTML page that needs nothing else
+    Report(html::Args),
     /// Write a shell's completions of this command line to stdout
     Completions(completions::Args),
     /// Write the manual pages
@@ -172,6 +176,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
+        Some(Verb::Report(args)) => html::run(args),
         Some(Verb::Completions(args)) => completions::run(args),
         Some(Verb::Man(args)) => man::run(args),
     };

@@ -35,7 +35,8 @@ use entry::Entry;
 pub use entry::{ByCount, Subject};
 use freed::FreedLately;
 use summary::Tally;
-pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Summary};
+pub(crate) use summary::owner;
+pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
 use crate::event::{
