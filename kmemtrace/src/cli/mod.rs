@@ -1,6 +1,8 @@
 //! The command line: one file a verb, with its arguments and its `run`.
 
+mod catalogue;
 mod completions;
+mod diagnose;
 mod doctor;
 mod filter;
 mod man;
@@ -66,6 +68,8 @@ enum Verb {
     Watch(watch::Args),
     /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
     Scan(scan::Args),
+    /// Say what is wrong with this node, why, and what to do, with the evidence
+    Diagnose(diagnose::Args),
     /// Say what kmemtrace can see on this host, and why not more
     Doctor(doctor::Args),
     /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
@@ -141,6 +145,7 @@ pub fn main() -> ExitCode {
         None => watch::run(&cli.watch, color),
         Some(Verb::Watch(args)) => watch::run(args, color),
         Some(Verb::Scan(args)) => scan::run(args, color),
+        Some(Verb::Diagnose(args)) => diagnose::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
         Some(Verb::Completions(args)) => completions::run(args),

@@ -1,11 +1,13 @@
 //! `kmemtrace scan`: how many memory cgroups are live, how many are zombies, how many ids are left, at this moment.
 
+mod counted;
 mod look;
 mod named;
 mod text;
 
 use std::{thread, time::Duration};
 
+pub(super) use counted::counted;
 use look::{Look, look};
 use named::{Holder, Named, Zombie, named};
 

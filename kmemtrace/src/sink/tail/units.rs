@@ -12,7 +12,7 @@ pub(super) struct Date(pub(super) i64);
 
 /// A stretch of time in nanoseconds.
 #[derive(Clone, Copy)]
-pub(super) struct Duration(pub(super) u64);
+pub(crate) struct Duration(pub(crate) u64);
 
 /// A size.
 pub(crate) struct Bytes(pub(crate) u64);
