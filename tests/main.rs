@@ -13,6 +13,7 @@
 
 mod cli;
 mod copies;
+mod diagnose;
 mod guest;
 mod harness;
 mod live;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             let tests = [
                 cli::tests(),
                 copies::tests(),
+                diagnose::tests(),
                 old::tests(),
                 recordings::tests(),
                 replay::tests(),

@@ -151,5 +151,10 @@ fn others() -> Vec<Trial> {
         live("sources_agree", parity::sources),
         live("doctor_names_every_hook", view::doctor),
         live("scan_counts_as_the_kernel_does", view::scan),
+        test_if(
+            "live::diagnose_tells_of_this_kernel",
+            world::missing_hierarchy,
+            view::diagnose,
+        ),
     ]
 }

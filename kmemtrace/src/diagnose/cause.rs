@@ -19,7 +19,7 @@ fn cause(id: &'static str, verdict: Verdict, says: Message) -> Finding {
 }
 
 /// Which kernel, whose, and what it does with zombies.
-pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>) -> Finding {
+pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&Who>) -> Finding {
     let release = match &facts.kernel {
         Ok(line) => line.text.clone(),
         Err(unread) if known.is_none() => return Finding::unknown(KERNEL, Group::Cause, unread),
@@ -34,12 +34,9 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>) -> Finding {
         return cause(KERNEL, Verdict::Unknown, says)
             .evidence(facts.kernel.iter().map(super::facts::Line::evidence));
     };
-    // That the ids are kept is no harm by itself: the finding `accounting` says whether it comes to that.
-    let verdict = if era.keeps_ids() {
-        Verdict::Warn
-    } else {
-        Verdict::Ok
-    };
+    // It does no harm where nobody switches accounting on.
+    let harms = era == Era::KeepsIds || (era == Era::OptIn && who.is_some_and(Who::anybody));
+    let verdict = if harms { Verdict::Warn } else { Verdict::Ok };
     let says = Message::new("kernel-is")
         .arg("release", release)
         .arg("vendor", vendor);

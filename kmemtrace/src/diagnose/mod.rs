@@ -169,7 +169,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         symptoms::memcg_oom(facts),
         symptoms::runtime_log(facts),
         symptoms::free_memory(facts),
-        cause::kernel(facts, era),
+        cause::kernel(facts, era, who.as_ref().ok()),
         cause::built_in(facts),
         cause::command_line(facts, who.as_ref().ok()),
         cause::accounting(facts, era, &who),
@@ -203,7 +203,7 @@ fn state(findings: &[Finding], facts: &Facts, era: Option<(Era, Origin)>) -> Sta
         finding.map_or(Verdict::Unknown, |finding| finding.verdict)
     };
     let keeps_ids = era.is_none_or(|(era, _)| era.keeps_ids());
-    let all_taken = facts.count.as_ref().is_ok_and(symptoms::all_taken);
+    let all_taken = symptoms::exhausted(facts);
     match of(symptoms::IDS) {
         Verdict::Fail if all_taken => State::Exhausted,
         Verdict::Fail if keeps_ids => State::Leaking,

@@ -308,8 +308,11 @@ impl Case<'_> {
 
     fn kernel(&self) -> Remedy {
         let (applies, why) = match self.era {
-            Some(era) if era.keeps_ids() => (true, "newer-kernel-why"),
-            None if self.leaking() => (true, "newer-kernel-why"),
+            Some(Era::KeepsIds) => (true, "newer-kernel-why"),
+            Some(Era::OptIn) | None if self.opt_in() || self.leaking() => {
+                (true, "newer-kernel-why")
+            }
+            Some(Era::OptIn) => (false, "newer-kernel-nothing-on"),
             Some(Era::FreesIds | Era::ReparentsSlab) if self.state == State::PilingUp => {
                 (true, "newer-kernel-fewer")
             }

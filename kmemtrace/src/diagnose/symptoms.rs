@@ -31,6 +31,16 @@ pub(super) fn all_taken(count: &Count) -> bool {
     count.ids_min >= count.capacity || count.peak.is_some_and(|peak| peak + 1 >= count.capacity)
 }
 
+/// Whether there are zombies and all ids are taken, as far as is known: one that could be made just now says that they are
+/// not, or no longer.
+pub(super) fn exhausted(facts: &Facts) -> bool {
+    let taken = facts
+        .count
+        .as_ref()
+        .is_ok_and(|count| all_taken(count) && count.staying > 0);
+    taken && facts.probe != Some(Ok(()))
+}
+
 /// How many ids are used a day: what was used since the machine came up, shared out evenly.
 pub(super) fn ids_a_day(facts: &Facts) -> Option<u64> {
     let count = facts.count.as_ref().ok()?;
@@ -64,7 +74,7 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     };
     let keeps = era.is_none_or(|(era, _)| era.keeps_ids());
     let many = count.staying > FEW.max(count.live);
-    let (verdict, id, meaning) = if all_taken(count) && count.staying > 0 {
+    let (verdict, id, meaning) = if exhausted(facts) {
         (Verdict::Fail, "ids-taken", "ids-taken-meaning")
     } else if count.live >= count.capacity - count.capacity / 20 {
         (Verdict::Fail, "ids-live", "ids-live-meaning")
@@ -163,7 +173,11 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
                 }])
         }
     };
-    finding.verify(says("mkdir-verify"))
+    let mount = facts.hierarchy.as_ref().map_or_else(
+        |_| "/sys/fs/cgroup/memory".to_owned(),
+        |at| at.mount.display().to_string(),
+    );
+    finding.verify(says("mkdir-verify").arg("mount", mount))
 }
 
 /// Slab allocations that failed.

@@ -72,9 +72,9 @@ mkdir-not-tried = not tried; --probe makes and removes one
 mkdir-works = a memory cgroup can be made
 mkdir-fails = a memory cgroup cannot be made: { $error }
 mkdir-fails-meaning = No container can start on this node.
-mkdir-verify = mkdir /sys/fs/cgroup/memory/x && rmdir /sys/fs/cgroup/memory/x
+mkdir-verify = mkdir { $mount }/x && rmdir { $mount }/x
 
-kernel-log-clean = no failed slab allocation in { $records } records
+kernel-log-clean = no failed slab allocation ({ $records } records)
 kernel-log-failures = { $failures } failed slab { $failures ->
     [one] allocation
    *[other] allocations
@@ -164,7 +164,7 @@ remedy-shrink-caches = give back the slab caches of removed memory cgroups
 remedy-shrink-caches-cost = none: no reboot, no drain; it takes a moment for each cache
 remedy-shrink-caches-risk = low: only caches without a live cgroup are written to; it frees what is unused, and more will leak as long as accounting is on
 remedy-shrink-caches-verify = kmemtrace scan
-shrink-why = { $zombies } zombies are seen by their slab caches; zombies hold { $held } of kernel memory. On 3.10.0-514, 993 of 995 such were freed.
+shrink-why = { $zombies } zombies are seen by their slab caches; zombies hold { $held } of kernel memory. On 3.10.0-514, 993 of 995 such were freed so, on 4.14 92 of 98.
 shrink-why-not = no slab cache of a removed memory cgroup is seen
 
 remedy-nokmem-boot = tell the kernel to leave kernel-memory accounting off
@@ -204,6 +204,7 @@ remedy-newer-kernel-cost = a kernel update and a reboot of the node, and so a dr
 remedy-newer-kernel-risk = medium: another kernel has other drivers and other bugs; try it on one node
 remedy-newer-kernel-verify = uname -r; kmemtrace diagnose
 newer-kernel-why = from 4.8 on zombies give their ids back, from 5.3 on slab does not pin them
+newer-kernel-nothing-on = accounting is not switched on
 newer-kernel-fewer = from 7.1 on page cache does not pin zombies
 newer-kernel-not-needed = this kernel does not leak ids
 
