@@ -5,6 +5,7 @@ mod failures;
 mod hostile;
 mod leaks;
 mod parity;
+mod reclaim;
 mod shared;
 mod source;
 mod storm;
@@ -151,6 +152,16 @@ fn others() -> Vec<Trial> {
         live("sources_agree", parity::sources),
         live("doctor_names_every_hook", view::doctor),
         live("scan_counts_as_the_kernel_does", view::scan),
+        test_if(
+            "live::reproduce_makes_zombies_and_clears_them_away",
+            world::missing_hierarchy,
+            reclaim::reproduce,
+        ),
+        test_if(
+            "live::reclaim_frees_page_cache_of_zombies",
+            reclaim::missing,
+            reclaim::page_cache,
+        ),
         test_if(
             "live::diagnose_tells_of_this_kernel",
             world::missing_hierarchy,

@@ -5,8 +5,12 @@ mod completions;
 mod diagnose;
 mod doctor;
 mod filter;
+mod interrupt;
 mod man;
+mod progress;
+mod reclaim;
 mod report;
+mod reproduce;
 mod root;
 mod scan;
 mod snapshot;
@@ -70,6 +74,10 @@ enum Verb {
     Scan(scan::Args),
     /// Say what is wrong with this node, why, and what to do, with the evidence
     Diagnose(diagnose::Args),
+    /// Free what can be freed of zombies without a reboot: says what it would do, and does it with --apply
+    Reclaim(reclaim::Args),
+    /// Make some zombies on purpose, to see whether this kernel leaks, and clear them away
+    Reproduce(reproduce::Args),
     /// Say what kmemtrace can see on this host, and why not more
     Doctor(doctor::Args),
     /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
@@ -146,6 +154,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Watch(args)) => watch::run(args, color),
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Diagnose(args)) => diagnose::run(args, color),
+        Some(Verb::Reclaim(args)) => reclaim::run(args, color),
+        Some(Verb::Reproduce(args)) => reproduce::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
         Some(Verb::Completions(args)) => completions::run(args),

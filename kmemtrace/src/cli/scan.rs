@@ -7,7 +7,7 @@ mod text;
 
 use std::{thread, time::Duration};
 
-pub(super) use counted::counted;
+pub(super) use counted::{counted, with_caches};
 use look::{Look, look};
 use named::{Holder, Named, Zombie, named};
 

@@ -271,23 +271,23 @@ pub(super) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         Ok(held) => held,
         Err(unread) => return Finding::unknown(PINS, Group::Cause, unread),
     };
-    let id = if held.directories == 0 {
+    let id = if held.below.is_empty() {
         "pins-nothing-seen"
     } else {
         "pins-held"
     };
-    let verdict = if held.directories == 0 {
+    let verdict = if held.below.is_empty() {
         Verdict::Unknown
     } else {
         Verdict::Ok
     };
     let says = Message::new(id)
-        .arg("file", Arg::Bytes(held.file))
-        .arg("shmem", Arg::Bytes(held.shmem))
-        .arg("anon", Arg::Bytes(held.anon))
-        .arg("slab", Arg::Bytes(held.slab))
-        .arg("sock", Arg::Bytes(held.sock))
-        .arg("directories", held.directories)
+        .arg("file", Arg::Bytes(held.sum.file))
+        .arg("shmem", Arg::Bytes(held.sum.shmem))
+        .arg("anon", Arg::Bytes(held.sum.anon))
+        .arg("slab", Arg::Bytes(held.sum.slab))
+        .arg("sock", Arg::Bytes(held.sum.sock))
+        .arg("directories", held.below.len() as u64)
         .arg("blind", held.blind);
     cause(PINS, verdict, says).meaning(Message::new("pins-meaning"))
 }

@@ -14,7 +14,7 @@ use std::{io, path::Path};
 pub use kernel::{BuiltIn, Config, Distribution};
 pub use log::{KernelLog, Killed, SlabFailures};
 pub use meminfo::Meminfo;
-pub use pins::Held;
+pub use pins::{Below, Held, Kinds, read as held};
 pub use programs::{Mark, Program};
 pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog};
 
@@ -182,7 +182,7 @@ impl Facts {
         let hierarchy_or = hierarchy.as_ref().map_err(unread);
         let levels = hierarchy_or.clone().and_then(|at| levels(root, at, layout));
         let counted = hierarchy.as_ref().ok().and_then(|at| counted(root, at));
-        let held = hierarchy_or.and_then(|at| pins::read(root, at));
+        let held = hierarchy_or.and_then(|at| held(root, at));
         Self {
             hostname: facts.hostname,
             uptime_ns: host::uptime_ns(root),

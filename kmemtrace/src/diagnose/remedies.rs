@@ -340,7 +340,7 @@ impl Case<'_> {
 
     fn reclaim(&self) -> Remedy {
         let held = self.facts.held.as_ref().ok();
-        let bytes = held.map_or(0, |held| held.file);
+        let bytes = held.map_or(0, |held| held.sum.file);
         let pins = self
             .era
             .is_some_and(|era| era.page_cache_pins() && era != Era::OptIn);
@@ -349,7 +349,7 @@ impl Case<'_> {
         let why = if applies {
             Message::new("reclaim-why")
                 .arg("file", Arg::Bytes(bytes))
-                .arg("shmem", Arg::Bytes(held.map_or(0, |held| held.shmem)))
+                .arg("shmem", Arg::Bytes(held.map_or(0, |held| held.sum.shmem)))
         } else if self.era == Some(Era::OptIn) {
             Message::new("reclaim-no-use")
         } else {

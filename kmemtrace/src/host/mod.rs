@@ -29,8 +29,8 @@ pub use mounts::CgroupMount;
 pub use parse::{Malformed, Unread};
 pub use privileges::{Capability, Privileges};
 pub use slab::{
-    SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_memcgs,
-    slab_pin,
+    SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
+    slab_memcgs, slab_pin,
 };
 pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};
 pub use walk::{Directory, walk};

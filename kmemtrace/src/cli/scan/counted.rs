@@ -7,7 +7,7 @@ use crate::{
     cli::Verdict,
     diagnose::facts::Count,
     error::Error,
-    host::{Hierarchy, Root},
+    host::{Hierarchy, Root, SlabMemcg},
 };
 
 /// Looks, and once more after `settle` if there are zombies: those that are just being freed do not count.
@@ -44,4 +44,12 @@ pub(in crate::cli) fn counted(
         },
         held_bytes: scan.held_bytes,
     })
+}
+
+/// The removed memory cgroups that are known by their slab caches, with the ids in those names.
+pub(in crate::cli) fn with_caches(
+    root: &Root,
+    hierarchy: &Hierarchy,
+) -> Result<Vec<(u32, SlabMemcg)>, Error> {
+    Ok(look(root, hierarchy)?.1.orphans)
 }

@@ -8,10 +8,21 @@ use crate::host::{self, Directory};
 /// Of more directories than this it takes too long.
 const DIRECTORIES: usize = 20_000;
 
-/// Bytes that removed memory cgroups hold, at least: what is held below the root itself is not seen, as the root is
-/// charged for what has no cgroup as well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What removed memory cgroups hold, at least: what is held below the root itself is not seen, as the root is charged for
+/// what has no cgroup as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
+    /// All of it.
+    pub sum: Kinds,
+    /// Where: parents after children.
+    pub below: Vec<Below>,
+    /// Directories with tasks of their own and children: what is held below them cannot be told.
+    pub blind: u64,
+}
+
+/// Bytes by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
     /// Page cache of files, without tmpfs.
     pub file: u64,
     /// tmpfs and shared memory.
@@ -22,10 +33,42 @@ pub struct Held {
     pub slab: u64,
     /// Buffers of sockets (v2 alone tells).
     pub sock: u64,
-    /// Directories that something is held below.
-    pub directories: u64,
-    /// Directories with tasks of their own and children: what is held below them cannot be told.
-    pub blind: u64,
+}
+
+/// What is held directly below one directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Below {
+    /// From the hierarchy's root.
+    pub path: Vec<u8>,
+    /// How much.
+    pub held: Kinds,
+    /// Whether tasks are below it, in live cgroups.
+    pub busy: bool,
+}
+
+impl From<[u64; 5]> for Kinds {
+    fn from([file, shmem, anon, slab, sock]: [u64; 5]) -> Self {
+        Self {
+            file,
+            shmem,
+            anon,
+            slab,
+            sock,
+        }
+    }
+}
+
+impl Kinds {
+    /// What a directory's `memory.stat` says of it and all below it; `None` if it says nothing of the kind.
+    pub fn of(stat: &[u8], version: Version) -> Option<Self> {
+        Stat::parse(stat, version).map(|stat| Self::from(stat.0))
+    }
+
+    /// All kinds together.
+    pub fn total(self) -> u64 {
+        let all = [self.file, self.shmem, self.anon, self.slab, self.sock];
+        all.into_iter().fold(0, u64::saturating_add)
+    }
 }
 
 /// The kinds, as `memory.stat` calls them.
@@ -67,7 +110,12 @@ struct Node {
     parent: bool,
 }
 
-pub(super) fn read(root: &Root, at: &Hierarchy) -> Fact<Held> {
+/// Reads it.
+///
+/// # Errors
+///
+/// The hierarchy cannot be walked, has too many directories, or none but the root.
+pub fn read(root: &Root, at: &Hierarchy) -> Fact<Held> {
     let mount = at.mount.display().to_string();
     let mut nodes: BTreeMap<Vec<u8>, Node> = BTreeMap::new();
     let mut too_many = false;
@@ -112,6 +160,7 @@ fn node(directory: &Directory<'_>, version: Version) -> Option<Node> {
 
 fn held(mut nodes: BTreeMap<Vec<u8>, Node>) -> Held {
     let mut held = Held::default();
+    let mut sum = [0u64; 5];
     // Children come after their parents: each is done before the parent is looked at.
     while let Some((path, node)) = nodes.pop_last() {
         let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
@@ -126,28 +175,26 @@ fn held(mut nodes: BTreeMap<Vec<u8>, Node>) -> Held {
             held.blind += u64::from(node.parent);
             continue;
         }
-        let kinds = [
-            &mut held.file,
-            &mut held.shmem,
-            &mut held.anon,
-            &mut held.slab,
-            &mut held.sock,
-        ];
-        let mut any = false;
-        for (kind, (own, children)) in kinds
-            .into_iter()
-            .zip(node.own.0.into_iter().zip(node.children.0))
-        {
+        let mut beyond = [0; 5];
+        for (at, beyond) in beyond.iter_mut().enumerate() {
+            let own = node.own.0[at];
             // Usage changes while it is read: with tasks below, a little is not believed.
             let noise = if node.busy { (1 << 20).max(own / 8) } else { 0 };
-            let beyond = own.saturating_sub(children);
-            if beyond > noise {
-                *kind = kind.saturating_add(beyond);
-                any = true;
+            *beyond = own.saturating_sub(node.children.0[at]);
+            if *beyond <= noise {
+                *beyond = 0;
             }
+            sum[at] = sum[at].saturating_add(*beyond);
         }
-        held.directories += u64::from(any);
+        if beyond != [0; 5] {
+            held.below.push(Below {
+                path,
+                held: Kinds::from(beyond),
+                busy: node.busy,
+            });
+        }
     }
+    held.sum = Kinds::from(sum);
     held
 }
 
@@ -176,7 +223,7 @@ mod tests {
         let told = held(nodes);
         // /pods/a has no tasks and a child without memory: all that it has is held below it.
         assert_eq!(
-            (told.file, told.shmem, told.directories, told.blind),
+            (told.sum.file, told.sum.shmem, told.below.len(), told.blind),
             (9000, 500, 2, 0)
         );
     }
@@ -188,7 +235,7 @@ mod tests {
             (b"/pods/a".to_vec(), node([1 << 20, 0, 0, 0, 0], true)),
         ]);
         let told = held(nodes);
-        assert_eq!((told.file, told.shmem), (4 << 20, 0));
+        assert_eq!((told.sum.file, told.sum.shmem), (4 << 20, 0));
     }
 
     #[test]
