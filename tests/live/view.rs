@@ -123,6 +123,18 @@ pub(super) fn diagnose() -> Result {
             .contains("kmemtrace-probe")
     });
     assert_eq!(probes.count(), 0);
+    let run = output(program(["diagnose", "--verify", "--format", "json"]));
+    let told: Value = serde_json::from_slice(&run.stdout)?;
+    let findings = told["findings"].as_array().into_iter().flatten();
+    let fix = findings
+        .clone()
+        .find(|one| one["id"] == "fix")
+        .ok_or("no finding")?;
+    assert_eq!(
+        (&fix["verdict"], run.status.code()),
+        (&"ok".into(), Some(0)),
+        "{told}"
+    );
     world.unpin(&file);
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod json;
 mod npd;
 mod text;
+mod trial;
 
 use std::{
     io::{self, Write},
@@ -30,7 +31,7 @@ use crate::{
 /// Arguments of `kmemtrace diagnose`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Exit status: 0 healthy; 1 the node leaks, is about to, or fails as it does once it has leaked; 2 could not tell or an error.
+Exit status: 0 healthy, or with --verify fixed; 1 the node leaks, is about to, or fails as it does once it has leaked; 2 could not tell or an error.
 
 It reads files under /proc, /sys, /var/log and the programs of kubelet and the container runtimes, and writes nothing. \
 It runs journalctl and those programs with --version, unless --no-exec; of a copy, nothing. What cannot be read makes that \
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Make one memory cgroup and remove it, to see whether that works
     #[arg(long)]
     probe: bool,
+    /// After a fix: make ten memory cgroups as kubelet and runc do, and see whether they are freed
+    #[arg(long, conflicts_with = "root")]
+    verify: bool,
     #[command(flatten)]
     root: RootArg,
 }
@@ -111,6 +115,9 @@ fn facts(root: &Root, live: bool, args: &Args) -> Facts {
             .ok()
             .map(crate::diagnose::facts::probe);
     }
+    if args.verify && live {
+        facts.trial = Some(trial::trial(root, &facts));
+    }
     facts
 }
 
@@ -125,6 +132,12 @@ fn count(root: &Root, live: bool) -> Fact<crate::diagnose::facts::Count> {
 }
 
 fn verdict(diagnosis: &Diagnosis) -> Verdict {
+    match diagnosis.fix {
+        Some(crate::diagnose::Verdict::Ok) => return Verdict::Clean,
+        Some(crate::diagnose::Verdict::Unknown) => return Verdict::Unknown,
+        Some(_) => return Verdict::Leak,
+        None => {}
+    }
     match diagnosis.state {
         State::Healthy => Verdict::Clean,
         State::Unknown => Verdict::Unknown,

@@ -20,8 +20,9 @@ use crate::{
     error::Error,
     host::{self, Hierarchy, Root},
 };
-use course::Course;
-use workload::Workload;
+pub(super) use course::Course;
+pub(super) use limits::check;
+pub(super) use workload::Workload;
 
 /// Arguments of `kmemtrace reproduce`.
 #[derive(clap::Args, Debug)]
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let root = Root::live();
     let hierarchy = hierarchy(&root)?;
     let found = counted(&root, &hierarchy, None)?;
-    limits::check(&found, args.count)?;
+    check(&found, args.count)?;
     if !args.yes && has_kubelet(&root, &hierarchy) {
         ask(args.count)?;
     }
@@ -77,6 +78,8 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let course = Course {
         root: &root,
         hierarchy: &hierarchy,
+        parent: hierarchy.mount.clone(),
+        switch_on: true,
         count: args.count,
         workload: args.workload,
         wait: args.wait,

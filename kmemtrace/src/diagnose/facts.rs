@@ -168,6 +168,8 @@ pub struct Facts {
     pub programs: Vec<Program>,
     /// Whether a memory cgroup could be made, if that was tried: what the kernel said.
     pub probe: Option<Result<(), Unread>>,
+    /// Whether memory cgroups that are made now leak, if that was tried.
+    pub trial: Option<Fact<super::Trial>>,
 }
 
 impl Facts {
@@ -202,6 +204,7 @@ impl Facts {
             runtime: runtime::read(root, options.exec && root.is_live()),
             programs: programs::read(root, options.exec && root.is_live()),
             probe: None,
+            trial: None,
             kernel,
             hierarchy,
         }

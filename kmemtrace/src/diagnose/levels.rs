@@ -63,6 +63,19 @@ impl Level {
         level
     }
 
+    /// Its name in the catalogue.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Root => "level-root",
+            Self::Kubepods => "level-kubepods",
+            Self::Qos => "level-qos",
+            Self::Pod => "level-pod",
+            Self::Container => "level-container",
+            Self::OtherContainer => "level-other-container",
+            Self::Other => "level-other",
+        }
+    }
+
     /// Whether kubelet makes it.
     const fn is_kubelet_s(self) -> bool {
         matches!(self, Self::Kubepods | Self::Qos | Self::Pod)

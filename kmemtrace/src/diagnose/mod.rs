@@ -10,6 +10,7 @@ mod levels;
 mod message;
 mod remedies;
 mod symptoms;
+mod verify;
 
 use serde::Serialize;
 
@@ -18,6 +19,7 @@ pub use facts::Facts;
 pub use levels::{Level, LevelRow};
 pub use message::{Arg, Message};
 pub use remedies::Remedy;
+pub use verify::Trial;
 
 /// What a finding comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -147,6 +149,8 @@ pub struct Diagnosis {
     pub state: State,
     /// In one sentence.
     pub headline: Message,
+    /// Whether a fix has worked, if that was tried: the finding `fix`.
+    pub fix: Option<Verdict>,
     /// What the kernel does with zombies, if that is known.
     pub era: Option<Era>,
     /// All findings: symptoms first.
@@ -178,8 +182,14 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     ];
     let state = state(&findings, facts, era);
     let remedies = remedies::remedies(facts, era, who.as_ref().ok(), state);
-    let mut findings: Vec<_> = findings
+    let fix = verify::fix(facts, era, &levels, &who);
+    let headline = fix
+        .as_ref()
+        .map_or_else(|| headline(state, facts), |fix| fix.says.clone());
+    let verified = fix.as_ref().map(|fix| fix.verdict);
+    let mut findings: Vec<_> = fix
         .into_iter()
+        .chain(findings)
         .map(|mut finding| {
             finding.remedies = remedies::of_finding(&finding, &remedies);
             finding
@@ -188,7 +198,8 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     findings.sort_by_key(|finding| finding.group == Group::Cause);
     Diagnosis {
         state,
-        headline: headline(state, facts),
+        headline,
+        fix: verified,
         era: era.map(|(era, _)| era),
         findings,
         levels,

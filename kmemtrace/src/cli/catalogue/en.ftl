@@ -68,6 +68,14 @@ ids-verify = kmemtrace scan
 rate = At the average since boot, { $day } ids a day, the rest lasts { $left }.
 rate-used = At the average since boot, { $day } ids a day or more, they last { $lasts } after a reboot.
 
+fix-done = fixed: no level accounts kernel memory, and { $made } memory cgroups made just now were freed
+fix-old-zombies = fixed for new memory cgroups; { $zombies } old zombies stay until a reboot
+fix-other-zombies = not affected: { $made } memory cgroups made just now were freed; { $zombies } zombies are there, which on this kernel do not keep their ids
+fix-level-on = not fixed: level { $level } still accounts kernel memory ({ $on } of { $directories })
+fix-level-on-meaning = Directories keep what they were made with: those from before the fix go with their pods, or with a reboot.
+fix-inherited = not fixed: what is made in { $place } is accounted, as it inherits that
+fix-still-leaks = not fixed: { $stayed } of { $made } memory cgroups made just now stay as zombies
+
 mkdir-not-tried = not tried; --probe makes and removes one
 mkdir-works = a memory cgroup can be made
 mkdir-fails = a memory cgroup cannot be made: { $error }

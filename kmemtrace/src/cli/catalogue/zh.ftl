@@ -65,6 +65,14 @@ ids-verify = kmemtrace scan
 rate = 按开机以来的平均速度（每天 { $day } 个 ID），剩余的还能用 { $left }。
 rate-used = 按开机以来的平均速度（每天至少 { $day } 个 ID），重启后能用 { $lasts }。
 
+fix-done = 已修复：没有层级记内核内存，刚创建的 { $made } 个 memory cgroup 都已释放
+fix-old-zombies = 对新的 memory cgroup 已修复；{ $zombies } 个旧僵尸要到重启才消失
+fix-other-zombies = 不受影响：刚创建的 { $made } 个 memory cgroup 都已释放；有 { $zombies } 个僵尸，在此内核上不占用 ID
+fix-level-on = 未修复：层级 { $level } 仍在记内核内存（{ $directories } 个中的 { $on } 个）
+fix-level-on-meaning = 目录保持创建时的状态：修复之前的目录随其 pod 或重启而消失。
+fix-inherited = 未修复：在 { $place } 中创建的会继承记账
+fix-still-leaks = 未修复：刚创建的 { $made } 个 memory cgroup 中有 { $stayed } 个成为僵尸
+
 mkdir-not-tried = 未尝试；--probe 会创建并删除一个
 mkdir-works = 可以创建 memory cgroup
 mkdir-fails = 无法创建 memory cgroup：{ $error }

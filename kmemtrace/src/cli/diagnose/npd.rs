@@ -15,11 +15,17 @@ pub(super) fn line(diagnosis: &Diagnosis, catalogue: &Catalogue) -> String {
         State::Failing => "npd-failing",
         State::Unknown => "npd-unknown",
     };
+    if diagnosis.fix.is_some() {
+        return cut(catalogue.text(&diagnosis.headline));
+    }
     let message = Message {
         id,
         args: diagnosis.headline.args.clone(),
     };
-    let mut line = catalogue.text(&message);
+    cut(catalogue.text(&message))
+}
+
+fn cut(mut line: String) -> String {
     line.truncate(line.floor_char_boundary(MOST));
     line
 }

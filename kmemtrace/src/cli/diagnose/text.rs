@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::super::{catalogue::Catalogue, report::Palette};
 use crate::{
-    diagnose::{Diagnosis, Facts, Finding, Group, Level, LevelRow, Remedy, State, Verdict},
+    diagnose::{Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
     sink::escape::Name,
 };
 
@@ -19,10 +19,12 @@ pub(super) fn write(
     palette: Palette,
 ) -> io::Result<()> {
     let headline = catalogue.text(&diagnosis.headline);
-    let headline = match diagnosis.state {
-        State::Healthy => palette.good(&headline),
-        State::Unknown | State::AtRisk | State::PilingUp => palette.warn(&headline),
-        State::Leaking | State::Exhausted | State::Failing => palette.bad(&headline),
+    let headline = match (diagnosis.fix, diagnosis.state) {
+        (Some(Verdict::Ok), _) | (None, State::Healthy) => palette.good(&headline),
+        (Some(Verdict::Fail), _) | (None, State::Leaking | State::Exhausted | State::Failing) => {
+            palette.bad(&headline)
+        }
+        _ => palette.warn(&headline),
     };
     writeln!(out, "{headline}")?;
     for (group, title) in [
@@ -137,15 +139,7 @@ fn levels(
     }
     writeln!(out, " {}", catalogue.word("level-example"))?;
     for row in rows {
-        let name = catalogue.word(match row.level {
-            Level::Root => "level-root",
-            Level::Kubepods => "level-kubepods",
-            Level::Qos => "level-qos",
-            Level::Pod => "level-pod",
-            Level::Container => "level-container",
-            Level::OtherContainer => "level-other-container",
-            Level::Other => "level-other",
-        });
+        let name = catalogue.word(row.level.message());
         write!(out, "  {}", wide(&name, 16))?;
         let on = wide(&row.on.to_string(), 11);
         let on = if row.on > 0 { palette.bad(&on) } else { on };

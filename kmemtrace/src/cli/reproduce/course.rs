@@ -29,6 +29,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(in crate::cli) struct Course<'a> {
     pub(in crate::cli) root: &'a Root,
     pub(in crate::cli) hierarchy: &'a Hierarchy,
+    /// Where they are made: a directory of the hierarchy.
+    pub(in crate::cli) parent: PathBuf,
+    /// Whether to switch kernel-memory accounting on, as runc does.
+    pub(in crate::cli) switch_on: bool,
     pub(in crate::cli) count: u64,
     pub(in crate::cli) workload: Workload,
     pub(in crate::cli) wait: Duration,
@@ -47,9 +51,13 @@ pub(in crate::cli) struct Report {
     pub(super) hierarchy: &'static str,
     pub(super) workload: Workload,
     /// How many memory cgroups were made and removed.
-    pub(super) made: u64,
+    pub(in crate::cli) made: u64,
     /// Whether kernel-memory accounting was on in them: switched on as runc does, or by default.
     pub(super) accounting: Accounting,
+    /// Whether kernel memory was accounted to them, as `memory.kmem.slabinfo` tells: up to 4.4, and on RHEL 7; absent where
+    /// that file does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) accounted: Option<bool>,
     /// What was seen, in order: after the removal, and after each thing that was done to free them.
     pub(super) steps: Vec<Step>,
     /// The kernel counts zombies of the whole machine: others' may have come or gone meanwhile.
@@ -111,7 +119,7 @@ pub(in crate::cli) struct Step {
 
 impl Report {
     /// Zombies after the removal, when they had time to go.
-    pub(super) fn stayed(&self) -> u64 {
+    pub(in crate::cli) fn stayed(&self) -> u64 {
         self.steps.first().map_or(0, |step| step.zombies)
     }
 
@@ -132,8 +140,10 @@ impl Course<'_> {
     /// Goes through with it. However it ends, what was made is removed.
     pub(in crate::cli) fn run(&self) -> Result<Report, Error> {
         let name = format!("kmemtrace-reproduce-{}", std::process::id());
-        let mount = self.root.path(&self.hierarchy.mount);
-        let mut made = Made::new(mount.join(&name), self.directory.join(&name));
+        let mut made = Made::new(
+            self.root.path(&self.parent).join(&name),
+            self.directory.join(&name),
+        );
         let accounting = self.make(&mut made)?;
         let all = made.count;
         let mut steps = Vec::new();
@@ -141,6 +151,7 @@ impl Course<'_> {
             made.close();
         }
         // Only now: what others left is freed meanwhile.
+        let accounted = accounted(&leaf(&made.base, 0));
         let before = self.zombies(&made.base)?.0;
         made.remove_cgroups();
         self.look(&mut steps, Done::Removed, &made.base, before)?;
@@ -168,6 +179,7 @@ impl Course<'_> {
             workload: self.workload,
             made: all,
             accounting,
+            accounted,
             whole_machine: self.hierarchy.version == Version::V1
                 && !steps.iter().any(|step| step.at_least),
             steps,
@@ -209,7 +221,7 @@ impl Course<'_> {
             made.count += 1;
             // As runc does. It takes a cgroup without tasks, and later kernels know no such limit.
             let limit = cgroup.join("memory.kmem.limit_in_bytes");
-            if fs::write(&limit, "1").is_ok() && fs::write(&limit, "-1").is_ok() {
+            if self.switch_on && fs::write(&limit, "1").is_ok() && fs::write(&limit, "-1").is_ok() {
                 accounting = Accounting::SwitchedOn;
             }
             progress.inc(1);
@@ -318,6 +330,17 @@ impl Course<'_> {
         }
         let count = counted(self.root, self.hierarchy, None)?;
         Ok((count.zombies_min, false))
+    }
+}
+
+/// Whether kernel memory is accounted to a cgroup: reading its slab caches gives a header, or EIO where it is not.
+fn accounted(cgroup: &Path) -> Option<bool> {
+    match fs::read(cgroup.join("memory.kmem.slabinfo")) {
+        Ok(text) => (!text.is_empty()).then_some(true),
+        Err(error) => {
+            let io = rustix::io::Errno::IO.raw_os_error();
+            (error.raw_os_error() == Some(io)).then_some(false)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ const SCARCE: u64 = 1_000;
 
 /// Refuses what would take more than a tenth of the free ids. Where zombies are not counted, the most that there ever were
 /// at one time count as taken.
-pub(super) fn check(found: &Count, count: u64) -> Result<(), Error> {
+pub(in crate::cli) fn check(found: &Count, count: u64) -> Result<(), Error> {
     let zombies = found
         .zombies_max
         .unwrap_or_else(|| found.peak.unwrap_or(0).max(found.zombies_min));

@@ -122,6 +122,7 @@ mod tests {
             workload,
             made,
             accounting: Accounting::SwitchedOn,
+            accounted: None,
             whole_machine: steps.iter().all(|step| !step.at_least),
             steps: steps.to_vec(),
             interrupted: made < 100,

@@ -95,7 +95,12 @@ pub(super) fn leaf(base: &Path, number: u64) -> PathBuf {
 
 /// Goes through the cgroups, makes what is wanted in each, says so, and keeps what is open until stdin ends.
 pub(super) fn run(base: &Path, count: u64, workload: Workload, files: &Path) -> io::Result<()> {
-    let home = base.parent().unwrap_or(base);
+    // The root of the hierarchy: on v2 tasks cannot be in between.
+    let above = base.ancestors().skip(1);
+    let home = above
+        .take_while(|at| at.join("cgroup.procs").exists())
+        .last();
+    let home = home.ok_or_else(|| io::Error::other("the cgroup is in no hierarchy"))?;
     let join = |cgroup: &Path| fs::write(cgroup.join("cgroup.procs"), "0");
     join(home)?;
     // What this program needs from disk for the first time is not to be charged to the first cgroup.
