@@ -14,6 +14,7 @@
 mod browser;
 mod cli;
 mod copies;
+mod diagnose;
 mod guest;
 mod harness;
 mod live;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             let tests = [
                 cli::tests(),
                 copies::tests(),
+                diagnose::tests(),
                 old::tests(),
                 recordings::tests(),
                 replay::tests(),

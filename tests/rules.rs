@@ -22,12 +22,13 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("attribution", &[]),
     ("error", &[]),
     ("event", &[]),
     ("tracker", &["event", "attribution"]),
     ("host", &["event", "error"]),
+    ("diagnose", &["host", "event", "attribution"]),
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
     ("sink", &["event", "tracker", "attribution"]),
@@ -40,6 +41,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
         "cli",
         &[
             "attribution",
+            "diagnose",
             "error",
             "event",
             "host",

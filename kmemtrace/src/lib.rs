@@ -4,6 +4,7 @@
 
 pub mod attribution;
 pub mod cli;
+pub mod diagnose;
 pub mod error;
 pub mod event;
 pub mod host;

@@ -1,6 +1,6 @@
 //! What takes all that a machine has: memory, or ids. Only in a virtual machine.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -31,7 +31,7 @@ const WAYS: [(&str, &[&str], bool); 5] = [
 ];
 
 /// Processes to be killed for want of memory.
-const VICTIMS: usize = 4;
+const VICTIMS: usize = 16;
 
 /// How willingly the kernel kills a process for want of memory, from -1000, never, to 1000.
 fn spare(pid: u32, score: &str) -> std::io::Result<()> {
@@ -104,8 +104,14 @@ pub(super) fn slab() -> Result {
         let ended = watch.stop();
         if each {
             assert_eq!(ended.summary()["gaps"], 0, "{args:?}: {}", ended.summary());
-            let seen = ended.lines.iter().filter(|line| ours(line)).count();
-            assert_eq!(seen, failed, "{args:?}");
+            // It may have needed something else, too.
+            let mut seen = BTreeMap::new();
+            for line in ended.lines.iter().filter(|line| ours(line)) {
+                *seen
+                    .entry((line["gfp"].to_string(), line["cache"].to_string()))
+                    .or_insert(0) += 1;
+            }
+            assert_eq!(seen.values().max(), Some(&failed), "{args:?}: {seen:?}");
         }
     }
     Ok(())

@@ -26,7 +26,7 @@ struct Kernel {
 /// By hook.
 struct Hooks {
     lifecycle: Ways,
-    /// On v2; v1 has no use for it.
+    /// Polls look for it on v2 only.
     memcg: Ways,
     slab_failure: Ways,
     mkdir_failure: Ways,
@@ -85,7 +85,14 @@ impl Hooks {
     fn rows(&self) -> Vec<(&'static str, Ways)> {
         let rows = [
             ("lifecycle", self.lifecycle),
-            ("memcg", if is_v1() { &[] } else { self.memcg }),
+            // On v1 a memcg lives as long as its directory: polls need not look for more.
+            (
+                "memcg",
+                match self.memcg {
+                    ["poll"] if is_v1() => &[],
+                    ways => ways,
+                },
+            ),
             ("slab failure", self.slab_failure),
             ("mkdir failure", self.mkdir_failure),
             ("walk", self.walk),

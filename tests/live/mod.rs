@@ -6,6 +6,7 @@ mod failures;
 mod hostile;
 mod leaks;
 mod parity;
+mod reclaim;
 mod recording;
 mod shared;
 mod source;
@@ -178,6 +179,21 @@ fn others() -> Vec<Trial> {
         live(
             "a_full_disk_stops_the_recording_alone",
             recording::full_disk,
+        ),
+        test_if(
+            "live::reproduce_makes_zombies_and_clears_them_away",
+            world::missing_hierarchy,
+            reclaim::reproduce,
+        ),
+        test_if(
+            "live::reclaim_frees_page_cache_of_zombies",
+            reclaim::missing,
+            reclaim::page_cache,
+        ),
+        test_if(
+            "live::diagnose_tells_of_this_kernel",
+            world::missing_hierarchy,
+            view::diagnose,
         ),
     ]
 }

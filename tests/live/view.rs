@@ -90,6 +90,61 @@ pub(super) fn scan() -> Result {
     Ok(())
 }
 
+/// What it finds here is what the kernel says, and what it probes leaves nothing.
+pub(super) fn diagnose() -> Result {
+    let world = World::new("diagnose");
+    let cgroup = world.make("pod/zombie");
+    let file = world.charge(&cgroup, "zombie");
+    remove(&cgroup);
+    let run = output(program(["diagnose", "--probe", "--format", "json"]));
+    let told: Value = serde_json::from_slice(&run.stdout)?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    assert_eq!(told["kernel"].as_str(), Some(release.trim()), "{told}");
+    let finding = |id: &str| {
+        let findings = told["findings"].as_array().into_iter().flatten();
+        findings.clone().find(|one| one["id"] == id).cloned()
+    };
+    let verdict = |id: &str| finding(id).map(|one| one["verdict"].clone());
+    assert_eq!(verdict("mkdir"), Some("ok".into()), "{told}");
+    let ids = finding("ids").ok_or("no finding of ids")?;
+    // `7 zombies, 9 live`: others' may come and go meanwhile.
+    let says = ids["says"].as_str().unwrap_or_default();
+    let seen = says
+        .split(' ')
+        .next()
+        .and_then(|word| word.parse::<u64>().ok());
+    assert!(seen >= Some(1), "{told}");
+    // The zombie's memory shows in its parent, and in no child of that; a few pages show when the kernel gets to them
+    // (`flush_memcg_stats_dwork`, every two seconds).
+    super::world::wait_until("memory below the pod", || {
+        let told = text(&output(program(["diagnose", "--no-exec"])).stdout);
+        told.lines().any(|line| line.contains("  ok       pins  "))
+    });
+    assert_ne!(told["state"], "unknown", "{told}");
+    let mount = super::world::mount().expect("checked before");
+    let left = fs::read_dir(mount)?.filter_map(std::result::Result::ok);
+    let probes = left.filter(|one| {
+        one.file_name()
+            .to_string_lossy()
+            .contains("kmemtrace-probe")
+    });
+    assert_eq!(probes.count(), 0);
+    let run = output(program(["diagnose", "--verify", "--format", "json"]));
+    let told: Value = serde_json::from_slice(&run.stdout)?;
+    let findings = told["findings"].as_array().into_iter().flatten();
+    let fix = findings
+        .clone()
+        .find(|one| one["id"] == "fix")
+        .ok_or("no finding")?;
+    assert_eq!(
+        (&fix["verdict"], run.status.code()),
+        (&"ok".into(), Some(0)),
+        "{told}"
+    );
+    world.unpin(&file);
+    Ok(())
+}
+
 /// Whatever is attached belongs to the process: when that dies, the kernel cleans up.
 pub(super) fn kill() -> Result {
     let _world = World::new("kill");

@@ -1,15 +1,21 @@
 //! The command line: one file a verb, with its arguments and its `run`.
 
+mod catalogue;
 mod completions;
+mod diagnose;
 mod doctor;
 mod filter;
 mod html;
+mod interrupt;
 mod man;
 mod moment;
 mod placed;
+mod progress;
+mod reclaim;
 mod record;
 mod replay;
 mod report;
+mod reproduce;
 mod root;
 mod run;
 mod scan;
@@ -76,6 +82,12 @@ enum Verb {
     Replay(replay::Args),
     /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
     Scan(scan::Args),
+    /// Say what is wrong with this node, why, and what to do, with the evidence
+    Diagnose(diagnose::Args),
+    /// Free what can be freed of zombies without a reboot: says what it would do, and does it with --apply
+    Reclaim(reclaim::Args),
+    /// Make some zombies on purpose, to see whether this kernel leaks, and clear them away
+    Reproduce(reproduce::Args),
     /// Say what kmemtrace can see on this host, and why not more
     Doctor(doctor::Args),
     /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
@@ -174,6 +186,9 @@ pub fn main() -> ExitCode {
         Some(Verb::Record(args)) => record::run(args, color),
         Some(Verb::Replay(args)) => replay::run(args, color),
         Some(Verb::Scan(args)) => scan::run(args, color),
+        Some(Verb::Diagnose(args)) => diagnose::run(args, color),
+        Some(Verb::Reclaim(args)) => reclaim::run(args, color),
+        Some(Verb::Reproduce(args)) => reproduce::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
         Some(Verb::Report(args)) => html::run(args),

@@ -1,6 +1,7 @@
 //! `kmemtrace scan`: how many memory cgroups are live, how many are zombies and which, how many ids are left, at this
 //! moment.
 
+mod counted;
 mod inventory;
 mod list;
 mod look;
@@ -11,6 +12,7 @@ mod walks;
 
 use std::{thread, time::Duration};
 
+pub(super) use counted::{counted, with_caches};
 use inventory::{By, Inventory, Sort, Wanted};
 use look::{Look, look};
 use named::{Holder, Named, Zombie, named};

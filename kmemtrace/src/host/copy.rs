@@ -85,6 +85,15 @@ pub fn copy<W: Write>(
     copy.finish()
 }
 
+/// The kernel log, as `/dev/kmsg` gives it: the records that the kernel still has, or those of a copy. At most 16 MiB.
+///
+/// # Errors
+///
+/// It cannot be read. It takes root where `kernel.dmesg_restrict` is set.
+pub fn kernel_log(root: &Root) -> io::Result<Vec<u8>> {
+    kmsg::read(root, &mut |note| tracing::warn!("{note}"))
+}
+
 struct Copy<'a, W: Write> {
     root: &'a Root,
     seconds: u64,

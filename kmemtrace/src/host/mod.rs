@@ -21,7 +21,7 @@ use std::{
 };
 
 pub use controllers::{Hierarchy, NoMemory, Version};
-pub use copy::{Copied, copy};
+pub use copy::{Copied, copy, kernel_log};
 pub use counts::{MEMCG_IDS, counts};
 pub use files::KMSG;
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
@@ -29,8 +29,8 @@ pub use mounts::CgroupMount;
 pub use parse::{Malformed, Unread};
 pub use privileges::{Capability, Privileges};
 pub use slab::{
-    SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_memcgs,
-    slab_pin,
+    SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
+    slab_memcgs, slab_pin,
 };
 pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};
 pub use walk::{Directory, walk};
@@ -89,11 +89,11 @@ impl Root {
     }
 
     /// A whole file of at most 16 MiB: some hundred thousand mounts.
-    fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         parse::bounded(fs::File::open(self.path(path))?, 16 << 20)
     }
 
-    fn has(&self, path: &Path) -> bool {
+    pub(crate) fn has(&self, path: &Path) -> bool {
         self.path(path).exists()
     }
 

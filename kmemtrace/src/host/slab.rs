@@ -92,6 +92,12 @@ impl SlabMemcgs {
     }
 }
 
+/// Where a memcg's slab cache is on the machine.
+pub fn slab_cache(cache: &SlabCache) -> std::path::PathBuf {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    std::path::Path::new(SLAB).join(OsStr::from_bytes(cache.path()))
+}
+
 /// Whether `num_cgroups` leaves out the zombies that kernel memory pins, as names at the top of `/sys/kernel/slab` show
 /// ([`SlabLayout::TopLevel`]). The first such name will do.
 pub fn count_leaves_zombies_out(root: &Root) -> bool {

@@ -1,0 +1,233 @@
+# What `kmemtrace diagnose` says. A test compares the names and the arguments with zh.ftl's.
+
+headline-healthy = ok: memory cgroups are freed when they are removed, and nothing here makes them leak
+headline-few = ok: { $zombies } zombies, too few to matter; on this kernel they do not keep their ids
+headline-at-risk = AT RISK: no zombie is seen, but kernel-memory accounting is on, and on this kernel it leaks memory cgroups
+headline-piling-up = ZOMBIES: at least { $zombies } removed memory cgroups live on; they cost memory and CPU, but not their ids
+headline-leaking = LEAKING: at least { $zombies } removed { $zombies ->
+    [one] memory cgroup keeps its id
+   *[other] memory cgroups keep their ids
+ }; when all 65,535 are used, no container starts until a reboot
+headline-exhausted = EXHAUSTED: the memory cgroup ids are used up, or were: containers fail with "cannot allocate memory" while memory is free
+headline-failing = FAILING: memory cgroups could not be made, although no leak of them is seen
+headline-unknown = unknown: what could be read does not tell whether this node leaks memory cgroups
+
+npd-healthy = memory cgroups are freed
+npd-at-risk = kmem accounting is on and leaks memory cgroups on this kernel
+npd-piling-up = { $zombies } zombie memory cgroups
+npd-leaking = memory cgroups leak: at least { $zombies } zombies keep their ids
+npd-exhausted = memory cgroup ids are used up: no container starts; reboot needed
+npd-failing = memory cgroups cannot be made
+npd-unknown = cannot tell whether memory cgroups leak
+
+title-symptoms = symptoms
+title-cause = cause
+title-levels = kernel-memory accounting by level
+title-remedies = what to do, the most useful first
+title-others = of no use here
+label-remedies = what to do:
+label-verify = how to check:
+label-cost = cost:
+label-risk = risk:
+
+level = level
+level-directories = cgroups
+level-on = on
+level-off = off
+level-untold = not told
+level-limited = limited
+level-example = for example
+level-root = root
+level-kubepods = kubepods
+level-qos = QoS class
+level-pod = pod
+level-container = container
+level-other-container = other container
+level-other = other
+
+unread = not known: { $file }: { $reason }
+exactly = { $number }
+at-least = at least { $number }
+nothing = { "" }
+
+ids-taken = all { $capacity } ids were taken ({ $peak } memory cgroups with kernel memory at one time, and the root); { $live } live, { $zombies } zombies seen
+ids-taken-meaning = Zombies keep their ids. As long as they do, mkdir fails under the memory hierarchy, and no container starts. { $rate }
+ids-live = { $live } of { $capacity } ids are in use by live memory cgroups alone
+ids-live-meaning = This is no leak: something makes cgroups and does not remove them. mkdir fails once all ids are used. { $rate }
+ids-leaking = { $zombies } zombies, { $live } live; { $ids } of { $capacity } ids in use
+ids-leaking-meaning = Removed memory cgroups were not freed, and each keeps its id. { $rate }
+ids-many-zombies = { $zombies } zombies, { $live } live; { $ids } of { $capacity } ids in use
+ids-many-zombies-meaning = This kernel takes ids back when a cgroup is removed, so they do not run out. Zombies in such numbers cost memory, reclaim time, and CPU of whatever reads statistics. { $rate }
+ids-few-zombies = { $zombies } zombies, { $live } live; { $ids } of { $capacity } ids in use
+ids-few-zombies-meaning = Some zombies are normal while page cache of removed containers is kept. This kernel takes ids back when a cgroup is removed. { $rate }
+ids-fine = no zombies that stay, { $live } live; { $ids } of { $capacity } ids in use
+ids-fine-meaning = Removed memory cgroups are freed. { $rate }
+ids-unknown = { $live } live; how many zombies there are cannot be told
+ids-unknown-meaning = The kernel's count leaves zombies out or changes too fast. `kmemtrace watch` follows each memory cgroup. { $rate }
+ids-verify = kmemtrace scan
+rate = At the average since boot, { $day } ids a day, the rest lasts { $left }.
+rate-used = At the average since boot, { $day } ids a day or more, they last { $lasts } after a reboot.
+
+fix-done = fixed: no level accounts kernel memory, and { $made } memory cgroups made just now were freed
+fix-old-zombies = fixed for new memory cgroups; { $zombies } old zombies stay until a reboot
+fix-other-zombies = not affected: { $made } memory cgroups made just now were freed; { $zombies } zombies are there, which on this kernel do not keep their ids
+fix-level-on = not fixed: level { $level } still accounts kernel memory ({ $on } of { $directories })
+fix-level-on-meaning = Directories keep what they were made with: those from before the fix go with their pods, or with a reboot.
+fix-inherited = not fixed: what is made in { $place } is accounted, as it inherits that
+fix-still-leaks = not fixed: { $stayed } of { $made } memory cgroups made just now stay as zombies
+
+mkdir-not-tried = not tried; --probe makes and removes one
+mkdir-works = a memory cgroup can be made
+mkdir-fails = a memory cgroup cannot be made: { $error }
+mkdir-fails-meaning = No container can start on this node.
+mkdir-verify = mkdir { $mount }/x && rmdir { $mount }/x
+
+kernel-log-clean = no failed slab allocation ({ $records } records)
+kernel-log-failures = { $failures } failed slab { $failures ->
+    [one] allocation
+   *[other] allocations
+ } in { $groups } { $groups ->
+    [one] group
+   *[other] groups
+ }, from { $first } to { $last } after boot; most of { $cache }{ $cgroup }: { $most }
+of-cgroup = { " of cgroup " }{ $cgroup }
+kernel-log-limit = A cache with a cgroup's name was refused by that cgroup's kernel-memory limit, or by its memory limit: the node itself has memory. The log's rate limit lets only some of them through.
+kernel-log-failures-meaning = The kernel could not get memory for its own objects. If there is memory free, a memory cgroup's limit refused it. The log's rate limit lets only some of them through.
+kernel-log-verify = dmesg | grep -A2 'SLUB: Unable to allocate memory'
+
+memcg-oom-none = no process was killed at a memory cgroup's limit
+memcg-oom-killed = { $killed } { $killed ->
+    [one] process was
+   *[other] processes were
+ } killed at the limits of { $groups } { $groups ->
+    [one] memory cgroup
+   *[other] memory cgroups
+ }, last { $last } after boot; most at { $cgroup }: { $most }
+memcg-oom-meaning = These containers used up their own limits. With accounting on, kernel memory counts in as well, but this is not the leak.
+
+runtime-log-clean = no failed mkdir of a cgroup in { $files }
+runtime-log-errors = making a cgroup failed { $memory } times with "cannot allocate memory" and { $space } times with "no space left on device", by { $files }
+runtime-log-meaning = The memory cgroup ids were used up at those times (which of the two errors it gives depends on the kernel); it is not about memory or disk space.
+
+free-memory-plenty = { $available } of { $total } can be had
+free-memory-plenty-meaning = If memory cannot be allocated even so, it is not memory that lacks.
+free-memory-scarce = only { $available } of { $total } can be had
+free-memory-scarce-meaning = Failed allocations may be just that: too little memory.
+
+kernel-is = { $release }, { $vendor }
+kernel-unknown = { $release }: what this kernel does with zombies is not known
+vendor = of { $vendor }
+vendor-untold = whose it is, the release does not tell
+known-by-sign = (seen here)
+known-by-release = (by its release)
+era-not-accounted = Before 3.8 kernel memory is not accounted to memory cgroups. { $known }
+era-opt-in = Where kernel-memory accounting is switched on for a memory cgroup, it is not freed while a slab cache of its own holds an object, and keeps its id until then: for ever, in practice. { $known }
+era-keeps-ids = 4.5 to 4.7 account kernel memory by default, and zombies keep their ids. { $known }
+era-frees-ids = Ids are given back when a cgroup is removed (since 4.8). Slab caches and page cache can still pin zombies. { $known }
+era-reparents-slab = Ids are given back when a cgroup is removed, and slab goes to its parent (5.3 to 7.0). Page cache and tmpfs files can still pin zombies. { $known }
+era-reparents-all = Slab and page cache go to the parent when a cgroup is removed (since 7.1). Sockets, swap and writeback can still pin zombies. { $known }
+
+built-in = kernel-memory accounting is built in
+not-built-in = kernel-memory accounting is not built in: nothing can switch it on
+
+command-line-nothing = nothing about memory cgroups on the kernel's command line
+command-line-words = on the kernel's command line: { $words }
+command-line-nokmem = kernel-memory accounting is switched off at boot: { $words }
+command-line-ignored = { $words } is on the kernel's command line, and accounting is on all the same
+command-line-ignored-meaning = This kernel does not know that option: el7 builds know it from 1127 on, at the latest; 514 does not.
+
+accounting-none = this kernel does not account kernel memory
+accounting-off = kernel memory is not accounted here
+accounting-default = the kernel accounts kernel memory by itself; nobody has to switch it on
+accounting-both = kubelet and runc both switched kernel-memory accounting on
+accounting-both-meaning = Directories that kubelet makes have it on, and so have containers whose parent has it off. Both have to be replaced, or the kernel told to leave it.
+accounting-kubelet = kubelet switched kernel-memory accounting on
+accounting-kubelet-not-runc = Directories that kubelet makes have it on; a container elsewhere has it off, so runc does not switch it on. Containers in pods inherit it.
+accounting-kubelet-and-maybe-runc = Directories that kubelet makes have it on. Containers inherit it, so whether runc switches it on as well cannot be seen here: a container that is in no pod would tell (docker run).
+accounting-runc = runc switched kernel-memory accounting on
+accounting-runc-not-kubelet = Containers have it on; directories that kubelet makes have it off.
+accounting-runc-meaning = Containers have it on, and their parents off.
+accounting-other = kernel-memory accounting is on in cgroups of neither kubelet nor a container
+accounting-other-meaning = Something else wrote to memory.kmem.limit_in_bytes: an administrator, or systemd.
+accounting-nobody = nobody switched kernel-memory accounting on
+accounting-nobody-meaning = There are containers, and they have it off. Zombies can only be from earlier.
+accounting-no-container = no cgroup has kernel-memory accounting on
+accounting-no-container-meaning = There is no container now, so what runc would do cannot be seen.
+accounting-untold = not known: this kernel does not tell where accounting is on
+accounting-untold-meaning = memory.kmem.slabinfo of the root is neither readable nor refused with an I/O error.
+accounting-verify = cat /sys/fs/cgroup/memory/kubepods/memory.kmem.slabinfo: an I/O error means off, a header means on
+
+programs-none = none of kubelet, runc, containerd, dockerd, crio is where programs usually are
+programs-found = found: { $programs }
+programs-marked = found: { $programs }; built without kernel-memory accounting: { $marked }
+
+pins-no-zombies = no zombies, so nothing pins any
+pins-kernel-memory = zombies hold at least { $held } of kernel memory
+pins-kernel-memory-untold = not known: kernel memory of removed cgroups cannot be added up here
+pins-held = below { $directories } cgroups, zombies hold at least: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets
+pins-nothing-seen = what zombies hold cannot be seen from the live cgroups' statistics ({ $blind } have tasks and children); sizes: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets; { $directories } cgroups
+pins-meaning = Page cache can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
+
+remedy-shrink-caches = give back the slab caches of removed memory cgroups
+remedy-shrink-caches-cost = none: no reboot, no drain; it takes a moment for each cache
+remedy-shrink-caches-risk = low: only caches without a live cgroup are written to; it frees what is unused, and more will leak as long as accounting is on
+remedy-shrink-caches-verify = kmemtrace scan
+shrink-why = { $zombies } zombies are seen by their slab caches; zombies hold { $held } of kernel memory. On 3.10.0-514, 993 of 995 such were freed so, on 4.14 92 of 98.
+shrink-why-not = no slab cache of a removed memory cgroup is seen
+
+remedy-nokmem-boot = tell the kernel to leave kernel-memory accounting off
+remedy-nokmem-boot-cost = one reboot of the node, and so a drain; nothing is rebuilt
+remedy-nokmem-boot-risk = low: kernel memory no longer counts in containers' limits; a container that asks for a kernel-memory limit fails to start
+remedy-nokmem-boot-verify = after the reboot: grep nokmem /proc/cmdline; kmemtrace diagnose
+nokmem-why = it stops kubelet and runc alike
+nokmem-given = it is on the command line already
+nokmem-ignored = it is on the command line, and this kernel does not know it
+nokmem-too-old = this el7 build is older than 1127, the first that is known to understand it: update the kernel package first
+nokmem-untold = whether this kernel understands it cannot be told from its release; vanilla kernels do from 4.5 on
+nokmem-nothing-on = accounting is not switched on
+nokmem-not-needed = on this kernel accounting does not leak ids
+
+remedy-kubelet-nokmem = a kubelet that does not switch accounting on
+remedy-kubelet-nokmem-cost = a build of kubelet, a drain and a reboot of the node
+remedy-kubelet-nokmem-risk = medium: a kubelet of one's own has to be built again for each update; Kubernetes 1.22 and later need nothing of the kind
+remedy-kubelet-nokmem-verify = cat /sys/fs/cgroup/memory/kubepods/memory.kmem.slabinfo gives an I/O error; kmemtrace diagnose
+kubelet-why = kubelet switched it on
+kubelet-not-on = kubelet did not switch it on
+kubelet-marked = this kubelet is built so; what is on was made before, or by another
+kubelet-not-needed = on this kernel accounting does not leak because of kubelet
+
+remedy-runc-nokmem = a runc that does not switch accounting on; docker's own containers need it as well
+remedy-runc-nokmem-cost = an update or a build of runc, and a restart of all containers
+remedy-runc-nokmem-risk = low: a container that asks for a kernel-memory limit fails to start
+remedy-runc-nokmem-verify = docker run a container, then read its memory.kmem.slabinfo: an I/O error
+runc-why = runc switched it on
+runc-perhaps = whether runc switches it on cannot be seen here, as containers inherit it
+runc-not-on = runc did not switch it on
+runc-marked = this runc is built so
+runc-marked-but-on = this runc is built so, and containers have it on: they are from before, or another runc made them
+runc-not-needed = on this kernel accounting does not leak because of runc
+
+remedy-newer-kernel = a newer kernel
+remedy-newer-kernel-cost = a kernel update and a reboot of the node, and so a drain
+remedy-newer-kernel-risk = medium: another kernel has other drivers and other bugs; try it on one node
+remedy-newer-kernel-verify = uname -r; kmemtrace diagnose
+newer-kernel-why = from 4.8 on zombies give their ids back, from 5.3 on slab does not pin them
+newer-kernel-nothing-on = accounting is not switched on
+newer-kernel-fewer = from 7.1 on page cache does not pin zombies
+newer-kernel-not-needed = this kernel does not leak ids
+
+remedy-reclaim-memory = reclaim what zombies hold
+remedy-reclaim-memory-cost = none: no reboot, no drain; page cache has to be read again from disk
+remedy-reclaim-memory-risk = low; with --drop-caches the whole node's page cache goes, and is slow for a while
+remedy-reclaim-memory-verify = kmemtrace scan
+reclaim-why = of what is seen, { $file } of page cache can be reclaimed; { $shmem } of tmpfs go only with the files
+reclaim-no-use = on this kernel reclaim and drop_caches free no zombie
+reclaim-not-needed = there are not many zombies that page cache pins
+
+remedy-reboot = reboot the node: a stop-gap
+remedy-reboot-cost = a drain and a reboot
+remedy-reboot-risk = low; it comes back as long as the cause stays
+remedy-reboot-verify = kmemtrace scan
+reboot-why = it gives all ids back. At { $day } ids a day that lasts for { $lasts }
+reboot-why-untimed = it gives all ids back; how long that lasts cannot be told, as the leak's rate is not known
+reboot-not-needed = no ids are lost

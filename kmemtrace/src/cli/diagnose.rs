@@ -1,0 +1,146 @@
+//! `kmemtrace diagnose`: what is wrong with this node, why, and what to do.
+
+mod json;
+mod npd;
+mod text;
+mod trial;
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use clap::ValueEnum;
+
+use super::{
+    Color, Outcome, Verdict,
+    catalogue::{Catalogue, Lang},
+    colored,
+    report::Palette,
+    root::RootArg,
+    scan::counted,
+};
+use crate::{
+    diagnose::{
+        Diagnosis, Facts, State, diagnose,
+        facts::{Fact, Options, Unread},
+    },
+    host::{self, Root},
+};
+
+/// Arguments of `kmemtrace diagnose`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Exit status: 0 healthy, or with --verify fixed; 1 the node leaks, is about to, or fails as it does once it has leaked; 2 could not tell or an error.
+
+It reads files under /proc, /sys, /var/log and the programs of kubelet and the container runtimes, and writes nothing. \
+It runs journalctl and those programs with --version, unless --no-exec; of a copy, nothing. What cannot be read makes that \
+finding unknown, with the reason. docs/diagnosis.md has the JSON.")]
+pub(super) struct Args {
+    /// Text for people, one JSON object, or one line for node-problem-detector
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// The language of text, and of the sentences in JSON
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    lang: Lang,
+    /// Run no program: no versions, no journal
+    #[arg(long)]
+    no_exec: bool,
+    /// Make one memory cgroup and remove it, to see whether that works
+    #[arg(long)]
+    probe: bool,
+    /// After a fix: make ten memory cgroups as kubelet and runc do, and see whether they are freed
+    #[arg(long, conflicts_with = "root")]
+    verify: bool,
+    #[command(flatten)]
+    root: RootArg,
+}
+
+/// Who reads the diagnosis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// People
+    #[default]
+    Text,
+    /// Programs
+    Json,
+    /// node-problem-detector's custom plugin monitor: a line of at most 80 bytes
+    Npd,
+}
+
+/// Zombies are looked for again after this time: it is to take a second.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Reads, judges, prints: 0 healthy, 1 affected, 2 could not tell.
+pub(super) fn run(args: &Args, color: Color) -> Outcome {
+    let machine = args.root.open()?;
+    let facts = facts(&machine.root, machine.live, args);
+    let diagnosis = diagnose(&facts);
+    let mut out = io::stdout().lock();
+    match args.format {
+        Format::Text => {
+            let catalogue = Catalogue::shown(args.lang);
+            text::write(
+                &mut out,
+                &facts,
+                &diagnosis,
+                &catalogue,
+                Palette::new(colored(color)),
+            )?;
+        }
+        Format::Json => {
+            let report = json::Report::new(&facts, &diagnosis, &Catalogue::exact(args.lang));
+            serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Npd => writeln!(
+            out,
+            "{}",
+            npd::line(&diagnosis, &Catalogue::shown(args.lang))
+        )?,
+    }
+    out.flush()?;
+    Ok(verdict(&diagnosis))
+}
+
+fn facts(root: &Root, live: bool, args: &Args) -> Facts {
+    let options = Options {
+        exec: !args.no_exec && live,
+    };
+    let mut facts = Facts::read(root, options, count(root, live));
+    if args.probe && live {
+        facts.probe = facts
+            .hierarchy
+            .as_ref()
+            .ok()
+            .map(crate::diagnose::facts::probe);
+    }
+    if args.verify && live {
+        facts.trial = Some(trial::trial(root, &facts));
+    }
+    facts
+}
+
+fn count(root: &Root, live: bool) -> Fact<crate::diagnose::facts::Count> {
+    let hierarchy = host::facts(root)
+        .memory
+        .map_err(|none| Unread::new("/proc/self/mountinfo", &none))?;
+    counted(root, &hierarchy, live.then_some(SETTLE)).map_err(|error| {
+        let mount = hierarchy.mount.display().to_string();
+        Unread::new(mount, error.reason())
+    })
+}
+
+fn verdict(diagnosis: &Diagnosis) -> Verdict {
+    match diagnosis.fix {
+        Some(crate::diagnose::Verdict::Ok) => return Verdict::Clean,
+        Some(crate::diagnose::Verdict::Unknown) => return Verdict::Unknown,
+        Some(_) => return Verdict::Leak,
+        None => {}
+    }
+    match diagnosis.state {
+        State::Healthy => Verdict::Clean,
+        State::Unknown => Verdict::Unknown,
+        _ => Verdict::Leak,
+    }
+}

@@ -1,0 +1,64 @@
+//! The writes of a plan, one after the other.
+
+use std::{io, time::Instant};
+
+use rustix::io::Errno;
+
+use super::{Kind, Plan, Step, shrink::write};
+use crate::{
+    cli::{interrupt::Interrupt, progress::bar},
+    host::Root,
+};
+
+/// Writes, and notes in the step what came of it; why it ended early, if it did.
+pub(super) fn act(
+    root: &Root,
+    plan: &Plan,
+    step: &mut Step,
+    until: Instant,
+    interrupt: &Interrupt,
+) -> Option<&'static str> {
+    let progress = bar(
+        plan.writes.len() as u64,
+        match plan.kind {
+            Kind::Shrink => "shrinking slab caches",
+            Kind::Reclaim => "reclaiming page cache",
+            Kind::DropCaches => "dropping caches",
+        },
+    );
+    let mut ended = None;
+    step.writes = 0;
+    for (file, text) in &plan.writes {
+        if interrupt.pressed() || Instant::now() >= until {
+            ended = Some(if interrupt.pressed() {
+                "interrupted"
+            } else {
+                "time is up"
+            });
+            break;
+        }
+        if plan.kind == Kind::DropCaches {
+            // Dirty pages cannot be dropped.
+            rustix::fs::sync();
+        }
+        match write(&root.path(file), text) {
+            Ok(()) => {}
+            // A cache or a cgroup that has gone is what was wanted; memory.reclaim says EAGAIN if it got less than asked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is(&error, Errno::NODEV) => {}
+            Err(error) if plan.kind == Kind::Reclaim && is(&error, Errno::AGAIN) => {}
+            Err(error) => {
+                step.failed = Some(step.failed.unwrap_or(0) + 1);
+                step.reason
+                    .get_or_insert_with(|| format!("{}: {error}", file.display()));
+            }
+        }
+        step.writes += 1;
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    ended
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}

@@ -1,0 +1,130 @@
+//! `kmemtrace reproduce`: makes memory cgroups, charges something to each, removes them, and says how many stay.
+
+mod course;
+mod limits;
+mod made;
+mod text;
+mod workload;
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    Color, Format, Outcome, Verdict, duration, interrupt::Interrupt, report, scan::counted,
+};
+use crate::{
+    diagnose::Level,
+    error::Error,
+    host::{self, Hierarchy, Root},
+};
+pub(super) use course::Course;
+pub(super) use limits::check;
+pub(super) use workload::Workload;
+
+/// Arguments of `kmemtrace reproduce`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Exit status: 0 all of them were freed; 1 some stayed, also if they were freed once what pinned them was removed; 2 an \
+error, or it was not started.
+
+Everything it makes, it removes: cgroups in a cgroup of its own, files in a directory of its own. What the kernel does not \
+free stays until a reboot: try few first.")]
+pub(super) struct Args {
+    /// How many memory cgroups; never more than a tenth of the free ids
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    count: u64,
+    /// What to charge to each
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    workload: Workload,
+    /// For how long zombies may be on their way to be freed
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    wait: Duration,
+    /// Then drop the whole machine's caches, to see whether that frees them
+    #[arg(long)]
+    reclaim: bool,
+    /// Where to make files for dentries, inodes and page-cache: best on a disk
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    directory: PathBuf,
+    /// Do not ask on a node with kubelet
+    #[arg(short, long)]
+    yes: bool,
+    /// Text for people, or one JSON object for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// The process that goes through the cgroups below this one
+    #[arg(long, hide = true, value_name = "CGROUP")]
+    inside: Option<PathBuf>,
+}
+
+/// Makes, removes, looks: 0 all freed, 1 some stayed.
+pub(super) fn run(args: &Args, color: Color) -> Outcome {
+    if let Some(base) = &args.inside {
+        workload::run(base, args.count, args.workload, &args.directory).map_err(|error| {
+            Error::caused(format!("cannot charge {}", args.workload.as_str()), &error)
+        })?;
+        return Ok(Verdict::Clean);
+    }
+    let root = Root::live();
+    let hierarchy = hierarchy(&root)?;
+    let found = counted(&root, &hierarchy, None)?;
+    check(&found, args.count)?;
+    if !args.yes && has_kubelet(&root, &hierarchy) {
+        ask(args.count)?;
+    }
+    let interrupt = Interrupt::watched()?;
+    let course = Course {
+        root: &root,
+        hierarchy: &hierarchy,
+        parent: hierarchy.mount.clone(),
+        switch_on: true,
+        count: args.count,
+        workload: args.workload,
+        wait: args.wait,
+        reclaim: args.reclaim,
+        directory: args.workload.directory(&args.directory),
+        interrupt: &interrupt,
+    };
+    let report = course.run()?;
+    report::print(&report, args.format, color)?;
+    Ok(report.verdict())
+}
+
+/// Where memory cgroups are.
+fn hierarchy(root: &Root) -> Result<Hierarchy, Error> {
+    host::facts(root)
+        .memory
+        .map_err(|none| Error::new(format!("cannot make memory cgroups: {none}")).help(none.help()))
+}
+
+/// Whether pods run here: kubelet's own directories tell.
+fn has_kubelet(root: &Root, hierarchy: &Hierarchy) -> bool {
+    let names = std::fs::read_dir(root.path(&hierarchy.mount))
+        .into_iter()
+        .flatten();
+    names.filter_map(Result::ok).any(|entry| {
+        let path = [b"/", entry.file_name().as_encoded_bytes()].concat();
+        Level::of(&path) == Level::Kubepods
+    })
+}
+
+fn ask(count: u64) -> Result<(), Error> {
+    let refused = || {
+        Error::new("pods run on this node: it was not started").help("--yes starts it all the same")
+    };
+    if !io::stdin().is_terminal() {
+        return Err(refused());
+    }
+    let _ = write!(
+        io::stderr(),
+        "Pods run on this node. Make up to {count} memory cgroups that may stay as zombies until a reboot? [y/N] "
+    );
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    match (read, line.trim()) {
+        (Ok(_), "y" | "Y" | "yes") => Ok(()),
+        _ => Err(refused()),
+    }
+}

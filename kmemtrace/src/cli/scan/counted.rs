@@ -1,0 +1,55 @@
+//! What a scan counts, for a diagnosis.
+
+use std::{thread, time::Duration};
+
+use super::{Named, judge, look::look};
+use crate::{
+    cli::Verdict,
+    diagnose::facts::Count,
+    error::Error,
+    host::{Hierarchy, Root, SlabMemcg},
+};
+
+/// Looks, and once more after `settle` if there are zombies: those that are just being freed do not count.
+pub(in crate::cli) fn counted(
+    root: &Root,
+    hierarchy: &Hierarchy,
+    settle: Option<Duration>,
+) -> Result<Count, Error> {
+    let (first, mut names) = look(root, hierarchy)?;
+    let zombies = first.zombies();
+    let any = zombies.min > 0 || zombies.max.is_some_and(|max| max > 0);
+    let mut second = None;
+    if let Some(settle) = settle.filter(|_| any) {
+        thread::sleep(settle);
+        let (again, last) = look(root, hierarchy)?;
+        (second, names) = (Some(again), last);
+    }
+    let scan = judge(hierarchy, None, first, second, Named::default());
+    let with_caches = names.orphans.len() as u64;
+    Ok(Count {
+        live: scan.live,
+        zombies_min: scan.zombies_min,
+        zombies_max: scan.zombies_max,
+        staying: scan.staying,
+        none: scan.verdict == Verdict::Clean,
+        ids_min: scan.ids_min,
+        capacity: scan.ids_capacity,
+        peak: scan.kmem_peak,
+        // From 5.3 on a removed memcg leaves its caches to its parent.
+        with_caches: if scan.zombies_max.is_some_and(|max| max < with_caches) {
+            0
+        } else {
+            with_caches
+        },
+        held_bytes: scan.held_bytes,
+    })
+}
+
+/// The removed memory cgroups that are known by their slab caches, with the ids in those names.
+pub(in crate::cli) fn with_caches(
+    root: &Root,
+    hierarchy: &Hierarchy,
+) -> Result<Vec<(u32, SlabMemcg)>, Error> {
+    Ok(look(root, hierarchy)?.1.orphans)
+}

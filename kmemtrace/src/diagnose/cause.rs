@@ -1,0 +1,293 @@
+//! Why it is so.
+
+use super::{
+    Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict, era,
+    facts::{BuiltIn, Mark, Unread},
+    levels::Who,
+};
+
+/// Names of findings.
+pub(super) const KERNEL: &str = "kernel";
+pub(super) const BUILT_IN: &str = "kmem-built-in";
+pub(super) const COMMAND_LINE: &str = "command-line";
+pub(super) const ACCOUNTING: &str = "accounting";
+pub(super) const PROGRAMS: &str = "programs";
+pub(super) const PINS: &str = "pins";
+
+fn cause(id: &'static str, verdict: Verdict, says: Message) -> Finding {
+    Finding::new(id, Group::Cause, verdict, says)
+}
+
+/// Which kernel, whose, and what it does with zombies.
+pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&Who>) -> Finding {
+    let release = match &facts.kernel {
+        Ok(line) => line.text.clone(),
+        Err(unread) if known.is_none() => return Finding::unknown(KERNEL, Group::Cause, unread),
+        Err(_) => "?".to_owned(),
+    };
+    let vendor = era::vendor(&release).map_or_else(
+        || Message::new("vendor-untold"),
+        |vendor| Message::new("vendor").arg("vendor", vendor),
+    );
+    let Some((era, origin)) = known else {
+        let says = Message::new("kernel-unknown").arg("release", release);
+        return cause(KERNEL, Verdict::Unknown, says)
+            .evidence(facts.kernel.iter().map(super::facts::Line::evidence));
+    };
+    // It does no harm where nobody switches accounting on.
+    let harms = era == Era::KeepsIds || (era == Era::OptIn && who.is_some_and(Who::anybody));
+    let verdict = if harms { Verdict::Warn } else { Verdict::Ok };
+    let says = Message::new("kernel-is")
+        .arg("release", release)
+        .arg("vendor", vendor);
+    cause(KERNEL, verdict, says)
+        .meaning(Message::new(era.message()).arg(
+            "known",
+            Message::new(match origin {
+                Origin::Sign => "known-by-sign",
+                Origin::Release => "known-by-release",
+            }),
+        ))
+        .evidence(era::evidence(facts, origin))
+}
+
+/// Whether accounting is compiled in.
+pub(super) fn built_in(facts: &Facts) -> Finding {
+    match &facts.config {
+        Ok(config) => {
+            let id = match config.kmem {
+                BuiltIn::Yes => "built-in",
+                BuiltIn::No => "not-built-in",
+            };
+            cause(BUILT_IN, Verdict::Ok, Message::new(id)).evidence([config.line.evidence()])
+        }
+        Err(unread) => Finding::unknown(BUILT_IN, Group::Cause, unread),
+    }
+}
+
+/// The words of the kernel's command line that matter here.
+pub(super) fn words(cmdline: &str) -> Vec<&str> {
+    const KEYS: [&str; 4] = [
+        "cgroup.memory=",
+        "swapaccount=",
+        "cgroup_disable=",
+        "systemd.unified_cgroup_hierarchy=",
+    ];
+    let matter = |word: &&str| KEYS.iter().any(|key| word.starts_with(key));
+    cmdline.split_whitespace().filter(matter).collect()
+}
+
+/// Whether `cgroup.memory=` names `what`.
+pub(super) fn memory_option(cmdline: &str, what: &str) -> bool {
+    words(cmdline)
+        .iter()
+        .filter_map(|word| word.strip_prefix("cgroup.memory="))
+        .any(|list| list.split(',').any(|one| one == what))
+}
+
+/// What the kernel was told at boot.
+pub(super) fn command_line(facts: &Facts, who: Option<&Who>) -> Finding {
+    let line = match &facts.cmdline {
+        Ok(line) => line,
+        Err(unread) => return Finding::unknown(COMMAND_LINE, Group::Cause, unread),
+    };
+    let words = words(&line.text);
+    let nokmem = memory_option(&line.text, "nokmem");
+    let ignored = nokmem && who.is_some_and(Who::anybody);
+    let (verdict, id) = if ignored {
+        (Verdict::Warn, "command-line-ignored")
+    } else if nokmem {
+        (Verdict::Ok, "command-line-nokmem")
+    } else if words.is_empty() {
+        (Verdict::Ok, "command-line-nothing")
+    } else {
+        (Verdict::Ok, "command-line-words")
+    };
+    let says = Message::new(id).arg("words", words.join(" "));
+    let mut finding = cause(COMMAND_LINE, verdict, says).evidence([line.evidence()]);
+    if ignored {
+        finding = finding.meaning(Message::new("command-line-ignored-meaning"));
+    }
+    finding
+}
+
+/// Whether kernel memory is accounted, and who switched that on.
+pub(super) fn accounting(
+    facts: &Facts,
+    era: Option<(Era, Origin)>,
+    who: &Result<Who, Unread>,
+) -> Finding {
+    let root = facts.levels.as_ref().ok().and_then(|levels| levels.first());
+    match era.map(|(era, _)| era) {
+        Some(Era::OptIn) | None => {}
+        Some(era) => {
+            let nokmem = facts
+                .cmdline
+                .as_ref()
+                .is_ok_and(|line| memory_option(&line.text, "nokmem"));
+            let off = nokmem
+                || facts
+                    .config
+                    .as_ref()
+                    .is_ok_and(|config| config.kmem == BuiltIn::No);
+            let id = match era {
+                Era::NotAccounted => "accounting-none",
+                _ if off => "accounting-off",
+                _ => "accounting-default",
+            };
+            let leaks = era.keeps_ids() && !off;
+            let verdict = if leaks { Verdict::Warn } else { Verdict::Ok };
+            return cause(ACCOUNTING, verdict, Message::new(id))
+                .evidence(root.map(super::facts::Directory::evidence));
+        }
+    }
+    let who = match who {
+        Ok(who) => who,
+        Err(unread) => return Finding::unknown(ACCOUNTING, Group::Cause, unread),
+    };
+    let told = root.is_some_and(|root| root.slabinfo.tells());
+    let evidence: Vec<Evidence> = [
+        &who.kubelet,
+        &who.runc,
+        &who.other,
+        &who.inherited,
+        &who.kubelet_off,
+        &who.runc_off,
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect();
+    let (verdict, id, meaning) = match (&who.kubelet, &who.runc) {
+        (Some(_), Some(_)) => (Verdict::Warn, "accounting-both", "accounting-both-meaning"),
+        (Some(_), None) if who.runc_off.is_some() => (
+            Verdict::Warn,
+            "accounting-kubelet",
+            "accounting-kubelet-not-runc",
+        ),
+        (Some(_), None) => (
+            Verdict::Warn,
+            "accounting-kubelet",
+            "accounting-kubelet-and-maybe-runc",
+        ),
+        (None, Some(_)) if who.kubelet_off.is_some() => (
+            Verdict::Warn,
+            "accounting-runc",
+            "accounting-runc-not-kubelet",
+        ),
+        (None, Some(_)) => (Verdict::Warn, "accounting-runc", "accounting-runc-meaning"),
+        (None, None) if who.other.is_some() => (
+            Verdict::Warn,
+            "accounting-other",
+            "accounting-other-meaning",
+        ),
+        (None, None) if !told => (
+            Verdict::Unknown,
+            "accounting-untold",
+            "accounting-untold-meaning",
+        ),
+        (None, None) if who.runc_off.is_some() => (
+            Verdict::Ok,
+            "accounting-nobody",
+            "accounting-nobody-meaning",
+        ),
+        (None, None) => (
+            Verdict::Ok,
+            "accounting-no-container",
+            "accounting-no-container-meaning",
+        ),
+    };
+    cause(ACCOUNTING, verdict, Message::new(id))
+        .meaning(Message::new(meaning))
+        .evidence(
+            root.filter(|_| evidence.is_empty())
+                .map(super::facts::Directory::evidence),
+        )
+        .evidence(evidence)
+        .verify(Message::new("accounting-verify"))
+}
+
+/// Versions, and how the programs were built.
+pub(super) fn programs(facts: &Facts) -> Finding {
+    if facts.programs.is_empty() {
+        return cause(PROGRAMS, Verdict::Unknown, Message::new("programs-none"));
+    }
+    let told: Vec<_> = facts.programs.iter().map(|program| program.name).collect();
+    let evidence = facts.programs.iter().map(|program| {
+        let version = match &program.version {
+            Ok(version) => version.clone(),
+            Err(unread) => format!("version not known: {}", unread.reason),
+        };
+        let mark = match &program.mark {
+            Mark::NoKmem => "; built with nokmem".to_owned(),
+            Mark::None => String::new(),
+            Mark::Unread(unread) => format!("; {}", unread.reason),
+        };
+        Evidence {
+            file: program.path.clone(),
+            line: None,
+            says: format!("{version}{mark}"),
+        }
+    });
+    let marked: Vec<_> = facts
+        .programs
+        .iter()
+        .filter(|one| one.mark == Mark::NoKmem)
+        .map(|one| one.name)
+        .collect();
+    let says = if marked.is_empty() {
+        Message::new("programs-found")
+    } else {
+        Message::new("programs-marked").arg("marked", marked.join(", "))
+    };
+    cause(PROGRAMS, Verdict::Ok, says.arg("programs", told.join(", "))).evidence(evidence)
+}
+
+/// What zombies hold, by kind: where they do not keep their ids, this is what they cost.
+pub(super) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
+    let zombies = facts
+        .count
+        .as_ref()
+        .map_or(0, |count| count.zombies_max.unwrap_or(count.zombies_min));
+    if facts.count.is_ok() && zombies == 0 {
+        return cause(PINS, Verdict::Ok, Message::new("pins-no-zombies"));
+    }
+    if era.is_some_and(|(era, _)| era == Era::OptIn) {
+        let held = facts.count.as_ref().ok().and_then(|count| count.held_bytes);
+        return match held {
+            Some(held) => cause(
+                PINS,
+                Verdict::Ok,
+                Message::new("pins-kernel-memory").arg("held", Arg::Bytes(held)),
+            ),
+            None => cause(
+                PINS,
+                Verdict::Unknown,
+                Message::new("pins-kernel-memory-untold"),
+            ),
+        };
+    }
+    let held = match &facts.held {
+        Ok(held) => held,
+        Err(unread) => return Finding::unknown(PINS, Group::Cause, unread),
+    };
+    let id = if held.below.is_empty() {
+        "pins-nothing-seen"
+    } else {
+        "pins-held"
+    };
+    let verdict = if held.below.is_empty() {
+        Verdict::Unknown
+    } else {
+        Verdict::Ok
+    };
+    let says = Message::new(id)
+        .arg("file", Arg::Bytes(held.sum.file))
+        .arg("shmem", Arg::Bytes(held.sum.shmem))
+        .arg("anon", Arg::Bytes(held.sum.anon))
+        .arg("slab", Arg::Bytes(held.sum.slab))
+        .arg("sock", Arg::Bytes(held.sum.sock))
+        .arg("directories", held.below.len() as u64)
+        .arg("blind", held.blind);
+    cause(PINS, verdict, says).meaning(Message::new("pins-meaning"))
+}

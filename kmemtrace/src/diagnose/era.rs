@@ -1,0 +1,179 @@
+//! What a kernel does with a memcg that is removed while things are charged to it.
+
+use serde::Serialize;
+
+use super::{Evidence, Facts};
+use crate::host::{SlabLayout, Slabinfo};
+
+/// What became of zombies over the years. Read in the kernel's history; each commit is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Era {
+    /// Before 3.8: kernel memory is not accounted to memcgs.
+    NotAccounted,
+    /// 3.8 to 4.4, and RHEL 7's 3.10: accounted where somebody switches it on, and then zombies are never freed.
+    OptIn,
+    /// 4.5 to 4.7: accounted by default; zombies keep their ids.
+    KeepsIds,
+    /// 4.8 to 5.2: ids are given back at rmdir (73f576c04b94); slab caches pin zombies, and so does page cache.
+    FreesIds,
+    /// 5.3 to 7.0: slab goes to the parent at rmdir (fb2f2b0adb98, bf4f059954dc); page cache pins zombies.
+    ReparentsSlab,
+    /// 7.1 and later: page cache goes to the parent as well. Sockets, swap and writeback still pin.
+    ReparentsAll,
+}
+
+impl Era {
+    /// Whether a zombie keeps its memcg id, of which there are 65,535.
+    pub const fn keeps_ids(self) -> bool {
+        matches!(self, Self::OptIn | Self::KeepsIds)
+    }
+
+    /// Whether page cache and tmpfs of a removed memcg pin it.
+    pub const fn page_cache_pins(self) -> bool {
+        !matches!(self, Self::ReparentsAll)
+    }
+
+    /// Its name in the catalogue.
+    pub(super) const fn message(self) -> &'static str {
+        match self {
+            Self::NotAccounted => "era-not-accounted",
+            Self::OptIn => "era-opt-in",
+            Self::KeepsIds => "era-keeps-ids",
+            Self::FreesIds => "era-frees-ids",
+            Self::ReparentsSlab => "era-reparents-slab",
+            Self::ReparentsAll => "era-reparents-all",
+        }
+    }
+}
+
+/// How the era is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By what the kernel does here.
+    Sign,
+    /// By the release alone.
+    Release,
+}
+
+/// What this kernel does with zombies: by what it shows, else by its release.
+pub(super) fn era(facts: &Facts) -> Option<(Era, Origin)> {
+    let root = facts.levels.as_ref().ok().and_then(|levels| levels.first());
+    let inactive = root.is_some_and(|root| root.slabinfo == Slabinfo::Inactive);
+    if inactive || facts.layout == Some(SlabLayout::TopLevel) {
+        return Some((Era::OptIn, Origin::Sign));
+    }
+    let release = &facts.kernel.as_ref().ok()?.text;
+    Some((by_release(release)?, Origin::Release))
+}
+
+/// Where each era ends: the first release that is not of it.
+const UP_TO: [((u32, u32), Era); 5] = [
+    ((3, 8), Era::NotAccounted),
+    ((4, 5), Era::OptIn),
+    ((4, 8), Era::KeepsIds),
+    ((5, 3), Era::FreesIds),
+    ((7, 1), Era::ReparentsSlab),
+];
+
+fn by_release(release: &str) -> Option<Era> {
+    if el7_build(release).is_some() {
+        return Some(Era::OptIn);
+    }
+    let version = version(release)?;
+    let era = UP_TO.iter().find(|(end, _)| version < *end);
+    Some(era.map_or(Era::ReparentsAll, |(_, era)| *era))
+}
+
+/// `4.19.0-27-amd64`: 4 and 19.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// The build of a RHEL 7 kernel: 1160 in `3.10.0-1160.el7.x86_64`. They differ a lot from 3.10.
+pub(super) fn el7_build(release: &str) -> Option<u32> {
+    let rest = release.strip_prefix("3.10.0-")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    rest.contains(".el7").then(|| digits.parse().ok())?
+}
+
+/// Who made this kernel, as its release tells: distributions mark theirs.
+pub(super) fn vendor(release: &str) -> Option<&'static str> {
+    const MARKS: [(&str, &str); 11] = [
+        (".el7", "Red Hat Enterprise Linux 7 or a rebuild of it"),
+        (".el8", "Red Hat Enterprise Linux 8 or a rebuild of it"),
+        (".el9", "Red Hat Enterprise Linux 9 or a rebuild of it"),
+        (".elrepo", "ELRepo"),
+        (".amzn", "Amazon Linux"),
+        (".alios7", "Alibaba Cloud Linux"),
+        (".tl", "TencentOS"),
+        (".uek", "Oracle (UEK)"),
+        ("-generic", "Ubuntu"),
+        ("-amd64", "Debian"),
+        (".fc", "Fedora"),
+    ];
+    let mark = MARKS.iter().find(|(mark, _)| {
+        let after = release.find(mark).map(|at| &release[at + mark.len()..]);
+        // `.tl` is followed by a digit, `-fc-v769` is no Fedora.
+        after.is_some_and(|after| {
+            !matches!(*mark, ".tl" | ".fc") || after.starts_with(|c: char| c.is_ascii_digit())
+        })
+    });
+    mark.map(|(_, vendor)| *vendor)
+}
+
+/// What the era is known by.
+pub(super) fn evidence(facts: &Facts, origin: Origin) -> Vec<Evidence> {
+    let mut evidence: Vec<_> = facts
+        .kernel
+        .iter()
+        .map(super::facts::Line::evidence)
+        .collect();
+    if origin == Origin::Sign
+        && let Some(root) = facts.levels.as_ref().ok().and_then(|levels| levels.first())
+    {
+        evidence.push(root.evidence());
+    }
+    evidence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_tells_the_era() {
+        for (release, era) in [
+            ("2.6.32-754.el6.x86_64", Era::NotAccounted),
+            ("3.10.0", Era::OptIn),
+            ("3.10.0-1160.119.1.el7.x86_64", Era::OptIn),
+            ("4.4.0-210-generic", Era::OptIn),
+            ("4.7.10", Era::KeepsIds),
+            ("4.18.0-553.el8.x86_64", Era::FreesIds),
+            ("4.19.0-27-amd64", Era::FreesIds),
+            ("5.2", Era::FreesIds),
+            ("5.10.0-33-amd64", Era::ReparentsSlab),
+            ("7.0.1", Era::ReparentsSlab),
+            ("7.1.0-rc1", Era::ReparentsAll),
+        ] {
+            assert_eq!(by_release(release), Some(era), "{release}");
+        }
+        for none in ["", "linux", "6", "-1.2"] {
+            assert_eq!(by_release(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_release_tells_its_vendor() {
+        assert_eq!(el7_build("3.10.0-1160.119.1.el7.x86_64"), Some(1160));
+        assert_eq!(el7_build("3.10.0-514.26.2.el7.x86_64"), Some(514));
+        assert_eq!(el7_build("3.10.0"), None);
+        assert_eq!(el7_build("3.10.0-5-amd64"), None);
+        assert_eq!(vendor("5.15.0-60-generic"), Some("Ubuntu"));
+        assert_eq!(vendor("6.18.44-fc-v769"), None);
+        assert_eq!(vendor("6.8.5-301.fc40.x86_64"), Some("Fedora"));
+        assert_eq!(vendor("5.4.119-19.0009.tl3"), Some("TencentOS"));
+        assert_eq!(vendor("3.10.0"), None);
+    }
+}

@@ -1,0 +1,296 @@
+//! What is read of a node for its diagnosis, with the file and the line that each fact comes from.
+//!
+//! A file that is not there or cannot be read makes that fact unknown, with the reason, and no other.
+
+mod kernel;
+mod log;
+mod meminfo;
+mod pins;
+mod programs;
+mod runtime;
+
+use std::{io, path::Path};
+
+pub use kernel::{BuiltIn, Config, Distribution};
+pub use log::{KernelLog, Killed, SlabFailures};
+pub use meminfo::Meminfo;
+pub use pins::{Below, Held, Kinds, read as held};
+pub use programs::{Mark, Program};
+pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog};
+
+use super::Evidence;
+use crate::host::{self, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, Slabinfo, Version};
+
+/// A fact, or why it is not known.
+pub type Fact<T> = Result<T, Unread>;
+
+/// Why a fact is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// The file or directory.
+    pub file: String,
+    /// What reading it came to.
+    pub reason: String,
+}
+
+impl Unread {
+    /// What could not be read, and why.
+    pub fn new(file: impl Into<String>, reason: &(impl ToString + ?Sized)) -> Self {
+        Self {
+            file: file.into(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The file, on the machine itself.
+    pub file: String,
+    /// Counted from 1.
+    pub number: u64,
+    /// Without the newline; what is not UTF-8 is replaced.
+    pub text: String,
+}
+
+impl Line {
+    /// As evidence.
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            file: self.file.clone(),
+            line: Some(self.number),
+            says: self.text.clone(),
+        }
+    }
+}
+
+/// What to read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether programs may be asked for their versions, and `journalctl` for the journal. Never done with a copy.
+    pub exec: bool,
+}
+
+/// How many memory cgroups there are, dead and alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// With a directory, the root included.
+    pub live: u64,
+    /// Zombies, at least.
+    pub zombies_min: u64,
+    /// Zombies, at most; `None` where the kernel does not count them, or not all.
+    pub zombies_max: Option<u64>,
+    /// Zombies that are not just being freed, at least.
+    pub staying: u64,
+    /// That there are none is known.
+    pub none: bool,
+    /// memcg ids in use, at least.
+    pub ids_min: u64,
+    /// memcg ids that there are.
+    pub capacity: u64,
+    /// So many memcgs had kernel memory at one time, at least: up to 4.4.
+    pub peak: Option<u64>,
+    /// Zombies that are known by their slab caches.
+    pub with_caches: u64,
+    /// Kernel memory that zombies hold, in bytes, at least.
+    pub held_bytes: Option<u64>,
+}
+
+/// A directory of the memory hierarchy and its accounting of kernel memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// From the hierarchy's root, which is `/`.
+    pub path: Vec<u8>,
+    /// The whole path on the machine.
+    pub place: String,
+    /// `memory.kmem.slabinfo`.
+    pub slabinfo: Slabinfo,
+    /// `memory.kmem.limit_in_bytes`, if it is a limit.
+    pub limit: Option<u64>,
+}
+
+impl Directory {
+    /// What its `memory.kmem.slabinfo` says.
+    pub(super) fn evidence(&self) -> Evidence {
+        let says = match self.slabinfo {
+            Slabinfo::Active { caches, .. } => format!("{caches} slab caches"),
+            Slabinfo::HeaderOnly => "a header and no slab caches".to_owned(),
+            Slabinfo::Inactive => "input/output error".to_owned(),
+            Slabinfo::Empty => "empty".to_owned(),
+            Slabinfo::Absent => "no such file".to_owned(),
+            Slabinfo::Unknown => "cannot be read".to_owned(),
+        };
+        Evidence {
+            file: format!("{}/memory.kmem.slabinfo", self.place),
+            line: None,
+            says,
+        }
+    }
+}
+
+/// All that is known of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The kernel's release.
+    pub kernel: Fact<Line>,
+    /// The machine's name.
+    pub hostname: Option<String>,
+    /// How long it has been up, in nanoseconds.
+    pub uptime_ns: Option<u64>,
+    /// The kernel's command line.
+    pub cmdline: Fact<Line>,
+    /// Whether accounting of kernel memory is built into the kernel.
+    pub config: Fact<Config>,
+    /// The distribution.
+    pub distribution: Fact<Distribution>,
+    /// Whether it was started by EFI; `None` of a copy, which does not tell.
+    pub efi: Option<bool>,
+    /// Where memory cgroups are.
+    pub hierarchy: Result<Hierarchy, NoMemory>,
+    /// How many there are.
+    pub count: Fact<Count>,
+    /// Where the kernel's own count stands.
+    pub counted: Option<Line>,
+    /// v1: kernel-memory accounting of each directory, parents before children, the root first.
+    pub levels: Fact<Vec<Directory>>,
+    /// Where slab caches of memcgs stand.
+    pub layout: Option<SlabLayout>,
+    /// What removed memory cgroups hold, by kind.
+    pub held: Fact<Held>,
+    /// Free memory.
+    pub meminfo: Fact<Meminfo>,
+    /// What the kernel log says.
+    pub log: Fact<KernelLog>,
+    /// What the container runtimes and kubelet say.
+    pub runtime: Fact<RuntimeLog>,
+    /// Their programs.
+    pub programs: Vec<Program>,
+    /// Whether a memory cgroup could be made, if that was tried: what the kernel said.
+    pub probe: Option<Result<(), Unread>>,
+    /// Whether memory cgroups that are made now leak, if that was tried.
+    pub trial: Option<Fact<super::Trial>>,
+}
+
+impl Facts {
+    /// Reads them. `count` is how many memory cgroups there are.
+    pub fn read(root: &Root, options: Options, count: Fact<Count>) -> Self {
+        let facts = host::facts(root);
+        let kernel = line(root, "/proc/sys/kernel/osrelease", |_| true);
+        let release = kernel.as_ref().ok().map(|line| line.text.clone());
+        let layout = host::slab_memcgs(root).layout;
+        let hierarchy = facts.memory;
+        let unread = |none: &NoMemory| Unread::new("/proc/self/mountinfo", none);
+        let hierarchy_or = hierarchy.as_ref().map_err(unread);
+        let levels = hierarchy_or.clone().and_then(|at| levels(root, at, layout));
+        let counted = hierarchy.as_ref().ok().and_then(|at| counted(root, at));
+        let held = hierarchy_or.and_then(|at| held(root, at));
+        Self {
+            hostname: facts.hostname,
+            uptime_ns: host::uptime_ns(root),
+            cmdline: line(root, "/proc/cmdline", |_| true),
+            config: kernel::config(root, release.as_deref()),
+            distribution: kernel::distribution(root),
+            efi: root
+                .is_live()
+                .then(|| root.has(Path::new("/sys/firmware/efi"))),
+            count,
+            counted,
+            levels,
+            layout,
+            held,
+            meminfo: meminfo::read(root),
+            log: log::read(root),
+            runtime: runtime::read(root, options.exec && root.is_live()),
+            programs: programs::read(root, options.exec && root.is_live()),
+            probe: None,
+            trial: None,
+            kernel,
+            hierarchy,
+        }
+    }
+}
+
+/// Reads a file; of a copy in which it is an error, that.
+fn read(root: &Root, path: &str) -> Fact<Vec<u8>> {
+    root.read(path).map_err(|error| {
+        let told = (error.kind() == io::ErrorKind::NotFound)
+            .then(|| root.read(format!("{path}.error")).ok())
+            .flatten();
+        let told = told.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+        Unread::new(path, &told.unwrap_or_else(|| error.to_string()))
+    })
+}
+
+/// The first line that is meant.
+fn line(root: &Root, path: &str, is: impl Fn(&str) -> bool) -> Fact<Line> {
+    let bytes = read(root, path)?;
+    find(path, &bytes, is).ok_or_else(|| Unread::new(path, "it does not say"))
+}
+
+fn find(path: &str, bytes: &[u8], is: impl Fn(&str) -> bool) -> Option<Line> {
+    let mut lines = (1..).zip(bytes.split(|&byte| byte == b'\n'));
+    lines.find_map(|(number, text)| {
+        let text = String::from_utf8_lossy(text);
+        let text = text.trim();
+        (!text.is_empty() && is(text)).then(|| Line {
+            file: path.to_owned(),
+            number,
+            text: text.to_owned(),
+        })
+    })
+}
+
+/// The row or the line with the kernel's own count.
+fn counted(root: &Root, hierarchy: &Hierarchy) -> Option<Line> {
+    match hierarchy.version {
+        Version::V1 => line(root, "/proc/cgroups", |text| {
+            text.split_whitespace().next() == Some("memory")
+        })
+        .ok(),
+        Version::V2 => {
+            let file = hierarchy.mount.join("cgroup.stat");
+            let bytes = root.read(&file).ok()?;
+            let file = file.display().to_string();
+            let starts = |key: &str| find(&file, &bytes, |text| text.starts_with(key));
+            starts("nr_dying_subsys_memory ").or_else(|| starts("nr_dying_descendants "))
+        }
+    }
+}
+
+/// Of so many directories the limits are read.
+const LIMITS: usize = 20_000;
+
+fn levels(root: &Root, at: &Hierarchy, layout: Option<SlabLayout>) -> Fact<Vec<Directory>> {
+    let mount = at.mount.display().to_string();
+    let kmem = host::kmem(root, at, layout.is_some())
+        .map_err(|error| Unread::new(mount.clone(), &error))?;
+    let one = |(number, one): (usize, KmemDirectory)| {
+        let path = one.path.strip_suffix(b"/").unwrap_or(&one.path);
+        let place = format!("{mount}{}", String::from_utf8_lossy(path));
+        let file = format!("{place}/memory.kmem.limit_in_bytes");
+        let limit = (number < LIMITS).then(|| root.read(file).ok()).flatten();
+        let limit = limit.and_then(|text| str::from_utf8(&text).ok()?.trim().parse().ok());
+        Directory {
+            place,
+            slabinfo: one.slabinfo,
+            // No limit is the largest number of whole pages (RESOURCE_MAX, PAGE_COUNTER_MAX), which differs.
+            limit: limit.filter(|&limit: &u64| limit < i64::MAX as u64 - (1 << 20)),
+            path: one.path,
+        }
+    };
+    Ok(kmem.directories.into_iter().enumerate().map(one).collect())
+}
+
+/// Makes a memory cgroup at the root of the hierarchy and removes it: whether that works. It tells the same as anywhere
+/// else in the hierarchy, since ids are shared by all of it.
+///
+/// # Errors
+///
+/// What the kernel said to mkdir, or to rmdir.
+pub fn probe(hierarchy: &Hierarchy) -> Result<(), Unread> {
+    let name = format!("kmemtrace-probe-{}", std::process::id());
+    let path = hierarchy.mount.join(name);
+    let made = std::fs::create_dir(&path).and_then(|()| std::fs::remove_dir(&path));
+    made.map_err(|error| Unread::new(path.display().to_string(), &error))
+}

@@ -1,0 +1,66 @@
+//! What is to be said, before it has words.
+
+/// A sentence of the catalogue and what goes into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its name in the catalogue.
+    pub id: &'static str,
+    /// What goes into it, by name.
+    pub args: Vec<(&'static str, Arg)>,
+}
+
+/// Something that goes into a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arg {
+    /// From outside: whoever renders it sees to what it may hold.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// A size, in bytes.
+    Bytes(u64),
+    /// A stretch of time, in nanoseconds.
+    Time(u64),
+    /// Another sentence.
+    Message(Message),
+}
+
+impl Message {
+    /// The sentence of this name.
+    pub const fn new(id: &'static str) -> Self {
+        Self {
+            id,
+            args: Vec::new(),
+        }
+    }
+
+    /// With something in it.
+    #[must_use]
+    pub fn arg(mut self, name: &'static str, value: impl Into<Arg>) -> Self {
+        self.args.push((name, value.into()));
+        self
+    }
+}
+
+impl From<u64> for Arg {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<String> for Arg {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Message> for Arg {
+    fn from(message: Message) -> Self {
+        Self::Message(message)
+    }
+}

@@ -1,0 +1,248 @@
+//! What is wrong with this node, why, and what to do: facts in, findings out.
+//!
+//! [`facts`] alone reads files; the rest is pure. A finding is one function in [`symptoms`] or [`cause`] and one row in
+//! [`diagnose`]; what it says is a [`Message`], whose text is in the catalogue (`cli/catalogue/*.ftl`).
+
+mod cause;
+mod era;
+pub mod facts;
+mod levels;
+mod message;
+mod remedies;
+mod symptoms;
+mod verify;
+
+use serde::Serialize;
+
+pub use era::{Era, Origin};
+pub use facts::Facts;
+pub use levels::{Level, LevelRow};
+pub use message::{Arg, Message};
+pub use remedies::Remedy;
+pub use verify::Trial;
+
+/// What a finding comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Could not be told; what was found says why.
+    Unknown,
+    /// Not good, or not good for long.
+    Warn,
+    /// Broken, or what breaks it.
+    Fail,
+}
+
+/// Which question a finding answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// Whether something is wrong.
+    Symptom,
+    /// Why.
+    Cause,
+}
+
+/// Where something was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// The file, on the machine itself.
+    pub file: String,
+    /// The line, counted from 1; absent if it is the whole file, or if only the file's end was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// What stands there, as it stands there; of a whole file, what it came to.
+    pub says: String,
+}
+
+/// An answer to one question about the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its name, which stays the same.
+    pub id: &'static str,
+    /// Which kind of question.
+    pub group: Group,
+    /// The answer in a word.
+    pub verdict: Verdict,
+    /// What was found; of an unknown one, why it is unknown.
+    pub says: Message,
+    /// What that means for the node.
+    pub meaning: Option<Message>,
+    /// Where it was read.
+    pub evidence: Vec<Evidence>,
+    /// What to do: names of remedies.
+    pub remedies: Vec<&'static str>,
+    /// How to see for oneself.
+    pub verify: Option<Message>,
+}
+
+impl Finding {
+    fn new(id: &'static str, group: Group, verdict: Verdict, says: Message) -> Self {
+        Self {
+            id,
+            group,
+            verdict,
+            says,
+            meaning: None,
+            evidence: Vec::new(),
+            remedies: Vec::new(),
+            verify: None,
+        }
+    }
+
+    /// One that cannot be told, since a file cannot be read.
+    fn unknown(id: &'static str, group: Group, unread: &facts::Unread) -> Self {
+        let says = Message::new("unread")
+            .arg("file", unread.file.clone())
+            .arg("reason", unread.reason.clone());
+        let mut finding = Self::new(id, group, Verdict::Unknown, says);
+        finding.evidence.push(Evidence {
+            file: unread.file.clone(),
+            line: None,
+            says: unread.reason.clone(),
+        });
+        finding
+    }
+
+    fn meaning(mut self, meaning: Message) -> Self {
+        self.meaning = Some(meaning);
+        self
+    }
+
+    fn evidence(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
+        self.evidence.extend(evidence);
+        self
+    }
+
+    fn verify(mut self, verify: Message) -> Self {
+        self.verify = Some(verify);
+        self
+    }
+}
+
+/// What all findings come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// No leak, and nothing that would cause one.
+    Healthy,
+    /// Nothing has leaked, but what leaks is switched on.
+    AtRisk,
+    /// A kernel that frees the ids at once has many zombies even so.
+    PilingUp,
+    /// Zombies keep their ids, and will until the ids are used up.
+    Leaking,
+    /// The ids are used up, or were.
+    Exhausted,
+    /// Something fails as it does once the ids are used up, but they are not, or it cannot be told.
+    Failing,
+    /// Could not be told.
+    Unknown,
+}
+
+/// The whole diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// In one word.
+    pub state: State,
+    /// In one sentence.
+    pub headline: Message,
+    /// Whether a fix has worked, if that was tried: the finding `fix`.
+    pub fix: Option<Verdict>,
+    /// What the kernel does with zombies, if that is known.
+    pub era: Option<Era>,
+    /// All findings: symptoms first.
+    pub findings: Vec<Finding>,
+    /// Kernel-memory accounting at each level that there is.
+    pub levels: Vec<LevelRow>,
+    /// What can be done: first what applies to this node, the most useful first.
+    pub remedies: Vec<Remedy>,
+}
+
+/// Makes findings of facts.
+pub fn diagnose(facts: &Facts) -> Diagnosis {
+    let era = era::era(facts);
+    let levels = levels::rows(facts);
+    let who = levels::who(facts);
+    let findings = vec![
+        symptoms::ids(facts, era),
+        symptoms::mkdir(facts),
+        symptoms::kernel_log(facts),
+        symptoms::memcg_oom(facts),
+        symptoms::runtime_log(facts),
+        symptoms::free_memory(facts),
+        cause::kernel(facts, era, who.as_ref().ok()),
+        cause::built_in(facts),
+        cause::command_line(facts, who.as_ref().ok()),
+        cause::accounting(facts, era, &who),
+        cause::programs(facts),
+        cause::pins(facts, era),
+    ];
+    let state = state(&findings, facts, era);
+    let remedies = remedies::remedies(facts, era, who.as_ref().ok(), state);
+    let fix = verify::fix(facts, era, &levels, &who);
+    let headline = fix
+        .as_ref()
+        .map_or_else(|| headline(state, facts), |fix| fix.says.clone());
+    let verified = fix.as_ref().map(|fix| fix.verdict);
+    let mut findings: Vec<_> = fix
+        .into_iter()
+        .chain(findings)
+        .map(|mut finding| {
+            finding.remedies = remedies::of_finding(&finding, &remedies);
+            finding
+        })
+        .collect();
+    findings.sort_by_key(|finding| finding.group == Group::Cause);
+    Diagnosis {
+        state,
+        headline,
+        fix: verified,
+        era: era.map(|(era, _)| era),
+        findings,
+        levels,
+        remedies,
+    }
+}
+
+/// All findings in one word: the worst symptom, else the cause.
+fn state(findings: &[Finding], facts: &Facts, era: Option<(Era, Origin)>) -> State {
+    let of = |id: &str| {
+        let finding = findings.iter().find(|finding| finding.id == id);
+        finding.map_or(Verdict::Unknown, |finding| finding.verdict)
+    };
+    let keeps_ids = era.is_none_or(|(era, _)| era.keeps_ids());
+    let all_taken = symptoms::exhausted(facts);
+    match of(symptoms::IDS) {
+        Verdict::Fail if all_taken => State::Exhausted,
+        Verdict::Fail if keeps_ids => State::Leaking,
+        _ if [symptoms::MKDIR, symptoms::RUNTIME_LOG]
+            .map(of)
+            .contains(&Verdict::Fail) =>
+        {
+            State::Failing
+        }
+        Verdict::Fail | Verdict::Warn => State::PilingUp,
+        _ if of(cause::ACCOUNTING) >= Verdict::Warn => State::AtRisk,
+        Verdict::Unknown => State::Unknown,
+        Verdict::Ok if keeps_ids && of(cause::ACCOUNTING) == Verdict::Unknown => State::Unknown,
+        Verdict::Ok => State::Healthy,
+    }
+}
+
+fn headline(state: State, facts: &Facts) -> Message {
+    let zombies = facts.count.as_ref().map_or(0, |count| count.staying);
+    let id = match state {
+        State::Healthy if zombies > 0 => "headline-few",
+        State::Healthy => "headline-healthy",
+        State::AtRisk => "headline-at-risk",
+        State::PilingUp => "headline-piling-up",
+        State::Leaking => "headline-leaking",
+        State::Exhausted => "headline-exhausted",
+        State::Failing => "headline-failing",
+        State::Unknown => "headline-unknown",
+    };
+    Message::new(id).arg("zombies", zombies)
+}

@@ -1,0 +1,339 @@
+//! Whether something is wrong.
+
+use super::{
+    Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict,
+    facts::{Count, RuntimeError},
+};
+
+/// Names of findings.
+pub(super) const IDS: &str = "ids";
+pub(super) const MKDIR: &str = "mkdir";
+pub(super) const KERNEL_LOG: &str = "kernel-log";
+pub(super) const MEMCG_OOM: &str = "memcg-oom";
+pub(super) const RUNTIME_LOG: &str = "runtime-log";
+pub(super) const FREE_MEMORY: &str = "free-memory";
+
+/// So many zombies are nothing to speak of where they do not keep their ids: cgroups come and go.
+const FEW: u64 = 50;
+
+/// An average over less than ten minutes says nothing of a day.
+const LEAST_UPTIME_NS: u64 = 600_000_000_000;
+
+/// So many pieces of evidence are shown for a finding.
+const SHOWN: usize = 5;
+
+fn symptom(id: &'static str, verdict: Verdict, says: Message) -> Finding {
+    Finding::new(id, Group::Symptom, verdict, says)
+}
+
+/// Whether all ids are taken, or were: so many memcgs had kernel memory at one time. The root has an id, too.
+pub(super) fn all_taken(count: &Count) -> bool {
+    count.ids_min >= count.capacity || count.peak.is_some_and(|peak| peak + 1 >= count.capacity)
+}
+
+/// Whether there are zombies and all ids are taken, as far as is known: one that could be made just now says that they are
+/// not, or no longer.
+pub(super) fn exhausted(facts: &Facts) -> bool {
+    let taken = facts
+        .count
+        .as_ref()
+        .is_ok_and(|count| all_taken(count) && count.staying > 0);
+    taken && facts.probe != Some(Ok(()))
+}
+
+/// How many ids are used a day: what was used since the machine came up, shared out evenly.
+pub(super) fn ids_a_day(facts: &Facts) -> Option<u64> {
+    let count = facts.count.as_ref().ok()?;
+    // The live ones come and go: what was leaked counts, all of it since boot.
+    let leaked = if all_taken(count) {
+        count.capacity
+    } else {
+        count
+            .zombies_min
+            .max(count.peak.unwrap_or(0).saturating_sub(count.live))
+    };
+    let day = 86_400_000_000_000u128;
+    let uptime = facts
+        .uptime_ns
+        .filter(|&uptime| uptime >= LEAST_UPTIME_NS)?;
+    let rate = u128::from(leaked) * day / u128::from(uptime);
+    u64::try_from(rate).ok().filter(|&rate| rate > 0)
+}
+
+/// How long all ids last at that rate, in nanoseconds.
+pub(super) fn lasts_ns(capacity: u64, a_day: u64) -> u64 {
+    let ns = u128::from(capacity) * 86_400_000_000_000 / u128::from(a_day.max(1));
+    u64::try_from(ns).unwrap_or(u64::MAX)
+}
+
+/// memcg ids in use, and zombies.
+pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
+    let count = match &facts.count {
+        Ok(count) => count,
+        Err(unread) => return Finding::unknown(IDS, Group::Symptom, unread),
+    };
+    let keeps = era.is_none_or(|(era, _)| era.keeps_ids());
+    let many = count.staying > FEW.max(count.live);
+    let (verdict, id, meaning) = if exhausted(facts) {
+        (Verdict::Fail, "ids-taken", "ids-taken-meaning")
+    } else if count.live >= count.capacity - count.capacity / 20 {
+        (Verdict::Fail, "ids-live", "ids-live-meaning")
+    } else if count.staying > 0 && keeps {
+        (Verdict::Fail, "ids-leaking", "ids-leaking-meaning")
+    } else if many {
+        (
+            Verdict::Warn,
+            "ids-many-zombies",
+            "ids-many-zombies-meaning",
+        )
+    } else if count.staying > 0 {
+        (Verdict::Ok, "ids-few-zombies", "ids-few-zombies-meaning")
+    } else if count.none {
+        (Verdict::Ok, "ids-fine", "ids-fine-meaning")
+    } else {
+        (Verdict::Unknown, "ids-unknown", "ids-unknown-meaning")
+    };
+    let exact = count.zombies_max == Some(count.zombies_min);
+    let zombies =
+        Message::new(if exact { "exactly" } else { "at-least" }).arg("number", count.zombies_min);
+    let ids = if count.zombies_max == Some(0) || !keeps {
+        Message::new("exactly").arg("number", count.live)
+    } else {
+        Message::new("at-least").arg("number", count.ids_min)
+    };
+    let says = Message::new(id)
+        .arg("live", count.live)
+        .arg("zombies", zombies)
+        .arg("ids", ids)
+        .arg("capacity", count.capacity)
+        .arg("peak", count.peak.unwrap_or(0));
+    let mut meaning = Message::new(meaning);
+    if let Some(a_day) = ids_a_day(facts).filter(|_| verdict == Verdict::Fail && keeps) {
+        let left = count.capacity.saturating_sub(count.ids_min);
+        let rate = Message::new(if all_taken(count) {
+            "rate-used"
+        } else {
+            "rate"
+        })
+        .arg("day", a_day)
+        .arg("left", super::Arg::Time(lasts_ns(left, a_day)))
+        .arg("lasts", super::Arg::Time(lasts_ns(count.capacity, a_day)));
+        meaning = meaning.arg("rate", rate);
+    } else {
+        meaning = meaning.arg("rate", Message::new("nothing"));
+    }
+    let mut finding = symptom(IDS, verdict, says)
+        .meaning(meaning)
+        .evidence(facts.counted.iter().map(super::facts::Line::evidence))
+        .verify(Message::new("ids-verify"));
+    let slab = |says: String| Evidence {
+        file: "/sys/kernel/slab".to_owned(),
+        line: None,
+        says,
+    };
+    if count.with_caches > 0 {
+        let removed = count.with_caches;
+        finding = finding.evidence([slab(format!("CACHE(ID:LEAF) of {removed} removed cgroups"))]);
+    }
+    if let Some(peak) = count.peak {
+        finding = finding.evidence([slab(format!(
+            "the highest ID in CACHE(ID:LEAF) is {}",
+            peak.saturating_sub(1)
+        ))]);
+    }
+    if let Some(held) = count.held_bytes.filter(|&held| held > 0)
+        && let Ok(hierarchy) = &facts.hierarchy
+    {
+        finding = finding.evidence([Evidence {
+            file: format!(
+                "{}/**/memory.kmem.usage_in_bytes",
+                hierarchy.mount.display()
+            ),
+            line: None,
+            says: format!("{held} bytes more than the directories below have"),
+        }]);
+    }
+    finding
+}
+
+/// Whether a memory cgroup can be made.
+pub(super) fn mkdir(facts: &Facts) -> Finding {
+    let says = Message::new;
+    let finding = match &facts.probe {
+        None => symptom(MKDIR, Verdict::Unknown, says("mkdir-not-tried")),
+        Some(Ok(())) => symptom(MKDIR, Verdict::Ok, says("mkdir-works")),
+        Some(Err(unread)) => {
+            let finding = says("mkdir-fails").arg("error", unread.reason.clone());
+            symptom(MKDIR, Verdict::Fail, finding)
+                .meaning(says("mkdir-fails-meaning"))
+                .evidence([Evidence {
+                    file: unread.file.clone(),
+                    line: None,
+                    says: format!("mkdir: {}", unread.reason),
+                }])
+        }
+    };
+    let mount = facts.hierarchy.as_ref().map_or_else(
+        |_| "/sys/fs/cgroup/memory".to_owned(),
+        |at| at.mount.display().to_string(),
+    );
+    finding.verify(says("mkdir-verify").arg("mount", mount))
+}
+
+/// Slab allocations that failed.
+pub(super) fn kernel_log(facts: &Facts) -> Finding {
+    let log = match &facts.log {
+        Ok(log) => log,
+        Err(unread) => return Finding::unknown(KERNEL_LOG, Group::Symptom, unread),
+    };
+    let verify = Message::new("kernel-log-verify");
+    let Some(most) = log.slab.first() else {
+        let says = Message::new("kernel-log-clean").arg("records", log.records);
+        return symptom(KERNEL_LOG, Verdict::Ok, says).verify(verify);
+    };
+    let failures: u64 = log.slab.iter().map(|group| group.count).sum();
+    let first = log
+        .slab
+        .iter()
+        .map(|group| group.first_ns)
+        .min()
+        .unwrap_or(0);
+    let last = log
+        .slab
+        .iter()
+        .map(|group| group.last_ns)
+        .max()
+        .unwrap_or(0);
+    let cgroup = most.cgroup.clone().map_or_else(
+        || Message::new("nothing"),
+        |cgroup| Message::new("of-cgroup").arg("cgroup", cgroup),
+    );
+    let says = Message::new("kernel-log-failures")
+        .arg("failures", failures)
+        .arg("groups", log.slab.len() as u64)
+        .arg("first", super::Arg::Time(first))
+        .arg("last", super::Arg::Time(last))
+        .arg("cache", most.cache.clone())
+        .arg("cgroup", cgroup)
+        .arg("most", most.count);
+    let named = log.slab.iter().any(|group| group.cgroup.is_some());
+    let meaning = if named {
+        "kernel-log-limit"
+    } else {
+        "kernel-log-failures-meaning"
+    };
+    let evidence = log.slab.iter().take(SHOWN).map(|group| {
+        let mut evidence = group.line.evidence();
+        let cgroup = group
+            .cgroup
+            .as_ref()
+            .map_or_else(String::new, |cgroup| format!("({cgroup})"));
+        evidence.says = format!(
+            "{}  [{}{cgroup} x {}]",
+            evidence.says, group.cache, group.count
+        );
+        evidence
+    });
+    symptom(KERNEL_LOG, Verdict::Warn, says)
+        .meaning(Message::new(meaning))
+        .evidence(evidence)
+        .verify(verify)
+}
+
+/// Processes killed at a memory cgroup's limit.
+pub(super) fn memcg_oom(facts: &Facts) -> Finding {
+    let log = match &facts.log {
+        Ok(log) => log,
+        Err(unread) => return Finding::unknown(MEMCG_OOM, Group::Symptom, unread),
+    };
+    let Some(most) = log.killed.first() else {
+        return symptom(MEMCG_OOM, Verdict::Ok, Message::new("memcg-oom-none"));
+    };
+    let killed: u64 = log.killed.iter().map(|group| group.count).sum();
+    let last = log
+        .killed
+        .iter()
+        .map(|group| group.last_ns)
+        .max()
+        .unwrap_or(0);
+    let says = Message::new("memcg-oom-killed")
+        .arg("killed", killed)
+        .arg("groups", log.killed.len() as u64)
+        .arg("cgroup", most.cgroup.clone())
+        .arg("most", most.count)
+        .arg("last", super::Arg::Time(last));
+    symptom(MEMCG_OOM, Verdict::Warn, says)
+        .meaning(Message::new("memcg-oom-meaning"))
+        .evidence(
+            log.killed
+                .iter()
+                .take(SHOWN)
+                .map(|group| group.line.evidence()),
+        )
+}
+
+/// What kubelet and the runtimes say.
+pub(super) fn runtime_log(facts: &Facts) -> Finding {
+    let log = match &facts.runtime {
+        Ok(log) => log,
+        Err(unread) => return Finding::unknown(RUNTIME_LOG, Group::Symptom, unread),
+    };
+    let files = log.read.join(", ");
+    let sum = |error| {
+        let lines = log.lines.iter().filter(|lines| lines.error == error);
+        lines.map(|lines| lines.count).sum::<u64>()
+    };
+    let (memory, space) = (sum(RuntimeError::NoMemory), sum(RuntimeError::NoSpace));
+    if log.lines.is_empty() {
+        return symptom(
+            RUNTIME_LOG,
+            Verdict::Ok,
+            Message::new("runtime-log-clean").arg("files", files),
+        );
+    }
+    let says = Message::new("runtime-log-errors")
+        .arg("memory", memory)
+        .arg("space", space)
+        .arg("files", files);
+    let shown = log.lines.iter().take(SHOWN).flat_map(|lines| {
+        let last = (lines.last != lines.first).then_some(&lines.last);
+        [Some(&lines.first), last]
+            .into_iter()
+            .flatten()
+            .map(|line| Evidence {
+                line: lines.whole.then_some(line.number),
+                ..line.evidence()
+            })
+    });
+    symptom(RUNTIME_LOG, Verdict::Fail, says)
+        .meaning(Message::new("runtime-log-meaning"))
+        .evidence(shown)
+}
+
+/// Memory that is free, so that it is not what lacks.
+pub(super) fn free_memory(facts: &Facts) -> Finding {
+    let memory = match &facts.meminfo {
+        Ok(memory) => memory,
+        Err(unread) => return Finding::unknown(FREE_MEMORY, Group::Symptom, unread),
+    };
+    let scarce = memory.available < memory.total / 20;
+    let (verdict, id, meaning) = if scarce {
+        (
+            Verdict::Warn,
+            "free-memory-scarce",
+            "free-memory-scarce-meaning",
+        )
+    } else {
+        (
+            Verdict::Ok,
+            "free-memory-plenty",
+            "free-memory-plenty-meaning",
+        )
+    };
+    let says = Message::new(id)
+        .arg("available", super::Arg::Bytes(memory.available))
+        .arg("total", super::Arg::Bytes(memory.total));
+    symptom(FREE_MEMORY, verdict, says)
+        .meaning(Message::new(meaning))
+        .evidence([memory.line.evidence()])
+}
