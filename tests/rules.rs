@@ -22,7 +22,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("attribution", &[]),
     ("error", &[]),
     ("event", &[]),
@@ -32,6 +32,11 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
     ("sink", &["event", "tracker", "attribution"]),
+    ("trace", &["error", "event", "sink", "tracker"]),
+    (
+        "report",
+        &["event", "tracker", "attribution", "sink", "host"],
+    ),
     (
         "cli",
         &[
@@ -41,8 +46,10 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "event",
             "host",
             "plan",
+            "report",
             "sink",
             "source",
+            "trace",
             "tracker",
         ],
     ),

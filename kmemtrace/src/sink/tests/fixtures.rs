@@ -59,6 +59,8 @@ pub(super) fn zombie(cgroup: Cgroup, born: u64, died: u64, now: u64) -> Subject 
 
 pub(super) fn header() -> Header {
     Header {
+        part: None,
+        began_mono_ns: None,
         schema: SCHEMA,
         version: "0.1.0".into(),
         source: "bpf".into(),
@@ -127,6 +129,10 @@ pub(super) fn summary() -> Summary {
                 leaked: 1,
             },
         ],
+        creators: vec![CreatorCount {
+            comm: "ru\u{1b}nc".into(),
+            leaked: 6,
+        }],
     }
 }
 
@@ -157,6 +163,7 @@ pub(super) fn changes() -> Vec<Change> {
                 walked: Walked {
                     began_mono_ns: at(0).mono_ns,
                     directories: 49,
+                    zombies: Some(2),
                     counts: Counts {
                         num_cgroups: Some(51),
                         ..Counts::default()
