@@ -1,6 +1,6 @@
 #!/bin/sh
 # Copies the files that kmemtrace reads into an archive, as `kmemtrace snapshot` does, on a node where nothing may be
-# installed: it takes a POSIX shell, awk, find, head, tar, gzip and xargs, of GNU or of busybox. docs/snapshot.md says what is in it.
+# installed: it takes a POSIX shell, awk, find, head, tail, tar, gzip and xargs, of GNU or of busybox. docs/snapshot.md says what is in it.
 #
 #   sh kmemtrace-snapshot.sh [-r DIR] [FILE.tar.gz | FILE.tar.zst | FILE.tar]
 #   ssh NODE sh -s - < kmemtrace-snapshot.sh > NODE.tar.gz
@@ -195,6 +195,27 @@ elif [ -c "$root/dev/kmsg" ]; then
         rm -f "$copy/kmsg-raw.txt"
         cat "$problem" > "$copy/kmsg-raw.txt.error"
     fi
+fi
+
+# Of the logs of kubelet and the runtimes, the lines that say that a cgroup could not be made.
+if [ -e "$root/runtime-log.txt" ]; then
+    cat "$root/runtime-log.txt" > "$copy/runtime-log.txt"
+else
+    tail=16777216
+    lines=$temporary/runtime-lines
+    for file in /var/log/messages /var/log/syslog /var/log/daemon.log /var/log/kubelet.log /var/log/kubelet/kubelet.log \
+        /var/log/docker.log /var/log/docker /var/log/containerd.log /var/log/crio.log; do
+        [ -f "$root$file" ] && [ -r "$root$file" ] || continue
+        echo "read $file" >> "$copy/runtime-log.txt"
+        whole=1
+        [ "$(wc -c < "$root$file")" -le $tail ] || whole=0
+        tail -c $tail "$root$file" | awk -v file="$file" -v whole=$whole '
+            /mkdir .*\/cgroup.*(cannot allocate memory|no space left on device)/ && found < 10000 {
+                found++
+                print file ":" (whole ? NR : "") ":" $0
+            }' >> "$lines"
+    done
+    [ ! -e "$lines" ] || cat "$lines" >> "$copy/runtime-log.txt"
 fi
 
 # What is too long is an error as well.

@@ -160,6 +160,12 @@ fn made_up(directory: &Path) -> Result {
         ("sys/fs/my cg/-rf/memory.current", "2\n"),
         ("sys/fs/my cg/c/cgroup.procs", &long),
         ("sys/kernel/slab/dentry/objects", "9\n"),
+        (
+            "var/log/messages",
+            "a password\n\nkubelet: mkdir /sys/fs/cgroup/memory/x\u{ff}: cannot allocate memory\nlast",
+        ),
+        ("var/log/docker/x", "a directory"),
+        ("var/log/syslog", "mkdir /tmp/x: no space left on device\n"),
     ] {
         let file = directory.join(file);
         fs::create_dir_all(file.parent().expect("below the directory"))?;

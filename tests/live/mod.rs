@@ -166,21 +166,6 @@ fn others() -> Vec<Trial> {
         live("doctor_names_every_hook", view::doctor),
         live("scan_counts_as_the_kernel_does", view::scan),
         test_if(
-            "live::every_slab_failure_is_counted",
-            disposable::missing_memory,
-            disposable::slab,
-        ),
-        test_if(
-            "live::all_ids_used_up",
-            disposable::missing_ids,
-            disposable::ids,
-        ),
-        live("a_killed_recording_loses_a_second", recording::killed),
-        live(
-            "a_full_disk_stops_the_recording_alone",
-            recording::full_disk,
-        ),
-        test_if(
             "live::reproduce_makes_zombies_and_clears_them_away",
             world::missing_hierarchy,
             reclaim::reproduce,
@@ -194,6 +179,21 @@ fn others() -> Vec<Trial> {
             "live::diagnose_tells_of_this_kernel",
             world::missing_hierarchy,
             view::diagnose,
+        ),
+        test_if(
+            "live::every_slab_failure_is_counted",
+            disposable::missing_memory,
+            disposable::slab,
+        ),
+        test_if(
+            "live::all_ids_used_up",
+            disposable::missing_ids,
+            disposable::ids,
+        ),
+        live("a_killed_recording_loses_a_second", recording::killed),
+        live(
+            "a_full_disk_stops_the_recording_alone",
+            recording::full_disk,
         ),
     ]
 }

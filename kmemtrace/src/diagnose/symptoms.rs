@@ -297,13 +297,7 @@ pub(super) fn runtime_log(facts: &Facts) -> Finding {
         .arg("files", files);
     let shown = log.lines.iter().take(SHOWN).flat_map(|lines| {
         let last = (lines.last != lines.first).then_some(&lines.last);
-        [Some(&lines.first), last]
-            .into_iter()
-            .flatten()
-            .map(|line| Evidence {
-                line: lines.whole.then_some(line.number),
-                ..line.evidence()
-            })
+        [Some(&lines.first), last].into_iter().flatten().cloned()
     });
     symptom(RUNTIME_LOG, Verdict::Fail, says)
         .meaning(Message::new("runtime-log-meaning"))

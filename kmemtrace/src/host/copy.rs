@@ -16,7 +16,7 @@ use super::{
     Directory, Hierarchy, Root, Version, copied, facts,
     files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, SMALL, V1, V2},
     parse::bounded,
-    walk,
+    runtime_log, walk,
 };
 
 /// How a copy came out.
@@ -82,6 +82,9 @@ pub fn copy<W: Write>(
     slab::copy(&mut copy)?;
     let log = kmsg::read(root, &mut |note| copy.copied.notes.push(note));
     copy.file(KMSG.as_bytes(), log)?;
+    if let Some(lines) = runtime_log::to_copy(root) {
+        copy.put_file(runtime_log::COPIED.as_bytes(), &lines)?;
+    }
     copy.finish()
 }
 

@@ -93,7 +93,13 @@ mod tests {
         let machine = FILES.iter().map(|(path, _)| path.trim_start_matches('/'));
         let others = [MOUNT.iter(), V1.iter(), V2.iter(), CACHE.iter()];
         let all = machine.chain(others.into_iter().flatten().copied());
-        for file in all.chain([KMSG, NOTE, super::super::copied::INODES]) {
+        let made = [
+            KMSG,
+            NOTE,
+            super::super::copied::INODES,
+            super::super::runtime_log::COPIED,
+        ];
+        for file in all.chain(made) {
             assert!(
                 told.contains(&format!("`{file}`")),
                 "docs/snapshot.md: {file}"

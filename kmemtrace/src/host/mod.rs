@@ -10,6 +10,7 @@ mod kmem;
 mod mounts;
 mod parse;
 mod privileges;
+mod runtime_log;
 mod slab;
 mod tracing;
 mod walk;
@@ -28,6 +29,9 @@ pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;
 pub use parse::{Malformed, Unread};
 pub use privileges::{Capability, Privileges};
+pub use runtime_log::{
+    LOG_TAIL, NO_MEMORY, NO_SPACE, RuntimeLine, RuntimeLog, runtime_lines, runtime_log,
+};
 pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
     slab_memcgs, slab_pin,
