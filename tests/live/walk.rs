@@ -96,7 +96,8 @@ pub(super) fn named_from_before() -> Result {
 /// the sums are the kernel's.
 pub(super) fn named_after_a_gap() -> Result {
     let world = World::new("walk-gap");
-    let mut watch = Watch::start(&["--ring-size", "4K"]);
+    // However long it takes, none is to be called leaked.
+    let mut watch = Watch::start(&["--ring-size", "4K", "--grace", "1h"]);
     let mut files = Vec::new();
     for n in 0..10 {
         storm::churn(&world, 500);
