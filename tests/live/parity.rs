@@ -88,9 +88,9 @@ pub(super) fn sources() -> Result {
         let summary = run.summary();
         let number = |name: &str| summary[name].as_u64().expect("a number");
         // What others left is older than the grace time, for the one that knows their names.
-        let named = run.lines.iter().filter(|line| line["kind"] == "zombie");
+        let found = run.lines.iter().filter(|line| line["kind"] == "zombie");
         let theirs = number("leaked");
-        assert!(theirs <= named.count() as u64, "{source}: {summary}");
+        assert!(theirs <= found.count() as u64, "{source}: {summary}");
         assert_eq!(number("gaps"), 0, "{source}: {summary}");
         assert_eq!(
             number("leaks"),
