@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and all tests have one type"
 )]
 
+mod browser;
 mod cli;
 mod copies;
 mod guest;
@@ -20,6 +21,7 @@ mod old;
 mod old_kernel;
 mod recordings;
 mod replay;
+mod report;
 mod rules;
 mod snapshot;
 mod workload;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
                 old::tests(),
                 recordings::tests(),
                 replay::tests(),
+                report::tests(),
                 rules::tests(),
                 snapshot::tests(),
                 live::tests(),

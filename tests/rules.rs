@@ -22,7 +22,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("attribution", &[]),
     ("error", &[]),
     ("event", &[]),
@@ -31,6 +31,11 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
     ("sink", &["event", "tracker", "attribution"]),
+    ("trace", &["error", "event", "sink", "tracker"]),
+    (
+        "report",
+        &["event", "tracker", "attribution", "sink", "host"],
+    ),
     (
         "cli",
         &[
@@ -39,8 +44,10 @@ const ALLOWED: [(&str, &[&str]); 9] = [
             "event",
             "host",
             "plan",
+            "report",
             "sink",
             "source",
+            "trace",
             "tracker",
         ],
     ),

@@ -8,6 +8,8 @@ pub mod error;
 pub mod event;
 pub mod host;
 pub mod plan;
+pub mod report;
 pub mod sink;
 pub mod source;
+pub mod trace;
 pub mod tracker;

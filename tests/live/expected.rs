@@ -8,7 +8,7 @@ use super::{
     leaks::hook,
     source::Source,
     view::{TRACING, Tracefs},
-    world::{Turn, is_v1},
+    world::{Turn, is_v1, missing_hierarchy},
 };
 use crate::harness::{Result, output, program, text};
 
@@ -75,7 +75,7 @@ const WITHOUT_KPROBES: Kernel = Kernel {
 /// Everywhere.
 const POLLED: Hooks = Hooks {
     lifecycle: &["poll"],
-    memcg: &[],
+    memcg: &["poll"],
     slab_failure: &["kmsg"],
     mkdir_failure: &[],
     walk: &[],
@@ -109,12 +109,12 @@ fn kernel() -> Option<&'static Kernel> {
 }
 
 /// Why nothing is expected of a source here.
-pub(super) fn missing(source: &Source) -> Option<String> {
+pub(super) fn missing() -> Option<String> {
     if kernel().is_none() {
         return Some("needs a kernel of which it is known what must work".to_owned());
     }
-    // On a known kernel a source that does not work is a failure, unless what it takes is missing on every kernel.
-    super::world::missing_hierarchy().filter(|_| source.name != "sysfs")
+    // On a known kernel a source that does not work is a failure.
+    missing_hierarchy()
 }
 
 /// Each hook's ways in turn: with those before it taken away, a way that must work is the one that is taken.

@@ -3,6 +3,7 @@
 //! A benchmark is no test: whatever it finds, it ends with status 0 and says whether the goal is met.
 
 mod measure;
+mod replay;
 mod walk;
 
 use std::process::ExitCode;
@@ -19,12 +20,14 @@ pub(crate) struct Args {
 /// The benchmarks, one file each.
 #[derive(Debug, clap::Subcommand)]
 enum Benchmark {
+    Replay(replay::Args),
     Walk(walk::Args),
 }
 
 /// Runs a benchmark.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     match &args.benchmark {
+        Benchmark::Replay(args) => replay::run(args)?,
         Benchmark::Walk(args) => walk::run(args)?,
     }
     Ok(ExitCode::SUCCESS)

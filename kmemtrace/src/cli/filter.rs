@@ -2,6 +2,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::Format;
 use crate::{
     attribution,
     error::Error,
@@ -9,11 +10,41 @@ use crate::{
     tracker::{Change, Subject, What},
 };
 
+/// What is shown: the same for `watch` and `replay`.
+#[derive(clap::Args, Debug)]
+pub(super) struct ShowArgs {
+    /// Show every event, not only leaks and failures
+    #[arg(long)]
+    all: bool,
+    /// Show only cgroups whose path matches: `*` within a name, `**` across directories
+    #[arg(long, value_name = "GLOB")]
+    cgroup: Option<String>,
+    /// Show only cgroups of the pod whose uid begins so
+    #[arg(long, value_name = "UID")]
+    pod: Option<String>,
+    /// Text for people, or JSON lines for programs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) format: Format,
+}
+
+impl ShowArgs {
+    pub(super) fn filter(&self) -> Result<Filter, Error> {
+        Ok(Filter {
+            all: self.all,
+            quiet: false,
+            cgroup: self.cgroup.as_deref().map(glob).transpose()?,
+            pod: self.pod.clone(),
+        })
+    }
+}
+
 /// What to show.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     /// Everything, not only what went wrong.
     pub(super) all: bool,
+    /// Nothing but the summary.
+    pub(super) quiet: bool,
     /// Only cgroups whose path matches.
     pub(super) cgroup: Option<GlobMatcher>,
     /// Only cgroups of the pod whose uid begins so.
@@ -21,7 +52,7 @@ pub(super) struct Filter {
 }
 
 /// Parses a glob over whole paths: `*` stays within a name, `**` crosses directories.
-pub(super) fn glob(text: &str) -> Result<GlobMatcher, Error> {
+fn glob(text: &str) -> Result<GlobMatcher, Error> {
     let glob = GlobBuilder::new(text).literal_separator(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| {
         Error::new(format!(
@@ -35,6 +66,9 @@ pub(super) fn glob(text: &str) -> Result<GlobMatcher, Error> {
 impl Filter {
     /// Whether a change is shown. Walks, gaps and the summary always are: without them the rest would be misread.
     pub(super) fn shows(&self, change: &Change) -> bool {
+        if self.quiet {
+            return matches!(change.what, What::Summary(_));
+        }
         match &change.what {
             // An allocation has no cgroup to be chosen by.
             What::Walked { .. }

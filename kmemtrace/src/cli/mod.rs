@@ -3,9 +3,15 @@
 mod completions;
 mod doctor;
 mod filter;
+mod html;
 mod man;
+mod moment;
+mod placed;
+mod record;
+mod replay;
 mod report;
 mod root;
+mod run;
 mod scan;
 mod snapshot;
 mod watch;
@@ -19,7 +25,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::error::Error;
+use crate::{error::Error, tracker::Finding};
 
 /// The version, with what it was built from.
 const VERSION: &str = concat!(
@@ -64,12 +70,18 @@ struct Shared {
 enum Verb {
     /// Watch memory cgroups live, and report those that leak (this is the default)
     Watch(watch::Args),
+    /// Record what happens to a file, to be replayed later and elsewhere
+    Record(record::Args),
+    /// Play recorded traces, and show them as if it were happening now
+    Replay(replay::Args),
     /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
     Scan(scan::Args),
     /// Say what kmemtrace can see on this host, and why not more
     Doctor(doctor::Args),
     /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
     Snapshot(snapshot::Args),
+    /// Write a report of recordings: one HTML page that needs nothing else
+    Report(html::Args),
     /// Write a shell's completions of this command line to stdout
     Completions(completions::Args),
     /// Write the manual pages
@@ -109,7 +121,26 @@ pub enum Verdict {
     Unknown,
 }
 
+impl From<Finding> for Verdict {
+    fn from(finding: Finding) -> Self {
+        match finding {
+            Finding::Clean => Self::Clean,
+            Finding::Leak => Self::Leak,
+            Finding::Unjudged => Self::Unknown,
+        }
+    }
+}
+
 impl Verdict {
+    /// Of two runs.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Leak, _) | (_, Self::Leak) => Self::Leak,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Clean, Self::Clean) => Self::Clean,
+        }
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Clean => 0,
@@ -140,9 +171,12 @@ pub fn main() -> ExitCode {
     let result = match &cli.verb {
         None => watch::run(&cli.watch, color),
         Some(Verb::Watch(args)) => watch::run(args, color),
+        Some(Verb::Record(args)) => record::run(args, color),
+        Some(Verb::Replay(args)) => replay::run(args, color),
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
+        Some(Verb::Report(args)) => html::run(args),
         Some(Verb::Completions(args)) => completions::run(args),
         Some(Verb::Man(args)) => man::run(args),
     };

@@ -1,13 +1,12 @@
 //! `kmemtrace snapshot`: the files that kmemtrace reads, in an archive to be looked at elsewhere.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, IsTerminal, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
-use super::{Failure, Outcome, Verdict, root::RootArg};
+use super::{Failure, Outcome, Verdict, placed::place, root::RootArg};
 use crate::{
     error::Error,
     host::{
@@ -65,49 +64,20 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Verdict::Clean)
 }
 
-/// Writes the archive beside its place and puts it there when it is whole: readable by its owner only.
 fn to_file(root: &Root, path: &Path) -> Result<Copied, Error> {
-    let name = Name::whole(path.as_os_str().as_bytes());
-    let cannot = |error: io::Error| {
-        let full = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        );
-        let error = Error::caused(format!("cannot write {name}"), &error);
-        if full {
-            error.help("name another place, or send it away: -o - | ssh HOST 'cat > FILE.tar.zst'")
-        } else {
-            error
+    let replaced = path.metadata().map_or(true, |metadata| metadata.is_file());
+    let compression = match Compression::of(path) {
+        Some(compression) => compression,
+        // A pipe or a device.
+        None if !replaced => Compression::Zstd,
+        None => {
+            let name = Name::whole(path.as_os_str().as_bytes());
+            let error = format!("cannot tell what kind of archive {name} is to be");
+            return Err(Error::new(error).help("name it .tar.zst, .tar.gz or .tar"));
         }
     };
-    // A pipe or a device is written to, not replaced.
-    if let Ok(kind) = path.metadata().map(|metadata| metadata.file_type())
-        && !kind.is_file()
-    {
-        if kind.is_dir() {
-            return Err(Error::new(format!("{name} is a directory")).help("name a file in it"));
-        }
-        let compression = Compression::of(path).unwrap_or(Compression::Zstd);
-        let file = File::options().write(true).open(path).map_err(cannot)?;
-        return write(root, compression, file).map_err(cannot);
-    }
-    let compression = Compression::of(path).ok_or_else(|| {
-        Error::new(format!("cannot tell what kind of archive {name} is to be"))
-            .help("name it .tar.zst, .tar.gz or .tar")
-    })?;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let file = tempfile::Builder::new()
-        .prefix(".kmemtrace-snapshot-")
-        .tempfile_in(parent)
-        .map_err(cannot)?;
-    // Dropped, the temporary file is removed.
-    let copied = write(root, compression, file.as_file()).map_err(cannot)?;
-    file.as_file().sync_all().map_err(cannot)?;
-    file.persist(path).map_err(|error| cannot(error.error))?;
-    Ok(copied)
+    let elsewhere = "name another place, or send it away: -o - | ssh HOST 'cat > FILE.tar.zst'";
+    place(path, elsewhere, |file| write(root, compression, file))
 }
 
 fn write<W: Write>(root: &Root, compression: Compression, out: W) -> io::Result<Copied> {

@@ -1,73 +1,55 @@
 //! `kmemtrace watch`: the live tail.
 
-use std::{
-    io::{self, BufWriter, Write},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep_until},
-};
 
 use super::{
-    Color, Failure, Format, Outcome, Verdict, colored, duration,
-    filter::{self, Filter},
-    root::Copies,
-    runtime,
+    Color, Outcome, duration,
+    filter::ShowArgs,
+    record::{LimitArgs, Recording},
+    run::Run,
 };
 use crate::{
-    error::Error,
-    event::{
-        Event,
-        header::{self, Header},
-    },
-    host::{self, Facts, Root},
     plan::{Options, WayKind},
-    sink::{
-        Sink,
-        jsonl::JsonLines,
-        tail::{Tail, TailOptions},
-    },
-    source::{self, Kind, Started, bpf, sysfs, tracefs},
-    tracker::{self, Change, Finding, Totals, Tracker, What},
+    source::{self, Kind, bpf, sysfs, tracefs},
 };
 
 /// Arguments of `kmemtrace watch`.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// How often to look, where polling is all there is
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
-    interval: Duration,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Look once, say what is there, and stop
     #[arg(long)]
     once: bool,
+    #[command(flatten)]
+    show: ShowArgs,
+    /// Append all that is seen to this file, whatever is shown, to be replayed later; packed with zstd if it ends in .zst
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// What is watched, and for how long: the same for `watch` and `record`.
+#[derive(clap::Args, Debug)]
+pub(super) struct SourceArgs {
+    /// How often to look, where polling is all there is
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub(super) interval: Duration,
     /// Look at copies of one machine's files instead, the earliest first: directories, or archives (.tar, .tar.gz,
     /// .tar.zst) such as `kmemtrace snapshot` makes
     #[arg(long, value_name = "COPY")]
-    root: Vec<PathBuf>,
+    pub(super) root: Vec<PathBuf>,
     /// How long a removed memory cgroup may live on before it is called leaked
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    grace: Duration,
-    /// Show every event, not only leaks and failures
-    #[arg(long)]
-    all: bool,
-    /// Show only cgroups whose path matches: `*` within a name, `**` across directories
-    #[arg(long, value_name = "GLOB")]
-    cgroup: Option<String>,
-    /// Show only cgroups of the pod whose uid begins so
-    #[arg(long, value_name = "UID")]
-    pod: Option<String>,
+    pub(super) grace: Duration,
     /// Stop after this time, as Ctrl-C does
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    duration: Option<Duration>,
-    /// Text for people, or JSON lines for programs
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
+    pub(super) duration: Option<Duration>,
     #[command(flatten)]
-    hooks: HookArgs,
+    pub(super) hooks: HookArgs,
 }
 
 /// The source and how it sees hooks: the same for `watch` and `doctor`.
@@ -108,7 +90,7 @@ impl HookArgs {
         })
     }
 
-    fn config_with(&self, sysfs: sysfs::Config) -> source::Config {
+    pub(super) fn config_with(&self, sysfs: sysfs::Config) -> source::Config {
         let options = Options {
             avoid: self.avoid.clone(),
             mkdir_syscalls: self.mkdir_syscalls,
@@ -146,206 +128,18 @@ enum SourceArg {
 
 /// Watches until Ctrl-C, SIGTERM or the end of `--for`.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let filter = Filter {
-        all: args.all,
-        cgroup: args.cgroup.as_deref().map(filter::glob).transpose()?,
-        pod: args.pod.clone(),
+    let recording = match &args.record {
+        Some(path) => Some(Recording::open(path, args.limits)?),
+        None => None,
     };
-    let copies = Copies::open(&args.root)?;
-    let facts = host::facts(copies.roots.first().unwrap_or(&Root::live()));
-    let kinds = args.hooks.kinds(copies.roots.is_empty());
-    if !copies.roots.is_empty() && kinds != [Kind::Sysfs] {
-        return Err(Error::new("a copy of a machine's files can only be polled")
-            .help("leave --source out")
-            .into());
-    }
-    let config = args.hooks.config_with(sysfs::Config {
-        copies: copies.roots.clone(),
-        interval: args.interval,
-    });
-    runtime()?.block_on(async {
-        let started = source::start(kinds, &facts, &config)?;
-        introduce(&started);
-        let stop = Stop::new(args.duration)?;
-        let out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
-        let sink: Box<dyn Sink> = match args.format {
-            Format::Text => Box::new(Tail::new(
-                out,
-                TailOptions {
-                    color: colored(color),
-                },
-            )),
-            Format::Json => Box::new(JsonLines::new(out)),
-        };
-        watch(started, sink, stop, &filter, &facts, args).await
-    })
-}
-
-async fn watch(
-    started: Started,
-    mut sink: Box<dyn Sink + '_>,
-    mut stop: Stop,
-    filter: &Filter,
-    facts: &Facts,
-    args: &Args,
-) -> Outcome {
-    let grace = args.grace;
-    let began = started.source.now();
-    let header = header(&started, facts, grace);
-    sink.header(began, &header)?;
-    let mut source = started.source;
-    let mut tracker = Tracker::new(tracker::Config {
-        grace,
-        polled: header.is_polled(),
-    });
-    let mut events = Vec::new();
-    let mut changes = Vec::new();
-    // What ends the source ends the run, and takes nothing of what was seen with it.
-    let mut failure = None;
-    loop {
-        let stopped = tokio::select! {
-            biased;
-            () = stop.wait() => true,
-            result = source.next(tracker.settled(), &mut events) => {
-                failure = result.err();
-                failure.is_some()
-            }
-        };
-        let once = args.once || !args.root.is_empty();
-        let stopped = stopped || once && source.has_looked();
-        if stopped && !once && failure.is_none() {
-            failure = source.finish(&mut events).err();
-        }
-        for event in events.drain(..) {
-            show(&mut tracker, &event, &mut changes, filter, &mut *sink)?;
-        }
-        if stopped {
-            break;
-        }
-        sink.flush()?;
-    }
-    if let Some(error) = failure.take_if(|_| tracker.totals() == Totals::default()) {
-        // It has seen nothing at all: there is nothing to sum up.
-        return Err(error.into());
-    }
-    let summary = tracker.summary();
-    let verdict = match summary.finding() {
-        Finding::Clean => Verdict::Clean,
-        Finding::Leak => Verdict::Leak,
-        // One look cannot tell how old they are; that they are there it can.
-        Finding::Unjudged if args.once || !args.root.is_empty() => Verdict::Leak,
-        Finding::Unjudged => Verdict::Unknown,
+    let run = Run {
+        source: &args.source,
+        once: args.once,
+        filter: args.show.filter()?,
+        recording,
     };
-    let time = source.now();
-    let what = What::Summary(Box::new(summary));
-    sink.change(&Change {
-        time,
-        what,
-        totals: tracker.totals(),
-    })?;
-    sink.flush()?;
-    match failure {
-        Some(error) => Err(error.into()),
-        None => Ok(verdict),
-    }
-}
-
-/// Takes one event in and shows what it changed.
-fn show(
-    tracker: &mut Tracker,
-    event: &Event,
-    changes: &mut Vec<Change>,
-    filter: &Filter,
-    sink: &mut dyn Sink,
-) -> io::Result<()> {
-    tracker.apply(event, changes);
-    for change in changes.drain(..) {
-        if filter.shows(&change) {
-            sink.change(&change)?;
-        }
-    }
-    Ok(())
-}
-
-fn header(started: &Started, facts: &Facts, grace: Duration) -> Header {
-    Header {
-        schema: header::SCHEMA,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        source: started.source.kind().as_str().to_owned(),
-        hostname: facts.hostname.clone(),
-        kernel: facts.kernel.clone(),
-        boot_id: facts.boot_id.clone(),
-        hierarchy: facts
-            .memory
-            .as_ref()
-            .ok()
-            .map(|h| h.version.as_str().to_owned()),
-        grace_ns: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
-        refused: started.refused.clone(),
-        hooks: started.source.hooks(),
-    }
-}
-
-/// The first line on stderr: the source in force and what it cannot see.
-fn introduce(started: &Started) {
-    let mut seen = Vec::new();
-    let mut lost = Vec::new();
-    for report in started.source.hooks() {
-        if let Some(way) = &report.way {
-            seen.push(format!("{} by {way}", report.hook));
-        }
-        lost.extend(report.lost);
-    }
-    let cannot = if lost.is_empty() {
-        "nothing".to_owned()
-    } else {
-        lost.join("; ")
-    };
-    let why = started.refused.iter();
-    let why: Vec<_> = why
-        .map(|refusal| format!(" (not {}: {})", refusal.way, refusal.reason))
-        .collect();
-    let why = why.concat();
-    // Without stderr there is nobody to tell.
-    let _ = writeln!(
-        io::stderr(),
-        "kmemtrace: source {}{why}: {}; cannot see: {cannot}",
-        started.source.kind().as_str(),
-        seen.join(", ")
-    );
-}
-
-/// What ends a run.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    deadline: Option<Instant>,
-}
-
-impl Stop {
-    fn new(after: Option<Duration>) -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Error::caused("cannot listen for signals", &error));
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            deadline: after.and_then(|after| Instant::now().checked_add(after)),
-        })
-    }
-
-    async fn wait(&mut self) {
-        let deadline = async {
-            match self.deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            () = deadline => {}
-        }
-    }
+    run.watch(args.show.format, color)
+        .map(|watched| watched.verdict)
 }
 
 /// A time of at least 10 ms: shorter ones would make polling a load.

@@ -23,6 +23,12 @@ pub struct Header {
     /// The kernel's release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// Which file of its run this is, if the run has several: absent from the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
+    /// On a later file: when its run began, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_mono_ns: Option<u64>,
     /// `/proc/sys/kernel/random/boot_id`: `CLOCK_MONOTONIC` values of two boots are not comparable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,

@@ -25,6 +25,19 @@ pub struct Stamp {
     pub wall_ns: i64,
 }
 
+impl Stamp {
+    /// Another moment of `CLOCK_MONOTONIC`, put on the wall clock as this one is.
+    #[must_use]
+    pub fn at(self, mono_ns: u64) -> Self {
+        let by = i128::from(mono_ns) - i128::from(self.mono_ns);
+        let wall_ns = i128::from(self.wall_ns) + by;
+        Self {
+            mono_ns,
+            wall_ns: wall_ns.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
+        }
+    }
+}
+
 /// A fact and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -60,6 +73,8 @@ pub enum Fact {
     Gap(Gap),
     /// Time went by.
     Tick(Counts),
+    /// What the files before this one of a trace told of a memcg.
+    Carried(Box<Carried>),
 }
 
 /// Which of a cgroup's two lives a fact is about.
@@ -112,6 +127,45 @@ pub struct SlabPin {
     pub objects: Option<u64>,
     /// Bytes of the pages that their slabs take.
     pub bytes: Option<u64>,
+}
+
+/// A memcg as it stood when a trace's file was begun: for those who do not have the files before it. To others it is no news.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// What is known of it. The scope is a zombie's own.
+    pub cgroup: Cgroup,
+    /// How many memcgs with this cgroup id came before it.
+    pub generation: u32,
+    /// When it was made, in nanoseconds of `CLOCK_MONOTONIC`, if that was seen.
+    pub created_ns: Option<u64>,
+    /// Who made it.
+    pub creator: Option<Task>,
+    /// It has been removed.
+    pub zombie: Option<CarriedZombie>,
+}
+
+/// A removed memcg as it stood when a trace's file was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarriedZombie {
+    /// When it was removed, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub since_ns: u64,
+    /// If that was not seen but found out: when it was still alive.
+    pub after_ns: Option<u64>,
+    /// What would tell its end.
+    pub proof: Proof,
+    /// It has been called leaked.
+    pub leaked: bool,
+}
+
+/// What would tell that a zombie has been freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A fact of its own: it is there until that comes.
+    Followed,
+    /// The kernel's count alone: it is one of a pool, as far as the pool goes.
+    Counted,
+    /// Nothing: it was removed, and that is all. It does not count as a zombie.
+    Nothing,
 }
 
 /// A path from the hierarchy's root in the kernel's bytes: any but NUL, and a newline as well as an escape sequence.
@@ -192,9 +246,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether they tell how many zombies there are.
-    pub fn zombies_counted(&self) -> bool {
-        self.num_cgroups.is_some() || self.dying.is_some() || self.dying_memory.is_some()
+    /// Whose zombies they count: all memcgs' ([`Scope::Memcg`]), those of removed cgroups alone (what v2 before 6.12 counts
+    /// leaves out the memcgs that `-memory` ends), or none.
+    pub fn zombies_of(&self) -> Option<Scope> {
+        if self.num_cgroups.or(self.dying_memory).is_some() {
+            return Some(Scope::Memcg);
+        }
+        self.dying.map(|_| Scope::Cgroup)
     }
 }
 

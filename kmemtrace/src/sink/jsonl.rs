@@ -12,9 +12,9 @@ use super::{
 use crate::{
     attribution::{PodUid, Qos, Runtime, owner},
     event::{
-        Event, Fact, Path, Stamp,
+        Event, Path, Stamp,
         header::Header,
-        json::{HeaderLine, Hex, Line, Text, WallTime, kind},
+        json::{HeaderLine, Line, Text, WallTime, kind},
     },
     tracker::{Change, Subject, Summary, Totals, What},
 };
@@ -24,6 +24,9 @@ use crate::{
 pub struct JsonLines<W> {
     out: W,
     hierarchy: Option<String>,
+    /// The node, if lines name it.
+    hostname: Option<String>,
+    names_host: bool,
     buffer: Vec<u8>,
 }
 
@@ -33,6 +36,8 @@ struct SummaryLine<'a> {
     time: WallTime,
     mono_ns: u64,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<&'a str>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -43,8 +48,32 @@ impl<W: Write> JsonLines<W> {
         Self {
             out,
             hierarchy: None,
+            hostname: None,
+            names_host: false,
             buffer: Vec::new(),
         }
+    }
+
+    /// Lines name the node, for where those of several nodes come together.
+    #[must_use]
+    pub fn with_hostname(mut self) -> Self {
+        self.names_host = true;
+        self
+    }
+
+    /// What it writes to.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    /// What it writes to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Writes to something else from now on; gives back what it wrote to.
+    pub fn replace(&mut self, out: W) -> W {
+        std::mem::replace(&mut self.out, out)
     }
 
     /// What it writes to.
@@ -52,23 +81,13 @@ impl<W: Write> JsonLines<W> {
         self.out
     }
 
-    /// A fact as it came, without what the tracker makes of it.
+    /// A fact as it came: without what the tracker makes of it, nor what follows from its path and from the header.
     ///
     /// # Errors
     ///
     /// If the line cannot be written.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
-        let path = match &event.fact {
-            Fact::Created(cgroup)
-            | Fact::Offlined(cgroup)
-            | Fact::Freed(cgroup)
-            | Fact::Renamed(cgroup)
-            | Fact::Present(cgroup)
-            | Fact::Zombie(cgroup) => cgroup.path.as_ref(),
-            Fact::MkdirFailure(failure) => failure.path.as_ref(),
-            Fact::SlabFailure(_) | Fact::Walked(_) | Fact::Gap(_) | Fact::Tick(_) => None,
-        };
-        self.line(Line::of(event), path, None)
+        write(&mut self.out, &mut self.buffer, &Line::of(event))
     }
 
     /// Adds what follows from the path and from the header, and writes the line.
@@ -86,6 +105,7 @@ impl<W: Write> JsonLines<W> {
             .as_deref()
             .filter(|_| of_cgroup)
             .map(Text::from);
+        line.hostname = self.hostname.as_deref().map(Text::from);
         line.pod_uid = owner.pod_uid.as_ref().map(PodUid::as_str).map(Text::from);
         line.container_id = owner.container_id.map(Text::from);
         line.qos = owner.qos.map(Qos::as_str).map(Text::from);
@@ -132,6 +152,7 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> Sink for JsonLines<W> {
     fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
         self.hierarchy.clone_from(&header.hierarchy);
+        self.hostname = header.hostname.clone().filter(|_| self.names_host);
         write(
             &mut self.out,
             &mut self.buffer,
@@ -181,6 +202,7 @@ impl<W: Write> Sink for JsonLines<W> {
                     time: WallTime(time.wall_ns),
                     mono_ns: time.mono_ns,
                     kind: kind::SUMMARY,
+                    hostname: self.hostname.as_deref(),
                     summary,
                 };
                 return write(&mut self.out, &mut self.buffer, &line);
@@ -198,12 +220,7 @@ impl<W: Write> Sink for JsonLines<W> {
 fn set_subject<'a>(line: &mut Line<'a>, subject: &'a Subject) {
     line.set_cgroup(&subject.cgroup);
     line.generation = (subject.generation > 0).then_some(subject.generation);
-    if let Some(creator) = &subject.creator {
-        let comm = creator.comm();
-        line.creator_pid = Some(creator.pid);
-        line.creator_comm = (!comm.is_empty()).then(|| Text::lossy(comm));
-        line.creator_comm_hex = Hex::unless_text(comm);
-    }
+    line.set_creator(subject.creator.as_ref());
     line.created_mono_ns = subject.created.map(|created| created.mono_ns);
     line.offlined_mono_ns = subject.offlined.map(|offlined| offlined.mono_ns);
     line.offlined_after_mono_ns = subject.offlined_after_ns;

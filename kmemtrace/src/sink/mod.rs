@@ -3,6 +3,7 @@
 
 pub mod escape;
 pub mod jsonl;
+pub mod label;
 pub(crate) mod style;
 pub mod tail;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The view for people: one line a change, what matters first, columns that line up.
 
 mod slab;
-mod summary;
+pub(crate) mod summary;
 pub(crate) mod units;
 mod walked;
 

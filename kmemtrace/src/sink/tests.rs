@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     event::{
-        Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, NodeSlabs, Path, Scope,
-        SlabFailure, Stamp, Task, Walked,
+        Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure,
+        NodeSlabs, Path, Proof, Scope, SlabFailure, Stamp, Task, Walked,
         header::{Header, HookReport, Refusal, SCHEMA},
         json::{Content, Item, Line, Reader, parse},
     },
@@ -37,6 +37,39 @@ fn text(color: bool, changes: &[Change]) -> String {
 fn json() -> String {
     let mut sink = JsonLines::new(Vec::new());
     show(&mut sink, &changes());
+    String::from_utf8(sink.into_inner()).unwrap()
+}
+
+/// What a trace's next file begins with is no change: a fact alone.
+fn carried() -> String {
+    let mut sink = JsonLines::new(Vec::new());
+    let leaked = Carried {
+        cgroup: cgroup(41, format!("{SLICE}{CONTAINER}.scope")),
+        created_ns: Some(at(0).mono_ns),
+        creator: task(812, b"kubelet"),
+        zombie: Some(CarriedZombie {
+            since_ns: at(4000).mono_ns,
+            after_ns: None,
+            proof: Proof::Counted,
+            leaked: true,
+        }),
+        ..Carried::default()
+    };
+    sink.header(
+        at(90_000),
+        &Header {
+            part: Some(2),
+            began_mono_ns: Some(at(0).mono_ns),
+            ..header()
+        },
+    )
+    .unwrap();
+    let fact = Fact::Carried(Box::new(leaked));
+    sink.event(&Event {
+        time: at(90_000),
+        fact,
+    })
+    .unwrap();
     String::from_utf8(sink.into_inner()).unwrap()
 }
 
@@ -73,7 +106,7 @@ fn the_document_has_every_field_and_its_samples_are_real() {
     for field in Line::FIELDS {
         assert!(document.contains(&format!("`{field}`")), "{field}");
     }
-    let json = json();
+    let json = json() + &carried();
     let samples: Vec<_> = document
         .lines()
         .filter(|line| line.starts_with('{'))
@@ -180,10 +213,9 @@ fn what_json_shows_is_read_back_as_facts() {
             Some(Item::Event(Event { time, fact }))
         });
     let header = Item::Header(at(0), Box::new(header()));
-    assert_eq!(
-        items,
-        std::iter::once(header).chain(facts).collect::<Vec<_>>()
-    );
+    let all = std::iter::once(header).chain(facts);
+    let end = Item::End(at(130_000));
+    assert_eq!(items, all.chain([end]).collect::<Vec<_>>());
 }
 
 #[test]
@@ -195,6 +227,7 @@ fn a_fact_alone_is_a_line_too() {
     let mut sink = JsonLines::new(Vec::new());
     sink.event(&event).unwrap();
     let line = sink.into_inner();
-    assert!(String::from_utf8_lossy(&line).contains(r#""qos":"burstable""#));
+    // what follows from the path is for those who read changes
+    assert!(!String::from_utf8_lossy(&line).contains("qos"));
     assert_eq!(parse(&line, 1).unwrap().content, Content::Event(event));
 }

@@ -10,10 +10,10 @@
 
 use super::{
     ByCount, Change, Tracker, What,
-    entry::{Entry, Proof},
+    entry::Entry,
     table::{Id, Key},
 };
-use crate::event::{Cgroup, Counts, Scope, Stamp};
+use crate::event::{Cgroup, Counts, Proof, Scope, Stamp};
 
 /// The count of the dying rises with `css_offline`, which a kworker calls up to about a second after `rmdir` on a busy
 /// machine: only after that the count speaks of a removed cgroup.
@@ -40,7 +40,7 @@ impl Tracker {
         let proof = if seen {
             Proof::Followed
         } else {
-            self.proof_of_missing()
+            self.proof_of_missing(cgroup.scope)
         };
         let key = match self.table.newest(Id::of(cgroup)) {
             None if !seen => return,

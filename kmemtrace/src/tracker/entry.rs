@@ -2,18 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::event::{Cgroup, Path, Scope, Stamp, Task};
-
-/// What would tell that a zombie has been freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// A fact of its own: it is there until that comes.
-    Followed,
-    /// The kernel's count alone: it is one of a pool, as far as the pool goes.
-    Counted,
-    /// Nothing: it was removed, and that is all. It does not count as a zombie.
-    Nothing,
-}
+use crate::event::{Carried, CarriedZombie, Cgroup, Path, Proof, Scope, Stamp, Task};
 
 /// What the kernel's count says of removed memcgs that nothing else tells about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +138,57 @@ impl Entry {
         let mut entry = Self::new(time, cgroup);
         entry.die(time, cgroup, proof);
         entry
+    }
+
+    /// One that a trace's earlier files told of; `walk` is the one that would see it next.
+    pub(super) fn carried(time: Stamp, carried: &Carried, walk: u32) -> Self {
+        let at = |mono_ns: u64| time.at(mono_ns);
+        let scope = carried.cgroup.scope;
+        Self {
+            generation: carried.generation,
+            created: carried.created_ns.map(at),
+            creator: carried.creator,
+            state: carried.zombie.map_or(State::Live, |zombie| State::Zombie {
+                since: at(zombie.since_ns),
+                after: zombie.after_ns,
+                scope,
+                proof: zombie.proof,
+                leaked: zombie.leaked,
+            }),
+            found: carried.created_ns.is_none() && carried.cgroup.memory != Some(false),
+            seen: walk,
+            ..Self::new(time, &carried.cgroup)
+        }
+    }
+
+    /// For the beginning of a trace's next file.
+    pub(super) fn carry(&self) -> Carried {
+        let mut cgroup = self.cgroup.clone();
+        let zombie = match self.state {
+            State::Live => None,
+            State::Zombie {
+                since,
+                after,
+                scope,
+                proof,
+                leaked,
+            } => {
+                cgroup.scope = scope;
+                Some(CarriedZombie {
+                    since_ns: since.mono_ns,
+                    after_ns: after,
+                    proof,
+                    leaked,
+                })
+            }
+        };
+        Carried {
+            cgroup,
+            generation: self.generation,
+            created_ns: self.created.map(|at| at.mono_ns),
+            creator: self.creator,
+            zombie,
+        }
     }
 
     /// The directory that this memcg leaves behind when it goes alone.

@@ -2,11 +2,11 @@
 
 use super::{
     Change, Tracker, What,
-    entry::{Birth, Entry, Proof, Subject},
+    entry::{Birth, Entry, Subject},
     path,
     table::{Id, Key},
 };
-use crate::event::{Cgroup, Scope, Stamp};
+use crate::event::{Carried, Cgroup, Proof, Scope, Stamp};
 
 impl Tracker {
     pub(super) fn created(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
@@ -57,7 +57,7 @@ impl Tracker {
             return;
         }
         let proof = if cgroup.after_ns.is_some() {
-            self.proof_of_missing()
+            self.proof_of_missing(cgroup.scope)
         } else if self.gap_ns.is_none_or(|gap_ns| time.mono_ns > gap_ns) {
             Proof::Followed
         } else {
@@ -84,11 +84,11 @@ impl Tracker {
     }
 
     /// What will tell the end of one that was found missing.
-    pub(super) fn proof_of_missing(&self) -> Proof {
-        if self.counting || self.polled.is_none() {
-            Proof::Counted
-        } else {
-            Proof::Nothing
+    pub(super) fn proof_of_missing(&self, scope: Scope) -> Proof {
+        match (self.counting, scope) {
+            _ if self.polled.is_none() => Proof::Counted,
+            (None, _) | (Some(Scope::Cgroup), Scope::Memcg) => Proof::Nothing,
+            (Some(_), _) => Proof::Counted,
         }
     }
 
@@ -234,6 +234,38 @@ impl Tracker {
             });
         }
         self.report(time, key, What::Renamed, changes);
+    }
+
+    /// A memcg that earlier files of the trace told of.
+    pub(super) fn carried(&mut self, time: Stamp, carried: &Carried, changes: &mut Vec<Change>) {
+        let id = Id::of(&carried.cgroup);
+        if self
+            .table
+            .newest(id)
+            .is_some_and(|((_, newest), _)| newest >= carried.generation)
+        {
+            return;
+        }
+        self.tally.began(time);
+        if time.mono_ns > self.now.mono_ns {
+            self.now = time;
+        }
+        // It stands for a walk: the live ones are known with it.
+        self.check.walked();
+        let key = self.table.insert(Entry::carried(time, carried, self.walk));
+        if carried.cgroup.memory == Some(false) {
+            return;
+        }
+        self.tally.found += 1;
+        let what = match carried.zombie {
+            None => What::Present,
+            Some(zombie) if zombie.leaked => {
+                self.tally.leaks += 1;
+                What::Leaked
+            }
+            Some(_) => What::Zombie,
+        };
+        self.report(time, key, what, changes);
     }
 
     /// A cgroup that was rolled back: its memcg may have been seen coming online.

@@ -31,14 +31,18 @@ use std::{borrow::Cow, time::Duration};
 
 use by_count::Polled;
 use counts::Check;
+use entry::Entry;
 pub use entry::{ByCount, Subject};
-use entry::{Entry, Proof};
 use freed::FreedLately;
 use summary::Tally;
-pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Summary};
+pub(crate) use summary::owner;
+pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
-use crate::event::{Cgroup, Counts, Event, Fact, Gap, MkdirFailure, SlabFailure, Stamp, Walked};
+use crate::event::{
+    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
+    Walked,
+};
 
 /// What became of a fact, and where things stand after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,8 +129,8 @@ pub struct Tracker {
     walk: u32,
     /// When the last gap ended.
     gap_ns: Option<u64>,
-    /// The kernel counts zombies, as its last counts show.
-    counting: bool,
+    /// Whose zombies the kernel counts, as its counts show.
+    counting: Option<Scope>,
     /// For polled facts: what the counts say.
     polled: Option<Polled>,
     inherited: Option<u64>,
@@ -150,7 +154,7 @@ impl Tracker {
             check: Check::new(),
             walk: 1,
             gap_ns: None,
-            counting: true,
+            counting: None,
             polled: config.polled.then(Polled::default),
             inherited: None,
             inherited_by_name: 0,
@@ -183,9 +187,23 @@ impl Tracker {
         }
     }
 
+    /// All that is known of each memcg now: what the next file of a trace begins with.
+    pub fn carry(&self) -> impl Iterator<Item = Carried> {
+        self.table.values().map(Entry::carry)
+    }
+
+    /// The newest fact's time.
+    pub fn now(&self) -> Stamp {
+        self.now
+    }
+
     /// Takes in one fact and appends what changed.
     pub fn apply(&mut self, event: &Event, changes: &mut Vec<Change>) {
         let time = event.time;
+        if let Fact::Carried(carried) = &event.fact {
+            // No fact to a tracker that was there: it must leave no trace at all in one.
+            return self.carried(time, carried, changes);
+        }
         self.tally.began(time);
         if time.mono_ns > self.now.mono_ns {
             self.now = time;
@@ -231,12 +249,12 @@ impl Tracker {
             }
             Fact::Gap(gap) => self.gap(time, gap, changes),
             Fact::Tick(counts) => {
-                if self.polled.is_some() {
-                    self.counting = counts.zombies_counted();
-                }
+                // A poll leaves out counts that changed meanwhile; a later one has them.
+                self.counting = counts.zombies_of().or(self.counting);
                 self.reconcile(time, counts, changes);
                 self.emit(time, What::Tick(*counts), changes);
             }
+            Fact::Carried(_) => {} // in apply
         }
     }
 

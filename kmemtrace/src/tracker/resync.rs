@@ -3,10 +3,10 @@
 use super::{
     Change, Tracker, What,
     counts::Reading,
-    entry::{Entry, Proof},
+    entry::Entry,
     table::{Id, Key},
 };
-use crate::event::{Cgroup, Counts, Gap, GapReason, Scope, Stamp, Walked};
+use crate::event::{Cgroup, Counts, Gap, GapReason, Proof, Scope, Stamp, Walked};
 
 impl Tracker {
     pub(super) fn present(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
@@ -160,7 +160,7 @@ impl Tracker {
         }
         self.walk += 1;
         self.check.walked();
-        self.counting = walked.counts.zombies_counted();
+        self.counting = walked.counts.zombies_of();
         self.reconcile(time, &walked.counts, changes);
         if walked.zombies.is_some() && self.polled.is_none() {
             // Where nothing counts them, those with names are all.
@@ -181,7 +181,7 @@ impl Tracker {
         scope: Scope,
         changes: &mut Vec<Change>,
     ) {
-        let proof = self.proof_of_missing();
+        let proof = self.proof_of_missing(scope);
         self.table
             .update(key, |entry| entry.vanish(time, scope, proof));
         self.removed(time, key, changes);

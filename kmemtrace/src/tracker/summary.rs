@@ -189,10 +189,11 @@ impl Tally {
 
 /// Times from offline to free; its size depends on the longest only.
 #[derive(Debug, Default)]
-pub(super) struct Recorder(Option<Histogram<u64>>);
+pub struct Recorder(Option<Histogram<u64>>);
 
 impl Recorder {
-    pub(super) fn record(&mut self, ns: u64) {
+    /// Takes in one, in nanoseconds.
+    pub fn record(&mut self, ns: u64) {
         if self.0.is_none() {
             self.0 = Histogram::new(3).ok(); // three digits
         }
@@ -202,7 +203,17 @@ impl Recorder {
         }
     }
 
-    fn figures(&self) -> Option<Delays> {
+    /// How many are at least `min_ns` and less than `max_ns`, to three digits.
+    pub fn between(&self, min_ns: u64, max_ns: u64) -> u64 {
+        let recorded = self.0.iter().flat_map(Histogram::iter_recorded);
+        recorded
+            .filter(|value| (min_ns..max_ns).contains(&value.value_iterated_to()))
+            .map(|value| value.count_at_value())
+            .sum()
+    }
+
+    /// Their figures; `None` if there are none.
+    pub fn figures(&self) -> Option<Delays> {
         let histogram = self.0.as_ref()?;
         Some(Delays {
             count: histogram.len(),
@@ -249,7 +260,7 @@ fn ranked<T: Eq + Hash, N: Ord>(
 }
 
 /// The kind and name of whom a path belongs to.
-fn owner(path: &[u8]) -> (&'static str, String) {
+pub(crate) fn owner(path: &[u8]) -> (&'static str, String) {
     let owner = attribution::owner(path);
     if let Some(uid) = owner.pod_uid {
         return ("pod", uid.to_string());

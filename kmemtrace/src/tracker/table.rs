@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     Totals,
-    entry::{Entry, Proof, State},
+    entry::{Entry, State},
 };
-use crate::event::{Cgroup, Counts, Scope};
+use crate::event::{Cgroup, Counts, Proof, Scope};
 
 /// What tells memcgs apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

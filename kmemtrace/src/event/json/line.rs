@@ -2,14 +2,34 @@
 
 use std::{borrow::Cow, fmt};
 
-use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IgnoredAny, MapAccess, Visitor},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor},
     ser::SerializeMap,
 };
 
+use super::WallTime;
 use crate::event::NodeSlabs;
+
+impl<'a> Line<'a> {
+    /// Reads a line, and nothing after it.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON object, or one of its known fields is not of its type.
+    pub fn read(&mut self, line: &'a [u8]) -> serde_json::Result<()> {
+        // Checked as a whole it is checked faster than string by string; bytes that are no UTF-8 are an error with a column.
+        if let Ok(text) = str::from_utf8(line) {
+            let mut json = serde_json::Deserializer::from_str(text);
+            DeserializeSeed::deserialize(self, &mut json)?;
+            json.end()
+        } else {
+            let mut json = serde_json::Deserializer::from_slice(line);
+            DeserializeSeed::deserialize(self, &mut json)?;
+            json.end()
+        }
+    }
+}
 
 /// Text that may be borrowed from the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,57 +114,6 @@ impl<'de> Deserialize<'de> for Hex<'_> {
     }
 }
 
-/// Nanoseconds since the Unix epoch, written as RFC 3339, UTC, with nine digits of a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WallTime(pub i64);
-
-/// `-009999-01-02T01:59:59.000000000Z` is the longest that can be.
-const TIME_BYTES: usize = 40;
-
-impl Serialize for WallTime {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
-        struct Buffer {
-            bytes: [u8; TIME_BYTES],
-            len: usize,
-        }
-        impl jiff::fmt::Write for Buffer {
-            fn write_str(&mut self, text: &str) -> Result<(), jiff::Error> {
-                let free = self.bytes.get_mut(self.len..self.len + text.len());
-                let free = free.ok_or_else(|| jiff::Error::from_args(format_args!("too long")))?;
-                free.copy_from_slice(text.as_bytes());
-                self.len += text.len();
-                Ok(())
-            }
-        }
-        let error = |_| serde::ser::Error::custom("the time is out of range");
-        let time = Timestamp::from_nanosecond(self.0.into()).map_err(error)?;
-        let mut buffer = Buffer {
-            bytes: [0; TIME_BYTES],
-            len: 0,
-        };
-        PRINTER.print_timestamp(&time, &mut buffer).map_err(error)?;
-        let text = buffer
-            .bytes
-            .get(..buffer.len)
-            .and_then(|text| str::from_utf8(text).ok());
-        serializer.serialize_str(text.unwrap_or_default())
-    }
-}
-
-impl<'de> Deserialize<'de> for WallTime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Text::deserialize(deserializer)?;
-        let time: Timestamp = text
-            .0
-            .parse()
-            .map_err(|_| de::Error::custom("the time is not RFC 3339"))?;
-        let ns = i64::try_from(time.as_nanosecond());
-        ns.map(Self)
-            .map_err(|_| de::Error::custom("the time is out of range"))
-    }
-}
-
 /// Makes the struct, and what writes and reads it, of one list.
 macro_rules! line {
     ($lifetime:lifetime; $($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
@@ -171,32 +140,30 @@ macro_rules! line {
             }
         }
 
-        impl<'de: $lifetime, $lifetime> Deserialize<'de> for Line<$lifetime> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct V;
-                impl<'de> Visitor<'de> for V {
-                    type Value = Line<'de>;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an object")
-                    }
-                    fn visit_map<A: MapAccess<'de>>(
-                        self,
-                        mut map: A,
-                    ) -> Result<Self::Value, A::Error> {
-                        let mut line = Line::default();
-                        while let Some(key) = map.next_key::<Text<'de>>()? {
-                            match &*key.0 {
-                                $(stringify!($field) => line.$field = map.next_value()?,)*
-                                _ => {
-                                    map.next_value::<IgnoredAny>()?;
-                                    line.unknown_fields += 1;
-                                }
-                            }
+        /// Reads into a line that is there: it is large, and moving it would take as long as reading it.
+        impl<'de> DeserializeSeed<'de> for &mut Line<'de> {
+            type Value = ();
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+                deserializer.deserialize_map(self)
+            }
+        }
+
+        impl<'de> Visitor<'de> for &mut Line<'de> {
+            type Value = ();
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    match &*key.0 {
+                        $(stringify!($field) => self.$field = map.next_value()?,)*
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            self.unknown_fields += 1;
                         }
-                        Ok(line)
                     }
                 }
-                deserializer.deserialize_map(V)
+                Ok(())
             }
         }
     };
@@ -209,6 +176,8 @@ line! { 'a;
     mono_ns: u64,
     /// What the line is about.
     kind: Text<'a>,
+    /// The node, where lines of several nodes come together.
+    hostname: Text<'a>,
     /// The cgroup's id.
     cgroup_id: u64,
     /// How many memcgs with this cgroup id came before this one; absent if none did.
@@ -273,6 +242,10 @@ line! { 'a;
     offlined_after_mono_ns: u64,
     /// For how long it has been a zombie.
     zombie_ns: u64,
+    /// Carried: `live`, `zombie` or `leaked`.
+    state: Text<'a>,
+    /// Carried: what would tell a zombie's end, if it is no fact of its own: `counted` or `nothing`.
+    proof: Text<'a>,
     /// True if events may have been lost since it went offline; absent otherwise.
     across_gap: bool,
     /// Known by the kernel's count alone: so many of `candidates` are zombies, or so many that no poll saw alive.

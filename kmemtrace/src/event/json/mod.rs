@@ -8,18 +8,20 @@ mod parse;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::borrow::Cow;
 
-pub use line::{Hex, Line, Text, WallTime};
+pub use line::{Hex, Line, Text};
 pub use parse::{Content, Fault, LineError, Parsed, parse};
 pub use reader::{Item, LINE_MAX, ReadError, Reader, Tally};
 use rustix::io::Errno;
 use serde::Serialize;
+pub use time::WallTime;
 
 use super::{
-    Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Path, Scope, SlabFailure, Stamp, Task, Walked,
-    header::Header,
+    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Path, Proof, Scope, SlabFailure,
+    Stamp, Task, Walked, header::Header,
 };
 
 /// The kinds of line.
@@ -44,6 +46,20 @@ pub mod kind {
     pub const GAP: &str = "gap";
     pub const TICK: &str = "tick";
     pub const SUMMARY: &str = "summary";
+    pub const CARRIED: &str = "carried";
+}
+
+/// Where a carried memcg stands.
+mod state {
+    pub(super) const LIVE: &str = "live";
+    pub(super) const ZOMBIE: &str = "zombie";
+    pub(super) const LEAKED: &str = "leaked";
+}
+
+/// What would tell a carried zombie's end.
+mod proof {
+    pub(super) const COUNTED: &str = "counted";
+    pub(super) const NOTHING: &str = "nothing";
 }
 
 impl<'a> Line<'a> {
@@ -75,6 +91,7 @@ impl<'a> Line<'a> {
             Fact::MkdirFailure(_) => kind::MKDIR_FAILURE,
             Fact::Gap(_) => kind::GAP,
             Fact::Tick(_) => kind::TICK,
+            Fact::Carried(_) => kind::CARRIED,
         };
         let mut line = Self::new(event.time, kind);
         match &event.fact {
@@ -89,6 +106,7 @@ impl<'a> Line<'a> {
             Fact::MkdirFailure(failure) => line.set_mkdir_failure(failure),
             Fact::Gap(gap) => line.set_gap(gap),
             Fact::Tick(counts) => line.set_counts(counts),
+            Fact::Carried(carried) => line.set_carried(carried),
         }
         line
     }
@@ -128,6 +146,43 @@ impl<'a> Line<'a> {
             self.comm = (!comm.is_empty()).then(|| Text::lossy(comm));
             self.comm_hex = Hex::unless_text(comm);
         }
+    }
+
+    /// Sets who made the cgroup.
+    pub fn set_creator(&mut self, creator: Option<&'a Task>) {
+        if let Some(creator) = creator {
+            let comm = creator.comm();
+            self.creator_pid = Some(creator.pid);
+            self.creator_comm = (!comm.is_empty()).then(|| Text::lossy(comm));
+            self.creator_comm_hex = Hex::unless_text(comm);
+        }
+    }
+
+    /// Sets the fields of what a file's beginning repeats.
+    pub fn set_carried(&mut self, carried: &'a Carried) {
+        self.set_cgroup(&carried.cgroup);
+        self.set_creator(carried.creator.as_ref());
+        self.generation = (carried.generation > 0).then_some(carried.generation);
+        self.created_mono_ns = carried.created_ns;
+        let Some(zombie) = carried.zombie else {
+            self.state = Some(state::LIVE.into());
+            return;
+        };
+        self.offlined_mono_ns = Some(zombie.since_ns);
+        self.offlined_after_mono_ns = zombie.after_ns;
+        self.state = Some(
+            if zombie.leaked {
+                state::LEAKED
+            } else {
+                state::ZOMBIE
+            }
+            .into(),
+        );
+        self.proof = match zombie.proof {
+            Proof::Followed => None,
+            Proof::Counted => Some(proof::COUNTED.into()),
+            Proof::Nothing => Some(proof::NOTHING.into()),
+        };
     }
 
     /// Sets a walk's fields.

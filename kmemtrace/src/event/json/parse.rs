@@ -5,10 +5,10 @@ use std::{borrow::Cow, fmt};
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Hex, LINE_MAX, Line, Text, WallTime, kind};
+use super::{Hex, LINE_MAX, Line, Text, WallTime, kind, proof, state};
 use crate::event::{
-    Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Scope, SlabFailure, SlabPin,
-    Stamp, Task, Walked, header::Header,
+    Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Proof,
+    Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
 };
 
 /// What a line holds.
@@ -18,6 +18,8 @@ pub enum Content {
     Header(Stamp, Box<Header>),
     /// A fact.
     Event(Event),
+    /// A run's summary. What it sums up the tracker says again, given the facts; its time they do not tell.
+    End(Stamp),
     /// What the tracker says again, given the facts.
     Verdict,
     /// Something from a later version.
@@ -52,6 +54,10 @@ pub enum Fault {
     Missing(&'static str),
     /// It is longer than [`LINE_MAX`].
     TooLong,
+    /// It is no header, and none came before it.
+    NoHeader,
+    /// It is older than what came before it, by so many nanoseconds.
+    Disorder(u64),
 }
 
 impl fmt::Display for Fault {
@@ -67,6 +73,12 @@ impl fmt::Display for Fault {
             }
             Self::Missing(field) => write!(f, "no {field}"),
             Self::TooLong => write!(f, "longer than {LINE_MAX} bytes"),
+            Self::NoHeader => f.write_str("no header before it"),
+            Self::Disorder(ns) => write!(
+                f,
+                "{:.1} s older than the lines before it: lines are missing or out of order",
+                *ns as f64 / 1e9
+            ),
         }
     }
 }
@@ -81,10 +93,10 @@ pub fn parse(line: &[u8], number: u64) -> Result<Parsed, LineError> {
 }
 
 fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
-    let line: Line<'_> = match serde_json::from_slice(bytes) {
-        Ok(line) => line,
-        Err(error) => return other(bytes).ok_or(Fault::Json(error)),
-    };
+    let mut line = Line::default();
+    if let Err(error) = line.read(bytes) {
+        return other(bytes).ok_or(Fault::Json(error));
+    }
     let verdict = |content| {
         Ok(Parsed {
             content,
@@ -94,7 +106,11 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
     let fact = match line.kind.as_ref().map(|kind| &*kind.0) {
         None => return Err(Fault::Missing("kind")),
         Some(kind::HEADER) => return header(bytes),
-        Some(kind::LEAKED | kind::SUMMARY) => return verdict(Content::Verdict),
+        Some(kind::LEAKED) => return verdict(Content::Verdict),
+        Some(kind::SUMMARY) => {
+            let end = stamp(line.time, line.mono_ns);
+            return verdict(end.map_or(Content::Verdict, Content::End));
+        }
         // its removal was found out by a walk: a conclusion, which the tracker reaches again
         Some(kind::OFFLINED) if line.offlined_after_mono_ns.is_some() => {
             return verdict(Content::Verdict);
@@ -133,14 +149,14 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
             node: line.node,
             cpu: line.cpu,
             nodes: line.nodes.as_deref().map(<[_]>::to_vec).unwrap_or_default(),
-            task: task(&line),
+            task: doer(&line),
         }),
         kind::MKDIR_FAILURE => Fact::MkdirFailure(MkdirFailure {
             path: path(&line),
             cgroup_id: line.cgroup_id,
             parent_id: line.parent_id,
             errno: line.errno,
-            task: task(&line),
+            task: doer(&line),
         }),
         kind::GAP => Fact::Gap(Gap {
             from_mono_ns: line.from_mono_ns.ok_or(Fault::Missing("from_mono_ns"))?,
@@ -156,6 +172,7 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
             },
         }),
         kind::TICK => Fact::Tick(counts(&line)),
+        kind::CARRIED => Fact::Carried(Box::new(carried(&line)?)),
         _ => return verdict(Content::Unknown),
     };
     let time = stamp(line.time, line.mono_ns)?;
@@ -186,7 +203,8 @@ fn other(bytes: &[u8]) -> Option<Parsed> {
         | kind::SLAB_FAILURE
         | kind::MKDIR_FAILURE
         | kind::GAP
-        | kind::TICK => return None,
+        | kind::TICK
+        | kind::CARRIED => return None,
         _ => Content::Unknown,
     };
     Some(Parsed {
@@ -246,9 +264,39 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
         path: path(line),
         memory: line.memory,
         usage_bytes: line.usage_bytes,
-        task: task(line),
+        task: doer(line),
         scope: if memcg { Scope::Memcg } else { Scope::Cgroup },
         after_ns: line.after_mono_ns,
+    })
+}
+
+fn carried(line: &Line<'_>) -> Result<Carried, Fault> {
+    let state = line.state.as_ref().ok_or(Fault::Missing("state"))?;
+    let since_ns = line.offlined_mono_ns;
+    Ok(Carried {
+        cgroup: cgroup(line)?,
+        generation: line.generation.unwrap_or(0),
+        created_ns: line.created_mono_ns,
+        creator: task(
+            line.creator_pid,
+            line.creator_comm.as_ref(),
+            line.creator_comm_hex.as_ref(),
+        ),
+        zombie: if state.0 == state::LIVE {
+            None
+        } else {
+            Some(CarriedZombie {
+                since_ns: since_ns.ok_or(Fault::Missing("offlined_mono_ns"))?,
+                after_ns: line.offlined_after_mono_ns,
+                proof: match line.proof.as_ref().map(|proof| &*proof.0) {
+                    None => Proof::Followed,
+                    Some(proof::NOTHING) => Proof::Nothing,
+                    // whatever else a later version may tell it by, here the count does
+                    Some(_) => Proof::Counted,
+                },
+                leaked: state.0 == state::LEAKED,
+            })
+        },
     })
 }
 
@@ -260,9 +308,14 @@ fn path(line: &Line<'_>) -> Option<Path> {
     })
 }
 
-fn task(line: &Line<'_>) -> Option<Task> {
-    let name = raw(line.comm.as_ref(), line.comm_hex.as_ref());
-    if name.is_none() && line.pid.is_none() {
+/// The task that did it.
+fn doer(line: &Line<'_>) -> Option<Task> {
+    task(line.pid, line.comm.as_ref(), line.comm_hex.as_ref())
+}
+
+fn task(pid: Option<u32>, comm: Option<&Text<'_>>, hex: Option<&Hex<'_>>) -> Option<Task> {
+    let name = raw(comm, hex);
+    if name.is_none() && pid.is_none() {
         return None;
     }
     let mut comm = [0; 16];
@@ -270,7 +323,7 @@ fn task(line: &Line<'_>) -> Option<Task> {
         .zip(name.unwrap_or_default())
         .for_each(|(to, from)| *to = *from);
     Some(Task {
-        pid: line.pid.unwrap_or(0),
+        pid: pid.unwrap_or(0),
         comm,
     })
 }

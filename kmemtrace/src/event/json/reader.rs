@@ -41,6 +41,8 @@ pub enum Item {
     Header(Stamp, Box<Header>),
     /// A fact.
     Event(Event),
+    /// A run ended in good order, at this time.
+    End(Stamp),
 }
 
 /// An iterator over a trace that holds one line at a time.
@@ -61,6 +63,22 @@ impl<R: BufRead> Reader<R> {
             tally: Tally::default(),
             ended: false,
         }
+    }
+
+    /// What it reads from.
+    pub fn input(&self) -> &R {
+        &self.input
+    }
+
+    /// Counts the line that was read last as skipped, after all: it cannot stand where it does.
+    pub fn refuse(&mut self, fault: Fault) -> ReadError {
+        self.tally.skipped += 1;
+        self.error(fault)
+    }
+
+    fn error(&self, fault: Fault) -> ReadError {
+        let number = self.tally.lines;
+        LineError { number, fault }.into()
     }
 
     /// What was skipped and passed over so far.
@@ -85,11 +103,7 @@ impl<R: BufRead> Reader<R> {
         }
         if self.buffer.len() > LINE_MAX {
             self.input.skip_until(b'\n')?;
-            return Err(LineError {
-                number: self.tally.lines,
-                fault: Fault::TooLong,
-            }
-            .into());
+            return Err(self.error(Fault::TooLong));
         }
         self.ended = true;
         Ok(true)
@@ -112,6 +126,7 @@ impl<R: BufRead> Reader<R> {
             match parsed.content {
                 Content::Header(time, header) => return Ok(Some(Item::Header(time, header))),
                 Content::Event(event) => return Ok(Some(Item::Event(event))),
+                Content::End(time) => return Ok(Some(Item::End(time))),
                 Content::Verdict => {}
                 Content::Unknown => self.tally.unknown_kinds += 1,
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::header::{HookReport, Refusal, SCHEMA};
-use crate::event::{GapReason, NodeSlabs, SlabPin};
+use crate::event::{CarriedZombie, GapReason, NodeSlabs, SlabPin};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -168,8 +168,36 @@ fn fact() -> BoxedStrategy<Fact> {
             })
         }),
         counts().prop_map(Fact::Tick),
+        carried().prop_map(|carried| Fact::Carried(Box::new(carried))),
     ]
     .boxed()
+}
+
+fn carried() -> impl Strategy<Value = Carried> {
+    let proof = prop_oneof![
+        Just(Proof::Followed),
+        Just(Proof::Counted),
+        Just(Proof::Nothing)
+    ];
+    let zombie = (any::<u64>(), any::<Option<u64>>(), proof, any::<bool>()).prop_map(
+        |(since_ns, after_ns, proof, leaked)| CarriedZombie {
+            since_ns,
+            after_ns,
+            proof,
+            leaked,
+        },
+    );
+    let rest = (any::<u32>(), any::<Option<u64>>(), option::of(task()));
+    (cgroup(), rest, option::of(zombie)).prop_map(|(cgroup, rest, zombie)| {
+        let (generation, created_ns, creator) = rest;
+        Carried {
+            cgroup,
+            generation,
+            created_ns,
+            creator,
+            zombie,
+        }
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -287,7 +315,6 @@ fn verdicts_are_not_facts() {
     let time = r#""time":"2026-03-14T00:00:00.000000000Z","mono_ns":1"#;
     for line in [
         r#""kind":"leaked","cgroup_id":3"#,
-        r#""kind":"summary","created":3,"owners":[{"kind":"pod"}]"#,
         r#""kind":"summary","path":{"of":"another type"}"#,
         r#""kind":"offlined","cgroup_id":3,"offlined_after_mono_ns":1"#,
     ] {
@@ -297,6 +324,12 @@ fn verdicts_are_not_facts() {
             "{line}"
         );
     }
+    let summary = format!(r#"{{{time},"kind":"summary","created":3,"owners":[{{"kind":"pod"}}]}}"#);
+    let end = Stamp {
+        mono_ns: 1,
+        wall_ns: 1_773_446_400_000_000_000,
+    };
+    assert_eq!(content_of(&summary), Content::End(end));
     let freed = format!(r#"{{{time},"kind":"recovered","cgroup_id":3,"zombie_ns":9,"live":1}}"#);
     let Content::Event(event) = content_of(&freed) else {
         panic!("{freed}")

@@ -20,10 +20,26 @@ use crate::{
 };
 
 /// What the run comes to, in one line.
-struct Verdict<'a>(&'a Summary);
+pub(crate) struct Verdict<'a>(pub(crate) &'a Summary);
+
+/// How bad that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grade {
+    Good,
+    Warning,
+    Alarm,
+}
 
 impl Verdict<'_> {
     fn style(&self) -> Style {
+        match self.grade() {
+            Grade::Good => GOOD,
+            Grade::Warning => WARNING,
+            Grade::Alarm => ALARM,
+        }
+    }
+
+    pub(crate) fn grade(&self) -> Grade {
         let Summary {
             gaps,
             slab_failures,
@@ -31,12 +47,12 @@ impl Verdict<'_> {
             ..
         } = self.0;
         match self.0.finding() {
-            Finding::Leak => ALARM,
-            _ if *slab_failures + *mkdir_failures > 0 => ALARM,
-            _ if self.0.held_bytes.is_some_and(|held| held > 0) => ALARM,
-            Finding::Unjudged => WARNING,
-            Finding::Clean if *gaps > 0 => WARNING,
-            Finding::Clean => GOOD,
+            Finding::Leak => Grade::Alarm,
+            _ if *slab_failures + *mkdir_failures > 0 => Grade::Alarm,
+            _ if self.0.held_bytes.is_some_and(|held| held > 0) => Grade::Alarm,
+            Finding::Unjudged => Grade::Warning,
+            Finding::Clean if *gaps > 0 => Grade::Warning,
+            Finding::Clean => Grade::Good,
         }
     }
 }

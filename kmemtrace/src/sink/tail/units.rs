@@ -5,14 +5,15 @@ use std::fmt::{self, Display};
 use jiff::Timestamp;
 
 /// The time of day, UTC, of nanoseconds since the epoch.
-pub(super) struct Clock(pub(super) i64);
+pub(crate) struct Clock(pub(crate) i64);
 
 /// The day and the time, UTC.
-pub(super) struct Date(pub(super) i64);
+#[derive(Clone, Copy)]
+pub(crate) struct Date(pub(crate) i64);
 
 /// A stretch of time in nanoseconds.
 #[derive(Clone, Copy)]
-pub(super) struct Duration(pub(super) u64);
+pub(crate) struct Duration(pub(crate) u64);
 
 /// A size.
 pub(crate) struct Bytes(pub(crate) u64);

@@ -59,6 +59,8 @@ pub(super) fn zombie(cgroup: Cgroup, born: u64, died: u64, now: u64) -> Subject 
 
 pub(super) fn header() -> Header {
     Header {
+        part: None,
+        began_mono_ns: None,
         schema: SCHEMA,
         version: "0.1.0".into(),
         source: "bpf".into(),

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::{CarriedZombie, Proof};
 
 /// Any cgroup, likely to be one of a few.
 fn any_cgroup() -> impl Strategy<Value = Cgroup> {
@@ -26,6 +27,24 @@ fn any_counts() -> impl Strategy<Value = Counts> {
     })
 }
 
+fn any_carried() -> impl Strategy<Value = Carried> {
+    let proof = proptest::sample::select(&[Proof::Followed, Proof::Counted][..]);
+    let zombie = (0..4000u64, proof, any::<bool>()).prop_map(|(ms, proof, leaked)| CarriedZombie {
+        since_ns: ms * 1_000_000,
+        after_ns: None,
+        proof,
+        leaked,
+    });
+    (any_cgroup(), 0..3u32, proptest::option::of(zombie)).prop_map(
+        |(cgroup, generation, zombie)| Carried {
+            cgroup,
+            generation,
+            zombie,
+            ..Carried::default()
+        },
+    )
+}
+
 fn any_fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         4 => any_cgroup().prop_map(Fact::Created),
@@ -34,6 +53,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         1 => any_cgroup().prop_map(Fact::Renamed),
         3 => any_cgroup().prop_map(Fact::Present),
         1 => any_cgroup().prop_map(Fact::Zombie),
+        1 => any_carried().prop_map(|carried| Fact::Carried(Box::new(carried))),
         1 => (0..4000u64, any_counts()).prop_map(|(began, counts)| walked(began, counts)),
         1 => (0..4u64).prop_map(|id| Fact::MkdirFailure(MkdirFailure {
             cgroup_id: Some(id),
@@ -104,6 +124,26 @@ fn run(events: &[Event]) -> Run {
 }
 
 proptest! {
+    /// What a trace's next file begins with is no news to whoever has read the one before it.
+    #[test]
+    fn what_is_carried_changes_nothing(
+        facts in proptest::collection::vec((0..4000u64, any_fact()), 0..60),
+    ) {
+        let mut run = Run::new();
+        for (ms, fact) in facts {
+            run.apply(ms, fact);
+        }
+        let (summary, state) = (run.tracker.summary(), format!("{:?}", run.tracker));
+        run.changes.clear();
+        let carried: Vec<_> = run.tracker.carry().collect();
+        for carried in carried {
+            run.apply(5000, Fact::Carried(Box::new(carried)));
+        }
+        prop_assert_eq!(&run.changes, &[]);
+        prop_assert_eq!(run.tracker.summary(), summary);
+        prop_assert_eq!(format!("{:?}", run.tracker), state);
+    }
+
     #[test]
     fn no_order_breaks_it(facts in proptest::collection::vec((0..4000u64, any_fact()), 0..120)) {
         let mut run = Run::new();

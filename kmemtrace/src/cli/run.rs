@@ -1,0 +1,289 @@
+//! A run on a live source: what `watch` and `record` have in common.
+
+use std::{
+    io::{self, BufWriter, Write},
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Color, Failure, Format, Verdict, colored, filter::Filter, record::Recording, root::Copies,
+    runtime, watch::SourceArgs,
+};
+use crate::{
+    error::Error,
+    event::{
+        Event, Stamp,
+        header::{self, Header},
+    },
+    host::{self, Facts, Root},
+    sink::{
+        Sink,
+        jsonl::JsonLines,
+        tail::{Tail, TailOptions},
+    },
+    source::{self, Kind, Source, Started, sysfs},
+    tracker::{self, Change, Finding, Totals, Tracker, What},
+};
+
+/// What a run does with what it sees.
+pub(super) struct Run<'a> {
+    pub(super) source: &'a SourceArgs,
+    pub(super) once: bool,
+    pub(super) filter: Filter,
+    pub(super) recording: Option<Recording>,
+}
+
+/// How a run ended.
+pub(super) struct Watched {
+    pub(super) verdict: Verdict,
+    /// It was recorded to its end, if it was to be recorded.
+    pub(super) recorded: bool,
+}
+
+/// How changes are shown on stdout.
+pub(super) fn stdout(format: Format, color: Color) -> Box<dyn Sink> {
+    let out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    match format {
+        Format::Text => Box::new(Tail::new(
+            out,
+            TailOptions {
+                color: colored(color),
+            },
+        )),
+        Format::Json => Box::new(JsonLines::new(out)),
+    }
+}
+
+impl Run<'_> {
+    /// Watches until Ctrl-C, SIGTERM or the end of `--for`, or of what there is to look at.
+    pub(super) fn watch(mut self, format: Format, color: Color) -> Result<Watched, Failure> {
+        let args = self.source;
+        let copies = Copies::open(&args.root)?;
+        let facts = host::facts(copies.roots.first().unwrap_or(&Root::live()));
+        let kinds = args.hooks.kinds(copies.roots.is_empty());
+        if !copies.roots.is_empty() && kinds != [Kind::Sysfs] {
+            return Err(Error::new("a copy of a machine's files can only be polled")
+                .help("leave --source out")
+                .into());
+        }
+        let config = args.hooks.config_with(sysfs::Config {
+            copies: copies.roots.clone(),
+            interval: args.interval,
+        });
+        runtime()?.block_on(async {
+            let started = source::start(kinds, &facts, &config)?;
+            introduce(&started);
+            let stop = Stop::new(args.duration)?;
+            self.follow(started, stdout(format, color), stop, &facts)
+                .await
+        })
+    }
+
+    async fn follow(
+        &mut self,
+        started: Started,
+        mut sink: Box<dyn Sink>,
+        mut stop: Stop,
+        facts: &Facts,
+    ) -> Result<Watched, Failure> {
+        let began = started.source.now();
+        let header = header(&started, facts, self.source.grace);
+        let mut source = started.source;
+        let mut tracker = Tracker::new(tracker::Config {
+            grace: self.source.grace,
+            polled: header.is_polled(),
+        });
+        self.record(|recorder| recorder.header(began, &header));
+        let shown = match sink.header(began, &header) {
+            Ok(()) => {
+                self.show_all(&mut source, &mut tracker, &mut *sink, &mut stop)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        // Whoever read it may have had enough: the recording has its end all the same.
+        let time = source.now();
+        let summary = tracker.summary();
+        let totals = tracker.totals();
+        self.record(|recorder| recorder.end(time, &summary, totals));
+        let failure = shown?;
+        if let Some(error) = failure {
+            if totals != Totals::default() {
+                summarize(&tracker, time, &mut *sink)?;
+            }
+            // Else it has seen nothing at all: there is nothing to sum up.
+            return Err(error.into());
+        }
+        summarize(&tracker, time, &mut *sink)?;
+        let verdict = match summary.finding() {
+            // One look cannot tell how old they are; that they are there it can.
+            Finding::Unjudged if self.is_one_look() => Verdict::Leak,
+            finding => finding.into(),
+        };
+        let recorded = self.recording.as_ref().is_none_or(Recording::is_whole);
+        Ok(Watched { verdict, recorded })
+    }
+
+    fn is_one_look(&self) -> bool {
+        self.once || !self.source.root.is_empty()
+    }
+
+    fn record(&mut self, what: impl FnOnce(&mut crate::trace::record::Recorder) -> io::Result<()>) {
+        if let Some(recording) = &mut self.recording {
+            recording.write(what);
+        }
+    }
+
+    /// Shows everything up to the end; what ended the source is the answer.
+    async fn show_all(
+        &mut self,
+        source: &mut Source,
+        tracker: &mut Tracker,
+        sink: &mut dyn Sink,
+        stop: &mut Stop,
+    ) -> io::Result<Option<Error>> {
+        let mut events = Vec::new();
+        let mut changes = Vec::new();
+        // What ends the source ends the run, and takes nothing of what was seen with it.
+        let mut failure = None;
+        loop {
+            let stopped = tokio::select! {
+                biased;
+                () = stop.wait() => true,
+                result = source.next(tracker.settled(), &mut events) => {
+                    failure = result.err();
+                    failure.is_some()
+                }
+            };
+            let once = self.is_one_look();
+            let stopped = stopped || once && source.has_looked();
+            if stopped && !once && failure.is_none() {
+                failure = source.finish(&mut events).err();
+            }
+            self.record(|recorder| events.iter().try_for_each(|event| recorder.event(event)));
+            for event in events.drain(..) {
+                show(tracker, &event, &mut changes, &self.filter, sink)?;
+            }
+            self.record(|recorder| recorder.flush(tracker.now(), || tracker.carry()));
+            if stopped {
+                return Ok(failure);
+            }
+            sink.flush()?;
+        }
+    }
+}
+
+/// Shows the summary.
+pub(super) fn summarize(tracker: &Tracker, time: Stamp, sink: &mut dyn Sink) -> io::Result<()> {
+    sink.change(&Change {
+        time,
+        what: What::Summary(Box::new(tracker.summary())),
+        totals: tracker.totals(),
+    })?;
+    sink.flush()
+}
+
+/// Takes one event in and shows what it changed.
+pub(super) fn show(
+    tracker: &mut Tracker,
+    event: &Event,
+    changes: &mut Vec<Change>,
+    filter: &Filter,
+    sink: &mut dyn Sink,
+) -> io::Result<()> {
+    tracker.apply(event, changes);
+    for change in changes.drain(..) {
+        if filter.shows(&change) {
+            sink.change(&change)?;
+        }
+    }
+    Ok(())
+}
+
+fn header(started: &Started, facts: &Facts, grace: Duration) -> Header {
+    Header {
+        schema: header::SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        source: started.source.kind().as_str().to_owned(),
+        hostname: facts.hostname.clone(),
+        kernel: facts.kernel.clone(),
+        boot_id: facts.boot_id.clone(),
+        hierarchy: facts
+            .memory
+            .as_ref()
+            .ok()
+            .map(|h| h.version.as_str().to_owned()),
+        grace_ns: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
+        refused: started.refused.clone(),
+        part: None,
+        began_mono_ns: None,
+        hooks: started.source.hooks(),
+    }
+}
+
+/// The first line on stderr: the source in force and what it cannot see.
+fn introduce(started: &Started) {
+    let mut seen = Vec::new();
+    let mut lost = Vec::new();
+    for report in started.source.hooks() {
+        if let Some(way) = &report.way {
+            seen.push(format!("{} by {way}", report.hook));
+        }
+        lost.extend(report.lost);
+    }
+    let cannot = if lost.is_empty() {
+        "nothing".to_owned()
+    } else {
+        lost.join("; ")
+    };
+    let why = started.refused.iter();
+    let why: Vec<_> = why
+        .map(|refusal| format!(" (not {}: {})", refusal.way, refusal.reason))
+        .collect();
+    let why = why.concat();
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "kmemtrace: source {}{why}: {}; cannot see: {cannot}",
+        started.source.kind().as_str(),
+        seen.join(", ")
+    );
+}
+
+/// What ends a run.
+pub(super) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    pub(super) fn new(after: Option<Duration>) -> Result<Self, Failure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Error::caused("cannot listen for signals", &error));
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            deadline: after.and_then(|after| Instant::now().checked_add(after)),
+        })
+    }
+
+    pub(super) async fn wait(&mut self) {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            () = deadline => {}
+        }
+    }
+}

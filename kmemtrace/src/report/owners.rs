@@ -1,0 +1,107 @@
+//! Who leaks: counters by pod, container, unit or directory, in bounded memory.
+
+use std::collections::HashMap;
+
+use crate::{
+    attribution,
+    event::Path,
+    tracker::{Subject, owner},
+};
+
+/// How many are told apart; all others are one.
+const MAX: usize = 100_000;
+
+/// What one owner's memcgs did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `pod`, `container`, `unit` or `path` (the parent directory); `unknown` without a path; `others`.
+    pub kind: &'static str,
+    /// Its name: bytes that are not UTF-8 replaced.
+    pub name: String,
+    /// A pod's class, where the path tells.
+    pub qos: Option<&'static str>,
+    /// Memcgs that were removed.
+    pub removed: u64,
+    /// Those called leaked.
+    pub leaks: u64,
+    /// Those of them that were freed after all.
+    pub recovered: u64,
+    /// Those of which nothing is seen any more.
+    pub unseen: u64,
+    /// Bytes that were charged to those called leaked, at their removal.
+    pub usage_bytes: Option<u64>,
+    /// The first and the last time one was called leaked, in nanoseconds since the Unix epoch.
+    pub leaked_ns: Option<(i64, i64)>,
+}
+
+impl Owner {
+    /// Called leaked, and not known to be gone.
+    pub fn left(&self) -> u64 {
+        self.leaks - self.recovered - self.unseen
+    }
+
+    pub(super) fn leaked(&mut self, subject: &Subject, wall_ns: i64) {
+        self.leaks += 1;
+        if let Some(bytes) = subject.cgroup.usage_bytes {
+            self.usage_bytes = Some(self.usage_bytes.unwrap_or(0).saturating_add(bytes));
+        }
+        let first = self.leaked_ns.map_or(wall_ns, |(first, _)| first);
+        self.leaked_ns = Some((first, wall_ns));
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Owners {
+    max: usize,
+    all: Vec<Owner>,
+    index: HashMap<(&'static str, String), usize>,
+}
+
+impl Default for Owners {
+    fn default() -> Self {
+        Self::new(MAX)
+    }
+}
+
+impl Owners {
+    /// Tells so many apart.
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            max,
+            all: Vec::new(),
+            index: HashMap::new(),
+        }
+    }
+
+    /// Whose a path is.
+    pub(super) fn of(&mut self, path: Option<&Path>) -> usize {
+        let (mut kind, mut name) = match path {
+            Some(path) => owner(&path.bytes),
+            None => ("unknown", String::new()),
+        };
+        if self.all.len() >= self.max && !self.index.contains_key(&(kind, name.clone())) {
+            (kind, name) = ("others", String::new());
+        }
+        let next = self.all.len();
+        let entry = self.index.entry((kind, name));
+        *entry.or_insert_with_key(|(kind, name)| {
+            let qos = path.and_then(|path| attribution::owner(&path.bytes).qos);
+            self.all.push(Owner {
+                kind,
+                name: name.clone(),
+                qos: qos.filter(|_| *kind == "pod").map(attribution::Qos::as_str),
+                ..Owner::default()
+            });
+            next
+        })
+    }
+
+    pub(super) fn get(&mut self, at: usize) -> Option<&mut Owner> {
+        self.all.get_mut(at)
+    }
+
+    pub(super) fn finish(self) -> Vec<Owner> {
+        self.all
+    }
+}

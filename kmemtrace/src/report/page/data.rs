@@ -1,0 +1,190 @@
+//! The table of leaked memcgs, as JSON for the page's script.
+
+use std::{collections::HashMap, fmt::Write as _, io};
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+
+use crate::{
+    event::Path,
+    report::{Fate, Leak, Report},
+    sink::escape::{Name, is_hidden},
+};
+
+/// What the script reads. Names are escaped as people see them; the script sets them as text.
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    /// When the report begins, in milliseconds since the Unix epoch: rows count from here.
+    began: i64,
+    /// Names of directories, each once.
+    dirs: Texts,
+    /// Kinds and names of owners.
+    owners: Vec<(&'a str, String)>,
+    /// What became of them, in words.
+    states: Texts,
+    /// Names of tasks.
+    tasks: Texts,
+    rows: Vec<Row>,
+}
+
+/// A row, as an array: names of fields would be half of the page.
+#[derive(Debug, Serialize)]
+struct Row(
+    /// Its directory.
+    Option<usize>,
+    /// Its own name.
+    String,
+    /// Its owner.
+    usize,
+    /// When it was removed, in milliseconds since the beginning.
+    Option<i64>,
+    /// For how long it was a zombie, in milliseconds.
+    Option<u64>,
+    /// 1 if it may have been one for longer.
+    u8,
+    /// What became of it.
+    usize,
+    /// Bytes charged at its removal.
+    Option<u64>,
+    /// Slab caches of its own.
+    Option<u32>,
+    /// Bytes in them.
+    Option<u64>,
+    /// Its memcg id.
+    Option<u32>,
+    /// Its cgroup id: a string, since JavaScript's numbers are shorter.
+    Option<String>,
+    /// Who made it.
+    Option<usize>,
+);
+
+/// Texts, each once.
+#[derive(Debug, Default)]
+struct Texts {
+    all: Vec<String>,
+    index: HashMap<String, usize>,
+}
+
+impl Texts {
+    fn add(&mut self, text: String) -> usize {
+        let next = self.all.len();
+        *self.index.entry(text).or_insert_with_key(|text| {
+            self.all.push(text.clone());
+            next
+        })
+    }
+}
+
+impl Serialize for Texts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.all.serialize(serializer)
+    }
+}
+
+/// The order in which they are shown first: those that are left, the oldest first.
+pub(super) fn order(report: &Report) -> Vec<&Leak> {
+    let mut leaks: Vec<_> = report.leaks.iter().collect();
+    leaks.sort_by_key(|leak| {
+        let age = std::cmp::Reverse(leak.zombie_ns);
+        (!leak.is_left(), age, leak.leaked_ns)
+    });
+    leaks
+}
+
+/// JSON that may stand in a `script` element: with nothing that could end it, or that a terminal or an editor would obey.
+pub(super) fn json(report: &Report, leaks: &[&Leak]) -> io::Result<String> {
+    let began = report.series.began_ns;
+    let mut data = Data {
+        began: began.div_euclid(1_000_000),
+        dirs: Texts::default(),
+        owners: Vec::new(),
+        states: Texts::default(),
+        tasks: Texts::default(),
+        rows: Vec::with_capacity(leaks.len()),
+    };
+    // Only those that the rows name.
+    let mut owners = HashMap::new();
+    for leak in leaks {
+        let owner = *owners.entry(leak.owner).or_insert_with(|| {
+            let owner = report.owners.get(leak.owner);
+            let kind = owner.map_or("unknown", |owner| owner.kind);
+            let name = owner.map(|owner| Name::whole(owner.name.as_bytes()).to_string());
+            data.owners.push((kind, name.unwrap_or_default()));
+            data.owners.len() - 1
+        });
+        let (dir, name) = split(leak.path.as_ref());
+        data.rows.push(Row(
+            dir.map(|dir| data.dirs.add(dir)),
+            name,
+            owner,
+            leak.offlined_ns
+                .map(|at| at.saturating_sub(began).div_euclid(1_000_000)),
+            leak.zombie_ns.map(|ns| ns / 1_000_000),
+            leak.at_least.into(),
+            data.states.add(state(report, leak)),
+            leak.usage_bytes,
+            leak.slab.map(|slab| slab.caches),
+            leak.slab.and_then(|slab| slab.bytes),
+            leak.memcg_id,
+            leak.cgroup_id.map(|id| id.to_string()),
+            leak.creator
+                .map(|task| data.tasks.add(Name::whole(task.comm()).to_string())),
+        ));
+    }
+    let mut out = Vec::new();
+    data.serialize(&mut Serializer::with_formatter(&mut out, Embedded))?;
+    String::from_utf8(out).map_err(io::Error::other)
+}
+
+/// A path's directory, with its slash, and its last name, as people see them.
+fn split(path: Option<&Path>) -> (Option<String>, String) {
+    let Some(path) = path else {
+        return (None, String::new());
+    };
+    let slash = path.bytes.iter().rposition(|&byte| byte == b'/');
+    let (dir, name) = path.bytes.split_at(slash.map_or(0, |slash| slash + 1));
+    let dir = (!dir.is_empty()).then(|| Name::whole(dir).to_string());
+    (dir, Name::whole(name).to_string())
+}
+
+/// What became of one, in words.
+pub(super) fn state(report: &Report, leak: &Leak) -> String {
+    let mut text = match leak.fate {
+        Fate::Leaked => "leaked",
+        Fate::Recovered => "freed after all",
+        Fate::Unseen => "not seen any more",
+    }
+    .to_owned();
+    if let Some(by) = leak.by_count {
+        let _ = write!(text, ", by count: {} of {}", by.zombies, by.candidates);
+    } else if leak.across_gap {
+        text.push_str(", across a gap");
+    }
+    if leak.run + 1 < report.runs.len() && leak.is_left() {
+        // Of a later run's zombies nothing tells which of them were there before.
+        let _ = write!(text, ", at the end of run {}", leak.run + 1);
+    }
+    text
+}
+
+/// Compact JSON that is harmless within HTML.
+struct Embedded;
+
+impl Formatter for Embedded {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        let special = |c: char| matches!(c, '<' | '>' | '&') || is_hidden(c);
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| special(*c)) {
+            let (before, after) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = after.get(c.len_utf8()..).unwrap_or_default();
+        }
+        CompactFormatter.write_string_fragment(writer, rest)
+    }
+}

@@ -1,0 +1,197 @@
+//! Who leaks: the worst of each kind.
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use super::{
+    axis::Grouped,
+    chart::{bar, spark},
+};
+use crate::{
+    report::{Leak, Owner, Report, ids::PACE_MIN_NS},
+    sink::{
+        escape::Name,
+        tail::units::{Bytes, Date},
+    },
+};
+
+/// How many of a kind are shown.
+const SHOWN: usize = 15;
+
+/// So much of a name.
+const NAME_MAX: usize = 100;
+
+/// Owners of one kind, or classes of them.
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    /// What stands above the names.
+    pub(super) head: &'static str,
+    pub(super) rows: Vec<Line>,
+    /// So many more leaked something, too.
+    pub(super) more: usize,
+}
+
+/// One owner.
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) note: String,
+    pub(super) left: String,
+    pub(super) bar: String,
+    pub(super) leaks: String,
+    pub(super) per_hour: String,
+    pub(super) recovered: String,
+    pub(super) removed: String,
+    pub(super) usage: String,
+    pub(super) last: String,
+    pub(super) spark: String,
+}
+
+/// The groups that leaked anything.
+pub(super) fn groups(report: &Report) -> Vec<Group> {
+    let of = |kinds: &'static [&'static str]| {
+        let owners = report.owners.iter().enumerate();
+        let mut owners: Vec<_> = owners
+            .filter(|(_, owner)| owner.leaks > 0 && kinds.contains(&owner.kind))
+            .collect();
+        owners.sort_by(|(_, a), (_, b)| {
+            (b.left(), b.leaks, &a.name).cmp(&(a.left(), a.leaks, &b.name))
+        });
+        owners
+    };
+    let group = |title, head, kinds| {
+        let owners = of(kinds);
+        let max = owners.iter().map(|(_, owner)| owner.left()).max();
+        let shown = owners.iter().take(SHOWN);
+        let rows = shown.map(|(at, owner)| {
+            line(
+                report,
+                owner,
+                max.unwrap_or(0),
+                name(owner),
+                note(owner),
+                |leak| leak.owner == *at,
+            )
+        });
+        Group {
+            title,
+            head,
+            rows: rows.collect(),
+            more: owners.len().saturating_sub(SHOWN),
+        }
+    };
+    let all = [
+        group("Worst pods", "pod", &["pod"]),
+        group(
+            "Units, containers outside pods, and directories",
+            "owner",
+            &["unit", "container", "path", "unknown", "others"],
+        ),
+        classes(report),
+    ];
+    all.into_iter()
+        .filter(|group| !group.rows.is_empty())
+        .collect()
+}
+
+/// By kind of owner, and by a pod's class.
+fn classes(report: &Report) -> Group {
+    let class = |owner: &Owner| match (owner.kind, owner.qos) {
+        ("pod", Some(qos)) => format!("pods, {qos}"),
+        ("pod", None) => "pods".to_owned(),
+        ("container", _) => "containers outside pods".to_owned(),
+        ("unit", _) => "systemd units".to_owned(),
+        ("path", _) => "other directories".to_owned(),
+        (kind, _) => kind.to_owned(),
+    };
+    let mut sums: BTreeMap<String, Owner> = BTreeMap::new();
+    for owner in &report.owners {
+        let sum = sums.entry(class(owner)).or_default();
+        sum.removed += owner.removed;
+        sum.leaks += owner.leaks;
+        sum.recovered += owner.recovered;
+        sum.unseen += owner.unseen;
+        if let Some(bytes) = owner.usage_bytes {
+            sum.usage_bytes = Some(sum.usage_bytes.unwrap_or(0).saturating_add(bytes));
+        }
+        if let Some((first, last)) = owner.leaked_ns {
+            let before = sum.leaked_ns.unwrap_or((first, last));
+            sum.leaked_ns = Some((before.0.min(first), before.1.max(last)));
+        }
+    }
+    let mut sums: Vec<_> = sums.into_iter().filter(|(_, sum)| sum.leaks > 0).collect();
+    sums.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.left(), sum.leaks)));
+    let max = sums.iter().map(|(_, sum)| sum.left()).max().unwrap_or(0);
+    let of = |leak: &Leak| report.owners.get(leak.owner).map(class);
+    let rows = sums.iter().map(|(name, sum)| {
+        line(report, sum, max, name.clone(), String::new(), |leak| {
+            of(leak).as_ref() == Some(name)
+        })
+    });
+    Group {
+        title: "By kind",
+        head: "kind",
+        rows: rows.collect(),
+        more: 0,
+    }
+}
+
+fn line(
+    report: &Report,
+    owner: &Owner,
+    max: u64,
+    name: String,
+    note: String,
+    mine: impl Fn(&Leak) -> bool,
+) -> Line {
+    let leaks = report.leaks.iter().filter(|leak| mine(leak));
+    Line {
+        name,
+        note,
+        left: Grouped(owner.left()).to_string(),
+        bar: bar("leaked", owner.left(), max),
+        leaks: Grouped(owner.leaks).to_string(),
+        per_hour: or_unknown(per_hour(report, owner.leaks)),
+        recovered: Grouped(owner.recovered).to_string(),
+        removed: Grouped(owner.removed).to_string(),
+        usage: or_unknown(owner.usage_bytes.map(Bytes)),
+        last: or_unknown(owner.leaked_ns.map(|(_, last)| Date(last))),
+        spark: spark(report, leaks.map(|leak| leak.leaked_ns)),
+    }
+}
+
+/// So many an hour.
+pub(super) fn per_hour(report: &Report, count: u64) -> Option<String> {
+    let watched = report.watched_ns();
+    let hours = watched as f64 / 3_600_000_000_000.0;
+    (watched >= PACE_MIN_NS).then(|| rate(count as f64 / hours))
+}
+
+/// A rate in about two digits.
+pub(super) fn rate(rate: f64) -> String {
+    if rate < 10.0 {
+        format!("{rate:.1}")
+    } else {
+        Grouped(rate as u64).to_string()
+    }
+}
+
+fn name(owner: &Owner) -> String {
+    match owner.kind {
+        "unknown" => "path not known".to_owned(),
+        "others" => "all others".to_owned(),
+        _ => Name::short(owner.name.as_bytes(), NAME_MAX).to_string(),
+    }
+}
+
+fn note(owner: &Owner) -> String {
+    match owner.kind {
+        "pod" => owner.qos.unwrap_or_default().to_owned(),
+        "path" => "below this directory".to_owned(),
+        "unit" | "container" => owner.kind.to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What is not known is a dash.
+pub(super) fn or_unknown(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| value.to_string())
+}

@@ -1,0 +1,155 @@
+//! What the page looks like, and that no name becomes more than text.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::{
+    event::header::{HookReport, Refusal},
+    sink::escape::is_hidden,
+};
+
+pub(super) fn page(report: &Report) -> String {
+    let mut out = Vec::new();
+    super::super::page::write(report, &[], &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The page's own script and what it reads, and no other; nothing that hides.
+pub(super) fn check(page: &str) -> Result<(), TestCaseError> {
+    prop_assert_eq!(page.matches("<script").count(), 2);
+    prop_assert_eq!(page.matches("</script").count(), 2);
+    prop_assert!(!page.chars().any(|c| c != '\n' && is_hidden(c)));
+    let rows = data(page)["rows"].as_array().map_or(0, Vec::len);
+    prop_assert!(rows < 100);
+    Ok(())
+}
+
+fn data(page: &str) -> Value {
+    let (_, rest) = page.split_once("id=\"data\">").unwrap();
+    let (json, _) = rest.split_once("</script>").unwrap();
+    serde_json::from_str(json).unwrap()
+}
+
+/// Names that would run, end, or hide something.
+const HOSTILE: [&str; 8] = [
+    "/x<script>alert(1)</script>",
+    "/</script><script>document.title=1</script>",
+    "/<img src=x onerror=alert(1)>",
+    "/\" onmouseover=\"alert(1)\" x='",
+    "/--><!--<script>",
+    "/&lt;script&gt;&#60;",
+    "/{{ title }}{% include \"/etc/passwd\" %}",
+    "/\u{2028}\u{2029}\u{202e}\u{0}\u{1b}[2J]]>",
+];
+
+fn hostile(text: &str) -> Report {
+    let header = Header {
+        hostname: Some(text.into()),
+        kernel: Some(text.into()),
+        boot_id: Some(text.into()),
+        hierarchy: Some(text.into()),
+        source: text.into(),
+        version: text.into(),
+        refused: vec![Refusal {
+            way: text.into(),
+            reason: text.into(),
+        }],
+        hooks: vec![HookReport {
+            hook: text.into(),
+            way: Some(text.into()),
+            refused: vec![Refusal {
+                way: text.into(),
+                reason: text.into(),
+            }],
+            lost: Some(text.into()),
+        }],
+        ..header("")
+    };
+    let comm = task(text.as_bytes().get(..15).unwrap_or(text.as_bytes()));
+    let cgroup = || Cgroup {
+        task: Some(comm),
+        ..cgroup(7, text.to_owned())
+    };
+    let facts = vec![
+        (0, Fact::Created(cgroup())),
+        (1_000, Fact::Offlined(cgroup())),
+        (
+            2_000,
+            Fact::SlabFailure(SlabFailure {
+                cache: Some(text.to_owned().into()),
+                task: Some(comm),
+                ..SlabFailure::default()
+            }),
+        ),
+        (
+            3_000,
+            Fact::MkdirFailure(MkdirFailure {
+                path: Some(Path::whole(format!("{text}/c"))),
+                task: Some(comm),
+                ..MkdirFailure::default()
+            }),
+        ),
+        (32_000, Fact::Tick(Counts::default())),
+    ];
+    let mut fold = Fold::new();
+    // Twice, so that the list of runs is there, too.
+    run(&mut fold, 0, &header, facts.clone());
+    run(&mut fold, 100_000, &header, facts);
+    fold.finish()
+}
+
+#[test]
+fn names_stay_text() {
+    for name in HOSTILE {
+        let report = hostile(name);
+        let page = page(&report);
+        check(&page).unwrap();
+        let (html, _) = page.split_once("id=\"data\">").unwrap();
+        for markup in ["<img", "alert(1)</script>", "onmouseover=\"", "<!--"] {
+            // In the JSON quotes are escaped in another way.
+            let shown = html.contains(markup);
+            assert!(!shown, "{markup} of {name}");
+        }
+        let data = data(&page);
+        let row = &data["rows"][0];
+        let dir = row[0].as_u64().unwrap() as usize;
+        let path = format!(
+            "{}{}",
+            data["dirs"][dir].as_str().unwrap(),
+            row[1].as_str().unwrap()
+        );
+        let shown = crate::sink::escape::Name::whole(name.as_bytes()).to_string();
+        assert_eq!(path, shown);
+    }
+}
+
+#[test]
+fn the_page_s_policy_knows_its_script() {
+    let sum = BASE64_STANDARD.encode(Sha256::digest(super::super::page::SCRIPT));
+    assert_eq!(
+        super::super::page::SCRIPT_SHA256,
+        sum,
+        "the script has changed: SCRIPT_SHA256 is to be {sum}"
+    );
+    // Nothing of it is fetched from anywhere.
+    let page = page(&small_report());
+    for address in ["http:", "https:", "src=", "@import", "url("] {
+        assert!(!page.contains(address), "{address}");
+    }
+}
+
+#[test]
+fn small_page() {
+    let page = page(&small_report());
+    let page = page.replace(super::super::page::STYLE, "…");
+    insta::assert_snapshot!(page.replace(super::super::page::SCRIPT, "…"));
+}
+
+#[test]
+fn an_empty_trace_has_a_page() {
+    let page = page(&Fold::new().finish());
+    check(&page).unwrap();
+    assert!(page.contains("could not tell: the trace holds no run"));
+}

@@ -1,0 +1,136 @@
+use std::io::Write;
+
+use proptest::{prelude::*, sample::Index};
+
+use super::*;
+
+const HEADER: &str = r#"{"time":"2026-03-14T00:00:00Z","mono_ns":5,"kind":"header","schema":1,"version":"0.1.0","source":"bpf","grace_ns":9}"#;
+
+fn tick(mono_ns: u64) -> String {
+    format!(r#"{{"time":"2026-03-14T00:00:01Z","mono_ns":{mono_ns},"kind":"tick"}}"#)
+}
+
+fn trace(lines: &[&str]) -> String {
+    lines.join("\n") + "\n"
+}
+
+/// What is read, and what is said of the rest.
+fn read(bytes: &[u8]) -> (Vec<Item>, Vec<String>, Tally) {
+    let mut trace = Trace::new("t", bytes).unwrap();
+    let (mut items, mut errors) = (Vec::new(), Vec::new());
+    for item in &mut trace {
+        match item {
+            Ok(item) => items.push(item),
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    (items, errors, trace.tally())
+}
+
+/// Frames of some lines each, and where each frame ends.
+fn packed(text: &str, lines: usize) -> (Vec<u8>, Vec<usize>) {
+    let (mut packed, mut ends) = (Vec::new(), Vec::new());
+    let all: Vec<_> = text.split_inclusive('\n').collect();
+    for some in all.chunks(lines) {
+        packed.extend(zstd::encode_all(some.concat().as_bytes(), 0).unwrap());
+        ends.push(packed.len());
+    }
+    (packed, ends)
+}
+
+#[test]
+fn a_packed_trace_reads_as_a_plain_one() {
+    let text = trace(&[HEADER, &tick(6), &tick(7), &tick(8)]);
+    let plain = read(text.as_bytes());
+    assert_eq!(plain.0.len(), 4);
+    assert_eq!(read(&packed(&text, 3).0), plain);
+}
+
+#[test]
+fn what_was_flushed_of_a_torn_frame_is_read() {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 0).unwrap();
+    encoder
+        .write_all(trace(&[HEADER, &tick(6)]).as_bytes())
+        .unwrap();
+    encoder.flush().unwrap();
+    let killed = encoder.get_ref().clone();
+    let (items, errors, tally) = read(&killed);
+    assert_eq!((items.len(), errors.len(), tally.torn), (2, 0, true));
+}
+
+#[test]
+fn a_frame_that_is_no_frame_ends_the_file() {
+    let (mut bytes, _) = packed(&trace(&[HEADER, &tick(6)]), 2);
+    bytes.extend(b"not zstd");
+    let (items, errors, _) = read(&bytes);
+    assert_eq!(items.len(), 2);
+    assert_eq!(
+        errors,
+        ["t: cannot read beyond line 2: Unknown frame descriptor"]
+    );
+}
+
+#[test]
+fn a_foreign_file_is_told_by_its_lines() {
+    let (items, errors, _) = read(b"root:x:0:0:root:/root:/bin/bash\n");
+    assert_eq!(items, []);
+    assert_eq!(errors, ["t: line 1: column 1: expected value"]);
+    let (items, errors, tally) = read(trace(&[&tick(6), HEADER, &tick(7)]).as_bytes());
+    assert_eq!(items.len(), 2);
+    assert_eq!(errors, ["t: line 1: no header before it"]);
+    assert_eq!(tally.skipped, 1);
+}
+
+#[test]
+fn lines_out_of_order_are_an_error_each_time_the_order_breaks() {
+    let late = 200 * 1_000_000_000;
+    let lines = [
+        HEADER,
+        &tick(late),
+        &tick(late - DISORDER_NS), // as late as a fact may be
+        &tick(late - DISORDER_NS - 1_000_000_000),
+        &tick(late - DISORDER_NS),
+        HEADER, // another run, perhaps after a boot
+        &tick(6),
+    ];
+    let (items, errors, _) = read(trace(&lines).as_bytes());
+    assert_eq!(items.len(), 6);
+    assert_eq!(
+        errors,
+        ["t: line 4: 61.0 s older than the lines before it: lines are missing or out of order"]
+    );
+}
+
+proptest! {
+    #[test]
+    fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), packed: bool) {
+        if packed {
+            read(&[&ZSTD[..], &bytes].concat());
+        } else {
+            read(&bytes);
+        }
+    }
+
+    /// A recording that was killed reads up to its last whole frame, at least.
+    #[test]
+    fn a_packed_trace_cut_anywhere_gives_the_frames_before(
+        ticks in 1..60_u64, lines in 1..9_usize, at in any::<Index>(),
+    ) {
+        let text: String = std::iter::once(HEADER.to_owned())
+            .chain((0..ticks).map(|at| tick(at + 10)))
+            .map(|line| line + "\n")
+            .collect();
+        let (mut bytes, ends) = packed(&text, lines);
+        bytes.truncate(at.index(bytes.len() + 1));
+        let whole = ends.iter().filter(|end| **end <= bytes.len()).count();
+        let mut expected = read(text.as_bytes()).0;
+        expected.truncate(whole * lines);
+        let (items, errors, tally) = read(&bytes);
+        prop_assert_eq!(&items[..expected.len()], &expected[..]);
+        // less than a magic number is no frame: it is a torn line
+        prop_assert_eq!(errors, Vec::<String>::new());
+        prop_assert_eq!(tally.torn, !bytes.is_empty() && !ends.contains(&bytes.len()));
+    }
+}
+
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
