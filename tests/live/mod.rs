@@ -107,6 +107,7 @@ fn bpf() -> Vec<Trial> {
         bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
         bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
         bpf("zombies_are_listed_under_churn", walk::scanned_under_churn),
+        bpf("zombies_freed_under_a_walk", walk::freed_under_a_walk),
         test_if(
             "live::bpf::zombies_by_the_ten_thousand_are_listed",
             || too_slow().or_else(world::missing),

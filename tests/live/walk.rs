@@ -4,11 +4,17 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader},
-    process::Stdio,
+    path::PathBuf,
+    process::{Child, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
+use kmemtrace::{
+    host::{self, Root},
+    source::bpf::KernelWalker,
+};
 use serde_json::Value;
 
 use super::{
@@ -24,7 +30,7 @@ const CONTAINER: &str = "9f2c5c4c5170e34b10e7654ce36f0fcd532739f4445baabea03376a
 const PODS: usize = 3;
 
 /// Pods whose containers leaked before anybody looked; each holds its container's cgroup and its own.
-fn leak(world: &World) -> Vec<std::path::PathBuf> {
+fn leak(world: &World) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for n in 0..PODS {
         let container = world.make(&format!("{}{n}/{CONTAINER}{n}", &POD[1..]));
@@ -96,7 +102,8 @@ pub(super) fn named_from_before() -> Result {
 /// the sums are the kernel's.
 pub(super) fn named_after_a_gap() -> Result {
     let world = World::new("walk-gap");
-    let mut watch = Watch::start(&["--ring-size", "4K"]);
+    // However long it takes, none is to be called leaked.
+    let mut watch = Watch::start(&["--ring-size", "4K", "--grace", "1h"]);
     let mut files = Vec::new();
     for n in 0..10 {
         storm::churn(&world, 500);
@@ -226,6 +233,94 @@ pub(super) fn scanned_under_churn() -> Result {
     Ok(())
 }
 
+/// Zombies by the thousand, that files in a directory pin.
+struct Many {
+    files: PathBuf,
+    child: Child,
+}
+
+impl Many {
+    fn leak(world: &World, count: u64) -> Self {
+        let files = world.files.join("many");
+        fs::create_dir(&files).expect("a directory on a tmpfs");
+        let number = count.to_string();
+        let base = world.base.as_os_str();
+        let args = [
+            "leak-many".as_ref(),
+            base,
+            files.as_os_str(),
+            number.as_ref(),
+        ];
+        let mut command = workload(args);
+        let child = command.stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("the test binary starts");
+        let mut said = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        let read = BufReader::new(stdout).read_line(&mut said);
+        read.expect("what it says");
+        assert_eq!(said, "leaked\n");
+        Self { files, child }
+    }
+
+    fn release(mut self) -> Result {
+        fs::remove_dir_all(&self.files)?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+/// While zombies are freed by the thousand, where a walk stands as well, each walk finds those that stay, and each once.
+pub(super) fn freed_under_a_walk() -> Result {
+    const COUNT: u64 = 3_000;
+    let world = World::new("walk-freed");
+    let kept = leak(&world);
+    let many = Many::leak(&world, COUNT);
+    wait_until("the kernel's count", || zombies() >= COUNT);
+    let facts = host::facts(&Root::live());
+    let mut walker = KernelWalker::load(&facts)?;
+    let expected = expected(&world);
+    let ended = AtomicBool::new(false);
+    let (mut walks, mut changed, mut last) = (0, 0, u64::MAX);
+    thread::scope(|scope| -> Result {
+        scope.spawn(|| {
+            for n in 0..COUNT {
+                // Sockets, where there are any, go with the last file.
+                let _ = fs::remove_file(many.files.join(n.to_string()));
+                if n % 64 == 0 {
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+        loop {
+            let over = ended.load(Ordering::Relaxed);
+            let walk = walker.walk()?;
+            walks += 1;
+            changed += u64::from(walk.changed);
+            assert!(walk.complete, "walk {walks}");
+            let serials: BTreeSet<_> = walk.tree.iter().map(|memcg| memcg.serial).collect();
+            assert_eq!(serials.len(), walk.tree.iter().count());
+            let paths = walk.tree.dead().map(|memcg| walk.tree.path(memcg));
+            let paths: BTreeSet<_> = paths
+                .map(|path| String::from_utf8_lossy(&path.bytes).into_owned())
+                .collect();
+            for path in &expected {
+                assert!(paths.contains(path), "walk {walks} does not have {path}");
+            }
+            last = walk.tree.dead().count() as u64;
+            if over {
+                return Ok(());
+            }
+        }
+    })?;
+    println!("{walks} walks, {changed} of them while the tree changed under them, {last} left");
+    many.release()?;
+    for file in kept {
+        world.unpin(&file);
+    }
+    Ok(())
+}
+
 /// As many zombies as there are memcg ids, or what there is memory for: all named, in under a second of runs.
 pub(super) fn many() -> Result {
     let world = World::new("walk-many");
@@ -235,20 +330,7 @@ pub(super) fn many() -> Result {
     } else {
         10_000
     };
-    let files = world.files.join("many");
-    fs::create_dir(&files)?;
-    let number = count.to_string();
-    let args = [
-        "leak-many".as_ref(),
-        world.base.as_os_str(),
-        files.as_os_str(),
-        number.as_ref(),
-    ];
-    let mut child = workload(args).stdout(Stdio::piped()).spawn()?;
-    let mut said = String::new();
-    let stdout = child.stdout.take().expect("piped");
-    BufReader::new(stdout).read_line(&mut said)?;
-    assert_eq!(said, "leaked\n");
+    let many = Many::leak(&world, count);
     wait_until("the kernel's count", || zombies() >= before + count);
 
     let (seen, mine) = scan(&world, &[]);
@@ -259,8 +341,7 @@ pub(super) fn many() -> Result {
     assert!(walk["took_ns"].as_u64() < Some(1_000_000_000), "{walk}");
     println!("{count} zombies: {walk}");
 
-    fs::remove_dir_all(&files)?;
-    child.wait()?;
+    many.release()?;
     // The last of them stay in what processors keep.
     wait_until("their end", || zombies() <= before + 100);
     let (seen, mine) = scan(&world, &[]);

@@ -327,3 +327,14 @@ proptest! {
         let _ = privileges::parse(text.as_bytes());
     }
 }
+
+#[test]
+fn what_the_machine_may_have_is_one_more_than_the_highest_number() {
+    const NODES: &str = "/sys/devices/system/node/possible";
+    for (list, nodes) in [("0\n", Some(1)), ("0-3,8\n", Some(9)), ("x\n", None)] {
+        let (_directory, root) = root(&[(NODES, list)]);
+        assert_eq!(numa_nodes(&root), nodes, "{list}");
+    }
+    let (_directory, none) = root(&[("/sys/devices/system/cpu/possible", "0-127\n")]);
+    assert_eq!((numa_nodes(&none), cpus(&none)), (Some(1), Some(128)));
+}

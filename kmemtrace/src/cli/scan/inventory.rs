@@ -1,8 +1,10 @@
 //! Every zombie by name, as the kernel walk found them: pure.
 
+mod sums;
+
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
 };
 
@@ -50,6 +52,9 @@ pub(super) struct Inventory {
     /// memcg ids in use: exact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ids_used: Option<u64>,
+    /// Those of them that zombies keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ids_kept: Option<u64>,
     /// Bytes that the zombies hold (`held_bytes` of each); absent if not known of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) zombie_bytes: Option<u64>,
@@ -254,14 +259,28 @@ pub(super) fn inventory(
         Sort::Path => list.sort_by(|a, b| a.path.cmp(&b.path)),
     }
     let zombies = list.len() as u64;
-    let (pins, groups) = (pins(&list), wanted.by.map(|by| groups(&list, by)));
+    let (pins, groups) = (
+        sums::pins(&list),
+        wanted.by.map(|by| sums::groups(&list, by)),
+    );
     let zombie_bytes = list
         .iter()
         .try_fold(0u64, |sum, zombie| sum.checked_add(zombie.held_bytes?));
     list.truncate(wanted.top.unwrap_or(usize::MAX));
     let more = zombies - list.len() as u64;
-    let ids: Option<Vec<_>> = walk.tree.iter().map(|memcg| memcg.memcg_id).collect();
-    let used = ids.map(|ids| ids.iter().filter(|id| **id != 0).count() as u64);
+    let ids: Option<Vec<_>> = walk
+        .tree
+        .iter()
+        .map(|memcg| Some((memcg.memcg_id? != 0, memcg.is_dead())))
+        .collect();
+    let ids = ids.filter(|_| walk.complete);
+    let used = |dead: bool| {
+        let ids = ids.as_ref()?.iter();
+        Some(
+            ids.filter(|(used, is_dead)| *used && (!dead || *is_dead))
+                .count() as u64,
+        )
+    };
     Inventory {
         walk: Walk {
             memcgs: walk.tree.iter().count() as u64,
@@ -276,7 +295,8 @@ pub(super) fn inventory(
                 .map(|&Lack { what, why }| Missing { what, why })
                 .collect(),
         },
-        ids_used: used.filter(|_| walk.complete),
+        ids_used: used(false),
+        ids_kept: used(true),
         zombie_bytes,
         kernel_bytes: kernel.memcg_bytes.map(|bytes| bytes * zombies),
         pins,
@@ -337,52 +357,6 @@ fn zombie(
         file_bytes: memcg.lru.map(|lru| lru.file_bytes),
         unevictable_bytes: memcg.lru.map(|lru| lru.unevictable_bytes),
     }
-}
-
-/// How many there are of a kind, and what they hold.
-type Sum = (u64, Option<u64>);
-
-/// Adds up, most first.
-fn sums<K: Ord>(list: &[Zombie], key: impl Fn(&Zombie) -> K) -> Vec<(K, Sum)> {
-    let mut sums: BTreeMap<K, Sum> = BTreeMap::new();
-    for zombie in list {
-        let (zombies, bytes) = sums.entry(key(zombie)).or_insert((0, Some(0)));
-        *zombies += 1;
-        *bytes = bytes.and_then(|sum| sum.checked_add(zombie.held_bytes?));
-    }
-    let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by_key(|(_, sum)| Reverse(*sum));
-    sums
-}
-
-fn pins(list: &[Zombie]) -> Vec<PinTotal> {
-    let sums = sums(list, |zombie| zombie.pin);
-    let total = |(pin, (zombies, held_bytes))| PinTotal {
-        pin,
-        zombies,
-        held_bytes,
-    };
-    sums.into_iter().map(total).collect()
-}
-
-fn groups(list: &[Zombie], by: By) -> Vec<Group> {
-    let sums = sums(list, |zombie| match by {
-        By::Pod => zombie.pod_uid.clone(),
-        By::Unit => zombie.unit.clone(),
-        By::Parent => zombie
-            .path
-            .rsplit_once('/')
-            .map(|(parent, _)| match parent {
-                "" => "/".to_owned(),
-                parent => parent.to_owned(),
-            }),
-    });
-    let group = |(name, (zombies, held_bytes))| Group {
-        name,
-        zombies,
-        held_bytes,
-    };
-    sums.into_iter().map(group).collect()
 }
 
 #[cfg(test)]

@@ -72,6 +72,12 @@ impl Report for Scan {
                 range(capacity.saturating_sub(max), capacity.checked_sub(ids_min))
             )?;
         }
+        if let Some(kept) = self.inventory.as_ref().and_then(|all| all.ids_kept) {
+            match kept {
+                0 => write!(out, ": zombies keep none")?,
+                kept => write!(out, ": {kept} of them by zombies")?,
+            }
+        }
         if ids_max != Some(ids_min) {
             write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
             if let Some(kernel) = &self.kernel {

@@ -1,0 +1,51 @@
+//! Zombies added up, by what keeps them and by whose they are.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{By, Group, PinTotal, Zombie};
+
+/// How many there are of a kind, and what they hold.
+type Sum = (u64, Option<u64>);
+
+/// Adds up, most first.
+fn sums<K: Ord>(list: &[Zombie], key: impl Fn(&Zombie) -> K) -> Vec<(K, Sum)> {
+    let mut sums: BTreeMap<K, Sum> = BTreeMap::new();
+    for zombie in list {
+        let (zombies, bytes) = sums.entry(key(zombie)).or_insert((0, Some(0)));
+        *zombies += 1;
+        *bytes = bytes.and_then(|sum| sum.checked_add(zombie.held_bytes?));
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, sum)| Reverse(*sum));
+    sums
+}
+
+pub(super) fn pins(list: &[Zombie]) -> Vec<PinTotal> {
+    let sums = sums(list, |zombie| zombie.pin);
+    let total = |(pin, (zombies, held_bytes))| PinTotal {
+        pin,
+        zombies,
+        held_bytes,
+    };
+    sums.into_iter().map(total).collect()
+}
+
+pub(super) fn groups(list: &[Zombie], by: By) -> Vec<Group> {
+    let sums = sums(list, |zombie| match by {
+        By::Pod => zombie.pod_uid.clone(),
+        By::Unit => zombie.unit.clone(),
+        By::Parent => zombie
+            .path
+            .rsplit_once('/')
+            .map(|(parent, _)| match parent {
+                "" => "/".to_owned(),
+                parent => parent.to_owned(),
+            }),
+    });
+    let group = |(name, (zombies, held_bytes))| Group {
+        name,
+        zombies,
+        held_bytes,
+    };
+    sums.into_iter().map(group).collect()
+}
