@@ -21,6 +21,7 @@ mod old_kernel;
 mod recordings;
 mod replay;
 mod rules;
+mod schema;
 mod snapshot;
 mod workload;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
                 recordings::tests(),
                 replay::tests(),
                 rules::tests(),
+                schema::tests(),
                 snapshot::tests(),
                 live::tests(),
             ];
