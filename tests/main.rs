@@ -13,6 +13,7 @@
 
 mod cli;
 mod copies;
+mod export;
 mod guest;
 mod harness;
 mod live;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             let tests = [
                 cli::tests(),
                 copies::tests(),
+                export::tests(),
                 old::tests(),
                 recordings::tests(),
                 replay::tests(),

@@ -2,9 +2,11 @@
 
 mod completions;
 mod doctor;
+mod export;
 mod filter;
 mod man;
 mod moment;
+mod playing;
 mod record;
 mod replay;
 mod report;
@@ -72,6 +74,8 @@ enum Verb {
     Record(record::Args),
     /// Play recorded traces, and show them as if it were happening now
     Replay(replay::Args),
+    /// Convert recorded traces for other tools: JSON lines, a table, OpenTelemetry, Perfetto
+    Export(export::Args),
     /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
     Scan(scan::Args),
     /// Say what kmemtrace can see on this host, and why not more
@@ -169,6 +173,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Watch(args)) => watch::run(args, color),
         Some(Verb::Record(args)) => record::run(args, color),
         Some(Verb::Replay(args)) => replay::run(args, color),
+        Some(Verb::Export(args)) => export::run(args),
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
