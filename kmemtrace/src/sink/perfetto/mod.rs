@@ -226,7 +226,7 @@ impl<W: Write> Sink for Perfetto<W> {
     fn change(&mut self, change: &Change) -> io::Result<()> {
         match &change.what {
             What::Created(subject) | What::Present(subject) => {
-                self.deepen(change, subject, LIFE)?
+                self.deepen(change, subject, LIFE)?;
             }
             What::Offlined(subject) | What::Zombie(subject) => {
                 self.deepen(change, subject, ZOMBIE)?;
