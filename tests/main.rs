@@ -15,6 +15,7 @@ mod browser;
 mod cli;
 mod copies;
 mod diagnose;
+mod export;
 mod guest;
 mod harness;
 mod live;
@@ -24,6 +25,7 @@ mod recordings;
 mod replay;
 mod report;
 mod rules;
+mod schema;
 mod snapshot;
 mod workload;
 
@@ -43,11 +45,13 @@ fn main() -> ExitCode {
                 cli::tests(),
                 copies::tests(),
                 diagnose::tests(),
+                export::tests(),
                 old::tests(),
                 recordings::tests(),
                 replay::tests(),
                 report::tests(),
                 rules::tests(),
+                schema::tests(),
                 snapshot::tests(),
                 live::tests(),
             ];

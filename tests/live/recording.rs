@@ -60,7 +60,9 @@ pub(super) fn killed() -> Result {
             .collect();
         // What is older than a second is in the file.
         thread::sleep(Duration::from_millis(1_100));
-        recording.kill().and_then(|()| recording.wait())?;
+        let killed = recording.kill();
+        recording.wait()?;
+        killed?;
         assert_eq!(of(&trace, &made, is_offlined), made);
 
         let mut recording = record(&trace);
@@ -158,9 +160,9 @@ fn record(trace: &Path) -> Child {
 
 fn stop(recording: &mut Child) -> Result {
     let pid = rustix::process::Pid::from_child(recording);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    let killed = rustix::process::kill_process(pid, rustix::process::Signal::INT);
     recording.wait()?;
-    Ok(())
+    Ok(killed?)
 }
 
 fn facts(trace: &Path) -> impl Iterator<Item = Fact> {

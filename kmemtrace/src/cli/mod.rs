@@ -4,12 +4,14 @@ mod catalogue;
 mod completions;
 mod diagnose;
 mod doctor;
+mod export;
 mod filter;
 mod html;
 mod interrupt;
 mod man;
 mod moment;
 mod placed;
+mod playing;
 mod progress;
 mod reclaim;
 mod record;
@@ -80,6 +82,8 @@ enum Verb {
     Record(record::Args),
     /// Play recorded traces, and show them as if it were happening now
     Replay(replay::Args),
+    /// Convert recorded traces for other tools: JSON lines, a table, OpenTelemetry, Perfetto
+    Export(export::Args),
     /// Look once: how many memory cgroups are live, how many are zombies, how many ids are left
     Scan(scan::Args),
     /// Say what is wrong with this node, why, and what to do, with the evidence
@@ -185,6 +189,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Watch(args)) => watch::run(args, color),
         Some(Verb::Record(args)) => record::run(args, color),
         Some(Verb::Replay(args)) => replay::run(args, color),
+        Some(Verb::Export(args)) => export::run(args),
         Some(Verb::Scan(args)) => scan::run(args, color),
         Some(Verb::Diagnose(args)) => diagnose::run(args, color),
         Some(Verb::Reclaim(args)) => reclaim::run(args, color),

@@ -7,6 +7,7 @@ pub const SCHEMA: u32 = 1;
 
 /// What a trace says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Header {
     /// The schema's version: [`SCHEMA`].
     pub schema: u32,
@@ -51,6 +52,7 @@ impl Header {
 
 /// How one hook is seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HookReport {
     /// The hook, as the plan's table names it.
     pub hook: String,
@@ -67,6 +69,7 @@ pub struct HookReport {
 
 /// A way that is not used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// The way.
     pub way: String,

@@ -34,6 +34,7 @@ pub struct SlabFailure {
 
 /// What a slab cache has on a NUMA node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeSlabs {
     /// The node.
     pub node: u32,

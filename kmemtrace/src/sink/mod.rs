@@ -1,9 +1,12 @@
 //! How changes are shown. A sink renders one change and remembers nothing; it escapes what came from outside for its
 //! medium.
 
+pub mod csv;
 pub mod escape;
 pub mod jsonl;
 pub mod label;
+pub mod otlp;
+pub mod perfetto;
 pub(crate) mod style;
 pub mod tail;
 #[cfg(test)]

@@ -6,6 +6,8 @@
 mod input;
 mod play;
 pub mod record;
+#[cfg(feature = "schema")]
+pub mod schema;
 #[cfg(test)]
 mod tests;
 

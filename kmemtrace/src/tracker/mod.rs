@@ -100,6 +100,7 @@ pub enum What {
 
 /// Where things stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Memcgs whose directory exists, the root's included.
     pub live: u64,

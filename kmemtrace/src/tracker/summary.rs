@@ -16,6 +16,7 @@ const OWNERS: usize = 10;
 
 /// The run so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Nanoseconds from the first event to the last.
     pub duration_ns: u64,
@@ -39,6 +40,7 @@ pub struct Summary {
     pub inherited: Option<u64>,
     /// Memcgs that were removed and of which nothing shows whether they were freed.
     #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub unproven: u64,
     /// Bytes of kernel memory that zombies hold, where the kernel tells.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +61,7 @@ pub struct Summary {
     pub delays: Option<Delays>,
     /// Who has most leaked memcgs now, most first, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub owners: Vec<OwnerCount>,
     /// Whose tasks made those, as far as that was seen, most first, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -89,6 +92,7 @@ impl Summary {
 
 /// How long memcgs took from offline to free, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Delays {
     /// How many.
     pub count: u64,
@@ -106,6 +110,7 @@ pub struct Delays {
 
 /// How many leaked memcgs somebody has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OwnerCount {
     /// What kind of owner: `pod`, `container`, `unit` or `path` (the parent directory).
     pub kind: &'static str,

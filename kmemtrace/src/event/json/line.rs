@@ -118,10 +118,12 @@ impl<'de> Deserialize<'de> for Hex<'_> {
 macro_rules! line {
     ($lifetime:lifetime; $($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
         /// A line's fields. One that is not known is `None`, and absent from the line.
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct Line<$lifetime> {
             $($(#[$doc])* pub $field: Option<$type>,)*
             /// Reading: how many fields this version does not know.
+            #[cfg_attr(feature = "schema", schemars(skip))]
             pub unknown_fields: u64,
         }
 

@@ -6,6 +6,8 @@
 mod line;
 mod parse;
 mod reader;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(test)]
 mod tests;
 mod time;

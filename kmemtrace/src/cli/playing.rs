@@ -1,0 +1,281 @@
+//! Traces played to stdout or into a file: what `replay` and `export` have in common.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Failure, Outcome, Verdict, filter::Filter, moment::Moment, run::Stop};
+use crate::{
+    error::Error,
+    event::{Stamp, header::Header},
+    sink::Sink,
+    trace::{Done, Play, Step, TraceError},
+    tracker::{Change, What},
+};
+
+/// How traces are played.
+pub(super) struct Playing {
+    pub(super) play: Play,
+    pub(super) view: View,
+    pub(super) filter: Filter,
+    pub(super) from: Option<Moment>,
+    pub(super) to: Option<Moment>,
+    bar: ProgressBar,
+    /// Lines that could not be read.
+    faults: u64,
+    verdict: Option<Verdict>,
+    /// When the first of the traces begins, on the wall clock.
+    began_ns: i64,
+}
+
+/// So many lines that cannot be read are told one by one.
+const FAULTS_SHOWN: u64 = 10;
+
+/// Steps between two looks at how far it is.
+const PROGRESS: u64 = 1 << 14;
+
+/// Opens traces to be played.
+pub(super) fn open(files: &[PathBuf], grace: Option<Duration>) -> Result<Play, Error> {
+    Play::open(files, grace).map_err(|error| Error::new(error.to_string()))
+}
+
+impl Playing {
+    /// All of it, to be shown to somebody who may see how far it is.
+    pub(super) fn new(play: Play, view: View, filter: Filter, bar: ProgressBar) -> Self {
+        Self {
+            began_ns: play.began_ns(),
+            play,
+            view,
+            filter,
+            from: None,
+            to: None,
+            bar,
+            faults: 0,
+            verdict: None,
+        }
+    }
+
+    /// As fast as it can be read.
+    pub(super) fn all(&mut self) -> Result<(), Failure> {
+        let mut changes = Vec::new();
+        let mut steps = 0_u64;
+        while !self.is_over() {
+            let Some(step) = self.play.step(&mut changes) else {
+                break;
+            };
+            self.show(step, &mut changes)?;
+            steps += 1;
+            if steps.is_multiple_of(PROGRESS) {
+                self.bar.set_position(self.play.position());
+            }
+        }
+        Ok(())
+    }
+
+    /// So many times as fast as it happened.
+    pub(super) async fn paced(&mut self, factor: u32) -> Result<(), Failure> {
+        let mut end = Stop::new(None)?;
+        let began = Instant::now();
+        let from_ns = self
+            .from
+            .map_or(self.began_ns, |from| from.after(self.began_ns));
+        let mut changes = Vec::new();
+        while !self.is_over() {
+            if let Some(ns) = self.play.next_ns() {
+                let ahead = Duration::from_nanos(ns.saturating_sub(from_ns).max(0).unsigned_abs());
+                tokio::select! {
+                    biased;
+                    () = end.wait() => break,
+                    () = sleep_until(began + ahead / factor) => {}
+                }
+            }
+            let Some(step) = self.play.step(&mut changes) else {
+                break;
+            };
+            self.show(step, &mut changes)?;
+            self.view.flush()?;
+            self.bar.set_position(self.play.position());
+        }
+        Ok(())
+    }
+
+    fn is_over(&mut self) -> bool {
+        let Some(to) = self.to else { return false };
+        let next_ns = self.play.next_ns();
+        next_ns.is_some_and(|ns| ns > to.after(self.began_ns))
+    }
+
+    fn show(
+        &mut self,
+        step: Result<Step, TraceError>,
+        changes: &mut Vec<Change>,
+    ) -> io::Result<()> {
+        match step {
+            Ok(Step::Fact { run, time }) => {
+                let shown = self
+                    .from
+                    .is_none_or(|from| time.wall_ns >= from.after(self.began_ns));
+                for change in changes.drain(..) {
+                    if shown && self.filter.shows(&change) {
+                        self.view.change(run, &change)?;
+                    }
+                }
+            }
+            Ok(Step::Began { run, time, header }) => self.view.begin(run, time, &header)?,
+            Ok(Step::Ended {
+                run,
+                time,
+                summary,
+                totals,
+            }) => {
+                let verdict = Verdict::from(summary.finding());
+                self.verdict = Some(self.verdict.map_or(verdict, |before| before.and(verdict)));
+                let what = What::Summary(summary);
+                self.view.change(run, &Change { time, what, totals })?;
+                self.view.end(run)?;
+            }
+            Err(error) => self.fault(&error),
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, error: &TraceError) {
+        self.faults += 1;
+        if self.faults <= FAULTS_SHOWN {
+            self.say(&error.to_string());
+        }
+    }
+
+    fn say(&self, what: &str) {
+        // Without stderr there is nobody to tell.
+        self.bar.suspend(|| {
+            let _ = writeln!(io::stderr(), "kmemtrace: {what}");
+        });
+    }
+
+    /// Ends what is open, says what there is to be said of the files, and what it comes to.
+    pub(super) fn end(mut self) -> Outcome {
+        let faults = self.close()?;
+        match self.verdict {
+            Some(Verdict::Clean) if faults > 0 => Ok(Verdict::Unknown),
+            Some(verdict) => Ok(verdict),
+            None => Err(Error::new("there is no run in what was read").into()),
+        }
+    }
+
+    /// Ends what is open, and says what there is to be said of the files: how many lines of them could not be read.
+    pub(super) fn close(&mut self) -> Result<u64, Failure> {
+        let open: Vec<_> = self.play.stop().collect();
+        for step in open {
+            self.show(Ok(step), &mut Vec::new())?;
+        }
+        self.view.flush()?;
+        self.bar.finish_and_clear();
+        let Done { tally, torn, .. } = self.play.done();
+        if let Some(more) = self.faults.checked_sub(FAULTS_SHOWN + 1) {
+            self.say(&format!("and {} lines more", more + 1));
+        }
+        for file in torn {
+            self.say(&format!(
+                "{file} ends in the middle of a line, as when its writer was killed"
+            ));
+        }
+        if tally.unknown_kinds + tally.unknown_fields > 0 {
+            self.say(&format!(
+                "passed over what a later version wrote: {} lines and {} fields",
+                tally.unknown_kinds, tally.unknown_fields
+            ));
+        }
+        Ok(self.faults)
+    }
+}
+
+/// How a run is shown, by its number and its header.
+type Make = Box<dyn FnMut(usize, &Header, Out) -> io::Result<Box<dyn Sink>>>;
+
+/// The runs, each with a sink of its own.
+pub(super) struct View {
+    out: Out,
+    make: Make,
+    sinks: HashMap<usize, Box<dyn Sink>>,
+}
+
+/// What all of them write to.
+#[derive(Clone)]
+pub(super) struct Out(Rc<RefCell<dyn Write>>);
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+impl View {
+    /// Shows runs as `make` says.
+    pub(super) fn new(
+        out: impl Write + 'static,
+        make: impl FnMut(usize, &Header, Out) -> io::Result<Box<dyn Sink>> + 'static,
+    ) -> Self {
+        Self {
+            out: Out(Rc::new(RefCell::new(io::BufWriter::with_capacity(
+                64 << 10,
+                out,
+            )))),
+            make: Box::new(make),
+            sinks: HashMap::new(),
+        }
+    }
+
+    fn begin(&mut self, run: usize, time: Stamp, header: &Header) -> io::Result<()> {
+        let mut sink = (self.make)(run, header, self.out.clone())?;
+        sink.header(time, header)?;
+        self.sinks.insert(run, sink);
+        Ok(())
+    }
+
+    fn change(&mut self, run: usize, change: &Change) -> io::Result<()> {
+        match self.sinks.get_mut(&run) {
+            Some(sink) => sink.change(change),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, run: usize) -> io::Result<()> {
+        match self.sinks.remove(&run) {
+            Some(mut sink) => sink.flush(),
+            None => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        for sink in self.sinks.values_mut() {
+            sink.flush()?;
+        }
+        self.out.flush()
+    }
+}
+
+/// How far it is, on a terminal that does not show the trace itself.
+pub(super) fn bar(files: &[PathBuf], shows: bool) -> ProgressBar {
+    let sizes: Option<u64> = files
+        .iter()
+        .map(|file| Some(file.metadata().ok()?.len()))
+        .sum();
+    let Some(bytes) = sizes.filter(|_| !shows || !io::stdout().is_terminal()) else {
+        return ProgressBar::hidden();
+    };
+    let style = ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {eta}");
+    ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

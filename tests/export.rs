@@ -1,0 +1,235 @@
+//! Traces converted for other tools, and read back.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::harness::{Result, data, output, program, test, test_if, text};
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("export::jsonl_is_a_trace_again", jsonl),
+        test("export::csv_has_a_row_for_each_change", csv),
+        test("export::otlp_has_a_record_for_each_line", otlp),
+        test_if(
+            "export::perfetto_is_read_by_its_trace_processor",
+            no_trace_processor,
+            perfetto,
+        ),
+        test("export::what_cannot_be_written_is_named", unwritable),
+    ]
+}
+
+/// Two files of one run, in which containers of three pods leak.
+fn traces() -> [String; 2] {
+    [2, 1].map(|part| {
+        let path = data(&format!("traces/schema-1/bpf-6.18-part-{part}.jsonl.zst"));
+        path.display().to_string()
+    })
+}
+
+fn export(to: &str) -> std::process::Output {
+    let traces = traces();
+    let run = output(program(["export", &traces[0], &traces[1], "--to", to]));
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    assert_eq!(text(&run.stderr), "");
+    run
+}
+
+fn lines(bytes: &[u8]) -> serde_json::Result<Vec<Value>> {
+    text(bytes).lines().map(serde_json::from_str).collect()
+}
+
+/// How many there are of each kind of change.
+fn kinds<'a>(kinds: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for kind in kinds {
+        *counts.entry(kind.to_owned()).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn jsonl() -> Result {
+    let traces = traces();
+    let exported = export("jsonl").stdout;
+    let mut replay = program(["replay", &traces[0], &traces[1]]);
+    replay.args(["--all", "--format", "json"]);
+    assert_eq!(text(&exported), text(&output(replay).stdout));
+    // and once more, from the export
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("exported.jsonl");
+    fs::write(&file, &exported)?;
+    let again = folder.path().join("again.jsonl");
+    let run = output(program([
+        "export".as_ref(),
+        file.as_os_str(),
+        "--to".as_ref(),
+        "jsonl".as_ref(),
+        "-o".as_ref(),
+        again.as_os_str(),
+    ]));
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    assert!(run.stdout.is_empty());
+    assert_eq!(text(&fs::read(&again)?), text(&exported));
+    Ok(())
+}
+
+fn csv() -> Result {
+    let table = export("csv").stdout;
+    let mut reader = csv::Reader::from_reader(&table[..]);
+    let titles = reader.headers()?.clone();
+    let column = |title: &str| titles.iter().position(|t| t == title).expect("a column");
+    let rows: Vec<_> = reader.records().collect::<std::result::Result<_, _>>()?;
+    let changes = lines(&export("jsonl").stdout)?;
+    let changes: Vec<_> = changes
+        .iter()
+        .filter(|line| line["kind"] != "header" && line["kind"] != "summary")
+        .collect();
+    assert_eq!(rows.len(), changes.len());
+    for (row, line) in rows.iter().zip(changes) {
+        for field in ["kind", "path", "pod_uid", "comm"] {
+            assert_eq!(
+                &row[column(field)],
+                line[field].as_str().unwrap_or_default()
+            );
+        }
+        for field in ["mono_ns", "cgroup_id", "zombie_ns", "live", "leaked"] {
+            let known = line[field].as_u64();
+            assert_eq!(row[column(field)].parse().ok(), known, "{field} {line}");
+        }
+        assert_eq!(&row[column("hostname")], "vm");
+    }
+    Ok(())
+}
+
+fn otlp() -> Result {
+    let requests = lines(&export("otlp-json").stdout)?;
+    let mut records = Vec::new();
+    for request in &requests {
+        let logs = &request["resourceLogs"][0];
+        let resource = &logs["resource"]["attributes"];
+        assert!(resource.as_array().is_some_and(|attributes| {
+            attributes
+                .iter()
+                .any(|a| a["key"] == "host.name" && a["value"]["stringValue"] == "vm")
+        }));
+        records.extend(
+            logs["scopeLogs"][0]["logRecords"]
+                .as_array()
+                .into_iter()
+                .flatten(),
+        );
+    }
+    let changes = lines(&export("jsonl").stdout)?;
+    let name = |record: &&Value| {
+        record["eventName"]
+            .as_str()
+            .and_then(|name| name.strip_prefix("kmemtrace."))
+            .map(str::to_owned)
+    };
+    let names: Vec<_> = records.iter().filter_map(name).collect();
+    assert_eq!(
+        kinds(names.iter().map(String::as_str)),
+        kinds(
+            changes
+                .iter()
+                .filter_map(|line| line["kind"].as_str())
+                .filter(|kind| *kind != "header")
+        )
+    );
+    let leaked = changes
+        .iter()
+        .find(|line| line["kind"] == "leaked")
+        .ok_or("a leak")?;
+    let record = records
+        .iter()
+        .find(|record| record["eventName"] == "kmemtrace.leaked")
+        .ok_or("a leak")?;
+    let attribute = |key: &str| {
+        let attributes = record["attributes"].as_array()?;
+        Some(&attributes.iter().find(|a| a["key"] == key)?["value"])
+    };
+    assert_eq!(
+        attribute("k8s.pod.uid").map(|v| &v["stringValue"]),
+        Some(&leaked["pod_uid"])
+    );
+    assert_eq!(
+        attribute("container.id").map(|v| &v["stringValue"]),
+        Some(&leaked["container_id"])
+    );
+    let pid = attribute("process.pid").and_then(|v| v["intValue"].as_str());
+    assert_eq!(pid, Some(leaked["pid"].to_string().as_str()));
+    assert_eq!(record["severityText"], "WARN");
+    assert!(
+        record["timeUnixNano"]
+            .as_str()
+            .is_some_and(|ns| ns.len() == 19),
+        "{record}"
+    );
+    Ok(())
+}
+
+/// Perfetto's own reader, if `python3 -m pip install perfetto` has brought it: `KMEMTRACE_TRACE_PROCESSOR` names the program.
+fn no_trace_processor() -> Option<String> {
+    let found =
+        std::env::var("KMEMTRACE_TRACE_PROCESSOR").is_ok_and(|path| Path::new(&path).exists());
+    (!found).then(|| {
+        "needs Perfetto's trace_processor_shell, named by KMEMTRACE_TRACE_PROCESSOR".to_owned()
+    })
+}
+
+fn perfetto() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let trace = folder.path().join("trace.pftrace");
+    fs::write(&trace, export("perfetto").stdout)?;
+    let changes = lines(&export("jsonl").stdout)?;
+    let count = |kind: &str| changes.iter().filter(|line| line["kind"] == kind).count();
+    let query = "select (select count(*) from slice where name = 'zombie'), \
+         (select count(*) from slice where name = 'leaked'), \
+         (select max(value) from counter join counter_track on counter.track_id = counter_track.id where name = 'leaked'), \
+         (select sum(value) from stats where name like '%misplaced_end%' or name like '%negative%' or name = 'clock_sync_failure');";
+    let file = folder.path().join("query.sql");
+    fs::write(&file, query)?;
+    let run = Command::new(std::env::var("KMEMTRACE_TRACE_PROCESSOR")?)
+        .arg("-q")
+        .arg(&file)
+        .arg(&trace)
+        .stdin(Stdio::null())
+        .output()?;
+    let said = text(&run.stdout);
+    let most = changes
+        .iter()
+        .filter_map(|line| line["leaked"].as_u64())
+        .max()
+        .unwrap_or(0);
+    let last = said.lines().last().unwrap_or_default();
+    assert_eq!(
+        last,
+        format!("{},{},{most}.000000,0", count("offlined"), count("leaked")),
+        "{said}{}",
+        text(&run.stderr)
+    );
+    Ok(())
+}
+
+fn unwritable() -> Result {
+    let traces = traces();
+    for (path, said) in [
+        (
+            "/nonexistent/x",
+            "cannot write /nonexistent/x: No such file",
+        ),
+        ("/dev/full", "cannot write /dev/full: No space left"),
+    ] {
+        let run = output(program(["export", &traces[0], "--to", "csv", "-o", path]));
+        assert_eq!(run.status.code(), Some(2));
+        assert!(text(&run.stderr).contains(said), "{}", text(&run.stderr));
+    }
+    Ok(())
+}
