@@ -201,7 +201,9 @@ impl Fold {
                 step.recovered += 1;
                 self.freed(subject);
                 let owner = self.leaks.recovered(subject);
-                if let Some(owner) = owner.and_then(|owner| self.owners.get(owner)) {
+                // It may have been left out.
+                let owner = owner.unwrap_or_else(|| self.owners.of(subject.cgroup.path.as_ref()));
+                if let Some(owner) = self.owners.get(owner) {
                     owner.recovered += 1;
                 }
             }
