@@ -35,6 +35,12 @@ pub(crate) fn too_slow() -> Option<String> {
     (!why.is_empty()).then(|| format!("does too much for this machine: {why}"))
 }
 
+/// Why this machine's memory and ids are not a test's to use up; `cargo xtask vm` says in a variable that its machines' are.
+pub(crate) fn not_disposable() -> Option<String> {
+    let set = env::var("KMEMTRACE_TESTS_DISPOSABLE").is_ok_and(|value| !value.is_empty());
+    (!set).then(|| "takes all that a machine has: only in one of cargo xtask vm".to_owned())
+}
+
 /// No status of the program's own, nor of a panic.
 const OLD_KERNEL_FAILED: u8 = 99;
 

@@ -1,6 +1,10 @@
 //! Recorded traces, played through the tracker into the sinks.
 
-use std::{fs::File, io::BufReader, time::Duration};
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    time::{Duration, Instant},
+};
 
 use kmemtrace::{
     event::json::{Item, Reader},
@@ -13,12 +17,17 @@ use kmemtrace::{
 };
 use libtest_mimic::Trial;
 
-use crate::harness::{Result, data, test};
+use crate::harness::{Result, data, output, program, test, text};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("replay::a_recorded_leak_reads_as_it_was_shown", leak),
         test("replay::json_of_a_replay_is_the_trace", fixpoint),
+        test("replay::the_program_shows_what_was_shown", program_shows),
+        test("replay::from_and_to_show_a_part", from_and_to),
+        test("replay::ten_times_as_fast_takes_a_tenth", paced),
+        test("replay::lines_that_cannot_be_read_are_named", unreadable),
+        test("replay::a_copy_that_was_recorded_is_shown_again", copy),
     ]
 }
 
@@ -59,11 +68,123 @@ fn fixpoint() -> Result {
     let mut lines = JsonLines::new(Vec::new());
     replay(LEAK, &mut lines)?;
     let written = String::from_utf8(lines.into_inner())?;
-    let recorded = std::fs::read_to_string(data(LEAK))?;
+    let recorded = fs::read_to_string(data(LEAK))?;
     let recorded: Vec<_> = recorded
         .lines()
         .filter(|l| !l.contains("\"kind\":\"summary\""))
         .collect();
     assert_eq!(written.lines().collect::<Vec<_>>(), recorded);
+    Ok(())
+}
+
+/// `replay` of a trace, with options: what it shows, what it says, and its status.
+fn run(options: &[&str], trace: &str) -> (String, String, Option<i32>) {
+    let run = output(program([&["replay", trace], options].concat()));
+    (text(&run.stdout), text(&run.stderr), run.status.code())
+}
+
+fn program_shows() -> Result {
+    let trace = data(LEAK);
+    let trace = trace.to_str().ok_or("a path")?;
+    let recorded = fs::read_to_string(trace)?;
+    let (shown, said, status) = run(&["--all", "--format", "json"], trace);
+    assert_eq!((shown, said.as_str(), status), (recorded, "", Some(1)));
+    // packed, and from stdin
+    let folder = tempfile::TempDir::new()?;
+    let packed = folder.path().join("trace");
+    fs::write(&packed, zstd::encode_all(File::open(trace)?, 0)?)?;
+    let (text, _, _) = run(&[], trace);
+    let (from_packed, _, _) = run(&[], packed.to_str().ok_or("a path")?);
+    assert_eq!(text, from_packed);
+    let mut command = program(["replay", "-"]);
+    command.stdin(File::open(&packed)?);
+    assert_eq!(text, crate::harness::text(&output(command).stdout));
+    Ok(())
+}
+
+fn from_and_to() -> Result {
+    let trace = data(LEAK);
+    let trace = trace.to_str().ok_or("a path")?;
+    let (shown, _, status) = run(&["--from", "4.5s", "--to", "2026-11-24 20:06:34.6"], trace);
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(lines[1].contains("mkdir failed"), "{shown}");
+    assert!(
+        lines[2].starts_with("LEAK: 2 memory cgroups leaked, 1 mkdir failed"),
+        "{shown}"
+    );
+    assert_eq!(status, Some(1));
+    let (_, said, status) = run(&["--from", "yesterday"], trace);
+    assert!(said.contains("not a time such as"), "{said}");
+    assert_eq!(status, Some(2));
+    Ok(())
+}
+
+/// The trace is of 7.8 seconds, and 3.4 to its first leak.
+fn paced() -> Result {
+    let began = Instant::now();
+    let trace = data(LEAK);
+    let options = ["--speed", "10x", "--to", "3.5s"];
+    let (shown, _, _) = run(&options, trace.to_str().ok_or("a path")?);
+    assert!(
+        began.elapsed() >= Duration::from_millis(330),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(shown.contains("LEAK: 3 memory cgroups leaked"), "{shown}");
+    Ok(())
+}
+
+fn unreadable() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let path = folder.path().join("trace.jsonl");
+    let name = path.to_str().ok_or("a path")?;
+    let recorded = fs::read_to_string(data(LEAK))?;
+    let mut lines: Vec<_> = recorded.lines().collect();
+    lines.insert(3, "\u{1b}[2Jnonsense");
+    lines.push(r#"{"kind":"thawed"}"#);
+    lines.push("{\"torn\":");
+    fs::write(&path, lines.join("\n"))?;
+    let (shown, said, status) = run(&[], name);
+    let said: Vec<_> = said.lines().collect();
+    assert_eq!(
+        said,
+        [
+            format!("kmemtrace: {name}: line 4: column 1: expected value"),
+            format!(
+                "kmemtrace: {name} ends in the middle of a line, as when its writer was killed"
+            ),
+            "kmemtrace: passed over what a later version wrote: 1 lines and 0 fields".to_owned(),
+        ]
+    );
+    assert_eq!(status, Some(1));
+    assert!(shown.contains("LEAK: 2 memory cgroups"), "{shown}");
+
+    fs::write(&path, "no trace at all\n")?;
+    let (_, said, status) = run(&[], name);
+    assert!(said.contains("line 1: column 2: expected ident"), "{said}");
+    assert_eq!(status, Some(2));
+    Ok(())
+}
+
+/// Polled facts, from copies of a machine of 4.14: recorded while they are watched, and the same on replay.
+fn copy() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let trace = folder.path().join("trace.zst");
+    let trace = trace.to_str().ok_or("a path")?;
+    let copies = [
+        data("recordings/k414-leaked-10.tar.zst"),
+        data("recordings/k414-leaked-100.tar.zst"),
+    ];
+    for format in ["json", "text"] {
+        let mut watch = program(["watch", "--all", "--format", format, "--record", trace]);
+        for copy in &copies {
+            watch.arg("--root").arg(copy);
+        }
+        let live = output(watch);
+        assert!(live.stdout.len() > 1000, "{}", text(&live.stderr));
+        let (shown, _, _) = run(&["--all", "--format", format], trace);
+        assert_eq!(shown, text(&live.stdout));
+        fs::remove_file(trace)?;
+    }
     Ok(())
 }

@@ -1,8 +1,11 @@
-//! What live tests run inside cgroups: `WORKLOAD CGROUP [ARG]`.
+//! What live tests run, in cgroups mostly: `WORKLOAD CGROUP [ARG]`.
 
 use std::{
-    env, fs, io, os::unix::net::UnixDatagram, path::Path, process::ExitCode, thread, time::Duration,
+    env, ffi::OsString, fs, io, mem::MaybeUninit, os::unix::net::UnixDatagram, path::Path,
+    process::ExitCode, ptr, thread, time::Duration,
 };
+
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 pub(crate) fn main() -> ExitCode {
     let args: Vec<_> = env::args_os().skip(1).collect();
@@ -16,6 +19,17 @@ pub(crate) fn main() -> ExitCode {
         }
         (Some("charge-socket"), Some(cgroup), Some(file)) => {
             charge_socket(cgroup.as_ref(), file.as_ref())
+        }
+        (Some("flood-signals"), None, None) => flood_signals(),
+        (Some("hold-memory"), None, None) => {
+            let held = vec![1_u8; 4 << 20];
+            loop {
+                thread::park();
+                std::hint::black_box(&held);
+            }
+        }
+        (Some("leak-many"), Some(base), Some(files)) => {
+            leak_many(base.as_ref(), files.as_ref(), args.get(3))
         }
         (Some("make-directories"), Some(cgroup), Some(parent)) => {
             join(cgroup.as_ref()).map(|()| make_directories(parent.as_ref()))
@@ -82,11 +96,141 @@ fn charge_socket(cgroup: &Path, file: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes and removes cgroups below `base` that files pin, on v2 with sockets, says so, and keeps the sockets until the files'
+/// directory is removed.
+fn leak_many(base: &Path, files: &Path, count: Option<&OsString>) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let count = count.and_then(|count| count.to_str()?.parse().ok());
+    let count: u64 = count.ok_or_else(|| io::Error::other("how many?"))?;
+    let root = root_of(base);
+    // See `World::charge`.
+    let v2 = root.join("cgroup.controllers").exists();
+    if v2 {
+        let open = Some(count + 100);
+        let limit = Rlimit {
+            current: open,
+            maximum: open,
+        };
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    let mut sockets = Vec::new();
+    for n in 0..count {
+        let cgroup = base.join(format!("z{n}"));
+        fs::create_dir(&cgroup)?;
+        join(&cgroup)?;
+        fs::write(files.join(n.to_string()), "x")?;
+        if v2 {
+            sockets.push(UnixDatagram::unbound()?);
+        }
+        join(root)?;
+        // A task that has just left makes it EBUSY for a moment.
+        while fs::remove_dir(&cgroup).is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    println!("leaked");
+    while files.exists() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 /// Makes directories on a tmpfs until the kernel cannot allocate another dentry or inode: nothing can be reclaimed of them.
 fn make_directories(parent: &Path) {
     for n in 0..1_000_000 {
         if fs::create_dir(parent.join(n.to_string())).is_err() {
             return;
         }
+    }
+}
+
+/// How much memory stays free when the flood begins, in KiB. `ZONE_DMA`'s 15 MiB are not for everybody, and whoever needs a
+/// page below the watermarks would have somebody killed.
+const KEPT_KIB: u64 = 32_000;
+
+/// What the kernel keeps for itself, in KiB: with huge pages it is more than what is left here (`min_free_kbytes`).
+const RESERVE_KIB: &str = "4096";
+
+/// So many failures are enough.
+const FAILURES: u64 = 2_000;
+
+/// Takes nearly all memory and queues signals to itself, blocked, until the kernel has failed often enough to allocate the
+/// next (`__sigqueue_alloc`, `GFP_ATOMIC`: an allocation that may wait would have something killed instead); says the number
+/// of this process, and how often.
+fn flood_signals() -> io::Result<()> {
+    let endless = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    setrlimit(Resource::Sigpending, endless)?;
+    fs::write("/proc/self/oom_score_adj", "-1000")?;
+    fs::write("/proc/sys/vm/min_free_kbytes", RESERVE_KIB)?;
+    block_signals()?;
+    let mut hoard = Vec::new();
+    loop {
+        let free = free_kib()?;
+        if free <= KEPT_KIB {
+            break;
+        }
+        let kib = if free > KEPT_KIB + 8192 { 4096 } else { 256 };
+        hoard.push(vec![1_u8; kib << 10]);
+    }
+    let mut failed = 0;
+    while failed < FAILURES {
+        // Nothing here may need memory: it would have to be taken from somebody.
+        if let Err(error) = queue_signal() {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error);
+            }
+            failed += 1;
+        }
+    }
+    drop(hoard);
+    println!("{} {failed}", std::process::id());
+    Ok(())
+}
+
+fn free_kib() -> io::Result<u64> {
+    let meminfo = fs::read_to_string("/proc/meminfo")?;
+    meminfo
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("MemFree:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse()
+                .ok()
+        })
+        .ok_or_else(|| io::Error::other("/proc/meminfo: no MemFree"))
+}
+
+/// This thread's signals stay pending.
+#[expect(unsafe_code, reason = "rustix leaves signal masks to libc")]
+fn block_signals() -> io::Result<()> {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: sigfillset writes a whole set, from which pthread_sigmask reads.
+    let error = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), ptr::null_mut())
+    };
+    match error {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Queues a signal to this process.
+#[expect(
+    unsafe_code,
+    reason = "rustix sends none of the signals that libc numbers"
+)]
+fn queue_signal() -> io::Result<()> {
+    let value = libc::sigval {
+        sival_ptr: ptr::null_mut(),
+    };
+    // SAFETY: sigqueue takes numbers, and a value that nobody looks at.
+    match unsafe { libc::sigqueue(libc::getpid(), libc::SIGRTMIN() + 1, value) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -65,6 +65,44 @@ pub struct Layout {
     pub tp_mkdirat_path: u32,
     /// `ret` in the records of `syscalls:sys_exit_mkdir` and `sys_exit_mkdirat`
     pub tp_exit_ret: u32,
+    /// `cgroup_subsys_state.parent`
+    pub css_parent: u32,
+    /// `cgroup_subsys_state.children`
+    pub css_children: u32,
+    /// `cgroup_subsys_state.sibling`
+    pub css_sibling: u32,
+    /// `cgroup_subsys_state.flags`
+    pub css_flags: u32,
+    /// `cgroup_subsys_state.id`
+    pub css_id: u32,
+    /// `cgroup_subsys_state.refcnt.data`
+    pub css_ref_data: u32,
+    /// `percpu_ref_data.count`
+    pub ref_count: u32,
+    /// `cgroup.self.flags`
+    pub cgroup_flags: u32,
+    /// `task_struct.cgroups`
+    pub task_cgroups: u32,
+    /// `css_set.subsys[memory_cgrp_id]`
+    pub css_set_memory: u32,
+    /// `mem_cgroup.swap.usage`, in pages; on v1 memory and swap
+    pub memcg_swap: u32,
+    /// `mem_cgroup.kmem.usage`, in pages
+    pub memcg_kmem: u32,
+    /// `mem_cgroup.tcpmem.usage`, in pages
+    pub memcg_tcpmem: u32,
+    /// `mem_cgroup.nodeinfo`: a `struct mem_cgroup_per_node *` for each NUMA node
+    pub memcg_nodeinfo: u32,
+    /// `mem_cgroup_per_node.lru_zone_size`, in pages: zones by lists
+    pub lru_sizes: u32,
+    /// How many zones that has
+    pub lru_zones: u32,
+    /// `mem_cgroup_per_node.lruvec.lrugen.nr_pages`: generations by anonymous and file by zones
+    pub gen_pages: u32,
+    /// How many generations that has
+    pub gen_count: u32,
+    /// How many NUMA nodes this machine may have
+    pub numa_nodes: u32,
 }
 
 impl Layout {
@@ -97,7 +135,26 @@ impl Layout {
         tp_mkdir_path: ABSENT,
         tp_mkdirat_path: ABSENT,
         tp_exit_ret: ABSENT,
+        css_parent: ABSENT,
+        css_children: ABSENT,
+        css_sibling: ABSENT,
+        css_flags: ABSENT,
+        css_id: ABSENT,
+        css_ref_data: ABSENT,
+        ref_count: ABSENT,
+        cgroup_flags: ABSENT,
+        task_cgroups: ABSENT,
+        css_set_memory: ABSENT,
+        memcg_swap: ABSENT,
+        memcg_kmem: ABSENT,
+        memcg_tcpmem: ABSENT,
+        memcg_nodeinfo: ABSENT,
+        lru_sizes: ABSENT,
+        lru_zones: ABSENT,
+        gen_pages: ABSENT,
+        gen_count: ABSENT,
+        numa_nodes: ABSENT,
     };
 }
 
-const _: () = assert!(size_of::<Layout>() == 27 * 4, "Layout has padding");
+const _: () = assert!(size_of::<Layout>() == 46 * 4, "Layout has padding");

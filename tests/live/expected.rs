@@ -8,7 +8,7 @@ use super::{
     leaks::hook,
     source::Source,
     view::{TRACING, Tracefs},
-    world::{Turn, is_v1},
+    world::{Turn, is_v1, missing_hierarchy},
 };
 use crate::harness::{Result, output, program, text};
 
@@ -30,6 +30,8 @@ struct Hooks {
     memcg: Ways,
     slab_failure: Ways,
     mkdir_failure: Ways,
+    /// By eBPF; no other source has that hook.
+    walk: Ways,
 }
 
 /// Debian's cloud kernels, 5.10 to 7.3.
@@ -40,12 +42,14 @@ const DEBIAN: Kernel = Kernel {
         memcg: &["fentry", "kprobe"],
         slab_failure: &["fentry", "kprobe", "raw_tp", "console", "kmsg"],
         mkdir_failure: &["fexit", "kretprobe", "release"],
+        walk: &["test_run"],
     },
     tracefs: Hooks {
         lifecycle: &["tracepoint", "kprobe"],
         memcg: &[],
         slab_failure: &["kprobe", "kmsg"],
         mkdir_failure: &["kretprobe"],
+        walk: &[],
     },
 };
 
@@ -57,31 +61,37 @@ const WITHOUT_KPROBES: Kernel = Kernel {
         memcg: &[],
         slab_failure: &["raw_tp", "console", "kmsg"],
         mkdir_failure: &["release"],
+        walk: &["test_run"],
     },
     tracefs: Hooks {
         lifecycle: &["tracepoint"],
         memcg: &[],
         slab_failure: &["kmsg"],
         mkdir_failure: &[],
+        walk: &[],
     },
 };
 
 /// Everywhere.
 const POLLED: Hooks = Hooks {
     lifecycle: &["poll"],
-    memcg: &[],
+    memcg: &["poll"],
     slab_failure: &["kmsg"],
     mkdir_failure: &[],
+    walk: &[],
 };
 
 impl Hooks {
-    fn rows(&self) -> [(&'static str, Ways); 4] {
-        [
+    fn rows(&self) -> Vec<(&'static str, Ways)> {
+        let rows = [
             ("lifecycle", self.lifecycle),
             ("memcg", if is_v1() { &[] } else { self.memcg }),
             ("slab failure", self.slab_failure),
             ("mkdir failure", self.mkdir_failure),
-        ]
+            ("walk", self.walk),
+        ];
+        let has = |(name, ways): &(&str, Ways)| *name != "walk" || !ways.is_empty();
+        rows.into_iter().filter(has).collect()
     }
 }
 
@@ -99,12 +109,12 @@ fn kernel() -> Option<&'static Kernel> {
 }
 
 /// Why nothing is expected of a source here.
-pub(super) fn missing(source: &Source) -> Option<String> {
+pub(super) fn missing() -> Option<String> {
     if kernel().is_none() {
         return Some("needs a kernel of which it is known what must work".to_owned());
     }
-    // On a known kernel a source that does not work is a failure, unless what it takes is missing on every kernel.
-    super::world::missing_hierarchy().filter(|_| source.name != "sysfs")
+    // On a known kernel a source that does not work is a failure.
+    missing_hierarchy()
 }
 
 /// Each hook's ways in turn: with those before it taken away, a way that must work is the one that is taken.

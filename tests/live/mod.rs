@@ -1,15 +1,18 @@
 //! On the running kernel, as root: real cgroups, real zombies. What a test watches with is in its name: `live::bpf::...`.
 
+mod disposable;
 mod expected;
 mod failures;
 mod hostile;
 mod leaks;
 mod parity;
+mod recording;
 mod shared;
 mod source;
 mod storm;
 mod tracefs;
 mod view;
+mod walk;
 mod world;
 
 use libtest_mimic::Trial;
@@ -21,12 +24,13 @@ use source::{SOURCES, Source};
 type OfSource = fn(&Source) -> Result;
 
 /// What every source must see alike.
-const ALIKE: [(&str, OfSource); 5] = [
+const ALIKE: [(&str, OfSource); 6] = [
     ("leaks_and_recoveries", source::leaks),
     ("zombies_from_before_are_counted", source::inherited),
     ("a_run_without_leak_exits_0", source::clean_run),
     ("hostile_names_arrive_whole", source::names),
     ("a_wide_directory_is_followed", source::wide),
+    ("a_replay_shows_what_was_shown", recording::replays),
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -42,13 +46,12 @@ pub(crate) fn tests() -> Vec<Trial> {
     });
     let hooks = SOURCES.iter().map(|source| {
         let name = format!("live::{}::hooks_are_those_of_the_table", source.name);
-        let missing = || expected::missing(source);
-        test_if(&name, missing, || expected::hooks(source))
+        test_if(&name, expected::missing, || expected::hooks(source))
     });
     let off = SOURCES.iter().filter(|source| source.name != "tracefs");
     let off = off.map(|source| {
         let name = format!("live::{}::memory_switched_off_ends_memcgs", source.name);
-        let missing = || source::missing_v2().or_else(source.missing);
+        let missing = || source::missing_switch(source);
         test_if(&name, missing, || source::memory_off_and_on(source))
     });
     alike
@@ -75,6 +78,7 @@ fn bpf() -> Vec<Trial> {
             "pods_leak_and_recover_by_tracepoint",
             leaks::pods_by_tracepoint,
         ),
+        bpf("who_leaks_most_stands_on_top", leaks::crash_loop),
         v1(
             "other_hierarchies_are_not_reported",
             leaks::other_hierarchies,
@@ -98,6 +102,15 @@ fn bpf() -> Vec<Trial> {
         ),
         bpf("slab_failures_by_the_kernel_log", failures::kernel_log),
         bpf("a_failed_mkdir_is_caught", failures::mkdir),
+        bpf("zombies_from_before_have_names", walk::named_from_before),
+        bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
+        bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
+        bpf("zombies_are_listed_under_churn", walk::scanned_under_churn),
+        test_if(
+            "live::bpf::zombies_by_the_ten_thousand_are_listed",
+            || too_slow().or_else(world::missing),
+            walk::many,
+        ),
         bpf("kill_9_leaves_nothing_attached", view::kill),
         bpf("without_root_it_says_what_it_takes", view::unprivileged),
         bpf("without_btf_the_tracepoints_serve", view::without_btf),
@@ -151,5 +164,20 @@ fn others() -> Vec<Trial> {
         live("sources_agree", parity::sources),
         live("doctor_names_every_hook", view::doctor),
         live("scan_counts_as_the_kernel_does", view::scan),
+        test_if(
+            "live::every_slab_failure_is_counted",
+            disposable::missing_memory,
+            disposable::slab,
+        ),
+        test_if(
+            "live::all_ids_used_up",
+            disposable::missing_ids,
+            disposable::ids,
+        ),
+        live("a_killed_recording_loses_a_second", recording::killed),
+        live(
+            "a_full_disk_stops_the_recording_alone",
+            recording::full_disk,
+        ),
     ]
 }

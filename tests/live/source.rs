@@ -122,7 +122,9 @@ pub(super) fn leak_and_recover(world: &World, watch: &mut Watch) {
     assert_eq!(watch.of("leaked", &path).count(), 0);
     assert_eq!(watch.of("offlined", &base).count(), COUNT);
     let tick = watch.seen.last().expect("a tick");
-    assert_eq!(tick["leaked"].as_u64().unwrap_or(0), 0, "{tick}");
+    // Those that others left, as far as they have names.
+    let named = watch.of("zombie", "/").count() as u64;
+    assert!(tick["leaked"].as_u64().unwrap_or(0) <= named, "{tick}");
     assert!(!watch.seen.iter().any(|line| line["kind"] == "gap"));
 }
 
@@ -229,8 +231,8 @@ pub(super) fn memory_off_and_on(source: &Source) -> Result {
     let file = world.charge(&child, "file");
     let control = parent.join("cgroup.subtree_control");
     fs::write(&control, "-memory")?;
+    // Before 6.12 the kernel's count leaves out a zombie whose directory is there.
     wait(&mut watch, 1, "leaked", &path);
-    storm::settle(&mut watch);
     world.unpin(&file);
     wait(&mut watch, 1, "recovered", &path);
     fs::write(&control, "+memory")?;
@@ -244,9 +246,17 @@ pub(super) fn memory_off_and_on(source: &Source) -> Result {
     Ok(())
 }
 
-/// Why the memory controller cannot be switched off below a cgroup.
-pub(super) fn missing_v2() -> Option<String> {
-    world::missing_hierarchy().or_else(|| is_v1().then(|| "needs cgroup v2".to_owned()))
+/// Why the memory controller cannot be switched off below a cgroup, or the source would not see it.
+pub(super) fn missing_switch(source: &Source) -> Option<String> {
+    if let Some(why) = (source.missing)() {
+        return Some(why);
+    }
+    if is_v1() {
+        return Some("needs cgroup v2".to_owned());
+    }
+    let counted = world::counts_memcgs();
+    (source.is_polled() && !counted)
+        .then(|| "needs the kernel's count of zombie memcgs (6.12)".to_owned())
 }
 
 /// A quiet run ends by itself after `--for`, with a summary; what others left from before it cannot judge.

@@ -46,7 +46,13 @@ pub(super) fn doctor() -> Result {
     let run = output(program(["doctor", "--format", "json"]));
     assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
     let report: Value = serde_json::from_slice(&run.stdout)?;
-    for name in ["lifecycle", "memcg", "slab failure", "mkdir failure"] {
+    for name in [
+        "lifecycle",
+        "memcg",
+        "slab failure",
+        "mkdir failure",
+        "walk",
+    ] {
         let hook = hook(&report, name);
         // A hook without a way says why.
         let refused = hook["refused"]

@@ -272,6 +272,12 @@ fn rest() {
     }
 }
 
+/// Whether the kernel counts the memcgs among its zombies, also those whose directory stays.
+pub(super) fn counts_memcgs() -> bool {
+    let stat = mount().map(|mount| fs::read_to_string(mount.join("cgroup.stat")));
+    is_v1() || matches!(stat, Some(Ok(stat)) if stat.contains("nr_dying_subsys_memory "))
+}
+
 /// Zombies by the kernel's own count.
 pub(super) fn zombies() -> u64 {
     let mount = mount().expect("checked before");

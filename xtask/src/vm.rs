@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     let accel = Accel::of_this_machine();
     let jobs = jobs(args, &home)?;
     let programs = Programs::build(&home.join("build"))?;
-    let at_once = fleet::at_once().min(jobs.len());
+    let at_once = fleet::at_once(qemu::memory_mib(args.slow)).min(jobs.len());
     let run = Run {
         args,
         runs: home.join("runs"),

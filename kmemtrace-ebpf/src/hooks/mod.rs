@@ -5,3 +5,4 @@ mod lifecycle;
 mod memcg;
 mod mkdir_failure;
 mod slab;
+mod walk;

@@ -145,7 +145,7 @@ impl Replay {
     }
 
     async fn paced(&mut self, play: &mut Play, factor: u32) -> Result<(), Failure> {
-        let mut stop = Stop::new(None)?;
+        let mut end = Stop::new(None)?;
         let began = Instant::now();
         let from_ns = self
             .from
@@ -156,7 +156,7 @@ impl Replay {
                 let ahead = Duration::from_nanos(ns.saturating_sub(from_ns).max(0).unsigned_abs());
                 tokio::select! {
                     biased;
-                    () = stop.wait() => break,
+                    () = end.wait() => break,
                     () = sleep_until(began + ahead / factor) => {}
                 }
             }

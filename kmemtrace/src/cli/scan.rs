@@ -1,13 +1,20 @@
-//! `kmemtrace scan`: how many memory cgroups are live, how many are zombies, how many ids are left, at this moment.
+//! `kmemtrace scan`: how many memory cgroups are live, how many are zombies and which, how many ids are left, at this
+//! moment.
 
+mod inventory;
+mod list;
 mod look;
 mod named;
+mod pin;
 mod text;
+mod walks;
 
 use std::{thread, time::Duration};
 
+use inventory::{By, Inventory, Sort, Wanted};
 use look::{Look, look};
 use named::{Holder, Named, Zombie, named};
+use walks::Walks;
 
 use serde::Serialize;
 
@@ -31,8 +38,30 @@ pub(super) struct Args {
     /// If there are zombies, look again after this time: those that are just being freed do not count
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     settle: Duration,
+    /// List so many zombies: 20 unless told, and in JSON all
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// What the zombies are sorted by
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    sort: Sort,
+    /// Also add the zombies up, by what they belong to
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    by: Option<By>,
     #[command(flatten)]
     root: RootArg,
+}
+
+impl Args {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            sort: self.sort,
+            by: self.by,
+            top: match self.format {
+                Format::Text => self.top.or(Some(list::LISTED)),
+                Format::Json => self.top,
+            },
+        }
+    }
 }
 
 /// Looks, and once more if there are zombies: 0 if none stay, 1 if some do, 2 if that cannot be told.
@@ -40,22 +69,33 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let machine = args.root.open()?;
     let root = &machine.root;
     let facts = host::facts(root);
-    let hierarchy = facts.memory.map_err(|none| {
+    let hierarchy = facts.memory.clone().map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
+    let mut walks = machine.live.then(|| Walks::new(&facts));
     let (first, mut names) = look(root, &hierarchy)?;
+    walks.iter_mut().for_each(Walks::walk);
     let zombies = first.zombies();
-    let any = zombies.min > 0 || zombies.max.is_some_and(|max| max > 0);
+    let any = zombies.min > 0
+        || zombies.max.is_some_and(|max| max > 0)
+        || walks.as_ref().is_some_and(Walks::any);
     let again = any && machine.live;
     let second = if again {
         thread::sleep(args.settle);
         let (second, last) = look(root, &hierarchy)?;
+        walks.iter_mut().for_each(Walks::walk);
         names = last;
         Some(second)
     } else {
         None
     };
-    let scan = judge(&hierarchy, facts.kernel, first, second, named(root, &names));
+    let by_slab = named(root, &names);
+    let mut scan = judge(&hierarchy, facts.kernel, first, second, by_slab);
+    match walks.map(|walks| walks.inventory(hierarchy.version, args.wanted())) {
+        Some(Ok(inventory)) => scan.take(inventory),
+        Some(Err(reason)) => scan.walk_refused = Some(reason),
+        None => {}
+    }
     report::print(&scan, args.format, color)?;
     Ok(scan.verdict)
 }
@@ -116,6 +156,12 @@ struct Scan {
     /// Bytes in the slab caches of those; absent if not known of all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     named_bytes: Option<u64>,
+    /// Every zombie, where the kernel's own tree could be walked.
+    #[serde(flatten)]
+    inventory: Option<Inventory>,
+    /// Why it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    walk_refused: Option<String>,
     /// This kernel's count leaves zombies out.
     #[serde(skip)]
     leaves_out: bool,
@@ -178,8 +224,25 @@ fn judge(
         named_more: Some(named.more).filter(|&more| more > 0),
         named_bytes: named.slab_bytes.filter(|_| !named.zombies.is_empty()),
         named: named.zombies,
+        inventory: None,
+        walk_refused: None,
         leaves_out,
         verdict,
+    }
+}
+
+impl Scan {
+    /// Takes in what the kernel's own tree says: where it was walked to its end, and twice, that is better than the counts.
+    fn take(&mut self, inventory: Inventory) {
+        if let Some(staying) = inventory.staying.filter(|_| inventory.walk.complete) {
+            self.staying = staying;
+            self.verdict = if staying > 0 {
+                Verdict::Leak
+            } else {
+                Verdict::Clean
+            };
+        }
+        self.inventory = Some(inventory);
     }
 }
 

@@ -60,8 +60,8 @@ pub enum Fact {
     Renamed(Cgroup),
     /// A directory that a walk of the hierarchy saw.
     Present(Cgroup),
-    /// A removed memcg that is seen to be there still, by what it holds; with [`SlabPin::caches`] 0, one of which nothing is
-    /// seen any more.
+    /// A removed memcg that is seen to be there still: in the kernel's own tree, or by what it holds; with [`SlabPin::caches`]
+    /// 0, one of which nothing is seen any more.
     Zombie(Cgroup),
     /// A walk of the hierarchy ended: what no [`Fact::Present`] named since the last one is gone.
     Walked(Walked),
@@ -217,6 +217,9 @@ pub struct Walked {
     pub began_mono_ns: u64,
     /// Directories it saw, the root included.
     pub directories: u64,
+    /// Removed memcgs that the kernel has; each was in a [`Fact::Zombie`] since the last walk. `None` if it was not asked, or
+    /// did not name all.
+    pub zombies: Option<u64>,
     /// What the kernel counted meanwhile.
     pub counts: Counts,
 }
@@ -243,9 +246,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether they tell how many zombies there are.
-    pub fn zombies_counted(&self) -> bool {
-        self.num_cgroups.is_some() || self.dying.is_some() || self.dying_memory.is_some()
+    /// Whose zombies they count: all memcgs' ([`Scope::Memcg`]), those of removed cgroups alone (what v2 before 6.12 counts
+    /// leaves out the memcgs that `-memory` ends), or none.
+    pub fn zombies_of(&self) -> Option<Scope> {
+        if self.num_cgroups.or(self.dying_memory).is_some() {
+            return Some(Scope::Memcg);
+        }
+        self.dying.map(|_| Scope::Cgroup)
     }
 }
 

@@ -118,6 +118,28 @@ pub fn uptime_ns(root: &Root) -> Option<u64> {
         .checked_add(hundredths * 10_000_000)
 }
 
+/// How many NUMA nodes the machine may have, whether or not they have memory; 1 where the kernel knows of none.
+pub fn numa_nodes(root: &Root) -> Option<u32> {
+    const POSSIBLE: &str = "/sys/devices/system/node/possible";
+    if root.has(Path::new(POSSIBLE)) {
+        numbers(root, POSSIBLE)
+    } else {
+        Some(1)
+    }
+}
+
+/// How many CPUs the machine may have: per-CPU memory is taken for each.
+pub fn cpus(root: &Root) -> Option<u32> {
+    numbers(root, "/sys/devices/system/cpu/possible")
+}
+
+/// One more than the highest number in a list as the kernel writes them: `0-3,8`.
+fn numbers(root: &Root, file: &str) -> Option<u32> {
+    let line = root.line(file)?;
+    let highest: u32 = line.rsplit(['-', ',']).next()?.parse().ok()?;
+    highest.checked_add(1)
+}
+
 /// What there is to work with on a host. What cannot be read is `None` or empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {

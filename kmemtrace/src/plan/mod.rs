@@ -4,12 +4,14 @@
 mod buffer;
 mod table;
 mod tracefs;
+mod walk;
 
 use kmemtrace_common::layout::{ABSENT, Layout};
 
 pub use buffer::{Buffer, SHARED_LOST, buffer, refuse_shared};
 pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
 pub use tracefs::{TRACE_HOOKS, TRIAL, definition, function, functions, plan_tracefs};
+pub use walk::{Lack, walk_lacks};
 
 use crate::{
     event::header::Refusal,

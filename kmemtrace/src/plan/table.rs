@@ -3,6 +3,8 @@
 
 use kmemtrace_common::layout::Layout;
 
+use super::walk;
+
 /// One thing in the kernel that kmemtrace wants to see.
 #[derive(Debug)]
 pub struct Hook {
@@ -27,6 +29,8 @@ pub enum HookId {
     SlabFailure,
     /// A cgroup that could not be made.
     MkdirFailure,
+    /// Every memcg that there is, dead ones as well, whenever that is asked.
+    Walk,
 }
 
 impl HookId {
@@ -37,6 +41,7 @@ impl HookId {
             Self::Memcg => "memcg",
             Self::SlabFailure => "slab failure",
             Self::MkdirFailure => "mkdir failure",
+            Self::Walk => "walk",
         }
     }
 }
@@ -90,11 +95,13 @@ pub enum WayKind {
     Syscalls,
     /// What is there is looked at again and again.
     Poll,
+    /// A program that is attached to nothing, and run when it is wanted.
+    TestRun,
 }
 
 impl WayKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TpBtf,
         Self::RawTp,
         Self::Tracepoint,
@@ -107,6 +114,7 @@ impl WayKind {
         Self::Release,
         Self::Syscalls,
         Self::Poll,
+        Self::TestRun,
     ];
 
     /// The name in output and in `--avoid`.
@@ -124,6 +132,7 @@ impl WayKind {
             Self::Release => "release",
             Self::Syscalls => "syscalls",
             Self::Poll => "poll",
+            Self::TestRun => "test_run",
         }
     }
 }
@@ -363,5 +372,16 @@ pub const HOOKS: &[Hook] = &[
                 needs: activation,
             },
         ],
+    },
+    Hook {
+        id: HookId::Walk,
+        unseen: "the names of zombies that were there before",
+        v2_only: false,
+        ways: &[Way {
+            kind: WayKind::TestRun,
+            programs: &[program("raw_tp_walk", "walk")],
+            lost: None,
+            needs: walk::needs,
+        }],
     },
 ];

@@ -1,8 +1,8 @@
 use std::{collections::HashSet, path::PathBuf};
 
 use super::*;
-use crate::host::Privileges;
 use crate::host::{self, Root};
+use crate::host::{Privileges, Version};
 
 /// A host that has everything.
 fn facts() -> Facts {
@@ -31,6 +31,13 @@ fn layout() -> Layout {
         kn_priv: 88,
         kn_activated: 16,
         css_cgroup: 0,
+        css_serial: 136,
+        css_parent: 24,
+        css_children: 56,
+        css_sibling: 40,
+        css_flags: 76,
+        task_cgroups: 2480,
+        css_set_memory: 32,
         alloc_result_arg: 1,
         tp_root: 8,
         tp_id: 16,
@@ -185,4 +192,35 @@ fn every_program_in_the_table_is_in_the_object() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn what_a_walk_cannot_tell_is_said_with_its_reason() {
+    let what = |layout: &Layout, version| {
+        let lacks = walk_lacks(layout, version).into_iter();
+        lacks.map(|lack| lack.what).collect::<Vec<_>>()
+    };
+    let all = Layout {
+        css_ref_data: 16,
+        ref_count: 0,
+        cgroup_flags: 76,
+        memcg_id: 192,
+        memcg_usage: 208,
+        memcg_swap: 400,
+        memcg_nodeinfo: 2048,
+        lru_sizes: 1024,
+        numa_nodes: 1,
+        ..Layout::UNKNOWN
+    };
+    assert_eq!(what(&all, Version::V2), [""; 0]);
+    assert_eq!(what(&all, Version::V1), ["kernel memory", "TCP memory"]);
+    let many = Layout {
+        numa_nodes: 9,
+        css_ref_data: ABSENT,
+        ..all
+    };
+    assert_eq!(
+        what(&many, Version::V2),
+        ["reference counts", "page cache and anonymous memory"]
+    );
 }

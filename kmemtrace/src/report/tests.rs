@@ -94,6 +94,7 @@ fn walked(num_cgroups: u64, directories: u64) -> Fact {
     Fact::Walked(Walked {
         began_mono_ns: 0,
         directories,
+        zombies: None,
         counts: Counts {
             num_cgroups: Some(num_cgroups),
             ..Counts::default()

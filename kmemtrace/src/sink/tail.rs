@@ -3,6 +3,7 @@
 mod slab;
 pub(crate) mod summary;
 pub(crate) mod units;
+mod walked;
 
 use std::{
     borrow::Cow,
@@ -19,9 +20,7 @@ use super::{
 };
 use crate::{
     attribution::{Owner, Qos, Runtime, owner},
-    event::{
-        Counts, Gap, MkdirFailure, Path, SlabPin, Stamp, Task, header::Header, json::errno_name,
-    },
+    event::{Gap, MkdirFailure, Path, SlabPin, Stamp, Task, header::Header, json::errno_name},
     tracker::{ByCount, Change, Subject, Totals, What},
 };
 use units::{Bytes, Clock, Date, Duration};
@@ -326,23 +325,7 @@ impl<W: Write> Tail<W> {
             What::SlabFailure(failure) => self.slab_failure(change, failure),
             What::MkdirFailure(failure) => self.mkdir_failure(change, failure),
             What::Gap(gap) => self.gap(change, gap),
-            What::Walked { walked, number: 1 } => {
-                let Totals { live, zombies, .. } = change.totals;
-                let time = self.styled(DIM, Clock(change.time.wall_ns));
-                let zombies = Count(zombies, "zombie");
-                let were = if zombies.0 == 1 { "was" } else { "were" };
-                let live = Count(live, "memory cgroup");
-                if walked.counts == Counts::default() {
-                    return write!(
-                        self.line,
-                        "{time}  watching {live}, zombies are not counted yet"
-                    );
-                }
-                write!(
-                    self.line,
-                    "{time}  watching {live}, {zombies} {were} there before"
-                )
-            }
+            What::Walked { walked, number: 1 } => self.first_walk(change, walked),
             What::Walked { .. } | What::Present(_) | What::Tick(_) => Ok(()),
             What::Summary(summary) => self.summary(summary),
         }

@@ -12,7 +12,7 @@ use crate::{
         header::{Header, HookReport, Refusal, SCHEMA},
         json::{Content, Item, Line, Reader, parse},
     },
-    tracker::{Change, Delays, OwnerCount, Subject, Summary, Totals, What},
+    tracker::{Change, CreatorCount, Delays, OwnerCount, Subject, Summary, Totals, What},
 };
 
 mod fixtures;

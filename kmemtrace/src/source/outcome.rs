@@ -13,6 +13,8 @@ pub(super) struct Outcome {
     pub(super) hook: &'static Hook,
     pub(super) way: Option<&'static Way>,
     pub(super) refused: Vec<Refusal>,
+    /// What this kernel does not tell by that way, besides what the table says.
+    pub(super) lacks: Option<String>,
 }
 
 impl Outcome {
@@ -24,7 +26,7 @@ impl Outcome {
             way: self.way.map(|way| way.kind.as_str().to_owned()),
             refused: self.refused.clone(),
             lost: match self.way {
-                Some(way) => way.lost.map(str::to_owned),
+                Some(way) => self.lacks.clone().or_else(|| way.lost.map(str::to_owned)),
                 None => matters.then(|| self.hook.unseen.to_owned()),
             },
         }
@@ -48,6 +50,7 @@ pub(super) fn attach(
             hook,
             way: None,
             refused,
+            lacks: None,
         };
         for way in candidates {
             match attempt(way, &outcomes) {
@@ -117,6 +120,7 @@ pub(super) fn unattached(plan: Vec<HookPlan>, version: Version) -> Vec<HookRepor
         hook: row.hook,
         way: None,
         refused: row.refused,
+        lacks: None,
     });
     outcomes.map(|outcome| outcome.report(version)).collect()
 }

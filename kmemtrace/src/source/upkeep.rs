@@ -53,6 +53,11 @@ pub(super) trait Records {
         events: &mut Vec<Event>,
     ) -> Result<(), Error>;
 
+    /// The removed memcgs that the kernel still has, if it can be asked.
+    fn zombies(&mut self) -> Result<Option<Zombies>, Error> {
+        Ok(None)
+    }
+
     /// A walk came by this directory, the root first.
     fn present(&mut self, _directory: &Directory<'_>) {}
 
@@ -60,6 +65,15 @@ pub(super) trait Records {
     fn is_whole(&self) -> bool {
         true
     }
+}
+
+/// What the kernel said of removed memcgs.
+#[derive(Debug, Default)]
+pub(super) struct Zombies {
+    /// Each with the `CLOCK_MONOTONIC` time at which it was there, in nanoseconds.
+    pub(super) found: Vec<(u64, Cgroup)>,
+    /// What is not among them was not there.
+    pub(super) complete: bool,
 }
 
 /// The upkeep of one source.
@@ -248,6 +262,7 @@ impl Upkeep {
     ) -> Result<(), Error> {
         let started = Instant::now();
         let began_mono_ns = clock::mono_ns();
+        let zombies = self.walk_zombies(records, events);
         let time = self.clock.stamp(began_mono_ns);
         let directories = host::walk(&Root::live(), &self.hierarchy, &mut |directory| {
             // Alive when the walk began or made since: a later death is in the records.
@@ -266,6 +281,7 @@ impl Upkeep {
         let walked = Walked {
             began_mono_ns,
             directories,
+            zombies,
             counts,
         };
         events.push(Event {
@@ -276,6 +292,30 @@ impl Upkeep {
         self.walk_owed = false;
         self.ticked = Instant::now();
         Ok(())
+    }
+
+    /// Asks the kernel for the removed memcgs that it has, and reports each; returns how many there are, if these are all.
+    ///
+    /// Before the directories: on v2 one cgroup can have a dead memcg and a live one, and the dead one is older.
+    fn walk_zombies(&mut self, records: &mut impl Records, events: &mut Vec<Event>) -> Option<u64> {
+        let zombies = match records.zombies() {
+            Ok(zombies) => zombies?,
+            Err(error) => {
+                tracing::warn!("{error}");
+                return None;
+            }
+        };
+        // What happened before each was seen comes first.
+        self.drain_all(records, events);
+        let count = zombies.found.len() as u64;
+        for (mono_ns, cgroup) in zombies.found {
+            let time = self.stamp(mono_ns);
+            events.push(Event {
+                time,
+                fact: Fact::Zombie(cgroup),
+            });
+        }
+        zombies.complete.then_some(count)
     }
 
     fn tick(&mut self, records: &mut impl Records, events: &mut Vec<Event>) {

@@ -3,10 +3,15 @@
 //! A run may lie in several files, and a file may hold several runs. Memory is bounded by the memcgs alive in the runs that
 //! are open at a time: a file is opened when its time comes.
 
+mod run;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -19,6 +24,8 @@ use crate::{
     },
     tracker::{Change, Config, Summary, Totals, Tracker},
 };
+use run::{PartId, Run, RunId, goes_on};
+use waiting::{File, Waiting, time};
 
 /// What comes next.
 #[derive(Clone, Debug)]
@@ -81,53 +88,6 @@ pub struct Done {
     pub torn: Vec<String>,
 }
 
-/// What tells runs apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct RunId {
-    hostname: Option<String>,
-    boot_id: Option<String>,
-    source: String,
-    began_ns: u64,
-}
-
-impl RunId {
-    fn of(time: Stamp, header: &Header) -> Self {
-        Self {
-            hostname: header.hostname.clone(),
-            boot_id: header.boot_id.clone(),
-            source: header.source.clone(),
-            began_ns: header.began_mono_ns.unwrap_or(time.mono_ns),
-        }
-    }
-}
-
-/// A run, and which part of it.
-type PartId = (RunId, u32);
-
-#[derive(Debug)]
-struct Run {
-    part: PartId,
-    tracker: Tracker,
-    began: Stamp,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    file: File,
-    /// When it begins, on the wall clock in nanoseconds.
-    from_ns: i64,
-    hostname: Option<String>,
-    /// The part that it begins with, if it goes on with a run.
-    part: Option<PartId>,
-}
-
-#[derive(Debug)]
-enum File {
-    Closed(PathBuf),
-    /// What cannot be opened a second time, and what it begins with.
-    Open(Box<(Trace, Option<Item>)>),
-}
-
 #[derive(Debug)]
 struct Playing {
     trace: Trace,
@@ -136,8 +96,8 @@ struct Playing {
     /// The newest time so far on the wall clock, in nanoseconds.
     newest_ns: i64,
     run: Option<usize>,
-    /// Goes on where this one ends.
-    follower: Option<Waiting>,
+    /// The parts that go on where this one ends.
+    followers: VecDeque<Waiting>,
 }
 
 impl Play {
@@ -265,30 +225,33 @@ impl Play {
     fn admit(&mut self) {
         while let Some(file) = self.waiting.pop_if(|file| {
             let next = self.order.peek();
-            next.is_none_or(|Reverse((next_ns, _))| file.from_ns <= *next_ns)
+            next.is_none_or(|Reverse((next_ns, _))| file.from_ns < *next_ns)
         }) {
             // The part before it may not have been read to its end yet.
             match self.playing_before(&file) {
-                Some(before) => before.follower = Some(file),
-                None => self.begin(file),
+                Some(before) => before.followers.push_back(file),
+                None => self.begin(file, VecDeque::new()),
             }
         }
     }
 
     fn playing_before(&mut self, file: &Waiting) -> Option<&mut Playing> {
-        let run = self.run_before(file.part.as_ref()?)?;
+        let part = file.part.as_ref()?;
         let mut files = self.files.iter_mut().flatten();
-        files.find(|file| file.run == Some(run) && file.follower.is_none())
+        files.find(|file| {
+            let own = file.run.and_then(|run| Some(&self.runs.get(&run)?.part));
+            let last = file.followers.back().map_or(own, |file| file.part.as_ref());
+            last.is_some_and(|last| goes_on(last, part))
+        })
     }
 
     /// The run that this part goes on with.
-    fn run_before(&self, (id, part): &PartId) -> Option<usize> {
-        let goes_on = |run: &Run| run.part.0 == *id && run.part.1 + 1 == *part;
+    fn run_before(&self, part: &PartId) -> Option<usize> {
         let mut runs = self.runs.iter();
-        runs.find_map(|(number, run)| goes_on(run).then_some(*number))
+        runs.find_map(|(number, run)| goes_on(&run.part, part).then_some(*number))
     }
 
-    fn begin(&mut self, file: Waiting) {
+    fn begin(&mut self, file: Waiting, followers: VecDeque<Waiting>) {
         let (trace, next) = match file.file {
             File::Open(open) => *open,
             File::Closed(path) => match Trace::open(&path) {
@@ -303,7 +266,7 @@ impl Play {
             next,
             newest_ns: file.from_ns,
             run: None,
-            follower: None,
+            followers,
         }));
         if begun {
             self.order.push(Reverse((file.from_ns, number)));
@@ -403,36 +366,17 @@ impl Play {
             return;
         };
         self.done.add(&file.trace);
-        let next = file.run.and_then(|run| {
-            let (id, part) = &self.runs.get(&run)?.part;
-            Some((id.clone(), part + 1))
-        });
-        let follows = |file: &Waiting| file.part == next;
-        let followed = self.waiting.iter().chain(&file.follower).any(follows);
+        let part = file.run.and_then(|run| Some(&self.runs.get(&run)?.part));
+        let follows = |file: &Waiting| {
+            let next = file.part.as_ref();
+            part.zip(next)
+                .is_some_and(|(part, next)| goes_on(part, next))
+        };
+        let followed = self.waiting.iter().chain(&file.followers).any(follows);
         self.end_unless(file.run, |_| followed);
-        if let Some(follower) = file.follower {
-            self.begin(follower);
-        }
-    }
-}
-
-impl Run {
-    /// The newest moment that is known of it.
-    fn now(&self) -> Stamp {
-        let now = self.tracker.now();
-        if now.mono_ns < self.began.mono_ns {
-            self.began
-        } else {
-            now
-        }
-    }
-
-    fn end(self, run: usize, time: Stamp) -> Step {
-        Step::Ended {
-            run,
-            time,
-            summary: Box::new(self.tracker.summary()),
-            totals: self.tracker.totals(),
+        let mut followers = file.followers;
+        if let Some(follower) = followers.pop_front() {
+            self.begin(follower, followers);
         }
     }
 }
@@ -449,43 +393,5 @@ impl Done {
         if tally.torn {
             self.torn.push(trace.name().to_owned());
         }
-    }
-}
-
-impl Waiting {
-    /// Sees what a file begins with.
-    fn look(path: &Path) -> Result<Self, TraceError> {
-        let mut trace = Trace::open(path)?;
-        let first = trace.next().transpose()?;
-        let from_ns = first.as_ref().map_or(i64::MIN, |item| time(item).wall_ns);
-        let hostname = match &first {
-            Some(Item::Header(_, header)) => header.hostname.clone(),
-            _ => None,
-        };
-        let part = match &first {
-            Some(Item::Header(time, header)) => {
-                let part = header.part.filter(|part| *part > 1);
-                part.map(|part| (RunId::of(*time, header), part))
-            }
-            _ => None,
-        };
-        let file = if path == Path::new("-") {
-            File::Open(Box::new((trace, first)))
-        } else {
-            File::Closed(path.to_owned())
-        };
-        Ok(Self {
-            file,
-            from_ns,
-            hostname,
-            part,
-        })
-    }
-}
-
-fn time(item: &Item) -> Stamp {
-    match item {
-        Item::Header(time, _) | Item::End(time) => *time,
-        Item::Event(event) => event.time,
     }
 }

@@ -40,7 +40,7 @@ impl Tracker {
         let proof = if seen {
             Proof::Followed
         } else {
-            self.proof_of_missing()
+            self.proof_of_missing(cgroup.scope)
         };
         let key = match self.table.newest(Id::of(cgroup)) {
             None if !seen => return,

@@ -341,6 +341,11 @@ impl Entry {
         }
     }
 
+    /// Who made it, if that was seen.
+    pub(super) fn creator(&self) -> Option<Task> {
+        self.creator
+    }
+
     pub(super) fn is_memcg(&self) -> bool {
         self.cgroup.memory != Some(false)
     }

@@ -57,7 +57,7 @@ impl Tracker {
             return;
         }
         let proof = if cgroup.after_ns.is_some() {
-            self.proof_of_missing()
+            self.proof_of_missing(cgroup.scope)
         } else if self.gap_ns.is_none_or(|gap_ns| time.mono_ns > gap_ns) {
             Proof::Followed
         } else {
@@ -84,11 +84,11 @@ impl Tracker {
     }
 
     /// What will tell the end of one that was found missing.
-    pub(super) fn proof_of_missing(&self) -> Proof {
-        if self.counting || self.polled.is_none() {
-            Proof::Counted
-        } else {
-            Proof::Nothing
+    pub(super) fn proof_of_missing(&self, scope: Scope) -> Proof {
+        match (self.counting, scope) {
+            _ if self.polled.is_none() => Proof::Counted,
+            (None, _) | (Some(Scope::Cgroup), Scope::Memcg) => Proof::Nothing,
+            (Some(_), _) => Proof::Counted,
         }
     }
 

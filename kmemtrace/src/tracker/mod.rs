@@ -36,11 +36,12 @@ pub use entry::{ByCount, Subject};
 use freed::FreedLately;
 use summary::Tally;
 pub(crate) use summary::owner;
-pub use summary::{Delays, Finding, OwnerCount, Recorder, Summary};
+pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
 use crate::event::{
-    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, SlabFailure, Stamp, Walked,
+    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
+    Walked,
 };
 
 /// What became of a fact, and where things stand after it.
@@ -128,11 +129,13 @@ pub struct Tracker {
     walk: u32,
     /// When the last gap ended.
     gap_ns: Option<u64>,
-    /// The kernel counts zombies, as its last counts show.
-    counting: bool,
+    /// Whose zombies the kernel counts, as its counts show.
+    counting: Option<Scope>,
     /// For polled facts: what the counts say.
     polled: Option<Polled>,
     inherited: Option<u64>,
+    /// Of those, the ones that a walk of the kernel's tree named.
+    inherited_by_name: u64,
     /// The kernel's count agreed with the totals once.
     inherited_is_final: bool,
     tally: Tally,
@@ -151,9 +154,10 @@ impl Tracker {
             check: Check::new(),
             walk: 1,
             gap_ns: None,
-            counting: true,
+            counting: None,
             polled: config.polled.then(Polled::default),
             inherited: None,
+            inherited_by_name: 0,
             inherited_is_final: false,
             tally: Tally::default(),
         }
@@ -179,10 +183,7 @@ impl Tracker {
         Summary {
             totals: self.totals(),
             inherited: self.inherited,
-            ..self.tally.summary(
-                self.now,
-                leaked.filter_map(|entry| entry.cgroup.path.as_ref()),
-            )
+            ..self.tally.summary(self.now, &leaked.collect::<Vec<_>>())
         }
     }
 
@@ -230,6 +231,9 @@ impl Tracker {
             Fact::Freed(cgroup) => self.freed(time, cgroup, changes),
             Fact::Renamed(cgroup) => self.renamed(time, &self.with_path(cgroup), changes),
             Fact::Present(cgroup) => self.present(time, &self.with_path(cgroup), changes),
+            Fact::Zombie(cgroup) if self.polled.is_none() => {
+                self.dead(time, &self.with_path(cgroup), changes);
+            }
             Fact::Zombie(cgroup) => self.zombie(time, &self.with_path(cgroup), changes),
             Fact::Walked(walked) => self.walked(time, walked, changes),
             Fact::SlabFailure(failure) => {
@@ -245,9 +249,8 @@ impl Tracker {
             }
             Fact::Gap(gap) => self.gap(time, gap, changes),
             Fact::Tick(counts) => {
-                if self.polled.is_some() {
-                    self.counting = counts.zombies_counted();
-                }
+                // A poll leaves out counts that changed meanwhile; a later one has them.
+                self.counting = counts.zombies_of().or(self.counting);
                 self.reconcile(time, counts, changes);
                 self.emit(time, What::Tick(*counts), changes);
             }

@@ -71,6 +71,78 @@ impl Tracker {
         }
     }
 
+    /// The kernel has this removed memcg: by a walk of its own tree, whose news is as old as `time`.
+    pub(super) fn dead(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
+        let id = Id::of(cgroup);
+        if self.freed.ended(cgroup, time) {
+            return; // after the walk came by
+        }
+        let alone = cgroup.scope == Scope::Memcg;
+        let known = self.table.find(id, cgroup.serial).filter(|(_, entry)| {
+            let this = entry.cgroup.serial.is_some() && entry.cgroup.serial == cgroup.serial;
+            // A live one without a serial number in a directory that is there may be the next one.
+            entry.is_memcg() && (this || entry.is_zombie() || !alone)
+        });
+        let key = match known.map(|(key, entry)| (key, entry.is_live())) {
+            Some((key, false)) => key,
+            Some((key, true)) => {
+                // Its removal is news, or was lost.
+                self.vanish(time, key, cgroup.scope, changes);
+                key
+            }
+            None => self.inherit(time, cgroup),
+        };
+        let walk = self.walk;
+        self.table.update(key, |entry| {
+            entry.learn(time, cgroup);
+            entry.prove(Proof::Followed);
+            entry.seen = walk;
+            if !alone {
+                entry.lose_directory();
+            }
+        });
+        self.report(time, key, What::Zombie, changes);
+    }
+
+    /// A zombie that was there before, or came to be in a gap.
+    fn inherit(&mut self, time: Stamp, cgroup: &Cgroup) -> Key {
+        self.inherited_by_name += u64::from(self.inherited.is_none());
+        let since_boot = Cgroup {
+            after_ns: Some(0),
+            ..cgroup.clone()
+        };
+        // What its directory has now is newer.
+        let newer = self.table.newest(Id::of(cgroup));
+        let newer = newer
+            .filter(|(_, entry)| entry.is_live())
+            .map(|(key, _)| key);
+        let newer = newer.and_then(|key| self.table.remove(key));
+        let key = self
+            .table
+            .insert(Entry::dead(time, &since_boot, Proof::Followed));
+        if let Some(newer) = newer {
+            self.table.insert(newer);
+        }
+        key
+    }
+
+    /// What the kernel did not name when it named all that it has is gone.
+    fn end_unnamed(&mut self, time: Stamp, began_ns: u64, changes: &mut Vec<Change>) {
+        let walk = self.walk;
+        let gone = self.table.keys(|entry| {
+            let removed = entry.since().is_some_and(|since| since.mono_ns < began_ns);
+            entry.is_memcg()
+                && removed
+                && entry.proof() == Some(Proof::Counted)
+                && entry.seen != walk
+        });
+        for key in gone {
+            let serial = self.table.get(key).and_then(|entry| entry.cgroup.serial);
+            self.end_unseen(time, key, changes);
+            self.freed.remember(key.0, serial, time, false);
+        }
+    }
+
     pub(super) fn walked(&mut self, time: Stamp, walked: &Walked, changes: &mut Vec<Change>) {
         let walk = self.walk;
         let gone = self.table.keys(|entry| {
@@ -83,10 +155,17 @@ impl Tracker {
                 self.drop_directory(time, key);
             }
         }
+        if walked.zombies.is_some() && self.polled.is_none() {
+            self.end_unnamed(time, walked.began_mono_ns, changes);
+        }
         self.walk += 1;
         self.check.walked();
-        self.counting = walked.counts.zombies_counted();
+        self.counting = walked.counts.zombies_of();
         self.reconcile(time, &walked.counts, changes);
+        if walked.zombies.is_some() && self.polled.is_none() {
+            // Where nothing counts them, those with names are all.
+            self.inherited.get_or_insert(self.inherited_by_name);
+        }
         let what = What::Walked {
             walked: *walked,
             number: walk,
@@ -102,7 +181,7 @@ impl Tracker {
         scope: Scope,
         changes: &mut Vec<Change>,
     ) {
-        let proof = self.proof_of_missing();
+        let proof = self.proof_of_missing(scope);
         self.table
             .update(key, |entry| entry.vanish(time, scope, proof));
         self.removed(time, key, changes);
@@ -155,8 +234,9 @@ impl Tracker {
             Reading::First => {
                 let known = self.table.uncertain();
                 self.adopt(counted);
+                let unnamed = self.table.pool().saturating_sub(known);
                 self.inherited
-                    .get_or_insert(self.table.pool().saturating_sub(known));
+                    .get_or_insert(self.inherited_by_name + unnamed);
             }
             Reading::Steady => {
                 if counted < 0 {

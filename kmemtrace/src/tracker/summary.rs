@@ -1,14 +1,14 @@
 //! What a run has seen: counters, the time from offline to free, and whose the leaked ones are.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::Totals;
+use super::{Totals, entry::Entry};
 use crate::{
     attribution,
-    event::{Gap, Path, Stamp},
+    event::{Gap, Path, Stamp, Task},
 };
 
 /// How many owners a summary names.
@@ -60,6 +60,9 @@ pub struct Summary {
     /// Who has most leaked memcgs now, most first, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<OwnerCount>,
+    /// Whose tasks made those, as far as that was seen, most first, at most ten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub creators: Vec<CreatorCount>,
 }
 
 /// What a run comes to.
@@ -112,6 +115,15 @@ pub struct OwnerCount {
     pub leaked: u64,
 }
 
+/// How many leaked memcgs tasks of one name made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CreatorCount {
+    /// The tasks' name; bytes that are not UTF-8 replaced.
+    pub comm: String,
+    /// How many.
+    pub leaked: u64,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -147,12 +159,9 @@ impl Tally {
         self.lost += gap.lost.unwrap_or(0);
     }
 
-    /// The run until `now`; `leaked` are the paths of those that are leaked then.
-    pub(super) fn summary<'a>(
-        &self,
-        now: Stamp,
-        leaked: impl Iterator<Item = &'a Path>,
-    ) -> Summary {
+    /// The run until `now`; `leaked` are those that are leaked then.
+    pub(super) fn summary(&self, now: Stamp, leaked: &[&Entry]) -> Summary {
+        let paths = leaked.iter().filter_map(|entry| entry.cgroup.path.as_ref());
         let began = self.began.unwrap_or(now);
         Summary {
             duration_ns: now.mono_ns.saturating_sub(began.mono_ns),
@@ -172,7 +181,8 @@ impl Tally {
             gaps: self.gaps,
             lost: self.lost,
             delays: self.delays.figures(),
-            owners: owners(leaked),
+            owners: owners(paths),
+            creators: creators(leaked.iter().filter_map(|entry| entry.creator())),
         }
     }
 }
@@ -217,19 +227,36 @@ impl Recorder {
 }
 
 fn owners<'a>(leaked: impl Iterator<Item = &'a Path>) -> Vec<OwnerCount> {
-    let mut counts = HashMap::new();
-    for path in leaked {
-        *counts.entry(owner(&path.bytes)).or_insert(0) += 1;
-    }
-    let counts = counts.into_iter();
-    let mut owners: Vec<_> = counts
-        .map(|((kind, name), leaked)| OwnerCount { kind, name, leaked })
-        .collect();
-    owners.sort_unstable_by(|a, b| {
-        (Reverse(a.leaked), &a.name, a.kind).cmp(&(Reverse(b.leaked), &b.name, b.kind))
+    let ranked = ranked(leaked.map(|path| owner(&path.bytes)), |(kind, name)| {
+        (name.clone(), *kind)
     });
-    owners.truncate(OWNERS);
+    let owners = ranked.into_iter();
     owners
+        .map(|((kind, name), leaked)| OwnerCount { kind, name, leaked })
+        .collect()
+}
+
+fn creators(leaked: impl Iterator<Item = Task>) -> Vec<CreatorCount> {
+    let names = leaked.map(|task| String::from_utf8_lossy(task.comm()).into_owned());
+    let creators = ranked(names, Clone::clone).into_iter();
+    creators
+        .map(|(comm, leaked)| CreatorCount { comm, leaked })
+        .collect()
+}
+
+/// The first ten, those that come most often first, and then in the order of their names.
+fn ranked<T: Eq + Hash, N: Ord>(
+    all: impl Iterator<Item = T>,
+    name: impl Fn(&T) -> N,
+) -> Vec<(T, u64)> {
+    let mut counts = HashMap::new();
+    for one in all {
+        *counts.entry(one).or_insert(0) += 1;
+    }
+    let mut ranked: Vec<_> = counts.into_iter().collect();
+    ranked.sort_unstable_by_key(|(one, count)| (Reverse(*count), name(one)));
+    ranked.truncate(OWNERS);
+    ranked
 }
 
 /// The kind and name of whom a path belongs to.

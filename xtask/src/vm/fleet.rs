@@ -6,20 +6,18 @@ use std::{
     thread,
 };
 
-use super::qemu::MEMORY_MIB;
-
 /// What qemu itself takes of the host's memory, beyond the guest's.
 const OVERHEAD_MIB: u64 = 256;
 
-/// How many machines this one has the processors and the memory for.
-pub(crate) fn at_once() -> usize {
+/// How many machines with so much memory this one has the processors and the memory for.
+pub(crate) fn at_once(memory_mib: u64) -> usize {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    fit(cpus, available_mib(&memory).unwrap_or(0))
+    fit(cpus, available_mib(&memory).unwrap_or(0), memory_mib)
 }
 
-fn fit(cpus: usize, available_mib: u64) -> usize {
-    let by_memory = available_mib / (MEMORY_MIB + OVERHEAD_MIB);
+fn fit(cpus: usize, available_mib: u64, memory_mib: u64) -> usize {
+    let by_memory = available_mib / (memory_mib + OVERHEAD_MIB);
     usize::try_from(by_memory).unwrap_or(cpus).min(cpus).max(1)
 }
 
@@ -69,10 +67,10 @@ mod tests {
 
     #[test]
     fn as_many_as_processors_and_memory_allow() {
-        assert_eq!(fit(2, 24_000), 2);
-        assert_eq!(fit(8, 4_000), 2);
+        assert_eq!(fit(2, 24_000, 1536), 2);
+        assert_eq!(fit(8, 4_000, 1536), 2);
         // One has to be tried.
-        assert_eq!(fit(8, 100), 1);
+        assert_eq!(fit(8, 100, 1536), 1);
         let meminfo = "MemTotal:       24684480 kB\nMemAvailable:    2097152 kB\n";
         assert_eq!(available_mib(meminfo), Some(2048));
         assert_eq!(available_mib("MemAvailable: many"), None);

@@ -15,7 +15,7 @@ use super::{
     image::{self, Programs},
     kernel::Kernel,
     matrix::Outcome,
-    qemu::{Accel, Ended, Limits, Machine, Show},
+    qemu::{Accel, Ended, Limits, Machine, Show, memory_mib},
 };
 use crate::{error::Error, workspace};
 
@@ -54,6 +54,7 @@ impl Run<'_> {
         let done = run(&Machine {
             qemu: self.qemu,
             accel: self.accel,
+            memory_mib: memory_mib(self.args.slow),
             kernel: &kernel.image,
             initramfs: &initramfs,
             folder: &home,

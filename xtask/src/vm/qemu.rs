@@ -19,8 +19,10 @@ use crate::{error::Error, workspace};
 
 const QEMU: &str = "qemu-system-x86_64";
 
-/// The guest's memory, in MiB.
-pub(crate) const MEMORY_MIB: u64 = 1536;
+/// The guest's memory, in MiB. The slow tests use up all memcg ids, each with some tens of KiB.
+pub(crate) const fn memory_mib(slow: bool) -> u64 {
+    if slow { 6144 } else { 1536 }
+}
 
 /// How many lines of the console to show when a machine failed.
 const TAIL: usize = 60;
@@ -62,7 +64,7 @@ impl Accel {
     pub(crate) fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::Kvm => 60,
-            Self::Tcg => 300,
+            Self::Tcg => 150,
         })
     }
 }
@@ -81,6 +83,7 @@ pub(crate) fn find() -> Result<PathBuf, Error> {
 pub(crate) struct Machine<'a> {
     pub(crate) qemu: &'a Path,
     pub(crate) accel: Accel,
+    pub(crate) memory_mib: u64,
     pub(crate) kernel: &'a Path,
     pub(crate) initramfs: &'a Path,
     /// Where the console's log and the guest's data go.
@@ -143,7 +146,7 @@ impl Machine<'_> {
         command
             .args(["-machine", "q35", "-smp", "2"])
             .arg("-m")
-            .arg(MEMORY_MIB.to_string())
+            .arg(self.memory_mib.to_string())
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-display", "none"])
             .arg("-kernel")

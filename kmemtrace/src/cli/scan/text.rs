@@ -53,23 +53,26 @@ impl Report for Scan {
             )?;
         }
         writeln!(out)?;
+        self.by_name(out)?;
         let capacity = self.ids_capacity;
+        let used = self.inventory.as_ref().and_then(|all| all.ids_used);
+        let (ids_min, ids_max) = match used {
+            Some(used) => (used, Some(used)),
+            None => (self.ids_min, self.ids_max),
+        };
         write!(
             out,
             "  ids        {} of {capacity} in use",
-            range(self.ids_min, self.ids_max)
+            range(ids_min, ids_max)
         )?;
-        if let Some(max) = self.ids_max {
+        if let Some(max) = ids_max {
             write!(
                 out,
                 ", {} left",
-                range(
-                    capacity.saturating_sub(max),
-                    capacity.checked_sub(self.ids_min)
-                )
+                range(capacity.saturating_sub(max), capacity.checked_sub(ids_min))
             )?;
         }
-        if self.ids_max != Some(self.ids_min) {
+        if ids_max != Some(ids_min) {
             write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
             if let Some(kernel) = &self.kernel {
                 write!(out, " (this is {})", Name::whole(kernel.as_bytes()))?;
@@ -96,11 +99,28 @@ impl Report for Scan {
                 "  note       cgroups were made or removed during every look: the numbers may be off by a few"
             )?;
         }
-        Ok(())
+        match &self.inventory {
+            Some(inventory) => inventory.table(out),
+            None => Ok(()),
+        }
     }
 }
 
 impl Scan {
+    /// What the zombies that have names come to, or why none has.
+    fn by_name(&self, out: &mut dyn Write) -> io::Result<()> {
+        match (&self.inventory, &self.walk_refused) {
+            (Some(inventory), _) => inventory.totals(self.zombies, out),
+            (None, Some(reason)) if self.zombies_min > 0 => {
+                writeln!(
+                    out,
+                    "  names      none: cannot walk the kernel's memory cgroups: {reason}"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Kernel memory that removed ones hold.
     fn held(&self, out: &mut dyn Write) -> io::Result<()> {
         let Some(bytes) = self.held_bytes.filter(|&bytes| bytes > 0) else {

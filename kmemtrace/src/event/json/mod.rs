@@ -8,14 +8,16 @@ mod parse;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::borrow::Cow;
 
-pub use line::{Hex, Line, Text, WallTime};
+pub use line::{Hex, Line, Text};
 pub use parse::{Content, Fault, LineError, Parsed, parse};
 pub use reader::{Item, LINE_MAX, ReadError, Reader, Tally};
 use rustix::io::Errno;
 use serde::Serialize;
+pub use time::WallTime;
 
 use super::{
     Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Path, Proof, Scope, SlabFailure,
@@ -187,6 +189,7 @@ impl<'a> Line<'a> {
     pub fn set_walked(&mut self, walked: &Walked) {
         self.began_mono_ns = Some(walked.began_mono_ns);
         self.directories = Some(walked.directories);
+        self.zombies_named = walked.zombies;
         self.set_counts(&walked.counts);
     }
 

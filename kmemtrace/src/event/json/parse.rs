@@ -135,6 +135,7 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
         kind::WALKED => Fact::Walked(Walked {
             began_mono_ns: line.began_mono_ns.ok_or(Fault::Missing("began_mono_ns"))?,
             directories: line.directories.ok_or(Fault::Missing("directories"))?,
+            zombies: line.zombies_named,
             counts: counts(&line),
         }),
         kind::SLAB_FAILURE => Fact::SlabFailure(SlabFailure {

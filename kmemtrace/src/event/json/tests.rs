@@ -112,13 +112,21 @@ fn fact() -> BoxedStrategy<Fact> {
         cgroup().prop_map(Fact::Freed),
         cgroup().prop_map(Fact::Renamed),
         cgroup().prop_map(Fact::Present),
-        (any::<u64>(), any::<u64>(), counts()).prop_map(|(began_mono_ns, directories, counts)| {
-            Fact::Walked(Walked {
-                began_mono_ns,
-                directories,
-                counts,
-            })
-        }),
+        cgroup().prop_map(Fact::Zombie),
+        (
+            any::<u64>(),
+            any::<u64>(),
+            option::of(any::<u64>()),
+            counts()
+        )
+            .prop_map(|(began_mono_ns, directories, zombies, counts)| {
+                Fact::Walked(Walked {
+                    began_mono_ns,
+                    directories,
+                    zombies,
+                    counts,
+                })
+            }),
         (slab, option::of(task())).prop_map(|((cache, numbers, node, gfp_flags, nodes), task)| {
             let [object_size, buffer_size, order, min_order, gfp, cpu] = numbers;
             let nodes = nodes.into_iter();

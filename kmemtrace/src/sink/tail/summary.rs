@@ -200,6 +200,12 @@ impl<W: Write> Tail<W> {
             let label = if n == 0 { "who leaks most" } else { "" };
             self.row(label, format_args!("{:>5}  {kind} {name}", owner.leaked))?;
         }
+        for (n, creator) in summary.creators.iter().enumerate() {
+            let name = Name::short(creator.comm.as_bytes(), PATH_MAX);
+            let name = self.styled(BOLD, name);
+            let label = if n == 0 { "who made those" } else { "" };
+            self.row(label, format_args!("{:>5}  {name}", creator.leaked))?;
+        }
         Ok(())
     }
 

@@ -129,6 +129,10 @@ pub(super) fn summary() -> Summary {
                 leaked: 1,
             },
         ],
+        creators: vec![CreatorCount {
+            comm: "ru\u{1b}nc".into(),
+            leaked: 6,
+        }],
     }
 }
 
@@ -159,6 +163,7 @@ pub(super) fn changes() -> Vec<Change> {
                 walked: Walked {
                     began_mono_ns: at(0).mono_ns,
                     directories: 49,
+                    zombies: Some(2),
                     counts: Counts {
                         num_cgroups: Some(51),
                         ..Counts::default()

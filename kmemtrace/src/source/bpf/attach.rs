@@ -9,7 +9,10 @@ use kmemtrace_common::layout::Layout;
 use crate::{
     error::{Error, causes},
     plan::{HookId, Way, WayKind},
-    source::outcome::{Outcome, way_of},
+    source::{
+        bpf::walk,
+        outcome::{Outcome, way_of},
+    },
 };
 
 /// The object that `cargo xtask bpf` built, aligned as its loader wants it.
@@ -39,6 +42,7 @@ pub(super) fn attempt(
     match way.kind {
         WayKind::Kmsg => kmsg(),
         WayKind::Release => release(before),
+        WayKind::TestRun => walk::attempt(ebpf).map_err(|error| explain(way.kind.as_str(), &error)),
         _ => attach_way(ebpf, way, types),
     }
 }

@@ -3,28 +3,39 @@
 //! Kernels rename and move fields. Each one is looked up by the names it has had; one that is not there stays
 //! [`ABSENT`], and the programs do without it.
 
+mod walk;
+
 use std::{fs, path::Path};
 
 use btf_rs::{Btf, BtfType, Type};
 use kmemtrace_common::layout::{ABSENT, Layout};
 
-/// The layout as far as this kernel tells it. `memory_hierarchy` is the kernel's id of the memory hierarchy.
+/// The layout as far as this kernel tells it. `memory_hierarchy` is the kernel's id of the memory hierarchy, `numa_nodes` how
+/// many NUMA nodes the machine may have.
 pub(super) fn resolve(
     types: Option<&Btf>,
     tracefs: Option<&Path>,
     memory_hierarchy: u32,
+    numa_nodes: Option<u32>,
 ) -> Layout {
     let mut layout = Layout {
         memory_hierarchy,
+        numa_nodes: numa_nodes.unwrap_or(ABSENT),
         ..Layout::UNKNOWN
     };
     if let Some(btf) = types {
         from_types(&Types(btf), &mut layout);
+        walk::from_types(&Types(btf), &mut layout);
     }
     if let Some(tracefs) = tracefs {
         from_formats(tracefs, &mut layout);
     }
     layout
+}
+
+/// What one memcg costs here, in bytes.
+pub(super) fn memcg_bytes(types: &Btf, numa_nodes: u32, cpus: u32) -> Option<u64> {
+    walk::memcg_bytes(&Types(types), numa_nodes, cpus)
 }
 
 fn from_types(types: &Types<'_>, layout: &mut Layout) {
@@ -88,34 +99,42 @@ impl Types<'_> {
     /// The byte offset of the member that `path` leads to, from the structure `name` inwards; unnamed members are looked
     /// through.
     fn offset(&self, name: &str, path: &[&str]) -> Option<u32> {
-        let types = self.0.resolve_types_by_name(name).ok()?;
-        types.iter().find_map(|ty| self.offset_in(ty, path))
+        Some(self.member(name, path)?.0)
     }
 
-    fn offset_in(&self, ty: &Type, path: &[&str]) -> Option<u32> {
+    /// The bytes of a structure.
+    fn size(&self, name: &str) -> Option<u64> {
+        let types = self.0.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|ty| match ty {
+            Type::Struct(structure) => u64::try_from(structure.size()).ok(),
+            _ => None,
+        })
+    }
+
+    /// The same, with the member's type.
+    fn member(&self, name: &str, path: &[&str]) -> Option<(u32, Type)> {
+        let types = self.0.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|ty| self.member_of(ty, path))
+    }
+
+    fn member_of(&self, ty: &Type, path: &[&str]) -> Option<(u32, Type)> {
         let Some((first, rest)) = path.split_first() else {
-            return Some(0);
+            return Some((0, ty.clone()));
         };
         let (Type::Struct(structure) | Type::Union(structure)) = ty else {
             return None;
         };
         structure.members.iter().find_map(|member| {
             let name = self.0.resolve_name(member).unwrap_or_default();
-            let inner = || self.resolved(member);
-            let within = if name == *first {
-                if rest.is_empty() {
-                    Some(0)
-                } else {
-                    self.offset_in(&inner()?, rest)
-                }
-            } else if name.is_empty() {
-                self.offset_in(&inner()?, path)
-            } else {
-                None
+            let path = match name.as_str() {
+                "" => path,
+                name if name == *first => rest,
+                _ => return None,
             };
+            let (within, ty) = self.member_of(&self.resolved(member)?, path)?;
             // A bit field has no byte offset.
             let whole = member.bitfield_size().is_none_or(|bits| bits == 0);
-            whole.then_some(member.bit_offset() / 8 + within?)
+            whole.then_some((member.bit_offset() / 8 + within, ty))
         })
     }
 
@@ -251,12 +270,13 @@ print fmt: \"root=%d id=%llu level=%d path=%s\", REC->root, REC->id, REC->level,
     }
 
     #[test]
-    fn without_btf_and_tracefs_nothing_is_known_but_the_hierarchy() {
-        let layout = resolve(None, None, 4);
+    fn without_btf_and_tracefs_nothing_is_known_but_what_the_files_say() {
+        let layout = resolve(None, None, 4, Some(2));
         assert_eq!(
             layout,
             Layout {
                 memory_hierarchy: 4,
+                numa_nodes: 2,
                 ..Layout::UNKNOWN
             }
         );

@@ -8,22 +8,24 @@ mod layout;
 mod losses;
 mod ring;
 mod start;
+mod walk;
 
 use aya::Ebpf;
 use bytes::Bytes;
 pub use start::hooks_without_source;
 use tokio::time::Interval;
+pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Tree};
 
-use self::{losses::Losses, ring::Ring};
+use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{
     clock,
     outcome::Outcome,
-    upkeep::{BATCH, Records, Upkeep},
+    upkeep::{BATCH, Records, Upkeep, Zombies},
 };
 use crate::{
     error::Error,
     event::{
-        Event, GapReason, Stamp,
+        Cgroup, Event, GapReason, Scope, Stamp,
         header::HookReport,
         wire::{self, Context, Decoded},
     },
@@ -50,8 +52,6 @@ impl Default for Config {
 
 /// Attached programs and what they report.
 pub struct Source {
-    // Programs stay attached as long as this lives; when the process dies, however it dies, the kernel detaches them.
-    _ebpf: Ebpf,
     outcomes: Vec<Outcome>,
     programs: Programs,
     upkeep: Upkeep,
@@ -60,6 +60,12 @@ pub struct Source {
 
 /// The programs' records and their losses.
 struct Programs {
+    // They stay attached as long as this lives; when the process dies, however it dies, the kernel detaches them.
+    ebpf: Ebpf,
+    /// Of the program that walks the kernel's memcgs, if it can be run.
+    walker: Option<Walker>,
+    /// The end of memcgs that go alone is seen (v2).
+    memcgs_alone: bool,
     ring: Ring,
     losses: Losses,
     context: Context,
@@ -126,7 +132,50 @@ impl Programs {
     }
 }
 
+/// A dead memcg as the tracker knows memcgs.
+fn zombie(walk: &KernelWalk, memcg: &Memcg) -> Cgroup {
+    Cgroup {
+        id: memcg.cgroup_id,
+        parent_id: memcg.parent_id,
+        serial: Some(memcg.serial),
+        memcg_id: memcg.memcg_id,
+        path: Some(walk.tree.path(memcg)),
+        memory: Some(true),
+        usage_bytes: memcg.memory_bytes,
+        scope: if memcg.directory == Some(true) {
+            Scope::Memcg
+        } else {
+            Scope::Cgroup
+        },
+        ..Cgroup::default()
+    }
+}
+
 impl Records for Programs {
+    fn zombies(&mut self) -> Result<Option<Zombies>, Error> {
+        let Some(walker) = &mut self.walker else {
+            return Ok(None);
+        };
+        let walk = walker.walk(&self.ebpf)?;
+        tracing::debug!(
+            "walked {} memory cgroups, {} of them dead, in {} runs and {:?}",
+            walk.tree.iter().count(),
+            walk.tree.dead().count(),
+            walk.runs,
+            walk.took
+        );
+        // Where nothing would tell the end of one that went alone, it is not claimed.
+        let dead = walk.tree.dead().filter(|memcg| {
+            memcg.cgroup_id.is_some() && (self.memcgs_alone || memcg.directory != Some(true))
+        });
+        Ok(Some(Zombies {
+            found: dead
+                .map(|memcg| (memcg.mono_ns, zombie(&walk, memcg)))
+                .collect(),
+            complete: walk.complete,
+        }))
+    }
+
     fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize {
         let mut taken = 0;
         while taken < BATCH

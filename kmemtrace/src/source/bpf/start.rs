@@ -4,12 +4,12 @@ use aya::{Btf, maps::RingBuf};
 use kmemtrace_common::layout::Layout;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Config, Programs, Source, attach, layout, losses::Losses, ring::Ring};
+use super::{Config, Programs, Source, attach, layout, losses::Losses, ring::Ring, walk::Walker};
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
-    host::{Facts, Hierarchy, Version},
-    plan::{self, HookId, Inputs, WayKind},
+    host::{self, Facts, Hierarchy, Root, Version},
+    plan::{self, HookId, Inputs, Lack, WayKind},
     source::{
         kmsg::Kmsg,
         outcome,
@@ -44,13 +44,20 @@ impl Source {
             None
         };
         let mut kmsg = None;
-        let outcomes = outcome::attach(plan, |way, before| {
+        let mut outcomes = outcome::attach(plan, |way, before| {
             attach::attempt(&mut ebpf, way, types.as_ref(), before, || {
                 kmsg = Some(Kmsg::here()?);
                 Ok(())
             })
         });
         outcome::sees_cgroups(&outcomes)?;
+        let walks = outcome::way_of(&outcomes, HookId::Walk).is_some();
+        if let Some(walk) = outcomes
+            .iter_mut()
+            .find(|outcome| outcome.hook.id == HookId::Walk)
+        {
+            walk.lacks = lacks(&layout, hierarchy.version);
+        }
         let context = Context {
             page_bytes: rustix::param::page_size() as u64,
             release_tells_mkdir_failure: outcome::way_of(&outcomes, HookId::MkdirFailure)
@@ -65,16 +72,19 @@ impl Source {
             .map_err(|error| Error::caused("cannot wait for the ring buffer", &error))?;
         let drops = ebpf.take_map("DROPS").ok_or_else(|| map("DROPS"))?;
         let losses = Losses::new(drops, &ebpf, &outcomes)?;
+        let walker = walks.then(|| Walker::new(&mut ebpf)).transpose()?;
         let mut timer = interval(READ);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            _ebpf: ebpf,
-            outcomes,
             programs: Programs {
+                walker,
+                memcgs_alone: outcome::way_of(&outcomes, HookId::Memcg).is_some(),
+                ebpf,
                 ring,
                 losses,
                 context,
             },
+            outcomes,
             upkeep: Upkeep::new(hierarchy, kmsg, None),
             timer,
         })
@@ -82,26 +92,43 @@ impl Source {
 }
 
 /// Where the fields are that the programs read, as far as this kernel tells.
-fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
+pub(super) fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
+    let types = types(facts);
+    layout::resolve(
+        types.as_ref(),
+        facts.tracefs.as_deref(),
+        hierarchy.id,
+        host::numa_nodes(&Root::live()),
+    )
+}
+
+/// The kernel's types.
+pub(super) fn types(facts: &Facts) -> Option<btf_rs::Btf> {
     let types = facts
         .btf
         .then(|| btf_rs::Btf::from_file("/sys/kernel/btf/vmlinux"));
-    let types = types.and_then(|types| {
-        types
-            .map_err(|error| tracing::warn!("cannot read the kernel's BTF: {error}"))
-            .ok()
-    });
-    layout::resolve(types.as_ref(), facts.tracefs.as_deref(), hierarchy.id)
+    types?
+        .map_err(|error| tracing::warn!("cannot read the kernel's BTF: {error}"))
+        .ok()
+}
+
+/// What the walk cannot tell here, in words.
+fn lacks(layout: &Layout, version: Version) -> Option<String> {
+    let lacks = plan::walk_lacks(layout, version).into_iter();
+    let lines: Vec<_> = lacks
+        .map(|Lack { what, why }| format!("{what} ({why})"))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
 }
 
 /// A ring buffer's size is a power of two and whole pages.
-fn ring_size(bytes: u32) -> u32 {
+pub(super) fn ring_size(bytes: u32) -> u32 {
     let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
     bytes.clamp(page, 1 << 30).next_power_of_two()
 }
 
 /// Before 5.11 maps count against this limit, whose default is small; where it cannot be raised, loading says so.
-fn raise_memlock() {
+pub(super) fn raise_memlock() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let unlimited = Rlimit {
         current: None,

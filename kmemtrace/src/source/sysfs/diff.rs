@@ -109,6 +109,7 @@ impl History {
                 told.say(Fact::Walked(Walked {
                     began_mono_ns: seen.began_ns,
                     directories: seen.directories.len() as u64,
+                    zombies: None,
                     counts: seen.counts,
                 }));
             }

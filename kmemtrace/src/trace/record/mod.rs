@@ -129,7 +129,12 @@ impl Recorder {
         let before = self.lines.replace(Log::create(&self.path)?);
         // Syncing may take long, and nothing waits for it.
         std::thread::spawn(move || before.sync());
+        let mut now = now;
         if let Some((began, mut header)) = self.header.take() {
+            if now.mono_ns <= began.mono_ns {
+                // nothing has happened yet
+                now = began;
+            }
             header.began_mono_ns.get_or_insert(began.mono_ns);
             header.part = Some(header.part.unwrap_or(1) + 1);
             self.header(now, &header)?;

@@ -302,6 +302,31 @@ fn owners_are_ranked() {
 }
 
 #[test]
+fn creators_are_ranked() {
+    let by = |id: u64, name: &[u8]| {
+        let mut comm = [0; 16];
+        comm[..name.len()].copy_from_slice(name);
+        let task = Some(Task { pid: 9, comm });
+        Cgroup { task, ..cgroup(id) }
+    };
+    let mut run = Run::new();
+    for id in 0..7 {
+        let comm: &[u8] = if id < 2 { b"systemd" } else { b"runc" };
+        run.created(1, by(id, comm));
+        // Who removes it made nothing.
+        run.offlined(2, by(id, b"kubelet"));
+    }
+    run.freed(3, cgroup(6)).offlined(2, by(8, b"kubelet"));
+    run.tick(2 + GRACE, Counts::default());
+    let creators = run.tracker.summary().creators;
+    let creators: Vec<_> = creators
+        .iter()
+        .map(|c| (c.comm.as_str(), c.leaked))
+        .collect();
+    assert_eq!(creators, [("runc", 4), ("systemd", 2)]);
+}
+
+#[test]
 fn a_late_removal_is_no_second_leak() {
     let mut run = Run::new();
     run.created(1, with_serial(1, 50)).created(20, memcg(1, 51));

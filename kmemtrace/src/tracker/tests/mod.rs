@@ -1,6 +1,7 @@
 //! The tracker's tests: one life at a time, counts, any order, and a model of the kernel.
 
 mod counts;
+mod inherited;
 mod lives;
 mod memcgs;
 mod model;
@@ -72,6 +73,17 @@ fn walked(began_ms: u64, counts: Counts) -> Fact {
     Fact::Walked(Walked {
         began_mono_ns: began_ms * 1_000_000,
         directories: 0,
+        zombies: None,
+        counts,
+    })
+}
+
+/// A walk that asked the kernel for its zombies as well, and was told so many.
+fn walked_all(began_ms: u64, zombies: u64, counts: Counts) -> Fact {
+    Fact::Walked(Walked {
+        began_mono_ns: began_ms * 1_000_000,
+        directories: 0,
+        zombies: Some(zombies),
         counts,
     })
 }

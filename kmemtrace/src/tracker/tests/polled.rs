@@ -135,6 +135,42 @@ fn younger_ones_may_be_what_the_count_has() {
 }
 
 #[test]
+fn a_poll_without_a_count_leaves_it_to_the_next() {
+    let mut run = Run::polled(&[1, 2, 3], num_cgroups(3));
+    // the counts changed while they were read
+    run.offlined(1000, missing(2, 2))
+        .tick(1000, Counts::default());
+    run.offlined(1200, missing(3, 1000))
+        .tick(1200, num_cgroups(3));
+    assert_eq!(run.totals(), (1, 2, 0));
+    run.tick(4000, num_cgroups(1));
+    assert_eq!(run.totals(), (1, 0, 0));
+    assert_eq!(
+        run.said(),
+        ["offlined 2?", "offlined 3?", "freed 2?", "freed 3?"]
+    );
+}
+
+#[test]
+fn a_memcg_that_ends_alone_is_not_in_the_count_of_removed_cgroups() {
+    let alone = |id| Cgroup {
+        scope: Scope::Memcg,
+        ..missing(id, 2)
+    };
+    let mut run = Run::polled(&[1, 2], dying(0));
+    run.offlined(1000, alone(2)).tick(1000, dying(0));
+    run.tick(5000, dying(0));
+    // no "freed": it may be a zombie
+    assert_eq!(run.said(), ["offlined 2?"]);
+    assert_eq!(run.tracker.summary().unproven, 1);
+
+    let mut run = Run::polled(&[1, 2], dying_memory(0));
+    run.offlined(1000, alone(2)).tick(1000, dying_memory(1));
+    run.tick(5000, dying_memory(1));
+    assert_eq!(run.said(), ["offlined 2?", "leaked 2?"]);
+}
+
+#[test]
 fn an_undecided_one_is_given_up() {
     let mut run = Run::polled(&[1, 2], num_cgroups(2));
     run.offlined(1000, missing(2, 2)).tick(1000, num_cgroups(2));

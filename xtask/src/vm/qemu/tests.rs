@@ -11,6 +11,7 @@ fn ended(script: &str, limits: Limits) -> Ended {
     let machine = Machine {
         qemu: &qemu,
         accel: Accel::Tcg,
+        memory_mib: 1536,
         kernel: &kernel,
         initramfs: Path::new("none"),
         folder: folder.path(),

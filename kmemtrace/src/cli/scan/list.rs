@@ -1,0 +1,124 @@
+//! Zombies by name, as people read them.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use super::inventory::{Inventory, Zombie};
+use crate::sink::{escape::Name, tail::units::Bytes};
+
+/// So many zombies are listed unless told.
+pub(super) const LISTED: usize = 20;
+
+/// So many owners are listed.
+const GROUPS: usize = 20;
+
+impl Inventory {
+    /// The sums, a line each.
+    pub(super) fn totals(&self, counted: Option<u64>, out: &mut dyn Write) -> io::Result<()> {
+        let walk = &self.walk;
+        let took = Duration::from_nanos(walk.took_ns);
+        write!(out, "  named      {}", walk.zombies)?;
+        match counted {
+            Some(counted) if counted != walk.zombies => {
+                write!(out, ", and the kernel counts {counted}")?;
+            }
+            Some(_) => write!(out, ": all that the kernel counts")?,
+            None => {}
+        }
+        write!(
+            out,
+            " (a walk of {} memory cgroups in {took:.1?}",
+            walk.memcgs
+        )?;
+        if !walk.complete {
+            write!(out, ", which did not come to its end")?;
+        } else if walk.changed {
+            write!(out, ", which changed under it")?;
+        }
+        writeln!(out, ")")?;
+        if walk.zombies == 0 {
+            return Ok(());
+        }
+        let label = |at| if at == 0 { "pinned by" } else { "" };
+        if let Some(bytes) = self.zombie_bytes {
+            writeln!(out, "  hold       {}", Bytes(bytes))?;
+        }
+        if let Some(bytes) = self.kernel_bytes {
+            writeln!(
+                out,
+                "  cost       {} of the kernel's own memory, at least",
+                Bytes(bytes)
+            )?;
+        }
+        for (at, total) in self.pins.iter().enumerate() {
+            let pin = total.pin.map_or("not known", |pin| pin.as_str());
+            write!(out, "  {:<9}  {pin}: {}", label(at), total.zombies)?;
+            if let Some(bytes) = total.held_bytes.filter(|&bytes| bytes > 0) {
+                write!(out, ", {}", Bytes(bytes))?;
+            }
+            writeln!(out)?;
+        }
+        for missing in &walk.lacks {
+            writeln!(out, "  unknown    {missing}")?;
+        }
+        Ok(())
+    }
+
+    /// The zombies, a line each.
+    pub(super) fn table(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.groups.is_empty() {
+            writeln!(out, "\n  {:>7}  {:>9}  whose", "zombies", "hold")?;
+            for group in self.groups.iter().take(GROUPS) {
+                let held = group.held_bytes.map(|bytes| Bytes(bytes).to_string());
+                let held = held.unwrap_or_default();
+                let name = group.name.as_deref().unwrap_or("(none)");
+                let name = Name::short(name.as_bytes(), 90);
+                writeln!(out, "  {:>7}  {held:>9}  {name}", group.zombies)?;
+            }
+            let more = self.groups.len().saturating_sub(GROUPS);
+            if more > 0 {
+                writeln!(out, "  and {more} more")?;
+            }
+        }
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "\n  {:>9}  {:<13}  {:>6}  whose",
+            "holds", "pinned by", "refs"
+        )?;
+        for zombie in &self.list {
+            row(zombie, out)?;
+        }
+        if let Some(more) = self.list_more {
+            writeln!(
+                out,
+                "  and {more} more: --top {}",
+                more + self.list.len() as u64
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn row(zombie: &Zombie, out: &mut dyn Write) -> io::Result<()> {
+    let held = zombie.held_bytes.map(|bytes| Bytes(bytes).to_string());
+    let held = held.unwrap_or_default();
+    let pin = zombie.pin.map_or("", |pin| pin.as_str());
+    let refs = zombie.refcount.map(|count| count.to_string());
+    let refs = refs.unwrap_or_default();
+    write!(out, "  {held:>9}  {pin:<13}  {refs:>6}")?;
+    if let Some(uid) = &zombie.pod_uid {
+        write!(out, "  pod {}", uid.get(..8).unwrap_or(uid))?;
+    }
+    if let Some(id) = &zombie.container_id {
+        write!(out, "  container {}", id.get(..12).unwrap_or(id))?;
+    }
+    if zombie.directory {
+        write!(out, "  (by -memory: its directory is there)")?;
+    }
+    writeln!(out, "  {}", Name::short(zombie.path.as_bytes(), 90))
+}

@@ -1,0 +1,57 @@
+//! Walks of the kernel's own tree of memory cgroups, one after each look.
+
+use super::inventory::{self, Inventory, Wanted};
+use crate::{
+    host::{Facts, Version},
+    source::bpf::{KernelWalk, KernelWalker},
+};
+
+/// The walks so far, or why there are none.
+pub(super) struct Walks {
+    walker: Result<KernelWalker, String>,
+    done: Vec<KernelWalk>,
+}
+
+impl Walks {
+    /// Makes ready to walk.
+    pub(super) fn new(facts: &Facts) -> Self {
+        let walker = KernelWalker::load(facts);
+        Self {
+            walker: walker.map_err(|error| error.reason().to_owned()),
+            done: Vec::new(),
+        }
+    }
+
+    /// Walks, if that is possible.
+    pub(super) fn walk(&mut self) {
+        if let Ok(walker) = &mut self.walker {
+            match walker.walk() {
+                Ok(walk) => self.done.push(walk),
+                Err(error) => self.walker = Err(error.reason().to_owned()),
+            }
+        }
+    }
+
+    /// Whether the last one found dead memory cgroups.
+    pub(super) fn any(&self) -> bool {
+        self.done
+            .last()
+            .is_some_and(|walk| walk.tree.dead().next().is_some())
+    }
+
+    /// What the last one found, compared with the one before it.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing could be walked.
+    pub(super) fn inventory(&self, version: Version, wanted: Wanted) -> Result<Inventory, String> {
+        let walker = self.walker.as_ref().map_err(Clone::clone)?;
+        let (last, before) = self.done.split_last().ok_or("not tried")?;
+        let known = inventory::Kernel {
+            lacks: walker.lacks(),
+            memcg_bytes: walker.memcg_bytes(),
+            version,
+        };
+        Ok(inventory::inventory(last, before.last(), known, wanted))
+    }
+}

@@ -1,0 +1,76 @@
+//! The fields that the kernel walk reads.
+
+use btf_rs::Type;
+use kmemtrace_common::{
+    layout::{ABSENT, Layout},
+    walk::{GENERATIONS, LRU_LISTS, ZONES},
+};
+
+use super::Types;
+
+pub(super) fn from_types(types: &Types<'_>, layout: &mut Layout) {
+    let field = |name, path: &[&str]| types.offset(name, path).unwrap_or(ABSENT);
+    layout.css_parent = field("cgroup_subsys_state", &["parent"]);
+    layout.css_children = field("cgroup_subsys_state", &["children"]);
+    layout.css_sibling = field("cgroup_subsys_state", &["sibling"]);
+    layout.css_flags = field("cgroup_subsys_state", &["flags"]);
+    layout.css_id = field("cgroup_subsys_state", &["id"]);
+    layout.css_ref_data = field("cgroup_subsys_state", &["refcnt", "data"]);
+    layout.ref_count = field("percpu_ref_data", &["count"]);
+    layout.cgroup_flags = field("cgroup", &["self", "flags"]);
+    layout.task_cgroups = field("task_struct", &["cgroups"]);
+    layout.css_set_memory = types
+        .enumerator("cgroup_subsys_id", "memory_cgrp_id")
+        .and_then(|id| Some(types.offset("css_set", &["subsys"])? + 8 * id))
+        .unwrap_or(ABSENT);
+    layout.memcg_swap = field("mem_cgroup", &["swap", "usage"]);
+    layout.memcg_kmem = field("mem_cgroup", &["kmem", "usage"]);
+    layout.memcg_tcpmem = field("mem_cgroup", &["tcpmem", "usage"]);
+    layout.memcg_nodeinfo = field("mem_cgroup", &["nodeinfo"]);
+    // Both have the zones as their last dimension but for the lists; some compilers write one dimension.
+    let lists = LRU_LISTS as u32;
+    if let Some((offset, sizes)) = array(types, &["lru_zone_size"])
+        && sizes % lists == 0
+        && sizes / lists <= ZONES
+        && types.enumerator("lru_list", "NR_LRU_LISTS") == Some(lists)
+    {
+        layout.lru_sizes = offset;
+        layout.lru_zones = sizes / lists;
+        if let Some((offset, pages)) = array(types, &["lruvec", "lrugen", "nr_pages"])
+            && pages % (2 * layout.lru_zones) == 0
+        {
+            let generations = pages / (2 * layout.lru_zones);
+            if generations <= GENERATIONS {
+                layout.gen_pages = offset;
+                layout.gen_count = generations;
+            } else {
+                // Pages that are not added would be taken for none.
+                layout.lru_sizes = ABSENT;
+            }
+        }
+    }
+}
+
+/// The offset of an array in `struct mem_cgroup_per_node`, and how many elements it has, whatever its dimensions.
+fn array(types: &Types<'_>, path: &[&str]) -> Option<(u32, u32)> {
+    let (offset, mut ty) = types.member("mem_cgroup_per_node", path)?;
+    let mut elements = 1;
+    while let Type::Array(array) = &ty {
+        elements *= u32::try_from(array.len()).ok()?;
+        ty = types.resolved(array)?;
+    }
+    Some((offset, elements))
+}
+
+/// Bytes that the kernel needs for one memcg, per-CPU counters included, at least: its structures without what they point
+/// to. `None` if one of those that every kernel has is not known. `numa_nodes` and `cpus` are how many the machine may have.
+pub(super) fn memcg_bytes(types: &Types<'_>, numa_nodes: u32, cpus: u32) -> Option<u64> {
+    let (nodes, cpus) = (u64::from(numa_nodes), u64::from(cpus));
+    // What a kernel does not have it does not allocate: each of these came or went in some version.
+    let some = |name| types.size(name).unwrap_or(0);
+    let whole = types.size("mem_cgroup")? + some("memcg_vmstats");
+    let node = types.size("mem_cgroup_per_node")? + some("lruvec_stats");
+    let by_cpu = types.size("memcg_vmstats_percpu")?;
+    let by_node_and_cpu = some("lruvec_stats_percpu") + some("lruvec_stat");
+    Some(whole + nodes * node + cpus * (by_cpu + nodes * by_node_and_cpu))
+}

@@ -1,0 +1,161 @@
+//! The kernel walk: every memcg that the kernel has, dead ones as well.
+//!
+//! The program `raw_tp_walk` is attached to nothing. It is run on demand (`BPF_PROG_TEST_RUN`, since 5.10), a bounded
+//! number of steps at a time, until it has been everywhere.
+
+mod once;
+mod tree;
+
+use std::time::{Duration, Instant};
+
+use aya::{
+    Ebpf,
+    maps::{Array, MapData},
+    programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun},
+};
+use kmemtrace_common::walk::{Batch, Cursor, phase};
+
+pub use self::{
+    once::KernelWalker,
+    tree::{Lru, Memcg, Tree},
+};
+use crate::error::{Error, causes};
+
+/// The program's name in the object.
+const PROGRAM: &str = "raw_tp_walk";
+
+/// How often to begin again if all that tells where the walk stands was freed between two runs.
+const TRIES: u32 = 5;
+
+/// A walk of more runs than this goes in circles: a hundred times what 65,535 memcgs take.
+const RUNS: u32 = 500_000;
+
+/// What a walk came to.
+#[derive(Debug)]
+pub struct KernelWalk {
+    /// What it found.
+    pub tree: Tree,
+    /// It has been everywhere: what it did not find was not there all the time.
+    pub complete: bool,
+    /// The tree changed where the walk stood, and parts of it were walked again.
+    pub changed: bool,
+    /// How often the program was run.
+    pub runs: u32,
+    /// How long those runs took, system calls included.
+    pub took: Duration,
+}
+
+/// The maps of the walk's program.
+pub(super) struct Walker {
+    cursor: Array<MapData, Cursor>,
+    nodes: Array<MapData, Batch>,
+    page_bytes: u64,
+}
+
+/// Loads the program and runs it once, to see whether it can be.
+pub(super) fn attempt(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
+    let program = program(ebpf)?;
+    program.load()?;
+    program.test_run(RawTracePointRunOptions::new())?;
+    Ok(())
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut RawTracePoint, ProgramError> {
+    match ebpf.program_mut(PROGRAM) {
+        Some(Program::RawTracePoint(program)) => Ok(program),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+impl Walker {
+    /// Takes the maps.
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, Error> {
+        Ok(Self {
+            cursor: map(ebpf, "CURSOR")?,
+            nodes: map(ebpf, "NODES")?,
+            page_bytes: rustix::param::page_size() as u64,
+        })
+    }
+
+    /// Walks. The program must have been loaded.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be run, its maps cannot be read, or kernel memory cannot.
+    pub(super) fn walk(&mut self, ebpf: &Ebpf) -> Result<KernelWalk, Error> {
+        let Some(Program::RawTracePoint(program)) = ebpf.program(PROGRAM) else {
+            return Err(Error::new(format!(
+                "the eBPF object has no program {PROGRAM}"
+            )));
+        };
+        let mut walk = KernelWalk {
+            tree: Tree::default(),
+            complete: false,
+            changed: false,
+            runs: 0,
+            took: Duration::ZERO,
+        };
+        for _ in 0..TRIES {
+            self.begin()?;
+            loop {
+                let cursor = self.run(program, &mut walk)?;
+                walk.changed |= cursor.resumed > 0;
+                match cursor.phase {
+                    phase::DONE => {
+                        walk.complete = true;
+                        return Ok(walk);
+                    }
+                    phase::LOST => break,
+                    phase::BAD => {
+                        return Err(Error::new(
+                            "cannot walk the memory cgroups: a pointer in kernel memory cannot be read",
+                        ));
+                    }
+                    _ if walk.runs >= RUNS => return Ok(walk),
+                    _ => {}
+                }
+            }
+            walk.changed = true;
+        }
+        Ok(walk)
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        self.cursor
+            .set(0, Cursor::default(), 0)
+            .map_err(|error| Error::caused("cannot write the map CURSOR", &error))
+    }
+
+    /// Runs the program once and takes in what it found.
+    fn run(&self, program: &RawTracePoint, walk: &mut KernelWalk) -> Result<Cursor, Error> {
+        let began = Instant::now();
+        let run = program.test_run(RawTracePointRunOptions::new());
+        walk.took += began.elapsed();
+        walk.runs += 1;
+        run.map_err(|error| {
+            Error::caused(
+                "cannot run the program that walks the memory cgroups",
+                &error,
+            )
+        })?;
+        let read = |map: &'static str| {
+            move |error| Error::caused(format!("cannot read the map {map}"), &error)
+        };
+        let cursor = self.cursor.get(&0, 0).map_err(read("CURSOR"))?;
+        if cursor.nodes > 0 {
+            let nodes = self.nodes.get(&0, 0).map_err(read("NODES"))?;
+            for node in nodes.iter().take(cursor.nodes as usize) {
+                walk.tree.add(Memcg::new(node, self.page_bytes));
+            }
+        }
+        Ok(cursor)
+    }
+}
+
+fn map<T: aya::Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Array<MapData, T>, Error> {
+    let map = ebpf
+        .take_map(name)
+        .ok_or_else(|| Error::new(format!("the eBPF object has no map {name}")))?;
+    Array::try_from(map)
+        .map_err(|error| Error::new(format!("cannot use the map {name}: {}", causes(&error))))
+}

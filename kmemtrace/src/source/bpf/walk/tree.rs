@@ -1,0 +1,197 @@
+//! What the kernel walk found, put together: pure.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use kmemtrace_common::{
+    walk::{Node, css_flag, known},
+    wire::TEXT_MAX,
+};
+
+use crate::event::Path;
+
+/// A memcg as the kernel has it. What could not be read is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memcg {
+    /// `CLOCK_MONOTONIC` when it was read, in nanoseconds.
+    pub mono_ns: u64,
+    /// The address of its `struct cgroup_subsys_state`.
+    pub css: u64,
+    /// `cgroup_subsys_state.serial_nr`: never used again.
+    pub serial: u64,
+    /// The parent memcg's; 0 for the root.
+    pub parent_serial: u64,
+    /// The cgroup's id.
+    pub cgroup_id: Option<u64>,
+    /// The parent memcg's cgroup's.
+    pub parent_id: Option<u64>,
+    /// The last part of its path.
+    pub name: Bytes,
+    /// `cgroup_subsys_state.flags`: `CSS_ONLINE` and so on.
+    pub flags: u32,
+    /// `cgroup_subsys_state.id`
+    pub css_id: Option<u32>,
+    /// The memcg id; 0 once the kernel has taken it back.
+    pub memcg_id: Option<u32>,
+    /// Whether the cgroup's directory is still there: on v2 a memcg can go alone.
+    pub directory: Option<bool>,
+    /// References to it (`css.refcnt`): exact for a dead one, of no meaning for a live one.
+    pub refcount: Option<i64>,
+    /// `memory.usage`, in bytes. From 7.1 on, of a dead one, what it was when its pages went to the parent.
+    pub memory_bytes: Option<u64>,
+    /// `swap.usage`, in bytes: on v2 swap, on v1 memory and swap.
+    pub swap_bytes: Option<u64>,
+    /// `kmem.usage`, in bytes: v1.
+    pub kmem_bytes: Option<u64>,
+    /// `tcpmem.usage`, in bytes: v1.
+    pub tcpmem_bytes: Option<u64>,
+    /// What is on its LRU lists; of dead ones only.
+    pub lru: Option<Lru>,
+}
+
+/// The pages on a memcg's LRU lists, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lru {
+    /// Anonymous memory, that of tmpfs and of shared memory included.
+    pub anon_bytes: u64,
+    /// Page cache.
+    pub file_bytes: u64,
+    /// What cannot be reclaimed: locked, or of a ramfs.
+    pub unevictable_bytes: u64,
+}
+
+impl Lru {
+    /// All of them.
+    pub fn bytes(&self) -> u64 {
+        self.anon_bytes + self.file_bytes + self.unevictable_bytes
+    }
+}
+
+impl Memcg {
+    /// Makes one of a node of the walk's.
+    pub(super) fn new(node: &Node, page_bytes: u64) -> Self {
+        let has = |bit| node.known & bit != 0;
+        // A counter may be below 0 for a moment.
+        let bytes = |pages: i64| u64::try_from(pages).unwrap_or(0).saturating_mul(page_bytes);
+        let usage = |bit, pages| has(bit).then(|| bytes(pages));
+        let list = |n: usize| node.lru[n].saturating_mul(page_bytes);
+        let name = node.name.get(..node.name_len as usize).unwrap_or_default();
+        Self {
+            mono_ns: node.mono_ns,
+            css: node.css,
+            serial: node.serial,
+            parent_serial: node.parent_serial,
+            cgroup_id: Some(node.cgroup_id).filter(|&id| id != 0),
+            parent_id: Some(node.parent_id).filter(|&id| id != 0),
+            name: Bytes::copy_from_slice(name),
+            flags: node.flags,
+            css_id: has(known::CSS_ID).then_some(node.css_id),
+            memcg_id: has(known::MEMCG_ID).then_some(node.memcg_id),
+            directory: has(known::DIRECTORY_KNOWN).then(|| has(known::DIRECTORY)),
+            refcount: has(known::REFCOUNT).then_some(node.refcount),
+            memory_bytes: usage(known::MEMORY, node.memory),
+            swap_bytes: usage(known::SWAP, node.swap),
+            kmem_bytes: usage(known::KMEM, node.kmem),
+            tcpmem_bytes: usage(known::TCPMEM, node.tcpmem),
+            lru: has(known::LRU).then(|| Lru {
+                anon_bytes: list(0) + list(1),
+                file_bytes: list(2) + list(3),
+                unevictable_bytes: list(4),
+            }),
+        }
+    }
+
+    /// Removed, or about to be: its directory is gone, or on v2 `-memory` was written.
+    pub fn is_dead(&self) -> bool {
+        self.flags & css_flag::DYING != 0
+    }
+
+    /// Online: not one that is being made, nor one that is dead.
+    pub fn is_live(&self) -> bool {
+        self.flags & css_flag::ONLINE != 0 && !self.is_dead()
+    }
+}
+
+/// All memcgs that a walk found, each once.
+#[derive(Debug, Default)]
+pub struct Tree {
+    memcgs: Vec<Memcg>,
+    by_serial: HashMap<u64, usize>,
+}
+
+impl Tree {
+    /// Adds one, or what is newer of it.
+    pub(super) fn add(&mut self, memcg: Memcg) {
+        let next = self.memcgs.len();
+        let at = *self.by_serial.entry(memcg.serial).or_insert(next);
+        match self.memcgs.get_mut(at) {
+            Some(known) => *known = memcg,
+            None => self.memcgs.push(memcg),
+        }
+    }
+
+    /// All of them, parents before children.
+    pub fn iter(&self) -> impl Iterator<Item = &Memcg> {
+        self.memcgs.iter()
+    }
+
+    /// Those that are dead.
+    pub fn dead(&self) -> impl Iterator<Item = &Memcg> {
+        self.memcgs.iter().filter(|memcg| memcg.is_dead())
+    }
+
+    fn parent(&self, memcg: &Memcg) -> Option<&Memcg> {
+        let parent = self
+            .memcgs
+            .get(*self.by_serial.get(&memcg.parent_serial)?)?;
+        // Serial numbers count up, so that this ends whatever was read.
+        (parent.serial < memcg.serial).then_some(parent)
+    }
+
+    /// The path from the hierarchy's root, put together from the names. Of one longer than a record's, the leaf's end.
+    ///
+    /// On v2, where memcgs are not made at every level, it holds for those directories that have one: those above a
+    /// memcg always do.
+    pub fn path(&self, memcg: &Memcg) -> Path {
+        let mut names = Vec::new();
+        let mut len = 0;
+        let mut cut = false;
+        let mut at = memcg;
+        while at.parent_serial != 0 {
+            len += at.name.len() + 1;
+            if len > TEXT_MAX {
+                cut = true;
+                break;
+            }
+            names.push(&at.name);
+            let Some(parent) = self.parent(at) else {
+                cut = true;
+                break;
+            };
+            at = parent;
+        }
+        let mut path = if cut { b"...".to_vec() } else { Vec::new() };
+        for name in names.iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        Path {
+            bytes: path.into(),
+            cut,
+        }
+    }
+}
+
+impl FromIterator<Memcg> for Tree {
+    fn from_iter<T: IntoIterator<Item = Memcg>>(memcgs: T) -> Self {
+        let mut tree = Self::default();
+        memcgs.into_iter().for_each(|memcg| tree.add(memcg));
+        tree
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use kmemtrace_common::wire::NAME_BYTES;
+use proptest::prelude::*;
+
+use super::*;
+
+fn node(serial: u64, parent_serial: u64, name: &[u8]) -> Node {
+    let mut bytes = [0; NAME_BYTES];
+    bytes[..name.len()].copy_from_slice(name);
+    Node {
+        mono_ns: 5,
+        css: 0xffff_8880_0000_1000,
+        serial,
+        parent_serial,
+        cgroup_id: 10 * serial,
+        parent_id: 10 * parent_serial,
+        refcount: 3,
+        memory: 4,
+        swap: -1,
+        kmem: 0,
+        tcpmem: 0,
+        lru: [1, 2, 4, 8, 16],
+        flags: css_flag::DYING,
+        known: known::REFCOUNT | known::MEMORY | known::SWAP | known::LRU | known::DIRECTORY_KNOWN,
+        css_id: 0,
+        memcg_id: 0,
+        name_len: name.len() as u32,
+        reserved: 0,
+        name: bytes,
+    }
+}
+
+fn tree(nodes: &[(u64, u64, &[u8])]) -> Tree {
+    let mut tree = Tree::default();
+    for (serial, parent, name) in nodes {
+        tree.add(Memcg::new(&node(*serial, *parent, name), 4096));
+    }
+    tree
+}
+
+fn path(tree: &Tree, serial: u64) -> Path {
+    let memcg = tree.iter().find(|memcg| memcg.serial == serial);
+    tree.path(memcg.expect("it was added"))
+}
+
+#[test]
+fn what_is_not_known_is_absent_and_pages_are_bytes() {
+    let memcg = Memcg::new(&node(7, 1, b"c"), 4096);
+    assert_eq!(memcg.refcount, Some(3));
+    assert_eq!(memcg.memory_bytes, Some(4 * 4096));
+    assert_eq!(memcg.swap_bytes, Some(0), "a counter below 0 for a moment");
+    assert_eq!((memcg.kmem_bytes, memcg.memcg_id), (None, None));
+    assert_eq!(memcg.directory, Some(false));
+    let lru = memcg.lru.expect("it is known");
+    assert_eq!(
+        (lru.anon_bytes, lru.file_bytes, lru.unevictable_bytes),
+        (3 * 4096, 12 * 4096, 16 * 4096)
+    );
+}
+
+#[test]
+fn paths_are_put_together_from_the_parents_names() {
+    let tree = tree(&[(1, 0, b""), (2, 1, b"kubepods"), (9, 2, b"pod\xff1")]);
+    assert_eq!(path(&tree, 1), Path::whole(&b"/"[..]));
+    assert_eq!(path(&tree, 9), Path::whole(&b"/kubepods/pod\xff1"[..]));
+}
+
+#[test]
+fn a_path_without_its_roots_end_says_so() {
+    let tree = tree(&[(1, 0, b""), (9, 5, b"leaf")]);
+    let path = path(&tree, 9);
+    assert_eq!((&path.bytes[..], path.cut), (&b".../leaf"[..], true));
+}
+
+#[test]
+fn one_that_is_found_twice_is_there_once() {
+    let mut tree = tree(&[(1, 0, b""), (2, 1, b"old")]);
+    tree.add(Memcg::new(&node(2, 1, b"new"), 4096));
+    assert_eq!(tree.iter().count(), 2);
+    assert_eq!(path(&tree, 2), Path::whole(&b"/new"[..]));
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_read_paths_end(nodes in proptest::collection::vec((0u64..8, 0u64..8, 0usize..256), 0..40)) {
+        let mut tree = Tree::default();
+        for (serial, parent, len) in nodes {
+            tree.add(Memcg::new(&Node { name_len: 300, ..node(serial, parent, &vec![b'x'; len]) }, 4096));
+        }
+        for memcg in tree.iter() {
+            prop_assert!(tree.path(memcg).bytes.len() <= TEXT_MAX + 4);
+        }
+    }
+}
