@@ -62,9 +62,7 @@ impl Run {
 
     /// A moment of it in nanoseconds since the Unix epoch, by the clock that nobody sets.
     fn wall_of(&self, mono_ns: u64) -> i64 {
-        let since = i128::from(mono_ns) - i128::from(self.began.mono_ns);
-        let wall = i128::from(self.began.wall_ns) + since;
-        wall.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+        self.began.at(mono_ns).wall_ns
     }
 }
 
@@ -164,8 +162,8 @@ impl Fold {
         if time.mono_ns > run.ended.mono_ns {
             run.ended = time;
         }
-        // The first walk's directories are no growth.
-        run.told |= !matches!(change.what, What::Present(_));
+        // What the first walk finds is no growth.
+        run.told |= !matches!(change.what, What::Present(_) | What::Zombie(_));
         let (told, began) = (run.told, run.began);
         let run = &*run;
         let wall = |stamp: Stamp| run.wall_of(stamp.mono_ns);
@@ -201,7 +199,9 @@ impl Fold {
                 step.recovered += 1;
                 self.freed(subject);
                 let owner = self.leaks.recovered(subject);
-                if let Some(owner) = owner.and_then(|owner| self.owners.get(owner)) {
+                // It may have been left out.
+                let owner = owner.unwrap_or_else(|| self.owners.of(subject.cgroup.path.as_ref()));
+                if let Some(owner) = self.owners.get(owner) {
                     owner.recovered += 1;
                 }
             }

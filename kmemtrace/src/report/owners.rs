@@ -37,7 +37,8 @@ pub struct Owner {
 impl Owner {
     /// Called leaked, and not known to be gone.
     pub fn left(&self) -> u64 {
-        self.leaks - self.recovered - self.unseen
+        let gone = self.recovered + self.unseen;
+        self.leaks.saturating_sub(gone)
     }
 
     pub(super) fn leaked(&mut self, subject: &Subject, wall_ns: i64) {
