@@ -65,6 +65,7 @@ pub struct Summary {
     pub owners: Vec<OwnerCount>,
     /// Whose tasks made those, as far as that was seen, most first, at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub creators: Vec<CreatorCount>,
 }
 
@@ -122,6 +123,7 @@ pub struct OwnerCount {
 
 /// How many leaked memcgs tasks of one name made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatorCount {
     /// The tasks' name; bytes that are not UTF-8 replaced.
     pub comm: String,
