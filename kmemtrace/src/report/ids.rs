@@ -14,7 +14,7 @@ pub(super) const PACE_MIN_NS: u64 = 600_000_000_000;
 pub enum Kept {
     /// It does: before Linux 4.8, and on RHEL 7.
     Yes,
-    /// The kernel takes it back at removal: `mem_cgroup_id_put` in `mem_cgroup_css_offline`, since 4.8 (73f576c04b94).
+    /// The kernel takes it back at removal, unless entries in swap hold it: `mem_cgroup_id_put` in `mem_cgroup_css_offline`, since 4.8 (73f576c04b94).
     No,
     /// The kernel's release is not known.
     Unknown,
@@ -37,7 +37,7 @@ impl Kept {
         }
     }
 
-    /// How many ids are in use, at most.
+    /// How many ids are in use, as far as zombies are counted.
     pub fn used(self, totals: Totals) -> u64 {
         match self {
             Self::No => totals.live,
@@ -45,7 +45,7 @@ impl Kept {
         }
     }
 
-    /// How many are left, at least.
+    /// How many are left, as far as zombies are counted.
     pub fn left(self, totals: Totals) -> u64 {
         MEMCG_IDS.saturating_sub(self.used(totals))
     }

@@ -14,8 +14,8 @@ pub(super) fn ids(report: &Report) -> String {
     };
     let keep = match report.kept() {
         Kept::No => {
-            return "This kernel takes a removed memory cgroup's id back at once (Linux 4.8 and later): zombies cost memory \
-                    and time, and no ids."
+            return "This kernel takes a removed memory cgroup's id back at once, unless pages of it are in swap (Linux 4.8 and \
+                    later): zombies cost memory and time, and hardly any ids."
                 .to_owned();
         }
         Kept::Yes => "On this kernel a zombie keeps its id until it is freed.",

@@ -178,10 +178,9 @@ fn figures(report: &Report) -> Vec<Figure> {
     };
     let left = report.kept().left(totals);
     let of = match report.kept() {
-        // Zombies from before the trace may not be counted.
-        Kept::Yes => "at most, of 65,535",
-        Kept::No => "of 65,535",
-        Kept::Unknown => "at least, of 65,535",
+        // Zombies from before the trace may not be counted; those with pages in swap keep their ids anywhere.
+        Kept::Yes | Kept::No => "at most, of 65,535",
+        Kept::Unknown => "about, of 65,535",
     };
     let inherited = match summary.inherited {
         Some(inherited) => format!("{} were there before", Grouped(inherited)),
