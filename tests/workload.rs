@@ -96,8 +96,8 @@ fn charge_socket(cgroup: &Path, file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes and removes cgroups below `base` that files pin, on v2 with sockets, says so, and keeps the sockets until the files'
-/// directory is removed.
+/// Makes and removes cgroups below `base` that files pin, on v2 with sockets, says so, and keeps each socket until
+/// its file is removed.
 fn leak_many(base: &Path, files: &Path, count: Option<&OsString>) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let count = count.and_then(|count| count.to_str()?.parse().ok());
@@ -119,9 +119,10 @@ fn leak_many(base: &Path, files: &Path, count: Option<&OsString>) -> io::Result<
         let cgroup = base.join(format!("z{n}"));
         fs::create_dir(&cgroup)?;
         join(&cgroup)?;
-        fs::write(files.join(n.to_string()), "x")?;
+        let file = files.join(n.to_string());
+        fs::write(&file, "x")?;
         if v2 {
-            sockets.push(UnixDatagram::unbound()?);
+            sockets.push((file, UnixDatagram::unbound()?));
         }
         join(root)?;
         // A task that has just left makes it EBUSY for a moment.
@@ -131,6 +132,7 @@ fn leak_many(base: &Path, files: &Path, count: Option<&OsString>) -> io::Result<
     }
     println!("leaked");
     while files.exists() && rustix::process::getppid() == parent {
+        sockets.retain(|(file, _)| file.exists());
         thread::sleep(Duration::from_millis(20));
     }
     // A test that was killed must not leave that many behind.

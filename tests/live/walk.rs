@@ -284,7 +284,6 @@ pub(super) fn freed_under_a_walk() -> Result {
     thread::scope(|scope| -> Result {
         scope.spawn(|| {
             for n in 0..COUNT {
-                // Sockets, where there are any, go with the last file.
                 let _ = fs::remove_file(many.files.join(n.to_string()));
                 if n % 64 == 0 {
                     thread::sleep(Duration::from_millis(5));

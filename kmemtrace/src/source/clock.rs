@@ -1,5 +1,7 @@
 //! The two clocks of a [`Stamp`].
 
+use std::time::Duration;
+
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::event::Stamp;
@@ -40,6 +42,12 @@ impl Clock {
 /// `CLOCK_MONOTONIC` now, in nanoseconds: the clock of `bpf_ktime_get_ns`.
 pub(super) fn mono_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic)).cast_unsigned()
+}
+
+/// The CPU time that this thread has taken.
+pub(super) fn thread_cpu() -> Duration {
+    let taken = nanoseconds(clock_gettime(ClockId::ThreadCPUTime));
+    Duration::from_nanos(taken.cast_unsigned())
 }
 
 fn nanoseconds(time: Timespec) -> i64 {

@@ -90,7 +90,7 @@ pub(super) struct Walk {
     pub(super) changed: bool,
     /// How often the program was run.
     pub(super) runs: u32,
-    /// How long that took, in nanoseconds.
+    /// The CPU time that took, in nanoseconds.
     pub(super) took_ns: u64,
     /// What it cannot tell on this kernel.
     #[serde(skip_serializing_if = "Vec::is_empty")]

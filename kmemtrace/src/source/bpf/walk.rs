@@ -6,7 +6,7 @@
 mod once;
 mod tree;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aya::{
     Ebpf,
@@ -19,7 +19,10 @@ pub use self::{
     once::KernelWalker,
     tree::{Lru, Memcg, Tree},
 };
-use crate::error::{Error, causes};
+use crate::{
+    error::{Error, causes},
+    source::clock,
+};
 
 /// The program's name in the object.
 const PROGRAM: &str = "raw_tp_walk";
@@ -41,7 +44,7 @@ pub struct KernelWalk {
     pub changed: bool,
     /// How often the program was run.
     pub runs: u32,
-    /// How long those runs took, system calls included.
+    /// The CPU time that those runs took, system calls included.
     pub took: Duration,
 }
 
@@ -128,9 +131,9 @@ impl Walker {
 
     /// Runs the program once and takes in what it found.
     fn run(&self, program: &RawTracePoint, walk: &mut KernelWalk) -> Result<Cursor, Error> {
-        let began = Instant::now();
+        let began = clock::thread_cpu();
         let run = program.test_run(RawTracePointRunOptions::new());
-        walk.took += began.elapsed();
+        walk.took += clock::thread_cpu().saturating_sub(began);
         walk.runs += 1;
         run.map_err(|error| {
             Error::caused(
