@@ -70,7 +70,7 @@ fn a_life_is_a_slice_with_its_time_as_a_zombie_in_it() {
     let begun = events(&packets, Kind::SliceBegin);
     let names: Vec<_> = begun.iter().map(|event| event.name()).collect();
     let leaf = POD.rsplit('/').next().unwrap();
-    assert_eq!(names, [leaf, "a\\n<b>", "zombie", "zombie", "leaked"]);
+    assert_eq!(names, [leaf, "a\\x0a<b>", "zombie", "zombie", "leaked"]);
     assert_eq!(events(&packets, Kind::SliceEnd).len(), begun.len());
     // by track: a stack that is empty at the end
     let mut depth = HashMap::new();
