@@ -250,8 +250,12 @@ impl Tracker {
             }
             Fact::Gap(gap) => self.gap(time, gap, changes),
             Fact::Tick(counts) => {
-                // A poll leaves out counts that changed meanwhile; a later one has them.
-                self.counting = counts.zombies_of().or(self.counting);
+                // A poll leaves out counts that changed meanwhile; a later one has them. Where memcgs have slab caches of their
+                // own, it may also have seen in these that the count leaves zombies out, as on 3.10.
+                self.counting = match counts.kmemcg_peak {
+                    None => counts.zombies_of().or(self.counting),
+                    Some(_) => counts.zombies_of(),
+                };
                 self.reconcile(time, counts, changes);
                 self.emit(time, What::Tick(*counts), changes);
             }
