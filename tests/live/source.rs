@@ -269,7 +269,8 @@ pub(super) fn clean_run(source: &Source) -> Result {
     let args = [&["watch", "--for", "2s"], source.args()].concat();
     let run = output(program(args));
     let stdout = text(&run.stdout);
-    let inherited = stdout.contains("were there before") || stdout.contains("was there before");
+    let inherited =
+        stdout.contains(" there before") && !stdout.contains(" 0 zombies were there before");
     let expected = if inherited { 2 } else { 0 };
     assert_eq!(run.status.code(), Some(expected), "{stdout}");
     assert!(stdout.contains("no leak seen"), "{stdout}");
