@@ -18,7 +18,12 @@ pub(crate) fn at_once(memory_mib: u64) -> usize {
 
 fn fit(cpus: usize, available_mib: u64, memory_mib: u64) -> usize {
     let by_memory = available_mib / (memory_mib + OVERHEAD_MIB);
-    usize::try_from(by_memory).unwrap_or(cpus).min(cpus).max(1)
+    // Each runs on one processor, and waits half of its time.
+    let by_cpus = 2 * cpus;
+    usize::try_from(by_memory)
+        .unwrap_or(by_cpus)
+        .min(by_cpus)
+        .max(1)
 }
 
 /// `MemAvailable` of /proc/meminfo, in MiB.
@@ -67,7 +72,7 @@ mod tests {
 
     #[test]
     fn as_many_as_processors_and_memory_allow() {
-        assert_eq!(fit(2, 24_000, 1536), 2);
+        assert_eq!(fit(2, 24_000, 1536), 4);
         assert_eq!(fit(8, 4_000, 1536), 2);
         // One has to be tried.
         assert_eq!(fit(8, 100, 1536), 1);
