@@ -5,12 +5,13 @@ use std::{ffi::CString, fs, path::Path};
 use rustix::mount::{MountFlags, mount};
 
 /// The file systems that every machine has.
-const SYSTEM: [(&str, &str); 7] = [
+const SYSTEM: [(&str, &str); 8] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
     ("tmpfs", "/dev/shm"),
     ("tmpfs", "/tmp"),
+    ("tmpfs", "/var/tmp"),
     ("debugfs", "/sys/kernel/debug"),
     ("tracefs", "/sys/kernel/tracing"),
 ];

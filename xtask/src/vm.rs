@@ -25,7 +25,7 @@ use clap::ValueEnum;
 use crate::{error::Error, workspace};
 use image::Programs;
 use kernel::{Kernel, Release};
-use matrix::{Matrix, machines};
+use matrix::{Matrix, Outcome, machines};
 use one::Run;
 use qemu::Accel;
 
@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// Run the tests that do very much, too: for minutes each
     #[arg(long, conflicts_with_all = ["shell", "command"])]
     slow: bool,
+    /// Boot a machine that failed once more; the report tells of both
+    #[arg(long, conflicts_with_all = ["shell", "command"])]
+    retry: bool,
     /// Write what came of all kernels to docs/kernels.json and into the README
     #[arg(long, conflicts_with_all = ["cgroup", "test", "shell", "command", "image"])]
     record: bool,
@@ -126,7 +129,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
         eprintln!("\n== {} machines, {at_once} at once, {accel}", jobs.len());
     }
     let done = fleet::each(&jobs, at_once, |(kernel, cgroup)| {
-        run.tests(kernel, *cgroup)
+        let outcome = run.tests(kernel, *cgroup)?;
+        if !args.retry || outcome.failure.is_none() {
+            return Ok(outcome);
+        }
+        let again = run.tests(kernel, *cgroup)?;
+        Ok(Outcome {
+            first: outcome.failure,
+            ..again
+        })
     });
     let matrix = Matrix {
         accel: accel.to_string(),

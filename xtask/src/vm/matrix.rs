@@ -50,6 +50,9 @@ pub(crate) struct Outcome {
     /// Why the tests did not run, where that is the kernel's nature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) not_run: Option<String>,
+    /// What failed at the first try, if this is the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<String>,
     /// Why this counts as a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<String>,
@@ -139,6 +142,7 @@ impl Outcome {
             cgroup: cgroup.to_string(),
             seconds: ended.took.as_secs(),
             not_run: excuse.and_then(|verdict| verdict.note.clone()),
+            first: None,
             failure: failure(ended, &sources),
             sources,
         }

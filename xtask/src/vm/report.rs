@@ -45,7 +45,10 @@ impl fmt::Display for Matrix {
                 match (&machine.failure, &machine.not_run) {
                     (Some(failure), _) => format!("FAILED: {failure}"),
                     (None, Some(excuse)) => format!("not run: {excuse}"),
-                    (None, None) => "ok".to_owned(),
+                    (None, None) => machine.first.as_ref().map_or_else(
+                        || "ok".to_owned(),
+                        |first| format!("ok at the second try; first: {first}"),
+                    ),
                 },
                 row.map_or_else(String::new, hooks),
             ]);
