@@ -8,7 +8,7 @@ use super::{
     leaks::hook,
     source::Source,
     view::{TRACING, Tracefs},
-    world::{Turn, is_v1, missing_hierarchy},
+    world::{Turn, is_old, is_v1, missing_hierarchy},
 };
 use crate::harness::{Result, output, program, text};
 
@@ -117,6 +117,9 @@ fn kernel() -> Option<&'static Kernel> {
 
 /// Why nothing is expected of a source here.
 pub(super) fn missing() -> Option<String> {
+    if is_old() {
+        return Some("needs the system calls that the kernel has".to_owned());
+    }
     if kernel().is_none() {
         return Some("needs a kernel of which it is known what must work".to_owned());
     }

@@ -18,6 +18,8 @@ mod world;
 
 use libtest_mimic::Trial;
 
+pub(crate) use world::Turn;
+
 use crate::harness::{Result, test_if, too_slow};
 use source::{SOURCES, Source};
 

@@ -137,13 +137,13 @@ impl Drop for Draining {
 }
 
 /// One live test at a time: in this process, and on this machine.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     _here: MutexGuard<'static, ()>,
     _machine: File,
 }
 
 impl Turn {
-    pub(super) fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let here = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let file = std::env::temp_dir().join("kmemtrace-live-tests.lock");
         let machine = File::create(file).expect("a lock file");
@@ -270,6 +270,12 @@ fn rest() {
         same = if now == count { same + 1 } else { 0 };
         count = now;
     }
+}
+
+/// Whether newer system calls are answered as on 3.10.
+pub(super) fn is_old() -> bool {
+    let newer = rustix::fs::memfd_create("old", rustix::fs::MemfdFlags::CLOEXEC);
+    newer.err() == Some(rustix::io::Errno::NOSYS)
 }
 
 /// Whether the kernel counts the memcgs among its zombies, also those whose directory stays.
