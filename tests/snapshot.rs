@@ -240,6 +240,7 @@ fn scanned(root: Option<&Path>) -> std::result::Result<Value, Failed> {
     // What only a walk of the running kernel's own tree tells.
     for walked in [
         "walk",
+        "walk_refused",
         "ids_used",
         "ids_kept",
         "zombie_bytes",
