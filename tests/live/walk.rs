@@ -312,7 +312,7 @@ pub(super) fn freed_under_a_walk() -> Result {
             }
         }
     })?;
-    println!("{walks} walks, {changed} of them while the tree changed under them, {last} left");
+    eprintln!("{walks} walks, {changed} of them while the tree changed under them, {last} left");
     many.release()?;
     for file in kept {
         world.unpin(&file);
@@ -338,7 +338,7 @@ pub(super) fn many() -> Result {
     assert_eq!(mine.len() as u64, count);
     assert!(mine.values().all(|zombie| zombie["pin"].is_string()));
     assert!(walk["took_ns"].as_u64() < Some(1_000_000_000), "{walk}");
-    println!("{count} zombies: {walk}");
+    eprintln!("{count} zombies: {walk}");
 
     many.release()?;
     // The last of them stay in what processors keep.
