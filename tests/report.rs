@@ -1,9 +1,11 @@
 //! `kmemtrace report`: the command, and its page in a real browser.
 
 use std::{
+    ffi::OsStr,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
+    process::Output,
 };
 
 use libtest_mimic::Trial;
@@ -61,17 +63,22 @@ fn leaking<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {
     trace
 }
 
-/// Writes a trace and makes a page of it.
-fn page(folder: &Path, trace: &str) -> PathBuf {
-    let (from, to) = (folder.join("trace.jsonl"), folder.join("report.html"));
-    fs::write(&from, trace).expect("a trace is written");
+/// Runs `kmemtrace report FROM -o TO`, with more arguments.
+fn reported(from: &Path, to: &Path, more: &[&str]) -> Output {
     let args = [
         "report".as_ref(),
         from.as_os_str(),
         "-o".as_ref(),
         to.as_os_str(),
     ];
-    let done = output(program(args));
+    output(program(args.into_iter().chain(more.iter().map(OsStr::new))))
+}
+
+/// Writes a trace and makes a page of it.
+fn page(folder: &Path, trace: &str) -> PathBuf {
+    let (from, to) = (folder.join("trace.jsonl"), folder.join("report.html"));
+    fs::write(&from, trace).expect("a trace is written");
+    let done = reported(&from, &to, &[]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     assert_eq!(text(&done.stderr), "");
     to
@@ -81,13 +88,7 @@ fn recording() -> Result {
     let folder = TempDir::new()?;
     let to = folder.path().join("report.html");
     let from = data(LEAK);
-    let args = [
-        "report".as_ref(),
-        from.as_os_str(),
-        "-o".as_ref(),
-        to.as_os_str(),
-    ];
-    let done = output(program(args));
+    let done = reported(&from, &to, &[]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     assert_eq!(
         (text(&done.stdout), text(&done.stderr)),
@@ -99,23 +100,11 @@ fn recording() -> Result {
     );
     assert!(page.contains("74c13223-5a00-11e9-b385-42010a80018d"));
     // The same on stdout.
-    let args = [
-        "report".as_ref(),
-        from.as_os_str(),
-        "-o".as_ref(),
-        "-".as_ref(),
-    ];
-    assert_eq!(text(&output(program(args)).stdout), page);
+    let stdout = Path::new("-");
+    assert_eq!(text(&reported(&from, stdout, &[]).stdout), page);
     // With another grace time nothing has leaked.
-    let args = [
-        "report".as_ref(),
-        from.as_os_str(),
-        "-o".as_ref(),
-        "-".as_ref(),
-        "--grace".as_ref(),
-        "1h".as_ref(),
-    ];
-    assert!(text(&output(program(args)).stdout).contains("<h1>no leak seen"));
+    let patient = reported(&from, stdout, &["--grace", "1h"]);
+    assert!(text(&patient.stdout).contains("<h1>no leak seen"));
     Ok(())
 }
 
@@ -125,13 +114,7 @@ fn unreadable() -> Result {
     let mut trace = leaking(["/a"]);
     trace.push_str("{\"kind\":17}\n{\"time\":\"2026-03-1");
     fs::write(&from, trace)?;
-    let args = [
-        "report".as_ref(),
-        from.as_os_str(),
-        "-o".as_ref(),
-        to.as_os_str(),
-    ];
-    let done = output(program(args));
+    let done = reported(&from, &to, &[]);
     assert_eq!(done.status.code(), Some(0));
     let stderr = text(&done.stderr);
     assert!(stderr.contains("trace: line 5: "), "{stderr}");
@@ -147,13 +130,7 @@ fn errors() -> Result {
     let folder = TempDir::new()?;
     let path = |name: &str| folder.path().join(name);
     let report = |from: &Path, to: &Path| {
-        let args = [
-            "report".as_ref(),
-            from.as_os_str(),
-            "-o".as_ref(),
-            to.as_os_str(),
-        ];
-        let done = output(program(args));
+        let done = reported(from, to, &[]);
         assert_eq!(done.status.code(), Some(2));
         text(&done.stderr)
     };
