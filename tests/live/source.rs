@@ -125,7 +125,9 @@ pub(super) fn leak_and_recover(world: &World, watch: &mut Watch) {
     // Those that others left, as far as they have names.
     let named = watch.of("zombie", "/").count() as u64;
     assert!(tick["leaked"].as_u64().unwrap_or(0) <= named, "{tick}");
-    assert!(!watch.seen.iter().any(|line| line["kind"] == "gap"));
+    // A machine that is busy may poll late; nothing else may be missed.
+    let gap = |line: &&Value| line["kind"] == "gap" && line["reason"] != "late_poll";
+    assert_eq!(watch.seen.iter().find(gap), None);
 }
 
 /// Zombies that were there before the run are counted, and so is their end.

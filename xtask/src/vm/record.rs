@@ -54,3 +54,31 @@ pub(crate) fn record(matrix: &Matrix) -> Result<(), Error> {
     eprintln!("recorded in {RECORDED} and README.md");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::{kernel::Release, matrix::machines};
+
+    #[test]
+    fn the_readme_s_table_is_the_recorded_one() {
+        let root = workspace::root().unwrap();
+        let recorded = fs::read_to_string(root.join(RECORDED)).unwrap();
+        let recorded: Matrix = serde_json::from_str(&recorded).unwrap();
+        assert!(!recorded.failed());
+        let machines = machines(Release::All, None);
+        let expected = machines
+            .iter()
+            .map(|(release, cgroup)| (release.to_string(), cgroup.to_string()));
+        let found = recorded
+            .machines
+            .iter()
+            .map(|one| (one.release.clone(), one.cgroup.clone()));
+        assert!(expected.eq(found), "not the machines of the whole matrix");
+        let readme = fs::read_to_string(root.join("README.md")).unwrap();
+        assert_eq!(
+            report::in_readme(&readme, &recorded).as_deref(),
+            Some(readme.as_str())
+        );
+    }
+}
