@@ -8,6 +8,10 @@ use std::{
 };
 
 use libtest_mimic::Trial;
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::Field,
+};
 use serde_json::Value;
 
 use crate::harness::{Result, data, output, program, test, test_if, text};
@@ -16,6 +20,12 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("export::jsonl_is_a_trace_again", jsonl),
         test("export::csv_has_a_row_for_each_change", csv),
+        test("export::parquet_has_a_row_for_each_change", parquet),
+        test_if(
+            "export::parquet_is_read_by_others",
+            no_reader,
+            parquet_elsewhere,
+        ),
         test("export::otlp_has_a_record_for_each_line", otlp),
         test_if(
             "export::perfetto_is_read_by_its_trace_processor",
@@ -105,6 +115,103 @@ fn csv() -> Result {
         }
         assert_eq!(&row[column("hostname")], "vm");
     }
+    Ok(())
+}
+
+fn parquet() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("trace.parquet");
+    fs::write(&file, export("parquet").stdout)?;
+    let reader = SerializedFileReader::new(fs::File::open(&file)?)?;
+    let rows: Vec<_> = reader
+        .get_row_iter(None)?
+        .collect::<std::result::Result<_, _>>()?;
+    let changes = lines(&export("jsonl").stdout)?;
+    let changes: Vec<_> = changes
+        .iter()
+        .filter(|line| line["kind"] != "header" && line["kind"] != "summary")
+        .collect();
+    assert_eq!(rows.len(), changes.len());
+    for (row, line) in rows.iter().zip(changes) {
+        for (name, field) in row.get_column_iter() {
+            match (name.as_str(), field, &line[name]) {
+                ("time", Field::Long(ns), Value::String(text)) => {
+                    assert_eq!(format!("{:09}", ns % 1_000_000_000), text[20..29]);
+                }
+                ("hostname", Field::Str(host), _) => assert_eq!(host, "vm"),
+                (_, Field::Null, Value::Null) => {}
+                (_, Field::Str(text), Value::String(expected)) => assert_eq!(text, expected),
+                (_, Field::ULong(number), expected) => assert_eq!(Value::from(*number), *expected),
+                (_, Field::Long(number), expected) => assert_eq!(Value::from(*number), *expected),
+                (_, Field::Bool(flag), expected) => assert_eq!(Value::from(*flag), *expected),
+                (_, Field::Str(list), expected) => assert_eq!(*list, expected.to_string()),
+                (name, field, expected) => panic!("{name}: {field} and {expected}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a Parquet file with whatever there is, and says how many rows of each kind it has.
+const READ: &str = "
+import json, sys
+try:
+    import pyarrow.parquet
+    rows = pyarrow.parquet.read_table(sys.argv[1]).select(['kind', 'cgroup_id', 'time']).to_pylist()
+except ImportError:
+    import duckdb
+    rows = duckdb.read_parquet(sys.argv[1]).project('kind, cgroup_id, time').fetchall()
+    rows = [{'kind': kind, 'cgroup_id': id, 'time': time} for kind, id, time in rows]
+kinds = {}
+for row in rows:
+    kinds[row['kind']] = kinds.get(row['kind'], 0) + 1
+print(json.dumps({
+    'kinds': kinds,
+    'ids': sum(row['cgroup_id'] or 0 for row in rows),
+    'year': min(row['time'] for row in rows).year,
+}))
+";
+
+/// A Python with pyarrow or duckdb: `KMEMTRACE_TESTS_PYTHON` names one, else it is `python3`.
+fn python() -> Command {
+    let python = std::env::var("KMEMTRACE_TESTS_PYTHON");
+    Command::new(python.unwrap_or_else(|_| "python3".to_owned()))
+}
+
+fn no_reader() -> Option<String> {
+    let has = |module: &str| {
+        let run = python().args(["-c", &format!("import {module}")]).output();
+        run.is_ok_and(|run| run.status.success())
+    };
+    (!has("pyarrow.parquet") && !has("duckdb")).then(|| {
+        "needs a python3 with pyarrow or duckdb; KMEMTRACE_TESTS_PYTHON names another one"
+            .to_owned()
+    })
+}
+
+fn parquet_elsewhere() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("trace.parquet");
+    fs::write(&file, export("parquet").stdout)?;
+    let run = python().args(["-c", READ]).arg(&file).output()?;
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let read: Value = serde_json::from_slice(&run.stdout)?;
+    let changes = lines(&export("jsonl").stdout)?;
+    let changes = changes
+        .iter()
+        .filter(|line| line["kind"] != "header" && line["kind"] != "summary");
+    let expected = kinds(changes.clone().filter_map(|line| line["kind"].as_str()));
+    assert_eq!(read["kinds"], serde_json::to_value(expected)?);
+    let ids: u64 = changes
+        .clone()
+        .filter_map(|line| line["cgroup_id"].as_u64())
+        .sum();
+    assert_eq!(read["ids"], ids);
+    let first = changes
+        .filter_map(|line| line["time"].as_str())
+        .min()
+        .ok_or("a line")?;
+    assert_eq!(read["year"].to_string(), first[..4]);
     Ok(())
 }
 
