@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -284,12 +284,20 @@ fn otlp() -> Result {
     Ok(())
 }
 
-/// Perfetto's own reader, if `python3 -m pip install perfetto` has brought it: `KMEMTRACE_TRACE_PROCESSOR` names the program.
+/// Perfetto's own reader: what `KMEMTRACE_TRACE_PROCESSOR` names, else `trace_processor_shell` of the search path.
+fn trace_processor() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("KMEMTRACE_TRACE_PROCESSOR") {
+        return Some(named.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    let mut programs = std::env::split_paths(&path).map(|at| at.join("trace_processor_shell"));
+    programs.find(|program| program.is_file())
+}
+
 fn no_trace_processor() -> Option<String> {
-    let found =
-        std::env::var("KMEMTRACE_TRACE_PROCESSOR").is_ok_and(|path| Path::new(&path).exists());
-    (!found).then(|| {
-        "needs Perfetto's trace_processor_shell, named by KMEMTRACE_TRACE_PROCESSOR".to_owned()
+    trace_processor().is_none().then(|| {
+        "needs Perfetto's trace_processor_shell on the PATH, or named by KMEMTRACE_TRACE_PROCESSOR"
+            .to_owned()
     })
 }
 
@@ -305,7 +313,7 @@ fn perfetto() -> Result {
          (select sum(value) from stats where name like '%misplaced_end%' or name like '%negative%' or name = 'clock_sync_failure');";
     let file = folder.path().join("query.sql");
     fs::write(&file, query)?;
-    let run = Command::new(std::env::var("KMEMTRACE_TRACE_PROCESSOR")?)
+    let run = Command::new(trace_processor().ok_or("no trace processor")?)
         .arg("-q")
         .arg(&file)
         .arg(&trace)
