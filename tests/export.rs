@@ -3,11 +3,15 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
 use libtest_mimic::Trial;
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::Field,
+};
 use serde_json::Value;
 
 use crate::harness::{Result, data, output, program, test, test_if, text};
@@ -16,6 +20,12 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("export::jsonl_is_a_trace_again", jsonl),
         test("export::csv_has_a_row_for_each_change", csv),
+        test("export::parquet_has_a_row_for_each_change", parquet),
+        test_if(
+            "export::parquet_is_read_by_others",
+            no_reader,
+            parquet_elsewhere,
+        ),
         test("export::otlp_has_a_record_for_each_line", otlp),
         test_if(
             "export::perfetto_is_read_by_its_trace_processor",
@@ -108,6 +118,105 @@ fn csv() -> Result {
     Ok(())
 }
 
+fn parquet() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("trace.parquet");
+    fs::write(&file, export("parquet").stdout)?;
+    let reader = SerializedFileReader::new(fs::File::open(&file)?)?;
+    let rows: Vec<_> = reader
+        .get_row_iter(None)?
+        .collect::<std::result::Result<_, _>>()?;
+    let changes = lines(&export("jsonl").stdout)?;
+    let changes: Vec<_> = changes
+        .iter()
+        .filter(|line| line["kind"] != "header" && line["kind"] != "summary")
+        .collect();
+    assert_eq!(rows.len(), changes.len());
+    for (row, line) in rows.iter().zip(changes) {
+        for (name, field) in row.get_column_iter() {
+            match (name.as_str(), field, &line[name]) {
+                ("time", Field::Long(ns), Value::String(text)) => {
+                    assert_eq!(format!("{:09}", ns % 1_000_000_000), text[20..29]);
+                }
+                ("hostname", Field::Str(host), _) => assert_eq!(host, "vm"),
+                (_, Field::Null, Value::Null) => {}
+                (_, Field::Str(text), Value::String(expected)) => assert_eq!(text, expected),
+                (_, Field::ULong(number), expected) => assert_eq!(Value::from(*number), *expected),
+                (_, Field::Long(number), expected) => assert_eq!(Value::from(*number), *expected),
+                (_, Field::Bool(flag), expected) => assert_eq!(Value::from(*flag), *expected),
+                (_, Field::Str(list), expected) => assert_eq!(*list, expected.to_string()),
+                (name, field, expected) => panic!("{name}: {field} and {expected}"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a Parquet file with whatever there is, and says how many rows of each kind it has.
+const READ: &str = "
+import json, sys
+try:
+    import pyarrow, pyarrow.parquet
+    table = pyarrow.parquet.read_table(sys.argv[1])
+    times = table.column('time').cast(pyarrow.int64())
+    rows = list(zip(table.column('kind').to_pylist(), table.column('cgroup_id').to_pylist(), times.to_pylist()))
+except ImportError:
+    import duckdb
+    rows = duckdb.read_parquet(sys.argv[1]).project('kind, cgroup_id, epoch_ns(time)').fetchall()
+kinds = {}
+for kind, _, _ in rows:
+    kinds[kind] = kinds.get(kind, 0) + 1
+print(json.dumps({
+    'kinds': kinds,
+    'ids': sum(id or 0 for _, id, _ in rows),
+    'first': min(time for _, _, time in rows) % 1000000000,
+}))
+";
+
+/// A Python with pyarrow or duckdb: `KMEMTRACE_TESTS_PYTHON` names one, else it is `python3`.
+fn python() -> Command {
+    let python = std::env::var("KMEMTRACE_TESTS_PYTHON");
+    Command::new(python.unwrap_or_else(|_| "python3".to_owned()))
+}
+
+fn no_reader() -> Option<String> {
+    let has = |module: &str| {
+        let run = python().args(["-c", &format!("import {module}")]).output();
+        run.is_ok_and(|run| run.status.success())
+    };
+    (!has("pyarrow.parquet") && !has("duckdb")).then(|| {
+        "needs a python3 with pyarrow or duckdb; KMEMTRACE_TESTS_PYTHON names another one"
+            .to_owned()
+    })
+}
+
+fn parquet_elsewhere() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("trace.parquet");
+    fs::write(&file, export("parquet").stdout)?;
+    let run = python().args(["-c", READ]).arg(&file).output()?;
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let read: Value = serde_json::from_slice(&run.stdout)?;
+    let changes = lines(&export("jsonl").stdout)?;
+    let changes = changes
+        .iter()
+        .filter(|line| line["kind"] != "header" && line["kind"] != "summary");
+    let expected = kinds(changes.clone().filter_map(|line| line["kind"].as_str()));
+    assert_eq!(read["kinds"], serde_json::to_value(expected)?);
+    let ids: u64 = changes
+        .clone()
+        .filter_map(|line| line["cgroup_id"].as_u64())
+        .sum();
+    assert_eq!(read["ids"], ids);
+    let first = changes
+        .filter_map(|line| line["time"].as_str())
+        .min()
+        .ok_or("a line")?;
+    let ns: u64 = first[20..29].parse()?;
+    assert_eq!(read["first"], ns);
+    Ok(())
+}
+
 fn otlp() -> Result {
     let requests = lines(&export("otlp-json").stdout)?;
     let mut records = Vec::new();
@@ -175,12 +284,20 @@ fn otlp() -> Result {
     Ok(())
 }
 
-/// Perfetto's own reader, if `python3 -m pip install perfetto` has brought it: `KMEMTRACE_TRACE_PROCESSOR` names the program.
+/// Perfetto's own reader: what `KMEMTRACE_TRACE_PROCESSOR` names, else `trace_processor_shell` of the search path.
+fn trace_processor() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("KMEMTRACE_TRACE_PROCESSOR") {
+        return Some(named.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    let mut programs = std::env::split_paths(&path).map(|at| at.join("trace_processor_shell"));
+    programs.find(|program| program.is_file())
+}
+
 fn no_trace_processor() -> Option<String> {
-    let found =
-        std::env::var("KMEMTRACE_TRACE_PROCESSOR").is_ok_and(|path| Path::new(&path).exists());
-    (!found).then(|| {
-        "needs Perfetto's trace_processor_shell, named by KMEMTRACE_TRACE_PROCESSOR".to_owned()
+    trace_processor().is_none().then(|| {
+        "needs Perfetto's trace_processor_shell on the PATH, or named by KMEMTRACE_TRACE_PROCESSOR"
+            .to_owned()
     })
 }
 
@@ -196,7 +313,7 @@ fn perfetto() -> Result {
          (select sum(value) from stats where name like '%misplaced_end%' or name like '%negative%' or name = 'clock_sync_failure');";
     let file = folder.path().join("query.sql");
     fs::write(&file, query)?;
-    let run = Command::new(std::env::var("KMEMTRACE_TRACE_PROCESSOR")?)
+    let run = Command::new(trace_processor().ok_or("no trace processor")?)
         .arg("-q")
         .arg(&file)
         .arg(&trace)

@@ -20,6 +20,7 @@ use crate::{
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("report::a_recording_becomes_a_page", recording),
+        test("report::it_says_what_to_do", diagnosis),
         test("report::what_cannot_be_read_is_said_and_noted", unreadable),
         test("report::what_cannot_be_reported_is_an_error", errors),
         test_if("report::browser::names_stay_text", browser::missing, names),
@@ -105,6 +106,41 @@ fn recording() -> Result {
     // With another grace time nothing has leaked.
     let patient = reported(&from, stdout, &["--grace", "1h"]);
     assert!(text(&patient.stdout).contains("<h1>no leak seen"));
+    Ok(())
+}
+
+fn diagnosis() -> Result {
+    let folder = TempDir::new()?;
+    let failed = json!({"path": "/kubepods/x", "comm": "runc", "pid": 3, "errno": 12});
+    let trace = leaking(["/a", "/b"]) + &line(9, "mkdir_failure", &failed) + "\n";
+    let shown = |trace: &str| fs::read_to_string(page(folder.path(), trace));
+    // A build of RHEL 7 that does not know cgroup.memory=nokmem yet.
+    let old = shown(&trace)?;
+    for told in [
+        "a memory cgroup cannot be made: ENOMEM, 1 times in this trace",
+        "2 zombies",
+        "for ever, in practice",
+        "yum --enablerepo=elrepo-kernel",
+        "reboot the node: a stop-gap",
+        "which does not tell of: ",
+    ] {
+        assert!(old.contains(told), "{told}");
+    }
+    assert!(!old.contains("grubby"));
+    // One that does, with the word and without it.
+    let trace = trace.replace("-514.el7", "-1160.el7");
+    let without = trace.replace(
+        r#""hierarchy":"v1","grace_ns""#,
+        r#""hierarchy":"v1","cmdline":[],"grace_ns""#,
+    );
+    assert!(shown(&without)?.contains("grubby --update-kernel=ALL --args=cgroup.memory=nokmem"));
+    let with = without.replace("[]", r#"["cgroup.memory=nokmem"]"#);
+    let with = shown(&with)?;
+    assert!(!with.contains("grubby") && with.contains("<dd>cgroup.memory=nokmem</dd>"));
+    // A kernel that gives ids back has nothing of the kind.
+    let new = shown(&trace.replace("3.10.0-1160.el7.x86_64", "6.1.0-40-amd64"))?;
+    assert!(new.contains("Page cache and tmpfs files can still pin zombies"));
+    assert!(!new.contains("elrepo") && !new.contains("grubby"));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::{
     io::{self, IsTerminal, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    rc::Rc,
     time::Duration,
 };
 
@@ -18,7 +19,15 @@ use super::{
 use crate::{
     error::Error,
     event::header::Header,
-    sink::{Sink, csv::Csv, escape::Name, jsonl::JsonLines, otlp::Otlp, perfetto::Perfetto},
+    sink::{
+        Sink,
+        csv::Csv,
+        escape::Name,
+        jsonl::JsonLines,
+        otlp::Otlp,
+        parquet::{self, Rows, Shared},
+        perfetto::Perfetto,
+    },
 };
 
 /// Arguments of `kmemtrace export`.
@@ -47,6 +56,8 @@ enum Target {
     Jsonl,
     /// A table with a row for each change
     Csv,
+    /// The same table as Parquet, for data frames and query engines
+    Parquet,
     /// OpenTelemetry log records, as collectors read them from files
     OtlpJson,
     /// A trace for <https://ui.perfetto.dev>
@@ -60,12 +71,14 @@ impl Target {
         header: &Header,
         out: Out,
         several: bool,
+        table: &Shared<Out>,
     ) -> io::Result<Box<dyn Sink>> {
         let several = several && header.hostname.is_some();
         Ok(match self {
             Self::Jsonl if several => Box::new(JsonLines::new(out).with_hostname()),
             Self::Jsonl => Box::new(JsonLines::new(out)),
             Self::Csv => Box::new(Csv::new(out, run == 0)?),
+            Self::Parquet => Box::new(Rows::new(table, out)?),
             Self::OtlpJson => Box::new(Otlp::new(out)),
             Self::Perfetto => Box::new(Perfetto::new(out, run)),
         })
@@ -80,15 +93,20 @@ pub(super) fn run(args: &Args) -> Outcome {
     let stdout = io::stdout();
     let out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(File::create(path).map_err(|error| cannot(path, &error))?),
-        None if to == Target::Perfetto && stdout.is_terminal() => {
-            let error = Error::new("a Perfetto trace is not for a terminal");
+        None if matches!(to, Target::Perfetto | Target::Parquet) && stdout.is_terminal() => {
+            let error = Error::new("what is not text is not for a terminal");
             return Err(error.help("-o FILE").into());
         }
         None => Box::new(stdout.lock()),
     };
-    let view = View::new(out, move |run, header, out| {
-        to.sink(run, header, out, several)
+    let table = Shared::default();
+    let rows = Rc::clone(&table);
+    let mut view = View::new(out, move |run, header, out| {
+        to.sink(run, header, out, several, &rows)
     });
+    if to == Target::Parquet {
+        view = view.ending(move |out| parquet::finish(&table, out));
+    }
     let filter = Filter {
         all: true,
         ..Filter::default()

@@ -1,5 +1,7 @@
 //! `kmemtrace report`: what traces come to, as one HTML page.
 
+mod diagnosis;
+
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -49,9 +51,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     let read = read(play)?;
     let report = read.fold.finish();
     one_node(&report)?;
+    let diagnosed = diagnosis::diagnosis(&report).unwrap_or_default();
     let write = |out: &mut dyn Write| {
         let mut out = BufWriter::with_capacity(1 << 16, out);
-        page::write(&report, &read.notes, &mut out)?;
+        page::write(&report, &diagnosed, &read.notes, &mut out)?;
         out.flush()
     };
     if to_stdout {

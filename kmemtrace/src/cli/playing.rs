@@ -177,7 +177,7 @@ impl Playing {
         for step in open {
             self.show(Ok(step), &mut Vec::new())?;
         }
-        self.view.flush()?;
+        self.view.finish()?;
         self.bar.finish_and_clear();
         let Done { tally, torn, .. } = self.play.done();
         if let Some(more) = self.faults.checked_sub(FAULTS_SHOWN + 1) {
@@ -206,7 +206,11 @@ pub(super) struct View {
     out: Out,
     make: Make,
     sinks: HashMap<usize, Box<dyn Sink>>,
+    /// What is written after all runs.
+    ending: Option<Ending>,
 }
+
+type Ending = Box<dyn FnOnce(Out) -> io::Result<()>>;
 
 /// What all of them write to.
 #[derive(Clone)]
@@ -235,7 +239,14 @@ impl View {
             )))),
             make: Box::new(make),
             sinks: HashMap::new(),
+            ending: None,
         }
+    }
+
+    /// Writes something after all runs.
+    pub(super) fn ending(mut self, ending: impl FnOnce(Out) -> io::Result<()> + 'static) -> Self {
+        self.ending = Some(Box::new(ending));
+        self
     }
 
     fn begin(&mut self, run: usize, time: Stamp, header: &Header) -> io::Result<()> {
@@ -257,6 +268,13 @@ impl View {
             Some(mut sink) => sink.flush(),
             None => Ok(()),
         }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(ending) = self.ending.take() {
+            ending(self.out.clone())?;
+        }
+        self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -220,6 +220,7 @@ fn header(started: &Started, facts: &Facts, grace: Duration) -> Header {
             .map(|h| h.version.as_str().to_owned()),
         grace_ns: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
         refused: started.refused.clone(),
+        cmdline: facts.cmdline.clone(),
         part: None,
         began_mono_ns: None,
         hooks: started.source.hooks(),

@@ -5,6 +5,7 @@ use super::{
     facts::{BuiltIn, Mark, Unread},
     levels::Who,
 };
+use crate::host::memory_words;
 
 /// Names of findings.
 pub(super) const KERNEL: &str = "kernel";
@@ -67,14 +68,7 @@ pub(super) fn built_in(facts: &Facts) -> Finding {
 
 /// The words of the kernel's command line that matter here.
 pub(super) fn words(cmdline: &str) -> Vec<&str> {
-    const KEYS: [&str; 4] = [
-        "cgroup.memory=",
-        "swapaccount=",
-        "cgroup_disable=",
-        "systemd.unified_cgroup_hierarchy=",
-    ];
-    let matter = |word: &&str| KEYS.iter().any(|key| word.starts_with(key));
-    cmdline.split_whitespace().filter(matter).collect()
+    memory_words(cmdline).collect()
 }
 
 /// Whether `cgroup.memory=` names `what`.

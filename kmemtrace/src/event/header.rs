@@ -24,6 +24,9 @@ pub struct Header {
     /// The kernel's release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// The words of the kernel's command line that matter to memory cgroups; empty if it has none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<Vec<String>>,
     /// Which file of its run this is, if the run has several: absent from the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<u32>,

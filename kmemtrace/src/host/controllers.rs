@@ -83,6 +83,18 @@ impl NoMemory {
     }
 }
 
+/// The words of a kernel's command line that matter to memory cgroups.
+pub fn memory_words(cmdline: &str) -> impl Iterator<Item = &str> {
+    const KEYS: [&str; 4] = [
+        "cgroup.memory=",
+        "swapaccount=",
+        "cgroup_disable=",
+        "systemd.unified_cgroup_hierarchy=",
+    ];
+    let matter = |word: &&str| KEYS.iter().any(|key| word.starts_with(key));
+    cmdline.split_whitespace().filter(matter)
+}
+
 /// The memory controller's row in `/proc/cgroups`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MemoryRow {

@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
 };
 
-pub use controllers::{Hierarchy, NoMemory, Version};
+pub use controllers::{Hierarchy, NoMemory, Version, memory_words};
 pub use copy::{Copied, copy, kernel_log};
 pub use counts::{MEMCG_IDS, counts};
 pub use files::KMSG;
@@ -153,6 +153,8 @@ pub struct Facts {
     pub hostname: Option<String>,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Option<String>,
+    /// The words of `/proc/cmdline` that matter to memory cgroups.
+    pub cmdline: Option<Vec<String>>,
     /// What this process may do.
     pub privileges: Privileges,
     /// `/sys/kernel/security/lockdown`: the mode in brackets; `None` if there is no such file.
@@ -199,6 +201,9 @@ pub fn facts(root: &Root) -> Facts {
         kernel: root.line("/proc/sys/kernel/osrelease"),
         hostname: root.line("/proc/sys/kernel/hostname"),
         boot_id: root.line("/proc/sys/kernel/random/boot_id"),
+        cmdline: root
+            .line("/proc/cmdline")
+            .map(|line| memory_words(&line).map(str::to_owned).collect()),
         privileges: privileges::parse(&read("/proc/self/status")).unwrap_or_default(),
         lockdown: lockdown.as_deref().and_then(chosen),
         unprivileged_bpf_disabled: root

@@ -6,6 +6,7 @@ pub mod escape;
 pub mod jsonl;
 pub mod label;
 pub mod otlp;
+pub mod parquet;
 pub mod perfetto;
 pub(crate) mod style;
 pub mod tail;

@@ -133,4 +133,102 @@ proptest! {
     }
 }
 
+/// Recorded traces, unpacked.
+fn recorded() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/traces/schema-1");
+    let mut traces: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+        .map(|packed| zstd::decode_all(&packed[..]).unwrap())
+        .collect();
+    traces.sort();
+    traces
+}
+
+/// What may have happened to a file on its way.
+#[derive(Clone, Debug)]
+enum Damage {
+    Cut(Index),
+    Flipped(Index, u8),
+    Removed(Index, usize),
+    Swapped(Index, Index),
+    Inserted(Index, Vec<u8>),
+}
+
+impl Damage {
+    fn do_to(&self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let len = bytes.len();
+        match self {
+            Self::Cut(at) => bytes.truncate(at.index(len)),
+            Self::Flipped(at, bits) => bytes[at.index(len)] ^= bits,
+            Self::Removed(at, count) => {
+                let from = at.index(len);
+                bytes.drain(from..(from + count).min(len));
+            }
+            // whole lines: what they hold is right, and where they stand is not
+            Self::Swapped(one, other) => {
+                let mut lines: Vec<_> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+                let (one, other) = (one.index(lines.len()), other.index(lines.len()));
+                lines.swap(one, other);
+                *bytes = lines.concat();
+            }
+            Self::Inserted(at, more) => {
+                let at = at.index(len);
+                bytes.splice(at..at, more.iter().copied());
+            }
+        }
+    }
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let index = any::<Index>;
+    prop_oneof![
+        index().prop_map(Damage::Cut),
+        (index(), 1..=u8::MAX).prop_map(|(at, bits)| Damage::Flipped(at, bits)),
+        (index(), 1..200_usize).prop_map(|(at, count)| Damage::Removed(at, count)),
+        (index(), index()).prop_map(|(one, other)| Damage::Swapped(one, other)),
+        (index(), proptest::collection::vec(any::<u8>(), 1..20))
+            .prop_map(|(at, more)| Damage::Inserted(at, more)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Each line that cannot be read is named by its number, and the tracker takes whatever the others say.
+    #[test]
+    fn a_damaged_recording_is_read_as_far_as_it_can_be(
+        which in any::<Index>(),
+        damages in proptest::collection::vec(damage(), 1..6),
+        packed: bool,
+    ) {
+        let mut bytes = which.get(&recorded()).clone();
+        if packed {
+            bytes = zstd::encode_all(&bytes[..], 0).unwrap();
+        }
+        for damage in &damages {
+            damage.do_to(&mut bytes);
+        }
+        let (items, errors, tally) = read(&bytes);
+        for error in &errors {
+            let named = error.starts_with("t: line ") || error.starts_with("t: cannot read beyond line ");
+            prop_assert!(named, "{}", error);
+        }
+        prop_assert!((items.len() + errors.len()) as u64 <= tally.lines + 1);
+        let grace = std::time::Duration::from_secs(1);
+        let mut tracker = crate::tracker::Tracker::new(crate::tracker::Config { grace, polled: false });
+        let mut changes = Vec::new();
+        for item in &items {
+            if let Item::Event(event) = item {
+                tracker.apply(event, &mut changes);
+            }
+        }
+        let summary = tracker.summary();
+        prop_assert!(summary.totals.leaked <= summary.totals.zombies);
+    }
+}
+
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];

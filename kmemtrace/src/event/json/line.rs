@@ -114,6 +114,44 @@ impl<'de> Deserialize<'de> for Hex<'_> {
     }
 }
 
+/// What values a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// A moment.
+    Time,
+    /// A whole number, not below 0.
+    Unsigned,
+    /// A whole number.
+    Signed,
+    /// True or false.
+    Flag,
+    /// Text, or a list.
+    Text,
+}
+
+trait Typed {
+    const TYPE: FieldType;
+}
+
+macro_rules! typed {
+    ($($type:ty => $of:ident,)*) => {
+        $(impl Typed for $type {
+            const TYPE: FieldType = FieldType::$of;
+        })*
+    };
+}
+
+typed! {
+    WallTime => Time,
+    u32 => Unsigned,
+    u64 => Unsigned,
+    i32 => Signed,
+    bool => Flag,
+    Text<'_> => Text,
+    Hex<'_> => Text,
+    Cow<'_, [NodeSlabs]> => Text,
+}
+
 /// Makes the struct, and what writes and reads it, of one list.
 macro_rules! line {
     ($lifetime:lifetime; $($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
@@ -127,9 +165,11 @@ macro_rules! line {
             pub unknown_fields: u64,
         }
 
-        impl Line<'_> {
+        impl<$lifetime> Line<$lifetime> {
             /// The fields' names, in the order in which they are written.
             pub const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+            /// Their types.
+            pub const TYPES: &'static [FieldType] = &[$(<$type as Typed>::TYPE),*];
         }
 
         impl Serialize for Line<'_> {

@@ -14,7 +14,7 @@ mod time;
 
 use std::borrow::Cow;
 
-pub use line::{Hex, Line, Text};
+pub use line::{FieldType, Hex, Line, Text};
 pub use parse::{Content, Fault, LineError, Parsed, parse};
 pub use reader::{Item, LINE_MAX, ReadError, Reader, Tally};
 use rustix::io::Errno;

@@ -74,6 +74,13 @@ pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
     let facts = [
         ("node", known(&header.hostname)),
         ("kernel", known(&header.kernel)),
+        (
+            "kernel command line",
+            header.cmdline.as_ref().map(|words| match &words[..] {
+                [] => "nothing that matters to memory cgroups".to_owned(),
+                words => name(words.join(" ")),
+            }),
+        ),
         ("boot", known(&header.boot_id)),
         ("cgroups", known(&header.hierarchy)),
         ("source", Some(name(&header.source))),

@@ -29,12 +29,41 @@ pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");
 /// The script's SHA-256 in base64, by which the page's policy knows it; a test says which it is.
 pub(super) const SCRIPT_SHA256: &str = "egefhtqkZ7STwhLlqBgWWS0ug7qP1Wi6wF9CqMGZu0I=";
 
+/// What the node's diagnosis comes to, in words. Whoever writes the page has it, since the report knows no sentences.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnosed {
+    /// Findings: `alarm`, `warning` or nothing; its name; what was found; what that means.
+    pub findings: Vec<[String; 4]>,
+    /// Names of the findings for which the trace has no facts.
+    pub untold: Vec<&'static str>,
+    /// What can be done here, the most useful first.
+    pub fixes: Vec<Fix>,
+}
+
+/// Something that can be done.
+#[derive(Clone, Debug, Default)]
+pub struct Fix {
+    /// What it is.
+    pub title: String,
+    /// Why it applies here.
+    pub why: String,
+    /// The commands.
+    pub commands: Vec<String>,
+    /// What it takes, what may go wrong, and how to see that it worked.
+    pub takes: [(&'static str, String); 3],
+}
+
 /// Writes the page. `notes` are what reading the trace came to: lines that were skipped, a torn end.
 ///
 /// # Errors
 ///
 /// It cannot be written.
-pub fn write(report: &Report, notes: &[String], out: &mut impl io::Write) -> io::Result<()> {
-    let view = View::new(report, notes)?;
+pub fn write(
+    report: &Report,
+    diagnosed: &Diagnosed,
+    notes: &[String],
+    out: &mut impl io::Write,
+) -> io::Result<()> {
+    let view = View::new(report, diagnosed, notes)?;
     view.write_into(out)
 }

@@ -5,7 +5,7 @@ use std::io;
 use askama::Template;
 
 use super::{
-    SCRIPT, SCRIPT_SHA256, STYLE,
+    Diagnosed, Fix, SCRIPT, SCRIPT_SHA256, STYLE,
     axis::Grouped,
     chart, data, ids,
     lists::{self, FailureLine, LISTED},
@@ -41,6 +41,9 @@ pub(super) struct View {
     ids: String,
     timeline: String,
     forecast: Option<String>,
+    findings: Vec<[String; 4]>,
+    untold: String,
+    fixes: Vec<Fix>,
     groups: Vec<Group>,
     per_hour: Option<String>,
     lived: Vec<Lived>,
@@ -72,7 +75,11 @@ struct Figure {
 }
 
 impl View {
-    pub(super) fn new(report: &Report, notes: &[String]) -> io::Result<Self> {
+    pub(super) fn new(
+        report: &Report,
+        diagnosed: &Diagnosed,
+        notes: &[String],
+    ) -> io::Result<Self> {
         let verdict = Verdict(&report.summary);
         let leaks = data::order(report);
         let left: Vec<_> = leaks
@@ -109,6 +116,9 @@ impl View {
             forecast: last
                 .zip(forecast)
                 .map(|(run, forecast)| chart::forecast(report, run, &forecast)),
+            findings: shown(&diagnosed.findings),
+            untold: diagnosed.untold.join(", "),
+            fixes: diagnosed.fixes.iter().map(fix).collect(),
             groups: owners::groups(report),
             per_hour: owners::per_hour(report, report.summary.leaks),
             lived: zombies::lived(report, &left),
@@ -143,6 +153,22 @@ impl View {
 
 pub(super) fn name(text: impl AsRef<str>) -> String {
     Name::whole(text.as_ref().as_bytes()).to_string()
+}
+
+fn shown(findings: &[[String; 4]]) -> Vec<[String; 4]> {
+    findings
+        .iter()
+        .map(|finding| finding.each_ref().map(name))
+        .collect()
+}
+
+fn fix(fix: &Fix) -> Fix {
+    Fix {
+        title: name(&fix.title),
+        why: name(&fix.why),
+        commands: fix.commands.iter().map(name).collect(),
+        takes: fix.takes.each_ref().map(|(what, text)| (*what, name(text))),
+    }
 }
 
 fn when(report: &Report, node: &str) -> String {

@@ -7,13 +7,33 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::{
     event::header::{HookReport, Refusal},
+    report::page::{Diagnosed, Fix},
     sink::escape::is_hidden,
 };
 
 pub(super) fn page(report: &Report) -> String {
+    page_with(report, &Diagnosed::default())
+}
+
+fn page_with(report: &Report, diagnosed: &Diagnosed) -> String {
     let mut out = Vec::new();
-    super::super::page::write(report, &[], &mut out).unwrap();
+    super::super::page::write(report, diagnosed, &[], &mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+/// A diagnosis all of whose words are this.
+fn diagnosed(text: &str) -> Diagnosed {
+    let text = || text.to_owned();
+    Diagnosed {
+        findings: vec![["alarm".to_owned(), text(), text(), text()]],
+        untold: vec!["programs"],
+        fixes: vec![Fix {
+            title: text(),
+            why: text(),
+            commands: vec![text(), text()],
+            takes: [("takes", text()), ("risk", text()), ("check", text())],
+        }],
+    }
 }
 
 /// The page's own script and what it reads, and no other; nothing that hides.
@@ -104,7 +124,7 @@ fn hostile(text: &str) -> Report {
 fn names_stay_text() {
     for name in HOSTILE {
         let report = hostile(name);
-        let page = page(&report);
+        let page = page_with(&report, &diagnosed(name));
         check(&page).unwrap();
         let (html, _) = page.split_once("id=\"data\">").unwrap();
         for markup in ["<img", "alert(1)</script>", "onmouseover=\"", "<!--"] {
@@ -142,7 +162,7 @@ fn the_page_s_policy_knows_its_script() {
 
 #[test]
 fn small_page() {
-    let page = page(&small_report());
+    let page = page_with(&small_report(), &diagnosed("as it is"));
     let page = page.replace(super::super::page::STYLE, "…");
     insta::assert_snapshot!(page.replace(super::super::page::SCRIPT, "…"));
 }

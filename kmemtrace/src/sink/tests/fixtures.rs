@@ -59,8 +59,6 @@ pub(super) fn zombie(cgroup: Cgroup, born: u64, died: u64, now: u64) -> Subject 
 
 pub(super) fn header() -> Header {
     Header {
-        part: None,
-        began_mono_ns: None,
         schema: SCHEMA,
         version: "0.1.0".into(),
         source: "bpf".into(),
@@ -68,8 +66,8 @@ pub(super) fn header() -> Header {
         kernel: Some("6.1.0-40-cloud-amd64".into()),
         boot_id: Some("0b1a6e3c-1d5f-4d0e-9f5c-0c8e4f1f7a11".into()),
         hierarchy: Some("v1".into()),
+        cmdline: Some(vec!["cgroup.memory=nokmem".into()]),
         grace_ns: 30_000_000_000,
-        refused: Vec::new(),
         hooks: vec![HookReport {
             hook: "lifecycle".into(),
             way: Some("raw_tp".into()),
@@ -79,6 +77,7 @@ pub(super) fn header() -> Header {
             }],
             lost: None,
         }],
+        ..Header::default()
     }
 }
 
