@@ -6,33 +6,38 @@ use std::{
     io,
     os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::{Path, PathBuf},
-    process::Command,
+    time::Instant,
 };
 
+use kmemtrace::{
+    host::{self, Root},
+    source::bpf::KernelWalker,
+};
 use libtest_mimic::Failed;
 use serde_json::Value;
 
 use super::{
     walk::scan,
-    world::{World, mount, remove, wait_until, zombies},
+    world::{World, remove, wait_until, zombies},
 };
-use crate::harness::{Result, output, program, text};
+use crate::{
+    harness::{Result, output, patience, program, text, workload},
+    workload::MUCH,
+};
 
 /// What is written, in bytes; the last pages wait in lists of each processor's own.
-const BYTES: u64 = 8 << 20;
+const BYTES: u64 = MUCH as u64;
 
 /// A name that would drive a terminal.
 const NAME: &[u8] = b"big \x1b[2J";
 
 /// Has a task in the cgroup write a file.
 fn write(cgroup: &Path, file: &Path) {
-    let script = r#"echo $$ > "$1"; head -c "$2" /dev/zero > "$3"; sync "$3"; echo $$ > "$4""#;
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", script, "sh"]);
-    shell.arg(cgroup.join("cgroup.procs"));
-    shell.arg(BYTES.to_string()).arg(file);
-    shell.arg(mount().expect("checked before").join("cgroup.procs"));
-    let done = output(shell);
+    let done = output(workload([
+        "charge-much".as_ref(),
+        cgroup.as_os_str(),
+        file.as_os_str(),
+    ]));
     assert!(done.status.success(), "{}", text(&done.stderr));
 }
 
@@ -119,6 +124,7 @@ fn held(world: &World, file: &Path) -> std::result::Result<Option<(String, PathB
         let held = zombie["held_bytes"].as_u64().unwrap_or(0);
         if held == 0 {
             assert!(zombie["files"].is_null(), "{zombie}");
+            walked_in_vain(&path)?;
             return Ok(None);
         }
         let about = BYTES - (1 << 20)..=BYTES;
@@ -134,6 +140,19 @@ fn held(world: &World, file: &Path) -> std::result::Result<Option<(String, PathB
         return Ok(Some((path, pin)));
     }
     unreachable!("the last try returns")
+}
+
+/// The programs run here as well, and find nothing.
+fn walked_in_vain(path: &str) -> Result {
+    let mut walker = KernelWalker::load(&host::facts(&Root::live()))?;
+    let walk = walker.walk()?;
+    let mut dead = walk.tree.dead();
+    let memcg = dead.find(|memcg| walk.tree.path(memcg).bytes == path.as_bytes());
+    let memcg = memcg.ok_or("the zombie is gone")?;
+    let found = walker.holdings(memcg, Instant::now() + patience(), &mut |_| {})?;
+    assert!(found.complete && found.files.is_empty(), "{found:?}");
+    assert_eq!(found.seen_bytes, 0);
+    Ok(())
 }
 
 fn inode(file: &Path) -> io::Result<u64> {

@@ -49,8 +49,10 @@ pub(super) struct Look {
 /// What a zombie's pages are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Pages {
-    /// Bytes that were looked at.
+    /// Bytes that were looked at, of those that the kernel counts on its lists. It counts locked ones on a list that they are
+    /// not on, from 5.18 on, and those that go meanwhile.
     seen_bytes: u64,
+    of_bytes: u64,
     /// Its lists were walked to their ends.
     complete: bool,
     /// Bytes of anonymous memory.
@@ -129,7 +131,7 @@ pub(super) fn look(
         refused: None,
     };
     let progress = bar(look.of_bytes >> 10, "looking at pages, KiB");
-    for (zombie, memcg, _) in listed {
+    for (zombie, memcg, of_bytes) in listed {
         if Instant::now() >= until {
             look.complete = false;
             break;
@@ -144,7 +146,7 @@ pub(super) fn look(
                 look.seen_bytes += holdings.seen_bytes;
                 look.complete &= holdings.complete;
                 look.took_ns += u64::try_from(holdings.took.as_nanos()).unwrap_or(u64::MAX);
-                zombie.files = Some(pages(&holdings, mounts));
+                zombie.files = Some(pages(&holdings, of_bytes, mounts));
             }
             Err(error) => {
                 look.refused = Some(error.reason().to_owned());
@@ -157,11 +159,12 @@ pub(super) fn look(
     inventory.files = Some(look);
 }
 
-fn pages(holdings: &Holdings, mounts: &mut Mounts) -> Pages {
+fn pages(holdings: &Holdings, of_bytes: u64, mounts: &mut Mounts) -> Pages {
     let (listed, rest) = holdings.files.split_at(holdings.files.len().min(MOST));
     let more = Some(rest.len() as u64).filter(|&more| more > 0);
     Pages {
         seen_bytes: holdings.seen_bytes,
+        of_bytes,
         complete: holdings.complete,
         anon_bytes: holdings.anon_bytes,
         other_bytes: holdings.other_bytes,
@@ -237,6 +240,14 @@ impl Pages {
             (
                 self.other_bytes,
                 "of no file any more, or of one that could not be told",
+            ),
+            (
+                self.of_bytes.saturating_sub(self.seen_bytes),
+                if self.complete {
+                    "locked in memory, or gone meanwhile"
+                } else {
+                    "not looked at"
+                },
             ),
         ] {
             if bytes > 0 {

@@ -40,7 +40,7 @@ fn told(files: Vec<HeldFile>) -> Pages {
         complete: true,
         took: Duration::ZERO,
     };
-    pages(&holdings, &mut mounts)
+    pages(&holdings, files_bytes + 12_288 + 4096, &mut mounts)
 }
 
 fn text(pages: &Pages) -> String {
