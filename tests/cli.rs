@@ -55,6 +55,7 @@ fn bad() -> Result {
         (&["watch", "--cgroup", "/a["], "cannot understand the glob"),
         (&["watch", "--source", "sockets"], "auto"),
         (&["wotch"], "wotch"),
+        (&["scan", "--files=x"], "not a time with a unit"),
         (&["scan", "--settle", "x"], "not a time with a unit"),
         (
             &["scan", "--root", "/nonexistent"],

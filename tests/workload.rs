@@ -7,6 +7,9 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+/// What `charge-much` writes, in bytes.
+pub(crate) const MUCH: usize = 8 << 20;
+
 pub(crate) fn main() -> ExitCode {
     let args: Vec<_> = env::args_os().skip(1).collect();
     let done = match (
@@ -16,6 +19,9 @@ pub(crate) fn main() -> ExitCode {
     ) {
         (Some("charge-file"), Some(cgroup), Some(file)) => {
             charge(cgroup.as_ref(), file.as_ref(), write)
+        }
+        (Some("charge-much"), Some(cgroup), Some(file)) => {
+            charge(cgroup.as_ref(), file.as_ref(), write_much)
         }
         (Some("charge-socket"), Some(cgroup), Some(file)) => {
             charge_socket(cgroup.as_ref(), file.as_ref())
@@ -79,6 +85,12 @@ fn charge<T>(cgroup: &Path, file: &Path, make: impl Fn(&Path) -> io::Result<T>) 
 
 fn write(file: &Path) -> io::Result<()> {
     fs::write(file, [b'x'; 16 << 10])
+}
+
+/// As many bytes as [`MUCH`], which can be reclaimed once it returns.
+fn write_much(file: &Path) -> io::Result<()> {
+    fs::write(file, vec![b'x'; MUCH])?;
+    fs::File::open(file)?.sync_all()
 }
 
 /// Makes a file and a socket in a cgroup and moves to the root cgroup; says so, and keeps the socket until somebody

@@ -103,6 +103,48 @@ pub struct Layout {
     pub gen_count: u32,
     /// How many NUMA nodes this machine may have
     pub numa_nodes: u32,
+    /// `mem_cgroup_per_node.lruvec.lists`: the heads of the classic LRU lists
+    pub lruvec_lists: u32,
+    /// `mem_cgroup_per_node.lruvec.lrugen.folios`, `lists` before 6.4: those of the multi-gen LRU
+    pub gen_lists: u32,
+    /// How many heads that has
+    pub gen_list_count: u32,
+    /// `folio.lru`; this and the next fields are `struct page`'s before 5.16
+    pub folio_lru: u32,
+    /// `folio.flags`
+    pub folio_flags: u32,
+    /// `folio.mapping`
+    pub folio_mapping: u32,
+    /// `folio.memcg_data`, `page.mem_cgroup` before 5.11
+    pub folio_memcg: u32,
+    /// The number of pages in a large folio, 32 bits: `_folio_nr_pages`, or its other names
+    pub folio_pages: u32,
+    /// `PG_lru`: a bit's number in the flags
+    pub flag_lru: u32,
+    /// `PG_head`: another, set in large folios
+    pub flag_head: u32,
+    /// `address_space.host`
+    pub mapping_host: u32,
+    /// `inode.i_ino`
+    pub inode_number: u32,
+    /// `inode.i_sb`
+    pub inode_sb: u32,
+    /// `inode.i_nlink`
+    pub inode_links: u32,
+    /// `inode.i_rdev`
+    pub inode_rdev: u32,
+    /// `inode.i_dentry`: a list of its names
+    pub inode_dentries: u32,
+    /// `super_block.s_dev`
+    pub sb_dev: u32,
+    /// `super_block.s_id`
+    pub sb_id: u32,
+    /// `dentry.d_u.d_alias`: its place in that list
+    pub dentry_alias: u32,
+    /// `dentry.d_parent`
+    pub dentry_parent: u32,
+    /// `dentry.d_name.name`
+    pub dentry_name: u32,
 }
 
 impl Layout {
@@ -154,7 +196,28 @@ impl Layout {
         gen_pages: ABSENT,
         gen_count: ABSENT,
         numa_nodes: ABSENT,
+        lruvec_lists: ABSENT,
+        gen_lists: ABSENT,
+        gen_list_count: ABSENT,
+        folio_lru: ABSENT,
+        folio_flags: ABSENT,
+        folio_mapping: ABSENT,
+        folio_memcg: ABSENT,
+        folio_pages: ABSENT,
+        flag_lru: ABSENT,
+        flag_head: ABSENT,
+        mapping_host: ABSENT,
+        inode_number: ABSENT,
+        inode_sb: ABSENT,
+        inode_links: ABSENT,
+        inode_rdev: ABSENT,
+        inode_dentries: ABSENT,
+        sb_dev: ABSENT,
+        sb_id: ABSENT,
+        dentry_alias: ABSENT,
+        dentry_parent: ABSENT,
+        dentry_name: ABSENT,
     };
 }
 
-const _: () = assert!(size_of::<Layout>() == 46 * 4, "Layout has padding");
+const _: () = assert!(size_of::<Layout>() == 67 * 4, "Layout has padding");

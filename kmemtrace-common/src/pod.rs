@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "aya's Pod is an unsafe marker trait")]
 
 use crate::{
+    files::{File, Page, PageCursor},
     layout::Layout,
     walk::{Cursor, Node},
     wire::Head,
@@ -19,3 +20,12 @@ unsafe impl aya::Pod for Cursor {}
 
 // SAFETY: as above, asserted in `walk`.
 unsafe impl aya::Pod for Node {}
+
+// SAFETY: as above, asserted in `files`.
+unsafe impl aya::Pod for PageCursor {}
+
+// SAFETY: as above, asserted in `files`.
+unsafe impl aya::Pod for Page {}
+
+// SAFETY: as above, asserted in `files`.
+unsafe impl aya::Pod for File {}

@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "the kernel's helpers are unsafe functions")]
 
+use core::hint::black_box;
+
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_buf, generated};
 use kmemtrace_common::{
     layout::{ABSENT, Layout},
@@ -145,19 +147,50 @@ pub(crate) fn components(mut kn: u64, text: &mut [u8; TEXT_ROOM], len: u32) -> O
         if len > (TEXT_MAX - NAME_BYTES) as u64 {
             break;
         }
-        // SAFETY: `len` plus NAME_BYTES is within `text`; the helper checks the source.
-        let n = unsafe {
-            generated::bpf_probe_read_kernel_str(
-                text.as_mut_ptr().add(len as usize).cast(),
-                NAME_BYTES as u32,
-                name as *const _,
-            )
-        };
-        if n < 1 || n > NAME_BYTES as i64 {
-            return None;
-        }
-        len += n as u64;
+        len += append(name, text, len)?;
         kn = parent;
+    }
+    Some(Text {
+        len: len as u32,
+        cut: true,
+    })
+}
+
+/// Appends a name with its NUL to the `len` bytes already in `text`, of which there must be room for: how many bytes it has.
+#[inline(always)]
+fn append(src: u64, text: &mut [u8; TEXT_ROOM], len: u64) -> Option<u64> {
+    // SAFETY: `len` plus NAME_BYTES is within `text`; the helper checks the source.
+    let n = unsafe {
+        generated::bpf_probe_read_kernel_str(
+            text.as_mut_ptr().add(len as usize).cast(),
+            NAME_BYTES as u32,
+            src as *const _,
+        )
+    };
+    (1..=NAME_BYTES as i64).contains(&n).then_some(n as u64)
+}
+
+/// Writes the names from a dentry up to its file system's root, whose own is among them, each with its NUL (`dentry_path`
+/// without its locks: a rename in the middle can mix old and new names).
+#[inline(always)]
+pub(crate) fn names(mut dentry: u64, text: &mut [u8; TEXT_ROOM]) -> Option<Text> {
+    let mut len = 0;
+    for _ in 0..DEPTH {
+        let name = Probed::pointer(dentry, layout!(dentry_name))?;
+        let parent = Probed::pointer(dentry, layout!(dentry_parent))?;
+        // The compiler must not know how it came to be: up to 6.1 the verifier sees no other bounds than the next line's.
+        len = black_box(len);
+        if len > (TEXT_MAX - NAME_BYTES) as u64 {
+            break;
+        }
+        len += append(name, text, len)?;
+        if parent == dentry {
+            return Some(Text {
+                len: len as u32,
+                cut: false,
+            });
+        }
+        dentry = parent;
     }
     Some(Text {
         len: len as u32,

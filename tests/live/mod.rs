@@ -3,6 +3,7 @@
 mod disposable;
 mod expected;
 mod failures;
+mod files;
 mod hostile;
 mod leaks;
 mod parity;
@@ -108,6 +109,7 @@ fn bpf() -> Vec<Trial> {
         bpf("zombies_from_before_have_names", walk::named_from_before),
         bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
         bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
+        bpf("files_that_hold_zombies_are_named", files::named),
         bpf("zombies_are_listed_under_churn", walk::scanned_under_churn),
         bpf("zombies_freed_under_a_walk", walk::freed_under_a_walk),
         test_if(

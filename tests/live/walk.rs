@@ -137,7 +137,7 @@ pub(super) fn named_after_a_gap() -> Result {
 }
 
 /// What a scan lists below a path, by path.
-fn scan(world: &World, args: &[&str]) -> (Value, BTreeMap<String, Value>) {
+pub(super) fn scan(world: &World, args: &[&str]) -> (Value, BTreeMap<String, Value>) {
     let common = ["scan", "--format", "json"];
     let run = output(program(common.iter().chain(args)));
     let seen: Value = serde_json::from_slice(&run.stdout).expect("a scan's JSON");

@@ -1,6 +1,7 @@
 //! One file per logical hook; in each, one thin wrapper per way of attaching. A program's name is `WAY_WHAT`; the
 //! collector's hook table names the same programs.
 
+mod files;
 mod lifecycle;
 mod memcg;
 mod mkdir_failure;

@@ -2,6 +2,7 @@
 //! moment.
 
 mod counted;
+mod files;
 mod inventory;
 mod list;
 mod look;
@@ -49,6 +50,17 @@ pub(super) struct Args {
     /// Also add the zombies up, by what they belong to
     #[arg(long, value_enum, value_name = "WHOSE")]
     by: Option<By>,
+    /// Name the files whose pages in the page cache are charged to the zombies that are listed; look for so long at most,
+    /// 10s unless told
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10s",
+        value_parser = duration
+    )]
+    files: Option<Duration>,
     #[command(flatten)]
     root: RootArg,
 }
@@ -70,6 +82,11 @@ impl Args {
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let machine = args.root.open()?;
     let root = &machine.root;
+    if args.files.is_some() && !machine.live {
+        return Err(Error::new("cannot name the files of a copy")
+            .help("`--files` reads the running kernel: run it there, without `--root`")
+            .into());
+    }
     let facts = host::facts(root);
     let hierarchy = facts.memory.clone().map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
@@ -93,7 +110,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     };
     let by_slab = named(root, &names);
     let mut scan = judge(&hierarchy, facts.kernel, first, second, by_slab);
-    match walks.map(|walks| walks.inventory(hierarchy.version, args.wanted())) {
+    match walks.map(|mut walks| walks.inventory(hierarchy.version, args.wanted(), args.files)) {
         Some(Ok(inventory)) => scan.take(inventory),
         Some(Err(reason)) => scan.walk_refused = Some(reason),
         None => {}

@@ -26,7 +26,7 @@ pub use copy::{Copied, copy, kernel_log};
 pub use counts::{MEMCG_IDS, counts};
 pub use files::KMSG;
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
-pub use mounts::CgroupMount;
+pub use mounts::{CgroupMount, Mounts};
 pub use parse::{Malformed, Unread};
 pub use privileges::{Capability, Privileges};
 pub use runtime_log::{
@@ -214,6 +214,11 @@ pub fn facts(root: &Root) -> Facts {
         memory,
         cgroup_mounts,
     }
+}
+
+/// What is mounted, as far as it can be read.
+pub fn mounts(root: &Root) -> Mounts {
+    Mounts::new(&root.read("/proc/self/mountinfo").unwrap_or_default())
 }
 
 /// The choice in brackets: `none [integrity] confidentiality`.

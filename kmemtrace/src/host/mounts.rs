@@ -1,6 +1,7 @@
 //! What is mounted where: the cgroup hierarchies and tracefs.
 
 use std::{
+    collections::HashMap,
     ffi::OsString,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
@@ -30,6 +31,8 @@ pub struct CgroupMount {
 pub(super) struct Mount {
     id: u32,
     parent: u32,
+    /// The file system's device, as `major:minor`.
+    device: String,
     /// The directory of the file system that is mounted; `/` if it is mounted whole.
     root: PathBuf,
     at: PathBuf,
@@ -55,7 +58,7 @@ fn line(line: &[u8]) -> Result<Mount, &'static str> {
         .next()
         .and_then(number)
         .ok_or("no parent's mount id")?;
-    let mut fields = fields.skip(1); // the device
+    let device = fields.next().ok_or("no device")?;
     let root = path(fields.next().ok_or("no root")?);
     let at = path(fields.next().ok_or("no mount point")?);
     // Optional fields end with a lone dash.
@@ -65,6 +68,7 @@ fn line(line: &[u8]) -> Result<Mount, &'static str> {
     Ok(Mount {
         id,
         parent,
+        device: String::from_utf8_lossy(device).into_owned(),
         root,
         at,
         kind: String::from_utf8_lossy(kind).into_owned(),
@@ -174,4 +178,45 @@ pub(super) fn tracefs(mounts: &[Mount], exists: impl Fn(&Path) -> bool) -> Optio
                 .map(|mount| mount.at.join("tracing"))
                 .find(|at| exists(at))
         })
+}
+
+/// What is mounted, to tell where files can be reached.
+#[derive(Debug)]
+pub struct Mounts {
+    mounts: Vec<Mount>,
+    /// Which mounts were found to be visible, or not, by id.
+    visible: HashMap<u32, bool>,
+}
+
+impl Mounts {
+    /// Of what mountinfo says; lines that cannot be understood are passed over.
+    pub(super) fn new(mountinfo: &[u8]) -> Self {
+        Self {
+            mounts: parse(mountinfo).filter_map(Result::ok).collect(),
+            visible: HashMap::new(),
+        }
+    }
+
+    /// Where a file can be reached: one of the device `major:minor`, by its path from that file system's root. `None` if it
+    /// is mounted nowhere in this mount namespace.
+    pub fn reach(&mut self, device: &str, path: &Path) -> Option<PathBuf> {
+        let mut of: Vec<_> = self
+            .mounts
+            .iter()
+            .filter(|mount| mount.device == device && path.starts_with(&mount.root))
+            .collect();
+        // A file system mounted whole before a directory of it.
+        of.sort_by_key(|mount| (mount.root.as_os_str().len(), mount.at.as_os_str().len()));
+        let mount = of.into_iter().find(|mount| {
+            let seen = self.visible.entry(mount.id);
+            *seen.or_insert_with(|| visible(&self.mounts, mount))
+        })?;
+        let below = path.strip_prefix(&mount.root).ok()?;
+        // A file may be mounted alone: its mount point is its path.
+        Some(if below.as_os_str().is_empty() {
+            mount.at.clone()
+        } else {
+            mount.at.join(below)
+        })
+    }
 }

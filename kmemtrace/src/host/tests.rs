@@ -253,6 +253,30 @@ fn a_mount_under_another_is_passed_over() {
 }
 
 #[test]
+fn a_file_is_reached_by_the_widest_mount_that_can_be_seen() {
+    let text = "1 0 8:1 / / rw - ext4 x rw
+2 1 8:2 /var /var rw - xfs x rw
+3 1 8:2 /var/lib /lib rw - xfs x rw
+4 1 0:9 / /shm rw - tmpfs x rw
+5 4 0:10 / /shm rw - tmpfs over-it rw
+6 1 8:2 /one.conf /etc/one.conf rw - xfs x rw
+";
+    let mut mounts = Mounts::new(text.as_bytes());
+    for (device, path, reached) in [
+        ("8:1", "/a/b", Some("/a/b")),
+        ("8:2", "/var/lib/x", Some("/var/lib/x")),
+        ("8:2", "/one.conf", Some("/etc/one.conf")),
+        ("8:2", "/variable", None),
+        ("0:9", "/x", None),
+        ("0:10", "/x", Some("/shm/x")),
+        ("8:3", "/x", None),
+    ] {
+        let found = mounts.reach(device, Path::new(path));
+        assert_eq!(found.as_deref(), reached.map(Path::new), "{device} {path}");
+    }
+}
+
+#[test]
 fn two_mounts_in_one_place_show_the_upper() {
     // As on a machine whose tmpfs is mounted by the initramfs and again by init.
     let text = "1 1 8:1 / / rw - ext4 x rw

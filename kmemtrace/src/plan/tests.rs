@@ -196,6 +196,11 @@ fn every_program_in_the_table_is_in_the_object() {
 
 #[test]
 fn what_a_walk_cannot_tell_is_said_with_its_reason() {
+    let why = |layout: &Layout| {
+        let lacks = walk_lacks(layout, Version::V2).into_iter();
+        let mut files = lacks.filter(|lack| lack.what == "the files of page cache");
+        files.next().map(|lack| lack.why)
+    };
     let what = |layout: &Layout, version| {
         let lacks = walk_lacks(layout, version).into_iter();
         lacks.map(|lack| lack.what).collect::<Vec<_>>()
@@ -210,6 +215,25 @@ fn what_a_walk_cannot_tell_is_said_with_its_reason() {
         memcg_nodeinfo: 2048,
         lru_sizes: 1024,
         numa_nodes: 1,
+        lruvec_lists: 0,
+        folio_lru: 8,
+        folio_flags: 0,
+        folio_mapping: 24,
+        folio_memcg: 56,
+        folio_pages: 92,
+        flag_lru: 5,
+        flag_head: 6,
+        mapping_host: 0,
+        inode_number: 64,
+        inode_sb: 40,
+        inode_links: 72,
+        inode_rdev: 76,
+        inode_dentries: 320,
+        sb_dev: 16,
+        sb_id: 800,
+        dentry_alias: 176,
+        dentry_parent: 24,
+        dentry_name: 40,
         ..Layout::UNKNOWN
     };
     assert_eq!(what(&all, Version::V2), [""; 0]);
@@ -223,4 +247,15 @@ fn what_a_walk_cannot_tell_is_said_with_its_reason() {
         what(&many, Version::V2),
         ["reference counts", "page cache and anonymous memory"]
     );
+    assert_eq!(why(&all), None);
+    let nowhere = Layout {
+        folio_lru: ABSENT,
+        ..all
+    };
+    assert_eq!(why(&nowhere), Some("no folio.lru"));
+    let generations = Layout {
+        gen_pages: 1000,
+        ..all
+    };
+    assert_eq!(why(&generations), Some("no lruvec.lrugen.folios"));
 }

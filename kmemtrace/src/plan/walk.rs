@@ -39,6 +39,7 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
     let lists = layout.lru_sizes == ABSENT || layout.memcg_nodeinfo == ABSENT;
     // Counters of cgroup v1, which v2 has no use for.
     let v1 = version == Version::V1;
+    let files = files_lack(layout);
     let rows = [
         (
             layout.css_ref_data == ABSENT || layout.ref_count == ABSENT,
@@ -77,6 +78,11 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
             "too many NUMA nodes, or not known how many",
         ),
         (
+            !lists && !numa && files.is_some(),
+            "the files of page cache",
+            files.unwrap_or_default(),
+        ),
+        (
             layout.cgroup_flags == ABSENT,
             "whether the directory is there",
             "no cgroup.self.flags",
@@ -84,4 +90,41 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
     ];
     let lacking = rows.into_iter().filter(|(lacks, ..)| *lacks);
     lacking.map(|(_, what, why)| Lack { what, why }).collect()
+}
+
+/// The field that is missing, if this kernel's types do not tell all that takes a memcg's pages to their files.
+pub fn files_lack(layout: &Layout) -> Option<&'static str> {
+    if layout.numa_nodes > NUMA_NODES {
+        return Some("too many NUMA nodes, or not known how many");
+    }
+    // Pages are on one kind of lists or on the other.
+    let generations = layout.gen_pages != ABSENT && layout.gen_lists == ABSENT;
+    let rows = [
+        (layout.memcg_nodeinfo, "no mem_cgroup.nodeinfo"),
+        (layout.lruvec_lists, "no mem_cgroup_per_node.lruvec.lists"),
+        (
+            if generations { ABSENT } else { 0 },
+            "no lruvec.lrugen.folios",
+        ),
+        (layout.folio_lru, "no folio.lru"),
+        (layout.folio_flags, "no folio.flags"),
+        (layout.folio_mapping, "no folio.mapping"),
+        (layout.folio_memcg, "no folio.memcg_data"),
+        (layout.folio_pages, "no folio._folio_nr_pages"),
+        (layout.flag_lru, "no PG_lru"),
+        (layout.flag_head, "no PG_head"),
+        (layout.mapping_host, "no address_space.host"),
+        (layout.inode_number, "no inode.i_ino"),
+        (layout.inode_sb, "no inode.i_sb"),
+        (layout.inode_links, "no inode.i_nlink"),
+        (layout.inode_rdev, "no inode.i_rdev"),
+        (layout.inode_dentries, "no inode.i_dentry"),
+        (layout.sb_dev, "no super_block.s_dev"),
+        (layout.sb_id, "no super_block.s_id"),
+        (layout.dentry_alias, "no dentry.d_u.d_alias"),
+        (layout.dentry_parent, "no dentry.d_parent"),
+        (layout.dentry_name, "no dentry.d_name.name"),
+    ];
+    let mut rows = rows.into_iter();
+    rows.find_map(|(offset, why)| (offset == ABSENT).then_some(why))
 }

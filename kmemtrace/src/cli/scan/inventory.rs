@@ -10,7 +10,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::pin::{Pin, pin};
+use super::{
+    files,
+    pin::{Pin, pin},
+};
 use crate::{
     attribution::{self, Owner, Qos, Runtime},
     event::json::Hex,
@@ -64,6 +67,9 @@ pub(super) struct Inventory {
     /// What keeps them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) pins: Vec<PinTotal>,
+    /// How the look for files went, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) files: Option<files::Look>,
     /// Whose they are, if that was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) groups: Vec<Group>,
@@ -204,6 +210,9 @@ pub(super) struct Zombie {
     file_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unevictable_bytes: Option<u64>,
+    /// What its pages are, if that was asked and it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) files: Option<files::Pages>,
 }
 
 /// What was asked for.
@@ -300,6 +309,7 @@ pub(super) fn inventory(
         zombie_bytes,
         kernel_bytes: kernel.memcg_bytes.map(|bytes| bytes * zombies),
         pins,
+        files: None,
         groups: groups.unwrap_or_default(),
         list,
         list_more: Some(more).filter(|&more| more > 0),
@@ -356,6 +366,7 @@ fn zombie(
         anon_bytes: memcg.lru.map(|lru| lru.anon_bytes),
         file_bytes: memcg.lru.map(|lru| lru.file_bytes),
         unevictable_bytes: memcg.lru.map(|lru| lru.unevictable_bytes),
+        files: None,
     }
 }
 

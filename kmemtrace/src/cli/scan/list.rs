@@ -60,6 +60,9 @@ impl Inventory {
             }
             writeln!(out)?;
         }
+        if let Some(files) = &self.files {
+            files.text(out)?;
+        }
         for missing in &walk.lacks {
             writeln!(out, "  unknown    {missing}")?;
         }
@@ -92,6 +95,9 @@ impl Inventory {
         )?;
         for zombie in &self.list {
             row(zombie, out)?;
+            if let Some(files) = &zombie.files {
+                files.text(out)?;
+            }
         }
         if let Some(more) = self.list_more {
             writeln!(

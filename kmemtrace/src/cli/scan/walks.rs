@@ -1,8 +1,13 @@
 //! Walks of the kernel's own tree of memory cgroups, one after each look.
 
-use super::inventory::{self, Inventory, Wanted};
+use std::time::Duration;
+
+use super::{
+    files,
+    inventory::{self, Inventory, Wanted},
+};
 use crate::{
-    host::{Facts, Version},
+    host::{self, Facts, Root, Version},
     source::bpf::{KernelWalk, KernelWalker},
 };
 
@@ -39,19 +44,30 @@ impl Walks {
             .is_some_and(|walk| walk.tree.dead().next().is_some())
     }
 
-    /// What the last one found, compared with the one before it.
+    /// What the last one found, compared with the one before it; and the files of page cache, if that is wanted, as far as
+    /// they are found within so long.
     ///
     /// # Errors
     ///
     /// Why nothing could be walked.
-    pub(super) fn inventory(&self, version: Version, wanted: Wanted) -> Result<Inventory, String> {
-        let walker = self.walker.as_ref().map_err(Clone::clone)?;
+    pub(super) fn inventory(
+        &mut self,
+        version: Version,
+        wanted: Wanted,
+        files: Option<Duration>,
+    ) -> Result<Inventory, String> {
+        let walker = self.walker.as_mut().map_err(|reason| reason.clone())?;
         let (last, before) = self.done.split_last().ok_or("not tried")?;
         let known = inventory::Kernel {
             lacks: walker.lacks(),
             memcg_bytes: walker.memcg_bytes(),
             version,
         };
-        Ok(inventory::inventory(last, before.last(), known, wanted))
+        let mut inventory = inventory::inventory(last, before.last(), known, wanted);
+        if let Some(within) = files {
+            let mut mounts = host::mounts(&Root::live());
+            files::look(walker, last, &mut inventory, &mut mounts, within);
+        }
+        Ok(inventory)
     }
 }

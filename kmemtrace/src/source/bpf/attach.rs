@@ -124,7 +124,7 @@ fn detach_program(program: &mut Program) {
 }
 
 /// One line that says why; the verifier's whole log goes to the debug log.
-fn explain(target: &str, error: &ProgramError) -> String {
+pub(super) fn explain(target: &str, error: &ProgramError) -> String {
     let ProgramError::LoadError {
         io_error,
         verifier_log,

@@ -3,6 +3,7 @@
 //! Kernels rename and move fields. Each one is looked up by the names it has had; one that is not there stays
 //! [`ABSENT`], and the programs do without it.
 
+mod files;
 mod walk;
 
 use std::{fs, path::Path};
@@ -26,6 +27,7 @@ pub(super) fn resolve(
     if let Some(btf) = types {
         from_types(&Types(btf), &mut layout);
         walk::from_types(&Types(btf), &mut layout);
+        files::from_types(&Types(btf), &mut layout);
     }
     if let Some(tracefs) = tracefs {
         from_formats(tracefs, &mut layout);

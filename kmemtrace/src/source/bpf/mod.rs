@@ -4,6 +4,7 @@
 //! `source::upkeep` says.
 
 mod attach;
+mod files;
 mod layout;
 mod losses;
 mod ring;
@@ -12,6 +13,7 @@ mod walk;
 
 use aya::Ebpf;
 use bytes::Bytes;
+pub use files::{Device, FileName, HeldFile, Holdings};
 pub use start::hooks_without_source;
 use tokio::time::Interval;
 pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Tree};

@@ -155,7 +155,8 @@ impl Walker {
     }
 }
 
-fn map<T: aya::Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Array<MapData, T>, Error> {
+/// Takes a map with one value out of the object.
+pub(super) fn map<T: aya::Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Array<MapData, T>, Error> {
     let map = ebpf
         .take_map(name)
         .ok_or_else(|| Error::new(format!("the eBPF object has no map {name}")))?;

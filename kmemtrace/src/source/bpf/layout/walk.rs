@@ -52,7 +52,7 @@ pub(super) fn from_types(types: &Types<'_>, layout: &mut Layout) {
 }
 
 /// The offset of an array in `struct mem_cgroup_per_node`, and how many elements it has, whatever its dimensions.
-fn array(types: &Types<'_>, path: &[&str]) -> Option<(u32, u32)> {
+pub(super) fn array(types: &Types<'_>, path: &[&str]) -> Option<(u32, u32)> {
     let (offset, mut ty) = types.member("mem_cgroup_per_node", path)?;
     let mut elements = 1;
     while let Type::Array(array) = &ty {

@@ -1,15 +1,19 @@
 //! The kernel walk by itself, without the hooks.
 
+use std::time::Instant;
+
 use aya::Ebpf;
 
-use super::{KernelWalk, Walker};
+use super::{KernelWalk, Memcg, Walker};
 use crate::{
     error::Error,
     host::{self, Facts, Root},
     plan::{self, HookId, Inputs, Lack, Options},
     source::{
         bpf::{
-            attach, layout,
+            attach,
+            files::{FileWalker, Holdings},
+            layout,
             start::{raise_memlock, resolve, ring_size, types},
         },
         outcome,
@@ -22,6 +26,10 @@ pub struct KernelWalker {
     walker: Walker,
     lacks: Vec<Lack>,
     memcg_bytes: Option<u64>,
+    /// Why the files of page cache cannot be named.
+    files_lack: Option<&'static str>,
+    /// Loaded when it is first wanted.
+    files: Option<FileWalker>,
 }
 
 impl KernelWalker {
@@ -60,6 +68,8 @@ impl KernelWalker {
             ebpf,
             lacks: plan::walk_lacks(&layout, hierarchy.version),
             memcg_bytes,
+            files_lack: plan::files_lack(&layout),
+            files: None,
         })
     }
 
@@ -70,6 +80,28 @@ impl KernelWalker {
     /// The program cannot be run, its maps cannot be read, or kernel memory cannot.
     pub fn walk(&mut self) -> Result<KernelWalk, Error> {
         self.walker.walk(&self.ebpf)
+    }
+
+    /// Which files the page cache of a memcg is of, as far as that can be told until `until`. `progress` is told now and then
+    /// how many bytes of it were looked at.
+    ///
+    /// # Errors
+    ///
+    /// This kernel does not tell where the fields are, or refuses a program, or its maps cannot be read.
+    pub fn holdings(
+        &mut self,
+        memcg: &Memcg,
+        until: Instant,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Holdings, Error> {
+        if let Some(lack) = self.files_lack {
+            return Err(Error::new(lack));
+        }
+        let files = match &mut self.files {
+            Some(files) => files,
+            None => self.files.insert(FileWalker::load(&mut self.ebpf)?),
+        };
+        files.holdings(&self.ebpf, memcg, until, progress)
     }
 
     /// What it cannot tell on this kernel, and why.
