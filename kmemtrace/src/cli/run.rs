@@ -27,7 +27,7 @@ use crate::{
         tail::{Tail, TailOptions},
     },
     source::{self, Kind, Source, Started, sysfs},
-    tracker::{self, Change, Finding, Totals, Tracker, What},
+    tracker::{Change, Config, Finding, Totals, Tracker, What},
 };
 
 /// What a run does with what it sees.
@@ -94,10 +94,7 @@ impl Run<'_> {
         let began = started.source.now();
         let header = header(&started, facts, self.source.grace);
         let mut source = started.source;
-        let mut tracker = Tracker::new(tracker::Config {
-            grace: self.source.grace,
-            polled: header.is_polled(),
-        });
+        let mut tracker = Tracker::new(Config::of(&header, self.source.grace));
         self.record(|recorder| recorder.header(began, &header));
         let shown = match sink.header(began, &header) {
             Ok(()) => {

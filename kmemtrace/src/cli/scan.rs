@@ -24,6 +24,7 @@ use super::{Color, Format, Outcome, Verdict, duration, report, root::RootArg};
 use crate::{
     error::Error,
     host::{self, Hierarchy, MEMCG_IDS},
+    tracker::{Forecast, Held, Kept, Seen},
 };
 
 /// Arguments of `kmemtrace scan`.
@@ -98,12 +99,13 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         Some(Err(reason)) => scan.walk_refused = Some(reason),
         None => {}
     }
+    scan.look_ahead(host::uptime_ns(root));
     report::print(&scan, args.format, color)?;
     Ok(scan.verdict)
 }
 
 /// What a scan found; as JSON, one object with these fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 struct Scan {
     /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +148,9 @@ struct Scan {
     /// Kernel memory that removed memory cgroups hold, in bytes: so many at least; absent where that cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_bytes: Option<u64>,
+    /// What is ahead at the pace of all the time since boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<Forecast>,
     /// Below which directories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held: Vec<Holder>,
@@ -222,6 +227,7 @@ fn judge(
         kmem_peak: last.slab.and_then(|slab| slab.peak),
         kmem_without_caches: last.slab.map(|slab| slab.without_cache),
         held_bytes,
+        forecast: None,
         held: named.held,
         named_more: Some(named.more).filter(|&more| more > 0),
         named_bytes: named.slab_bytes.filter(|_| !named.zombies.is_empty()),
@@ -245,6 +251,31 @@ impl Scan {
             };
         }
         self.inventory = Some(inventory);
+    }
+
+    /// Looks ahead: a scan has one number, and the time in which that many came to be.
+    fn look_ahead(&mut self, uptime_ns: Option<u64>) {
+        let kept = Kept::by(self.kernel.as_deref());
+        let inventory = self.inventory.as_ref();
+        let zombies = inventory.map_or(self.zombies_min, |all| all.walk.zombies);
+        let Some(over_ns) = uptime_ns.filter(|_| zombies > 0) else {
+            return;
+        };
+        let ids_used = inventory.and_then(|all| all.ids_used);
+        let ids_used = ids_used.unwrap_or(match kept {
+            Kept::No => self.live,
+            Kept::Yes | Kept::Unknown => self.live + zombies,
+        });
+        let bytes = inventory.and_then(|all| all.zombie_bytes);
+        let seen = Seen {
+            leaked: zombies,
+            over_ns,
+        };
+        let held = Held {
+            all: bytes,
+            each: bytes.map(|bytes| bytes / zombies),
+        };
+        self.forecast = Some(Forecast::new(kept, ids_used, seen, None, held));
     }
 }
 

@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 
 pub use slab::{NodeSlabs, OwnedCache, SlabFailure};
 
+/// How many memcg ids there are: 1 to `MEM_CGROUP_ID_MAX`, which is `USHRT_MAX`. Once all are taken, mkdir fails. The root
+/// has one of them as well (`mem_cgroup_alloc` gives it the first).
+pub const MEMCG_IDS: u64 = 65_535;
+
 /// A moment, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {

@@ -21,9 +21,10 @@ use std::{
     sync::Arc,
 };
 
+pub use crate::event::MEMCG_IDS;
 pub use controllers::{Hierarchy, NoMemory, Version};
 pub use copy::{Copied, copy, kernel_log};
-pub use counts::{MEMCG_IDS, counts};
+pub use counts::counts;
 pub use files::KMSG;
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;

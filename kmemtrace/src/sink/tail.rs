@@ -1,5 +1,6 @@
 //! The view for people: one line a change, what matters first, columns that line up.
 
+pub(crate) mod ahead;
 mod slab;
 pub(crate) mod summary;
 pub(crate) mod units;

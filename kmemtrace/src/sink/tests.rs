@@ -12,7 +12,9 @@ use crate::{
         header::{Header, HookReport, Refusal, SCHEMA},
         json::{Content, Item, Line, Reader, parse},
     },
-    tracker::{Change, CreatorCount, Delays, OwnerCount, Subject, Summary, Totals, What},
+    tracker::{
+        Change, CreatorCount, Delays, Forecast, OwnerCount, Range, Subject, Summary, Totals, What,
+    },
 };
 
 mod fixtures;

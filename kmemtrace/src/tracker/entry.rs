@@ -396,6 +396,19 @@ impl Entry {
         }
     }
 
+    /// Whether it was removed at some time from `ns` until `until_ns`, and was alive in a run that began at `began_ns`.
+    pub(super) fn was_removed_in(&self, began_ns: u64, ns: u64, until_ns: u64) -> bool {
+        let State::Zombie { since, after, .. } = self.state else {
+            return false;
+        };
+        (ns..=until_ns).contains(&since.mono_ns) && after.is_none_or(|after| after >= began_ns)
+    }
+
+    /// What it holds, as far as that is known.
+    pub(super) fn held_bytes(&self) -> Option<u64> {
+        self.cgroup.usage_bytes
+    }
+
     pub(super) fn is_leaked(&self) -> bool {
         matches!(self.state, State::Zombie { leaked: true, .. })
     }

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{Totals, entry::Entry};
+use super::{Forecast, Totals, entry::Entry};
 use crate::{
     attribution,
     event::{Gap, Path, Stamp, Task},
@@ -67,6 +67,9 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(default))]
     pub creators: Vec<CreatorCount>,
+    /// What is ahead at the pace of this run; absent where there are no zombies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
 }
 
 /// What a run comes to.
@@ -161,6 +164,11 @@ impl Tally {
         self.began.get_or_insert(time);
     }
 
+    /// When the first fact was, on `CLOCK_MONOTONIC`.
+    pub(super) fn began_ns(&self) -> Option<u64> {
+        self.began.map(|began| began.mono_ns)
+    }
+
     pub(super) fn gap(&mut self, gap: &Gap) {
         self.gaps += 1;
         self.lost += gap.lost.unwrap_or(0);
@@ -190,6 +198,7 @@ impl Tally {
             delays: self.delays.figures(),
             owners: owners(paths),
             creators: creators(leaked.iter().filter_map(|entry| entry.creator())),
+            forecast: None,
         }
     }
 }

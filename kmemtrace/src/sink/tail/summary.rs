@@ -9,6 +9,7 @@ use anstyle::Style;
 
 use super::{
     Count, PATH_MAX, Tail,
+    ahead::Ahead,
     units::{Bytes, Duration},
 };
 use crate::{
@@ -155,6 +156,9 @@ impl<W: Write> Tail<W> {
                 "removal to free",
                 format_args!("p50 {p50}, p90 {p90}, p99 {p99}, max {max} (of {of})"),
             )?;
+        }
+        if let Some(forecast) = &summary.forecast {
+            self.row("ahead", Ahead(forecast))?;
         }
         if summary.unproven > 0 {
             let removed = Count(summary.unproven, "removed memory cgroup");

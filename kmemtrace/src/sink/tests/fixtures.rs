@@ -133,6 +133,25 @@ pub(super) fn summary() -> Summary {
             comm: "ru\u{1b}nc".into(),
             leaked: 6,
         }],
+        forecast: Some(Forecast {
+            ids_kept: Some(false),
+            ids_used: 48,
+            leaked: 10,
+            over_ns: 100_000_000_000,
+            per_day: Some(Range {
+                min: 4_137.5,
+                seen: 8_640.0,
+                max: 15_890.0,
+            }),
+            ids_out_min_ns: None,
+            ids_out_max_ns: None,
+            zombie_bytes: Some(15_728_640),
+            bytes_per_day: Some(Range {
+                min: 5_423_104_000.0,
+                seen: 11_324_620_800.0,
+                max: 20_827_340_800.0,
+            }),
+        }),
     }
 }
 
