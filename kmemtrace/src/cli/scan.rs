@@ -6,7 +6,6 @@ mod inventory;
 mod list;
 mod look;
 mod named;
-mod pin;
 mod text;
 mod walks;
 

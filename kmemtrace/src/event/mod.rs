@@ -4,6 +4,7 @@
 //! ([`crate::tracker`]). [`wire`] makes events of the eBPF programs' records, [`json`] writes and reads them as lines.
 
 pub mod header;
+mod holds;
 pub mod json;
 pub mod klog;
 mod slab;
@@ -14,6 +15,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use holds::Holds;
 pub use slab::{NodeSlabs, OwnedCache, SlabFailure};
 
 /// How many memcg ids there are: 1 to `MEM_CGROUP_ID_MAX`, which is `USHRT_MAX`. Once all are taken, mkdir fails. The root
@@ -108,6 +110,8 @@ pub struct Cgroup {
     pub kmemcg_id: Option<u32>,
     /// The slab caches of its own that it still has.
     pub slab: Option<Box<SlabPin>>,
+    /// What it holds, by a walk of the kernel's own memcgs; of dead ones only.
+    pub holds: Option<Box<Holds>>,
     /// The path from the hierarchy's root, in the kernel's bytes.
     pub path: Option<Path>,
     /// Whether the cgroup has a memcg of its own.

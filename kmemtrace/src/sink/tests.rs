@@ -7,13 +7,14 @@ use super::{
 };
 use crate::{
     event::{
-        Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure,
+        Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure,
         NodeSlabs, Path, Proof, Scope, SlabFailure, Stamp, Task, Walked,
         header::{Header, HookReport, Refusal, SCHEMA},
         json::{Content, Item, Line, Reader, parse},
     },
     tracker::{
-        Change, CreatorCount, Delays, Forecast, OwnerCount, Range, Subject, Summary, Totals, What,
+        Change, CreatorCount, Delays, Forecast, OwnerCount, Pin, PinCount, Pinned, Range, Subject,
+        Summary, Totals, Trend, What,
     },
 };
 

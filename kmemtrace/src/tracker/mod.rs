@@ -22,6 +22,7 @@ mod forecast;
 mod freed;
 mod lifecycle;
 mod path;
+mod pin;
 mod resync;
 mod summary;
 mod table;
@@ -36,9 +37,10 @@ use entry::Entry;
 pub use entry::{ByCount, Subject};
 pub use forecast::{Forecast, Held, Kept, Range, Seen};
 use freed::FreedLately;
+pub use pin::{Pin, Pinned, Trend, reclaimable};
 use summary::Tally;
 pub(crate) use summary::owner;
-pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Recorder, Summary};
+pub use summary::{CreatorCount, Delays, Finding, OwnerCount, PinCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
 use crate::event::{

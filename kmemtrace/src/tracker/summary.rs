@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{Forecast, Totals, entry::Entry};
+use super::{Forecast, Pin, Pinned, Totals, entry::Entry};
 use crate::{
     attribution,
     event::{Gap, Path, Stamp, Task},
@@ -67,6 +67,10 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(default))]
     pub creators: Vec<CreatorCount>,
+    /// What keeps those that are leaked now, as far as walks of the kernel's own memcgs found it, most first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub pins: Vec<PinCount>,
     /// What is ahead at the pace of this run; absent where there are no zombies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
@@ -134,6 +138,21 @@ pub struct CreatorCount {
     pub leaked: u64,
 }
 
+/// How many leaked memcgs one kind of thing keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PinCount {
+    /// What keeps them.
+    pub pin: Pin,
+    /// How many.
+    pub leaked: u64,
+    /// What they hold, of whatever kind; absent if not known of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// So many of them reclaim would free, as far as is seen.
+    pub reclaimable: u64,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -198,6 +217,7 @@ impl Tally {
             delays: self.delays.figures(),
             owners: owners(paths),
             creators: creators(leaked.iter().filter_map(|entry| entry.creator())),
+            pins: pins(leaked.iter().filter_map(|entry| entry.pinned(now))),
             forecast: None,
         }
     }
@@ -258,6 +278,29 @@ fn creators(leaked: impl Iterator<Item = Task>) -> Vec<CreatorCount> {
     creators
         .map(|(comm, leaked)| CreatorCount { comm, leaked })
         .collect()
+}
+
+fn pins(leaked: impl Iterator<Item = Pinned>) -> Vec<PinCount> {
+    let mut pins: Vec<PinCount> = Vec::new();
+    for pinned in leaked {
+        let Some(pin) = pinned.pin else { continue };
+        let at = pins.iter().position(|count| count.pin == pin);
+        let at = at.unwrap_or_else(|| {
+            pins.push(PinCount {
+                pin,
+                leaked: 0,
+                bytes: Some(0),
+                reclaimable: 0,
+            });
+            pins.len() - 1
+        });
+        let count = &mut pins[at];
+        count.leaked += 1;
+        count.bytes = count.bytes.and_then(|sum| sum.checked_add(pinned.bytes?));
+        count.reclaimable += u64::from(pinned.reclaimable == Some(true));
+    }
+    pins.sort_by_key(|count| (Reverse(count.leaked), count.pin));
+    pins
 }
 
 /// The first ten, those that come most often first, and then in the order of their names.

@@ -60,6 +60,13 @@ impl Inventory {
             }
             writeln!(out)?;
         }
+        if self.reclaimable_zombies + self.stuck_zombies > 0 {
+            writeln!(
+                out,
+                "  reclaim    would free {}; {} are stuck until what keeps them goes",
+                self.reclaimable_zombies, self.stuck_zombies
+            )?;
+        }
         for missing in &walk.lacks {
             writeln!(out, "  unknown    {missing}")?;
         }
@@ -87,8 +94,8 @@ impl Inventory {
         }
         writeln!(
             out,
-            "\n  {:>9}  {:<13}  {:>6}  whose",
-            "holds", "pinned by", "refs"
+            "\n  {:>9}  {:<13}  {:<8}  {:<7}  {:>6}  whose",
+            "holds", "pinned by", "trend", "reclaim", "refs"
         )?;
         for zombie in &self.list {
             row(zombie, out)?;
@@ -110,7 +117,16 @@ fn row(zombie: &Zombie, out: &mut dyn Write) -> io::Result<()> {
     let pin = zombie.pin.map_or("", |pin| pin.as_str());
     let refs = zombie.refcount.map(|count| count.to_string());
     let refs = refs.unwrap_or_default();
-    write!(out, "  {held:>9}  {pin:<13}  {refs:>6}")?;
+    let trend = zombie.trend.map_or("", |trend| trend.as_str());
+    let reclaim = match zombie.reclaimable {
+        Some(true) => "frees",
+        Some(false) => "stuck",
+        None => "",
+    };
+    write!(
+        out,
+        "  {held:>9}  {pin:<13}  {trend:<8}  {reclaim:<7}  {refs:>6}"
+    )?;
     if let Some(uid) = &zombie.pod_uid {
         write!(out, "  pod {}", uid.get(..8).unwrap_or(uid))?;
     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Hex, LINE_MAX, Line, Text, WallTime, kind, proof, state};
 use crate::event::{
-    Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Proof,
-    Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
+    Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure, Path,
+    Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
 };
 
 /// What a line holds.
@@ -259,6 +259,17 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
                 caches,
                 objects: line.slab_objects,
                 bytes: line.slab_bytes,
+            })
+        }),
+        holds: line.dead_children.map(|dead_children| {
+            Box::new(Holds {
+                file_bytes: line.file_bytes,
+                anon_bytes: line.anon_bytes,
+                unevictable_bytes: line.unevictable_bytes,
+                tcpmem_bytes: line.tcpmem_bytes,
+                keeps_id: line.keeps_id,
+                refcount: line.refcount,
+                dead_children,
             })
         }),
         path: path(line),

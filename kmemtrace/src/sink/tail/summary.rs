@@ -17,7 +17,7 @@ use crate::{
         escape::Name,
         style::{ALARM, BOLD, GOOD, PLAIN, WARNING},
     },
-    tracker::{Finding, Summary, Totals},
+    tracker::{Finding, PinCount, Summary, Totals},
 };
 
 /// What the run comes to, in one line.
@@ -209,6 +209,23 @@ impl<W: Write> Tail<W> {
             let name = self.styled(BOLD, name);
             let label = if n == 0 { "who made those" } else { "" };
             self.row(label, format_args!("{:>5}  {name}", creator.leaked))?;
+        }
+        self.pins(&summary.pins)
+    }
+
+    fn pins(&mut self, pins: &[PinCount]) -> fmt::Result {
+        for (n, count) in pins.iter().enumerate() {
+            let label = if n == 0 { "what keeps them" } else { "" };
+            let pin = self.styled(BOLD, count.pin.as_str());
+            self.row(label, format_args!("{:>5}  {pin}", count.leaked))?;
+            if let Some(bytes @ 1..) = count.bytes {
+                write!(self.line, ", {}", Bytes(bytes))?;
+            }
+            match count.reclaimable {
+                0 => {}
+                all if all == count.leaked => self.line.push_str(", reclaimable"),
+                some => write!(self.line, ", {some} reclaimable")?,
+            }
         }
         Ok(())
     }

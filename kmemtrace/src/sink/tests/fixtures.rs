@@ -133,6 +133,20 @@ pub(super) fn summary() -> Summary {
             comm: "ru\u{1b}nc".into(),
             leaked: 6,
         }],
+        pins: vec![
+            PinCount {
+                pin: Pin::PageCache,
+                leaked: 7,
+                bytes: Some(12_582_912),
+                reclaimable: 7,
+            },
+            PinCount {
+                pin: Pin::References,
+                leaked: 3,
+                bytes: Some(0),
+                reclaimable: 0,
+            },
+        ],
         forecast: Some(Forecast {
             ids_kept: Some(false),
             ids_used: 48,
@@ -325,8 +339,29 @@ pub(super) fn changes() -> Vec<Change> {
         "d".repeat(60)
     );
     list.push((38_002, What::Created(subject(cgroup(81, nested)))));
-    let docker = cgroup(91, format!("/docker/{CONTAINER}"));
-    list.push((68_003, What::Leaked(zombie(docker, 38_000, 38_003, 68_003))));
+    let docker = Cgroup {
+        holds: Some(Box::new(Holds {
+            file_bytes: Some(86_016),
+            anon_bytes: Some(0),
+            unevictable_bytes: Some(0),
+            tcpmem_bytes: Some(0),
+            keeps_id: Some(false),
+            refcount: Some(22),
+            dead_children: 0,
+        })),
+        ..cgroup(91, format!("/docker/{CONTAINER}"))
+    };
+    let kept = Subject {
+        pinned: Some(Pinned {
+            pin: Some(Pin::PageCache),
+            bytes: Some(86_016),
+            first_bytes: Some(266_240),
+            trend: Some(Trend::Draining),
+            reclaimable: Some(true),
+        }),
+        ..zombie(docker, 38_000, 38_003, 68_003)
+    };
+    list.push((68_003, What::Leaked(kept)));
     let named = Cgroup {
         kmemcg_id: Some(3),
         slab: Some(Box::new(SlabPin {
