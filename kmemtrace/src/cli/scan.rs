@@ -19,7 +19,7 @@ use walks::Walks;
 
 use serde::Serialize;
 
-use super::{Color, Format, Outcome, Verdict, duration, report, root::RootArg};
+use super::{Color, Format, Outcome, Verdict, duration, pods::Pods, report, root::RootArg};
 use crate::{
     error::Error,
     host::{self, Hierarchy, MEMCG_IDS},
@@ -93,7 +93,9 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     };
     let by_slab = named(root, &names);
     let mut scan = judge(&hierarchy, facts.kernel, first, second, by_slab);
-    match walks.map(|walks| walks.inventory(hierarchy.version, args.wanted())) {
+    let mut pods = Pods::new(root.clone());
+    let mut pod = |uid| pods.get(uid).cloned();
+    match walks.map(|walks| walks.inventory(hierarchy.version, &mut pod, args.wanted())) {
         Some(Ok(inventory)) => scan.take(inventory),
         Some(Err(reason)) => scan.walk_refused = Some(reason),
         None => {}

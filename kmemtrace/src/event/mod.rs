@@ -10,7 +10,7 @@ pub mod klog;
 mod slab;
 pub mod wire;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,19 @@ pub enum Fact {
     Carried(Box<Carried>),
 }
 
+impl Fact {
+    /// The cgroup of a fact that shows one as it is, or was until now.
+    pub fn cgroup_mut(&mut self) -> Option<&mut Cgroup> {
+        match self {
+            Self::Created(cgroup)
+            | Self::Offlined(cgroup)
+            | Self::Present(cgroup)
+            | Self::Zombie(cgroup) => Some(cgroup),
+            _ => None,
+        }
+    }
+}
+
 /// Which of a cgroup's two lives a fact is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -114,6 +127,8 @@ pub struct Cgroup {
     pub holds: Option<Box<Holds>>,
     /// The path from the hierarchy's root, in the kernel's bytes.
     pub path: Option<Path>,
+    /// The name of the pod that its path is of, if the node told.
+    pub pod: Option<Arc<Pod>>,
     /// Whether the cgroup has a memcg of its own.
     pub memory: Option<bool>,
     /// What was charged to the memcg, in bytes. At removal the per-CPU stock is still in it (up to 64 pages a CPU).
@@ -124,6 +139,15 @@ pub struct Cgroup {
     pub scope: Scope,
     /// Polling found it out: it happened between this `CLOCK_MONOTONIC` moment, in nanoseconds, and the event's time.
     pub after_ns: Option<u64>,
+}
+
+/// What a pod is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name in there.
+    pub name: String,
 }
 
 /// The slab caches that one memcg alone has, on kernels that give memcgs their own (3.10 to 5.8).

@@ -9,6 +9,7 @@ mod files;
 mod kmem;
 mod mounts;
 mod parse;
+mod pods;
 mod privileges;
 mod runtime_log;
 mod slab;
@@ -29,6 +30,7 @@ pub use files::KMSG;
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::CgroupMount;
 pub use parse::{Malformed, Unread};
+pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
 pub use runtime_log::{
     LOG_TAIL, NO_MEMORY, NO_SPACE, RuntimeLine, RuntimeLog, runtime_lines, runtime_log,

@@ -138,7 +138,7 @@ impl<W: Write> Tail<W> {
             self.pinned(pinned)?;
         }
         match &subject.cgroup.path {
-            Some(path) => self.whose(path, full),
+            Some(path) => self.whose(path, subject.cgroup.pod.as_deref(), full),
             None => match subject.cgroup.id {
                 Some(id) => write!(self.line, "  cgroup id {id}"),
                 None => Ok(()),
@@ -187,7 +187,7 @@ impl<W: Write> Tail<W> {
         self.begin(change, (ALARM, "mkdir failed"), why, None)?;
         self.by(failure.task.as_ref())?;
         match &failure.path {
-            Some(path) => self.whose(path, true),
+            Some(path) => self.whose(path, None, true),
             None => Ok(()),
         }
     }

@@ -40,7 +40,7 @@ const DISAGREE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(10);
 const LOOK_REST: u32 = 60;
 
-/// Records taken before the caller gets its turn: it bounds the batch, not the buffer.
+/// Records taken before the caller gets its turn.
 pub(super) const BATCH: usize = 8192;
 
 /// Batches in a row before something else gets its turn.
@@ -51,8 +51,7 @@ const QUIET_TRIES: usize = 3;
 
 /// The records of a source.
 pub(super) trait Records {
-    /// Takes records, [`BATCH`] or a little more at most, and appends what they tell; returns how many. Fewer than
-    /// [`BATCH`] means that none is left.
+    /// Takes records, [`BATCH`] or a little more at most, and appends what they tell; fewer mean that none is left.
     fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize;
 
     /// Tells [`Upkeep::gap`] of what was lost since the last call, and [`Upkeep::whole`] up to when nothing was.
@@ -318,7 +317,6 @@ impl Upkeep {
 
     /// Asks the kernel for the removed memcgs that it has, and reports all, or those that are new or hold now what they did
     /// not hold the last time; returns how many there are, if it named all.
-    ///
     /// Before the directories: on v2 one cgroup can have a dead memcg and a live one, and the dead one is older.
     fn tell_zombies(
         &mut self,

@@ -117,6 +117,7 @@ impl Entry {
                 kmemcg_id: self.cgroup.kmemcg_id,
                 parent_id: self.cgroup.parent_id,
                 path: self.cgroup.path.clone(),
+                pod: self.cgroup.pod.clone(),
                 memory: Some(false),
                 ..Cgroup::default()
             },
@@ -235,6 +236,9 @@ impl Entry {
         };
         if better {
             mine.path = cgroup.path.as_ref().map(own);
+        }
+        if cgroup.pod.is_some() {
+            mine.pod.clone_from(&cgroup.pod);
         }
         mine.id = mine.id.or(cgroup.id);
         mine.parent_id = mine.parent_id.or(cgroup.parent_id);

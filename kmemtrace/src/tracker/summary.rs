@@ -1,6 +1,6 @@
 //! What a run has seen: counters, the time from offline to free, and whose the leaked ones are.
 
-use std::{cmp::Reverse, collections::HashMap, hash::Hash};
+use std::{cmp::Reverse, collections::HashMap, hash::Hash, sync::Arc};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Forecast, Pin, Pinned, Totals, entry::Entry};
 use crate::{
     attribution,
-    event::{Gap, Path, Stamp, Task},
+    event::{Gap, Stamp, Task},
 };
 
 /// How many owners a summary names.
@@ -124,6 +124,9 @@ pub struct OwnerCount {
     pub kind: &'static str,
     /// Its name: the pod's uid, the container's id, the unit, the path; bytes that are not UTF-8 replaced.
     pub name: String,
+    /// A pod's namespace and name, as `NAMESPACE/NAME`, if the node told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
     /// How many.
     pub leaked: u64,
 }
@@ -195,7 +198,6 @@ impl Tally {
 
     /// The run until `now`; `leaked` are those that are leaked then.
     pub(super) fn summary(&self, now: Stamp, leaked: &[&Entry]) -> Summary {
-        let paths = leaked.iter().filter_map(|entry| entry.cgroup.path.as_ref());
         let began = self.began.unwrap_or(now);
         Summary {
             duration_ns: now.mono_ns.saturating_sub(began.mono_ns),
@@ -215,7 +217,7 @@ impl Tally {
             gaps: self.gaps,
             lost: self.lost,
             delays: self.delays.figures(),
-            owners: owners(paths),
+            owners: owners(leaked),
             creators: creators(leaked.iter().filter_map(|entry| entry.creator())),
             pins: pins(leaked.iter().filter_map(|entry| entry.pinned(now))),
             forecast: None,
@@ -262,14 +264,26 @@ impl Recorder {
     }
 }
 
-fn owners<'a>(leaked: impl Iterator<Item = &'a Path>) -> Vec<OwnerCount> {
-    let ranked = ranked(leaked.map(|path| owner(&path.bytes)), |(kind, name)| {
-        (name.clone(), *kind)
+fn owners(leaked: &[&Entry]) -> Vec<OwnerCount> {
+    let mut pods = HashMap::new();
+    let owners = leaked.iter().filter_map(|entry| {
+        let owner = owner(&entry.cgroup.path.as_ref()?.bytes);
+        if let ("pod", Some(pod)) = (owner.0, &entry.cgroup.pod) {
+            pods.insert(owner.1.clone(), Arc::clone(pod));
+        }
+        Some(owner)
     });
-    let owners = ranked.into_iter();
-    owners
-        .map(|((kind, name), leaked)| OwnerCount { kind, name, leaked })
-        .collect()
+    let ranked = ranked(owners, |(kind, name)| (name.clone(), *kind));
+    let count = |((kind, name), leaked): ((_, String), _)| {
+        let pod = pods.get(&name).filter(|_| kind == "pod");
+        OwnerCount {
+            kind,
+            pod: pod.map(|pod| format!("{}/{}", pod.namespace, pod.name)),
+            name,
+            leaked,
+        }
+    };
+    ranked.into_iter().map(count).collect()
 }
 
 fn creators(leaked: impl Iterator<Item = Task>) -> Vec<CreatorCount> {

@@ -3,12 +3,14 @@
 mod sums;
 mod zombie;
 
-use std::{cmp::Reverse, collections::HashMap, fmt};
+use std::{cmp::Reverse, collections::HashMap, fmt, sync::Arc};
 
 use serde::Serialize;
 
 pub(super) use self::zombie::Zombie;
 use crate::{
+    attribution::PodUid,
+    event::Pod,
     host::Version,
     plan::Lack,
     source::bpf::{KernelWalk, Memcg},
@@ -34,6 +36,8 @@ pub(super) enum Sort {
 pub(super) enum By {
     /// Their pods' uids
     Pod,
+    /// Their pods' namespaces
+    Namespace,
     /// Their systemd units
     Unit,
     /// The cgroups that they were made in
@@ -128,6 +132,9 @@ pub(super) struct Group {
     /// Absent for those that have no such owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
+    /// Of a pod: its namespace and name, as `NAMESPACE/NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pod: Option<String>,
     pub(super) zombies: u64,
     /// What they hold; absent if not known of all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,11 +161,15 @@ pub(super) struct Kernel<'a> {
     pub(super) version: Version,
 }
 
+/// What the node tells of a pod's name.
+pub(super) type PodName<'a> = &'a mut dyn FnMut(PodUid) -> Option<Arc<Pod>>;
+
 /// Makes it of a walk, and of an earlier one if there was one.
 pub(super) fn inventory(
     walk: &KernelWalk,
     earlier: Option<&KernelWalk>,
     kernel: Kernel<'_>,
+    pod: PodName<'_>,
     wanted: Wanted,
 ) -> Inventory {
     let before: Option<HashMap<u64, &Memcg>> = earlier.map(|walk| {
@@ -173,7 +184,7 @@ pub(super) fn inventory(
         .map(|memcg| {
             let children = children.get(&memcg.serial).copied().unwrap_or(0);
             let before = before.as_ref().map(|before| before.get(&memcg.serial));
-            let zombie = zombie::zombie(walk, memcg, children, kernel.version);
+            let zombie = zombie::zombie(walk, memcg, children, kernel.version, pod);
             let held = |memcg: &Memcg| memcg.holds(0).bytes();
             let both = before.flatten().and_then(|before| held(before));
             let both = both.zip(zombie.held_bytes);

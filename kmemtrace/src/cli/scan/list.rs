@@ -82,7 +82,11 @@ impl Inventory {
                 let held = held.unwrap_or_default();
                 let name = group.name.as_deref().unwrap_or("(none)");
                 let name = Name::short(name.as_bytes(), 90);
-                writeln!(out, "  {:>7}  {held:>9}  {name}", group.zombies)?;
+                write!(out, "  {:>7}  {held:>9}  {name}", group.zombies)?;
+                if let Some(pod) = &group.pod {
+                    write!(out, "  {}", Name::short(pod.as_bytes(), 90))?;
+                }
+                writeln!(out)?;
             }
             let more = self.groups.len().saturating_sub(GROUPS);
             if more > 0 {
@@ -129,6 +133,9 @@ fn row(zombie: &Zombie, out: &mut dyn Write) -> io::Result<()> {
     )?;
     if let Some(uid) = &zombie.pod_uid {
         write!(out, "  pod {}", uid.get(..8).unwrap_or(uid))?;
+        if let Some(pod) = zombie.pod() {
+            write!(out, " {}", Name::short(pod.as_bytes(), 90))?;
+        }
     }
     if let Some(id) = &zombie.container_id {
         write!(out, "  container {}", id.get(..12).unwrap_or(id))?;

@@ -1,6 +1,6 @@
 //! Walks of the kernel's own tree of memory cgroups, one after each look.
 
-use super::inventory::{self, Inventory, Wanted};
+use super::inventory::{self, Inventory, PodName, Wanted};
 use crate::{
     host::{Facts, Version},
     source::bpf::{KernelWalk, KernelWalker},
@@ -44,7 +44,12 @@ impl Walks {
     /// # Errors
     ///
     /// Why nothing could be walked.
-    pub(super) fn inventory(&self, version: Version, wanted: Wanted) -> Result<Inventory, String> {
+    pub(super) fn inventory(
+        &self,
+        version: Version,
+        pod: PodName<'_>,
+        wanted: Wanted,
+    ) -> Result<Inventory, String> {
         let walker = self.walker.as_ref().map_err(Clone::clone)?;
         let (last, before) = self.done.split_last().ok_or("not tried")?;
         let known = inventory::Kernel {
@@ -52,6 +57,12 @@ impl Walks {
             memcg_bytes: walker.memcg_bytes(),
             version,
         };
-        Ok(inventory::inventory(last, before.last(), known, wanted))
+        Ok(inventory::inventory(
+            last,
+            before.last(),
+            known,
+            pod,
+            wanted,
+        ))
     }
 }

@@ -206,6 +206,10 @@ line! { 'a;
     path_cut: bool,
     /// The pod the path names.
     pod_uid: Text<'a>,
+    /// That pod's namespace, if the node told.
+    pod_namespace: Text<'a>,
+    /// That pod's name.
+    pod_name: Text<'a>,
     /// The container the path names.
     container_id: Text<'a>,
     /// The pod's quality-of-service class.

@@ -136,6 +136,10 @@ impl<'a> Line<'a> {
         }
         self.after_mono_ns = cgroup.after_ns;
         self.scope = (cgroup.scope == Scope::Memcg).then_some("memcg".into());
+        if let Some(pod) = &cgroup.pod {
+            self.pod_namespace = Some(Text::from(&*pod.namespace));
+            self.pod_name = Some(Text::from(&*pod.name));
+        }
         self.memory = cgroup.memory;
         self.usage_bytes = cgroup.usage_bytes;
         self.set_path(cgroup.path.as_ref());

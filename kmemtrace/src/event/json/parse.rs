@@ -1,6 +1,6 @@
 //! A line taken apart: its fact back from its fields.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
@@ -8,7 +8,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use super::{Hex, LINE_MAX, Line, Text, WallTime, kind, proof, state};
 use crate::event::{
     Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure, Path,
-    Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
+    Pod, Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
 };
 
 /// What a line holds.
@@ -273,6 +273,14 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
             })
         }),
         path: path(line),
+        pod: line.pod_namespace.as_ref().zip(line.pod_name.as_ref()).map(
+            |(Text(namespace), Text(name))| {
+                Arc::new(Pod {
+                    namespace: namespace.clone().into_owned(),
+                    name: name.clone().into_owned(),
+                })
+            },
+        ),
         memory: line.memory,
         usage_bytes: line.usage_bytes,
         task: doer(line),

@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{Count, Tail, units::Bytes};
-use crate::{event::SlabPin, sink::style::BOLD, tracker::Pinned};
+use crate::{
+    event::SlabPin,
+    sink::style::BOLD,
+    tracker::{Pinned, Trend},
+};
 
 impl<W: Write> Tail<W> {
     /// What of the slab it holds, if that is seen.
@@ -31,7 +35,7 @@ impl<W: Write> Tail<W> {
         if let Some(bytes @ 1..) = pinned.bytes {
             write!(self.line, " {}", Bytes(bytes))?;
         }
-        let trend = pinned.trend.map(|trend| trend.as_str());
+        let trend = pinned.trend.map(Trend::as_str);
         let reclaim = match pinned.reclaimable {
             Some(true) => Some("reclaimable"),
             Some(false) => Some("stuck"),

@@ -203,6 +203,10 @@ impl<W: Write> Tail<W> {
             };
             let label = if n == 0 { "who leaks most" } else { "" };
             self.row(label, format_args!("{:>5}  {kind} {name}", owner.leaked))?;
+            if let Some(pod) = &owner.pod {
+                let pod = Name::short(pod.as_bytes(), PATH_MAX);
+                write!(self.line, "  {}", self.styled(BOLD, pod))?;
+            }
         }
         for (n, creator) in summary.creators.iter().enumerate() {
             let name = Name::short(creator.comm.as_bytes(), PATH_MAX);

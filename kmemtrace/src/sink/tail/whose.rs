@@ -8,7 +8,7 @@ use std::{
 use super::{PATH_MAX, Tail, UNIT_MAX};
 use crate::{
     attribution::{Owner, Qos, Runtime, owner},
-    event::Path,
+    event::{Path, Pod},
     sink::{
         escape::Name,
         style::{BOLD, DIM},
@@ -17,7 +17,7 @@ use crate::{
 
 impl<W: Write> Tail<W> {
     /// Whose a path is, and the path.
-    pub(super) fn whose(&mut self, path: &Path, full: bool) -> fmt::Result {
+    pub(super) fn whose(&mut self, path: &Path, pod: Option<&Pod>, full: bool) -> fmt::Result {
         let Owner {
             pod_uid,
             container_id,
@@ -36,6 +36,12 @@ impl<W: Write> Tail<W> {
         });
         if let Some(uid) = pod_uid {
             write!(self.line, "  pod {}", self.styled(BOLD, uid))?;
+            if let Some(Pod { namespace, name }) = pod {
+                let namespace = Name::short(namespace.as_bytes(), UNIT_MAX);
+                let name = Name::short(name.as_bytes(), PATH_MAX);
+                let (namespace, name) = (self.styled(BOLD, namespace), self.styled(BOLD, name));
+                write!(self.line, " {namespace}/{name}")?;
+            }
         }
         if let Some(id) = container_id {
             let id = id.get(..12).unwrap_or(id); // as docker, crictl and nerdctl show it

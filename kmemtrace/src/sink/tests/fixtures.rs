@@ -43,6 +43,18 @@ pub(super) fn subject(cgroup: Cgroup) -> Subject {
     }
 }
 
+/// One of a pod whose name the node told.
+fn named_pod(cgroup: Cgroup) -> Cgroup {
+    let pod = Pod {
+        namespace: "default".into(),
+        name: "web-0".into(),
+    };
+    Cgroup {
+        pod: Some(pod.into()),
+        ..cgroup
+    }
+}
+
 /// One that was made at `born` and removed at `died`, as it is at `now`.
 pub(super) fn zombie(cgroup: Cgroup, born: u64, died: u64, now: u64) -> Subject {
     Subject {
@@ -116,16 +128,19 @@ pub(super) fn summary() -> Summary {
             OwnerCount {
                 kind: "pod",
                 name: "74c13223-5a00-11e9-b385-42010a80018d".into(),
+                pod: Some("default/web-0".into()),
                 leaked: 7,
             },
             OwnerCount {
                 kind: "unit",
                 name: "nginx.service".into(),
+                pod: None,
                 leaked: 2,
             },
             OwnerCount {
                 kind: "path",
                 name: "/x\u{1b}[2J/\u{202e}y".into(),
+                pod: None,
                 leaked: 1,
             },
         ],
@@ -219,7 +234,10 @@ pub(super) fn changes() -> Vec<Change> {
         ),
         (3_501, What::Freed(zombie(container(), 100, 3_500, 3_501))),
         (4_000, What::Offlined(zombie(scope(), 0, 4_000, 4_000))),
-        (34_000, What::Leaked(zombie(scope(), 0, 4_000, 34_000))),
+        (
+            34_000,
+            What::Leaked(zombie(named_pod(scope()), 0, 4_000, 34_000)),
+        ),
         (35_000, What::Recovered(zombie(scope(), 0, 4_000, 35_000))),
         (
             36_000,

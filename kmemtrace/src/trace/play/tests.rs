@@ -81,7 +81,7 @@ fn live(path: &Path, host: &str, events: &[Event], bytes: u64) -> (Vec<Change>, 
     let mut tracker = Tracker::new(Config {
         grace: Duration::from_nanos(header.grace_ns),
         polled: false,
-        kept: Kept::No,
+        kept: Kept::Unknown,
     });
     recorder.header(at(0), &header).unwrap();
     let mut changes = Vec::new();

@@ -94,7 +94,14 @@ fn taken(earlier: Option<&KernelWalk>, wanted: Wanted) -> Inventory {
         memcg_bytes: Some(8000),
         version: Version::V1,
     };
-    inventory(&walk(), earlier, kernel, wanted)
+    let mut named = |uid: PodUid| {
+        let pod = Pod {
+            namespace: "shop".to_owned(),
+            name: "web-0".to_owned(),
+        };
+        POD.ends_with(uid.as_str()).then(|| Arc::new(pod))
+    };
+    inventory(&walk(), earlier, kernel, &mut named, wanted)
 }
 
 fn text(inventory: &Inventory, counted: Option<u64>) -> String {
@@ -139,6 +146,8 @@ fn whose_they_are_is_added_up() {
             .collect::<Vec<_>>()
     };
     let pod = POD.trim_start_matches("pod").to_owned();
+    let shop = "shop".to_owned();
+    assert_eq!(by(By::Namespace), [(String::new(), 3), (shop, 2)]);
     assert_eq!(by(By::Pod), [(String::new(), 3), (pod, 2)]);
     assert_eq!(
         by(By::Unit),

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
+use super::PodName;
 use crate::{
     attribution::{self, Owner, Qos, Runtime},
     event::json::Hex,
@@ -22,6 +23,12 @@ pub(in crate::cli::scan) struct Zombie {
     pub(super) path_hex: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli::scan) pod_uid: Option<String>,
+    /// The pod's namespace, if the node still tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) pod_namespace: Option<String>,
+    /// The pod's name in there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) pod_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli::scan) container_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,8 +97,22 @@ pub(in crate::cli::scan) struct Zombie {
     pub(super) unevictable_bytes: Option<u64>,
 }
 
+impl Zombie {
+    /// Its pod's namespace and name, as `NAMESPACE/NAME`.
+    pub(in crate::cli::scan) fn pod(&self) -> Option<String> {
+        let (namespace, name) = self.pod_namespace.as_ref().zip(self.pod_name.as_ref())?;
+        Some(format!("{namespace}/{name}"))
+    }
+}
+
 /// Makes it of what a walk found; what one walk alone does not tell is left out.
-pub(super) fn zombie(walk: &KernelWalk, memcg: &Memcg, children: u64, version: Version) -> Zombie {
+pub(super) fn zombie(
+    walk: &KernelWalk,
+    memcg: &Memcg,
+    children: u64,
+    version: Version,
+    pod: PodName<'_>,
+) -> Zombie {
     let path = walk.tree.path(memcg).bytes;
     let Owner {
         pod_uid,
@@ -100,11 +121,17 @@ pub(super) fn zombie(walk: &KernelWalk, memcg: &Memcg, children: u64, version: V
         runtime,
         unit,
     } = attribution::owner(&path);
+    let named = pod_uid.and_then(pod);
+    let (pod_namespace, pod_name) = named
+        .map(|pod| (pod.namespace.clone(), pod.name.clone()))
+        .unzip();
     let holds = memcg.holds(children);
     let is_v1 = version == Version::V1;
     Zombie {
         path_hex: Hex::unless_text(&path).map(|hex| hex.to_string()),
         pod_uid: pod_uid.map(|uid| uid.as_str().to_owned()),
+        pod_namespace,
+        pod_name,
         container_id: container_id.map(str::to_owned),
         qos: qos.map(Qos::as_str),
         runtime: runtime.map(Runtime::as_str),

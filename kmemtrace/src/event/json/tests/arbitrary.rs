@@ -1,10 +1,12 @@
 //! Whatever facts there may be.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
-use crate::event::{CarriedZombie, GapReason, Holds, NodeSlabs, SlabPin};
+use crate::event::{CarriedZombie, GapReason, Holds, NodeSlabs, Pod, SlabPin};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -71,8 +73,11 @@ fn cgroup() -> BoxedStrategy<Cgroup> {
         slab,
         option::of(holds),
     );
-    (numbers, rest, option::of(path()), option::of(task()))
-        .prop_map(|(numbers, rest, path, task)| {
+    let pod = any::<(String, String)>();
+    let pod = pod.prop_map(|(namespace, name)| Arc::new(Pod { namespace, name }));
+    let whose = (option::of(path()), option::of(pod));
+    (numbers, rest, whose, option::of(task()))
+        .prop_map(|(numbers, rest, (path, pod), task)| {
             let (id, parent_id, serial, memcg_id, after_ns) = numbers;
             let (memory, usage_bytes, memcg, slab, holds) = rest;
             let scope = if memcg { Scope::Memcg } else { Scope::Cgroup };
@@ -85,6 +90,7 @@ fn cgroup() -> BoxedStrategy<Cgroup> {
                 slab: slab.map(Box::new),
                 holds,
                 path,
+                pod,
                 memory,
                 usage_bytes,
                 task,
