@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+mod summary;
+
+pub(super) use self::summary::summary;
 use super::*;
 use crate::event::SlabPin;
 
@@ -91,96 +94,6 @@ pub(super) fn header() -> Header {
             }],
             lost: None,
         }],
-    }
-}
-
-pub(super) fn summary() -> Summary {
-    Summary {
-        found: 48,
-        duration_ns: 130_000_000_000,
-        totals: Totals {
-            live: 48,
-            zombies: 12,
-            leaked: 10,
-        },
-        created: 120,
-        offlined: 110,
-        freed: 98,
-        leaks: 12,
-        recovered: 2,
-        inherited: Some(2),
-        unproven: 0,
-        held_bytes: None,
-        kmemcg_peak: None,
-        slab_failures: 3,
-        mkdir_failures: 1,
-        gaps: 2,
-        lost: 17,
-        delays: Some(Delays {
-            count: 98,
-            min_ns: 800_000,
-            p50_ns: 1_200_000,
-            p90_ns: 40_000_000,
-            p99_ns: 3_400_000_000,
-            max_ns: 130_000_000_000,
-        }),
-        owners: vec![
-            OwnerCount {
-                kind: "pod",
-                name: "74c13223-5a00-11e9-b385-42010a80018d".into(),
-                pod: Some("default/web-0".into()),
-                leaked: 7,
-            },
-            OwnerCount {
-                kind: "unit",
-                name: "nginx.service".into(),
-                pod: None,
-                leaked: 2,
-            },
-            OwnerCount {
-                kind: "path",
-                name: "/x\u{1b}[2J/\u{202e}y".into(),
-                pod: None,
-                leaked: 1,
-            },
-        ],
-        creators: vec![CreatorCount {
-            comm: "ru\u{1b}nc".into(),
-            leaked: 6,
-        }],
-        pins: vec![
-            PinCount {
-                pin: Pin::PageCache,
-                leaked: 7,
-                bytes: Some(12_582_912),
-                reclaimable: 7,
-            },
-            PinCount {
-                pin: Pin::References,
-                leaked: 3,
-                bytes: Some(0),
-                reclaimable: 0,
-            },
-        ],
-        forecast: Some(Forecast {
-            ids_kept: Some(false),
-            ids_used: 48,
-            leaked: 10,
-            over_ns: 100_000_000_000,
-            per_day: Some(Range {
-                min: 4_137.5,
-                seen: 8_640.0,
-                max: 15_890.0,
-            }),
-            ids_out_min_ns: None,
-            ids_out_max_ns: None,
-            zombie_bytes: Some(15_728_640),
-            bytes_per_day: Some(Range {
-                min: 5_423_104_000.0,
-                seen: 11_324_620_800.0,
-                max: 20_827_340_800.0,
-            }),
-        }),
     }
 }
 
