@@ -13,7 +13,7 @@ use kmemtrace::{
         jsonl::JsonLines,
         tail::{Tail, TailOptions},
     },
-    tracker::{Config, Tracker},
+    tracker::{Config, Kept, Tracker},
 };
 use libtest_mimic::Trial;
 
@@ -40,6 +40,7 @@ fn replay(name: &str, sink: &mut dyn Sink) -> Result {
     let mut tracker = Tracker::new(Config {
         grace: Duration::from_secs(2),
         polled: false,
+        kept: Kept::No,
     });
     let mut changes = Vec::new();
     for item in &mut reader {

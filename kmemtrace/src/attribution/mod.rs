@@ -7,10 +7,13 @@
 //! A path is read from the root down and the innermost owner wins (a container in a pod in kind's
 //! node container). How a runtime names its cgroups is one row of `PREFIXES` or `PARENTS`.
 
-use std::fmt;
-
+mod pods;
 #[cfg(test)]
 mod tests;
+
+use std::fmt;
+
+pub use pods::{PodLogs, pod_logs};
 
 /// Whose a cgroup is, as far as its path tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

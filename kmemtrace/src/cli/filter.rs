@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Cgroup, Counts, Event, Fact, MkdirFailure, Stamp},
-        tracker::{Config, Tracker},
+        tracker::{Config, Kept, Tracker},
     };
 
     const POD: &str = "/kubepods/burstable/pod74c13223-5a00-11e9-b385-42010a80018d/c";
@@ -127,6 +127,7 @@ mod tests {
         let mut tracker = Tracker::new(Config {
             grace: std::time::Duration::from_nanos(10),
             polled: false,
+            kept: Kept::No,
         });
         let mut changes = Vec::new();
         let cgroup = || Cgroup {

@@ -12,6 +12,7 @@ mod man;
 mod moment;
 mod placed;
 mod playing;
+mod pods;
 mod progress;
 mod reclaim;
 mod record;

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    Color, Failure, Format, Verdict, colored, filter::Filter, record::Recording, root::Copies,
-    runtime, watch::SourceArgs,
+    Color, Failure, Format, Verdict, colored, filter::Filter, pods::Pods, record::Recording,
+    root::Copies, runtime, watch::SourceArgs,
 };
 use crate::{
     error::Error,
@@ -27,7 +27,7 @@ use crate::{
         tail::{Tail, TailOptions},
     },
     source::{self, Kind, Source, Started, sysfs},
-    tracker::{self, Change, Finding, Totals, Tracker, What},
+    tracker::{Change, Config, Finding, Totals, Tracker, What},
 };
 
 /// What a run does with what it sees.
@@ -64,7 +64,9 @@ impl Run<'_> {
     pub(super) fn watch(mut self, format: Format, color: Color) -> Result<Watched, Failure> {
         let args = self.source;
         let copies = Copies::open(&args.root)?;
-        let facts = host::facts(copies.roots.first().unwrap_or(&Root::live()));
+        let root = copies.roots.first().cloned().unwrap_or_else(Root::live);
+        let facts = host::facts(&root);
+        let mut pods = Pods::new(root);
         let kinds = args.hooks.kinds(copies.roots.is_empty());
         if !copies.roots.is_empty() && kinds != [Kind::Sysfs] {
             return Err(Error::new("a copy of a machine's files can only be polled")
@@ -79,7 +81,7 @@ impl Run<'_> {
             let started = source::start(kinds, &facts, &config)?;
             introduce(&started);
             let stop = Stop::new(args.duration)?;
-            self.follow(started, stdout(format, color), stop, &facts)
+            self.follow(started, stdout(format, color), stop, &facts, &mut pods)
                 .await
         })
     }
@@ -90,18 +92,17 @@ impl Run<'_> {
         mut sink: Box<dyn Sink>,
         mut stop: Stop,
         facts: &Facts,
+        pods: &mut Pods,
     ) -> Result<Watched, Failure> {
         let began = started.source.now();
         let header = header(&started, facts, self.source.grace);
         let mut source = started.source;
-        let mut tracker = Tracker::new(tracker::Config {
-            grace: self.source.grace,
-            polled: header.is_polled(),
-        });
+        let mut tracker = Tracker::new(Config::of(&header, self.source.grace));
         self.record(|recorder| recorder.header(began, &header));
         let shown = match sink.header(began, &header) {
             Ok(()) => {
-                self.show_all(&mut source, &mut tracker, &mut *sink, &mut stop)
+                let state = (&mut tracker, pods);
+                self.show_all(&mut source, state, &mut *sink, &mut stop)
                     .await
             }
             Err(error) => Err(error),
@@ -143,7 +144,7 @@ impl Run<'_> {
     async fn show_all(
         &mut self,
         source: &mut Source,
-        tracker: &mut Tracker,
+        (tracker, pods): (&mut Tracker, &mut Pods),
         sink: &mut dyn Sink,
         stop: &mut Stop,
     ) -> io::Result<Option<Error>> {
@@ -164,6 +165,9 @@ impl Run<'_> {
             let stopped = stopped || once && source.has_looked();
             if stopped && !once && failure.is_none() {
                 failure = source.finish(&mut events).err();
+            }
+            for event in &mut events {
+                pods.name(event);
             }
             self.record(|recorder| events.iter().try_for_each(|event| recorder.event(event)));
             for event in events.drain(..) {

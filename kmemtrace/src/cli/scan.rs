@@ -7,7 +7,6 @@ mod inventory;
 mod list;
 mod look;
 mod named;
-mod pin;
 mod text;
 mod walks;
 
@@ -21,10 +20,11 @@ use walks::Walks;
 
 use serde::Serialize;
 
-use super::{Color, Format, Outcome, Verdict, duration, report, root::RootArg};
+use super::{Color, Format, Outcome, Verdict, duration, pods::Pods, report, root::RootArg};
 use crate::{
     error::Error,
     host::{self, Hierarchy, MEMCG_IDS},
+    tracker::{Forecast, Held, Kept, Seen},
 };
 
 /// Arguments of `kmemtrace scan`.
@@ -110,17 +110,22 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     };
     let by_slab = named(root, &names);
     let mut scan = judge(&hierarchy, facts.kernel, first, second, by_slab);
-    match walks.map(|mut walks| walks.inventory(hierarchy.version, args.wanted(), args.files)) {
+    let mut pods = Pods::new(root.clone());
+    let mut pod = |uid| pods.get(uid).cloned();
+    let inventory = walks
+        .map(|mut walks| walks.inventory(hierarchy.version, &mut pod, args.wanted(), args.files));
+    match inventory {
         Some(Ok(inventory)) => scan.take(inventory),
         Some(Err(reason)) => scan.walk_refused = Some(reason),
         None => {}
     }
+    scan.look_ahead(host::uptime_ns(root));
     report::print(&scan, args.format, color)?;
     Ok(scan.verdict)
 }
 
 /// What a scan found; as JSON, one object with these fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 struct Scan {
     /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,6 +168,9 @@ struct Scan {
     /// Kernel memory that removed memory cgroups hold, in bytes: so many at least; absent where that cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_bytes: Option<u64>,
+    /// What is ahead at the pace of all the time since boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<Forecast>,
     /// Below which directories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held: Vec<Holder>,
@@ -239,6 +247,7 @@ fn judge(
         kmem_peak: last.slab.and_then(|slab| slab.peak),
         kmem_without_caches: last.slab.map(|slab| slab.without_cache),
         held_bytes,
+        forecast: None,
         held: named.held,
         named_more: Some(named.more).filter(|&more| more > 0),
         named_bytes: named.slab_bytes.filter(|_| !named.zombies.is_empty()),
@@ -262,6 +271,31 @@ impl Scan {
             };
         }
         self.inventory = Some(inventory);
+    }
+
+    /// Looks ahead: a scan has one number, and the time in which that many came to be.
+    fn look_ahead(&mut self, uptime_ns: Option<u64>) {
+        let kept = Kept::by(self.kernel.as_deref());
+        let inventory = self.inventory.as_ref();
+        let zombies = inventory.map_or(self.zombies_min, |all| all.walk.zombies);
+        let Some(over_ns) = uptime_ns.filter(|_| zombies > 0) else {
+            return;
+        };
+        let ids_used = inventory.and_then(|all| all.ids_used);
+        let ids_used = ids_used.unwrap_or(match kept {
+            Kept::No => self.live,
+            Kept::Yes | Kept::Unknown => self.live + zombies,
+        });
+        let bytes = inventory.and_then(|all| all.zombie_bytes);
+        let seen = Seen {
+            leaked: zombies,
+            over_ns,
+        };
+        let held = Held {
+            all: bytes,
+            each: bytes.map(|bytes| bytes / zombies),
+        };
+        self.forecast = Some(Forecast::new(kept, ids_used, seen, None, held));
     }
 }
 

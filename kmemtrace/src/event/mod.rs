@@ -4,17 +4,23 @@
 //! ([`crate::tracker`]). [`wire`] makes events of the eBPF programs' records, [`json`] writes and reads them as lines.
 
 pub mod header;
+mod holds;
 pub mod json;
 pub mod klog;
 mod slab;
 pub mod wire;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use holds::Holds;
 pub use slab::{NodeSlabs, OwnedCache, SlabFailure};
+
+/// How many memcg ids there are: 1 to `MEM_CGROUP_ID_MAX`, which is `USHRT_MAX`. Once all are taken, mkdir fails. The root
+/// has one of them as well (`mem_cgroup_alloc` gives it the first).
+pub const MEMCG_IDS: u64 = 65_535;
 
 /// A moment, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +83,19 @@ pub enum Fact {
     Carried(Box<Carried>),
 }
 
+impl Fact {
+    /// The cgroup of a fact that shows one as it is, or was until now.
+    pub fn cgroup_mut(&mut self) -> Option<&mut Cgroup> {
+        match self {
+            Self::Created(cgroup)
+            | Self::Offlined(cgroup)
+            | Self::Present(cgroup)
+            | Self::Zombie(cgroup) => Some(cgroup),
+            _ => None,
+        }
+    }
+}
+
 /// Which of a cgroup's two lives a fact is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -104,8 +123,12 @@ pub struct Cgroup {
     pub kmemcg_id: Option<u32>,
     /// The slab caches of its own that it still has.
     pub slab: Option<Box<SlabPin>>,
+    /// What it holds, by a walk of the kernel's own memcgs; of dead ones only.
+    pub holds: Option<Box<Holds>>,
     /// The path from the hierarchy's root, in the kernel's bytes.
     pub path: Option<Path>,
+    /// The name of the pod that its path is of, if the node told.
+    pub pod: Option<Arc<Pod>>,
     /// Whether the cgroup has a memcg of its own.
     pub memory: Option<bool>,
     /// What was charged to the memcg, in bytes. At removal the per-CPU stock is still in it (up to 64 pages a CPU).
@@ -116,6 +139,15 @@ pub struct Cgroup {
     pub scope: Scope,
     /// Polling found it out: it happened between this `CLOCK_MONOTONIC` moment, in nanoseconds, and the event's time.
     pub after_ns: Option<u64>,
+}
+
+/// What a pod is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name in there.
+    pub name: String,
 }
 
 /// The slab caches that one memcg alone has, on kernels that give memcgs their own (3.10 to 5.8).

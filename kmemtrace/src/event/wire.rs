@@ -18,6 +18,10 @@ pub struct Context {
 
 /// What became of a record.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made, and most are facts"
+)]
 pub enum Decoded {
     /// A fact, at its `CLOCK_MONOTONIC` time in nanoseconds.
     Fact(u64, Fact),

@@ -9,10 +9,6 @@ use super::{
 };
 use crate::event::Counts;
 
-/// How many memcg ids there are: 1 to `MEM_CGROUP_ID_MAX`, which is `USHRT_MAX`. Once all are taken, mkdir fails. The root
-/// has one of them as well (`mem_cgroup_alloc` gives it the first).
-pub const MEMCG_IDS: u64 = 65_535;
-
 /// What the kernel counts at this moment: on v1 in `/proc/cgroups`, on v2 in the root's `cgroup.stat`. A count that it does
 /// not have is `None`.
 ///

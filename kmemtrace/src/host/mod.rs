@@ -9,6 +9,7 @@ mod files;
 mod kmem;
 mod mounts;
 mod parse;
+mod pods;
 mod privileges;
 mod runtime_log;
 mod slab;
@@ -21,13 +22,15 @@ use std::{
     sync::Arc,
 };
 
+pub use crate::event::MEMCG_IDS;
 pub use controllers::{Hierarchy, NoMemory, Version, memory_words};
 pub use copy::{Copied, copy, kernel_log};
-pub use counts::{MEMCG_IDS, counts};
+pub use counts::counts;
 pub use files::KMSG;
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::{CgroupMount, Mounts};
 pub use parse::{Malformed, Unread};
+pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
 pub use runtime_log::{
     LOG_TAIL, NO_MEMORY, NO_SPACE, RuntimeLine, RuntimeLog, runtime_lines, runtime_log,

@@ -106,7 +106,7 @@ impl Report {
 
     /// When the ids run out, if they do.
     pub fn forecast(&self) -> Option<Forecast> {
-        ids::forecast(&self.series, self.last()?, self.kept())
+        ids::forecast(self.last()?)
     }
 
     /// So long somebody watched, in nanoseconds.

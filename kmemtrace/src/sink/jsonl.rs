@@ -226,6 +226,13 @@ fn set_subject<'a>(line: &mut Line<'a>, subject: &'a Subject) {
     line.offlined_after_mono_ns = subject.offlined_after_ns;
     line.zombie_ns = subject.zombie_ns;
     line.across_gap = subject.across_gap.then_some(true);
+    if let Some(pinned) = subject.pinned {
+        line.pin = pinned.pin.map(|pin| pin.name().into());
+        line.holds_bytes = pinned.bytes;
+        line.holds_first_bytes = pinned.first_bytes;
+        line.trend = pinned.trend.map(|trend| trend.as_str().into());
+        line.reclaimable = pinned.reclaimable;
+    }
     if let Some(by_count) = subject.by_count {
         line.by_count = Some(by_count.zombies);
         line.candidates = Some(by_count.candidates);

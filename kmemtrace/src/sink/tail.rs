@@ -1,9 +1,12 @@
 //! The view for people: one line a change, what matters first, columns that line up.
 
+pub(crate) mod ahead;
+mod kept;
 mod slab;
 pub(crate) mod summary;
 pub(crate) mod units;
 mod walked;
+mod whose;
 
 use std::{
     borrow::Cow,
@@ -19,8 +22,7 @@ use super::{
     style::{ALARM, BOLD, DIM, GOOD, PLAIN, Styled, WARNING},
 };
 use crate::{
-    attribution::{Owner, Qos, Runtime, owner},
-    event::{Gap, MkdirFailure, Path, SlabPin, Stamp, Task, header::Header, json::errno_name},
+    event::{Gap, MkdirFailure, Stamp, Task, header::Header, json::errno_name},
     tracker::{ByCount, Change, Subject, Totals, What},
 };
 use units::{Bytes, Clock, Date, Duration};
@@ -130,10 +132,13 @@ impl<W: Write> Tail<W> {
             .as_deref()
             .filter(|slab| slab.caches > 0)
         {
-            self.pin(*slab)?;
+            self.slab_pin(*slab)?;
+        }
+        if let (What::Leaked(_) | What::Zombie(_), Some(pinned)) = (&change.what, subject.pinned) {
+            self.pinned(pinned)?;
         }
         match &subject.cgroup.path {
-            Some(path) => self.whose(path, full),
+            Some(path) => self.whose(path, subject.cgroup.pod.as_deref(), full),
             None => match subject.cgroup.id {
                 Some(id) => write!(self.line, "  cgroup id {id}"),
                 None => Ok(()),
@@ -168,80 +173,6 @@ impl<W: Write> Tail<W> {
         }))
     }
 
-    /// What of the slab it holds, if that is seen.
-    fn pin(&mut self, slab: SlabPin) -> fmt::Result {
-        let caches = Count(slab.caches.into(), "slab cache");
-        write!(self.line, "  {caches}")?;
-        if let Some(objects) = slab.objects {
-            write!(self.line, ", {}", Count(objects, "object"))?;
-        }
-        if let Some(bytes) = slab.bytes {
-            write!(self.line, ", {}", Bytes(bytes))?;
-        }
-        Ok(())
-    }
-
-    /// Whose a path is, and the path.
-    fn whose(&mut self, path: &Path, full: bool) -> fmt::Result {
-        let Owner {
-            pod_uid,
-            container_id,
-            qos,
-            runtime,
-            unit,
-        } = owner(&path.bytes);
-        let pod_uid = pod_uid.as_ref().map(|uid| {
-            let uid = uid.as_str();
-            // the hash of a static pod's manifest and the first part of a UUID: enough to grep for
-            if full {
-                uid
-            } else {
-                uid.get(..8).unwrap_or(uid)
-            }
-        });
-        if let Some(uid) = pod_uid {
-            write!(self.line, "  pod {}", self.styled(BOLD, uid))?;
-        }
-        if let Some(id) = container_id {
-            let id = id.get(..12).unwrap_or(id); // as docker, crictl and nerdctl show it
-            let gap = if pod_uid.is_some() { " " } else { "  " };
-            write!(self.line, "{gap}container {}", self.styled(BOLD, id))?;
-        }
-        let qos = qos.map(Qos::as_str);
-        let runtime = runtime.map(Runtime::as_str);
-        match (qos, runtime) {
-            (Some(qos), Some(runtime)) if full => write!(self.line, " ({qos}, {runtime})")?,
-            (Some(one), None) | (None, Some(one)) if full => write!(self.line, " ({one})")?,
-            _ => {}
-        }
-        // in a path that is shown whole it is seen anyway
-        if let Some(unit) = unit
-            && container_id.is_none()
-            && pod_uid.is_none()
-            && path.bytes.len() > PATH_MAX
-        {
-            let unit = Name::short(unit.as_bytes(), UNIT_MAX);
-            write!(self.line, "  {}", self.styled(BOLD, unit))?;
-        }
-        // where names were joined the mark that some are missing is there already
-        let cut = if path.cut && !path.bytes.starts_with(b"...") {
-            "…"
-        } else {
-            ""
-        };
-        let style = if pod_uid.is_some() || container_id.is_some() {
-            DIM
-        } else {
-            BOLD
-        };
-        let path = Name::short(&path.bytes, PATH_MAX);
-        write!(
-            self.line,
-            "  {}",
-            self.styled(style, format_args!("{path}{cut}"))
-        )
-    }
-
     fn by(&mut self, task: Option<&Task>) -> fmt::Result {
         let Some(task) = task else { return Ok(()) };
         write!(self.line, "  by {}[{}]", Name::whole(task.comm()), task.pid)
@@ -256,7 +187,7 @@ impl<W: Write> Tail<W> {
         self.begin(change, (ALARM, "mkdir failed"), why, None)?;
         self.by(failure.task.as_ref())?;
         match &failure.path {
-            Some(path) => self.whose(path, true),
+            Some(path) => self.whose(path, None, true),
             None => Ok(()),
         }
     }

@@ -7,12 +7,15 @@ use super::{
 };
 use crate::{
     event::{
-        Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure,
-        NodeSlabs, Path, Proof, Scope, SlabFailure, Stamp, Task, Walked,
+        Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure,
+        NodeSlabs, Path, Pod, Proof, Scope, SlabFailure, Stamp, Task, Walked,
         header::{Header, HookReport, Refusal, SCHEMA},
         json::{Content, Item, Line, Reader, parse},
     },
-    tracker::{Change, CreatorCount, Delays, OwnerCount, Subject, Summary, Totals, What},
+    tracker::{
+        Change, CreatorCount, Delays, Forecast, OwnerCount, Pin, PinCount, Pinned, Range, Subject,
+        Summary, Totals, Trend, What,
+    },
 };
 
 mod fixtures;

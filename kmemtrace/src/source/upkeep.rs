@@ -1,10 +1,14 @@
 //! What a source does besides reading its records: it walks the directories, sends ticks with the kernel's counts, keeps
 //! account of what was lost, and reads slab failures from the kernel log where no hook sees them.
 //!
-//! What it emits is: a walk (`Present` each, then `Walked`), then the records' events, a `Tick` every second, and after a
-//! loss a `Gap` and a new walk.
+//! What it emits is: a walk (`Zombie` and `Present` each, then `Walked`), then the records' events, a `Tick` every second, a
+//! `Zombie` for each of which that has changed what it holds, and after a loss a `Gap` and a new walk.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    mem,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
@@ -14,7 +18,9 @@ use super::{
 };
 use crate::{
     error::Error,
-    event::{Cgroup, Counts, Event, Fact, Gap, GapReason, Path as CgroupPath, Stamp, Walked},
+    event::{
+        Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, Path as CgroupPath, Stamp, Walked,
+    },
     host::{self, Directory, Hierarchy, Root},
 };
 
@@ -27,11 +33,14 @@ const CHECK: Duration = Duration::from_millis(200);
 /// How often a tick is sent while all is well.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long the tracker's counts and the kernel's may differ before the directories are walked again: something was lost
-/// without a trace.
+/// How long the tracker's counts and the kernel's may differ before a walk is owed: something was lost without a trace.
 const DISAGREE: Duration = Duration::from_secs(30);
 
-/// Records taken before the caller gets its turn: it bounds the batch, not the buffer.
+/// How often the kernel is asked again what its zombies hold; and a sixtieth of a CPU's time goes into it at most.
+const LOOK: Duration = Duration::from_secs(10);
+const LOOK_REST: u32 = 60;
+
+/// Records taken before the caller gets its turn.
 pub(super) const BATCH: usize = 8192;
 
 /// Batches in a row before something else gets its turn.
@@ -42,8 +51,7 @@ const QUIET_TRIES: usize = 3;
 
 /// The records of a source.
 pub(super) trait Records {
-    /// Takes records, [`BATCH`] or a little more at most, and appends what they tell; returns how many. Fewer than
-    /// [`BATCH`] means that none is left.
+    /// Takes records, [`BATCH`] or a little more at most, and appends what they tell; fewer mean that none is left.
     fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize;
 
     /// Tells [`Upkeep::gap`] of what was lost since the last call, and [`Upkeep::whole`] up to when nothing was.
@@ -86,8 +94,12 @@ pub(super) struct Upkeep {
     whole_until_ns: u64,
     /// A walk is owed: none yet, or records were lost since the last one.
     walk_owed: bool,
-    /// When the last walk ended, and how long it took.
+    /// When the last walk ended, and its time.
     walked: Option<(Instant, Duration)>,
+    /// When the kernel was asked for its zombies last, and how long that took; `None` if it cannot be asked.
+    looked: Option<(Instant, Duration)>,
+    /// What was told of each then, by the serial number of its css.
+    told: HashMap<u64, Holds>,
     /// Since when the counts have differed.
     unsettled: Option<Instant>,
     checked: Instant,
@@ -110,6 +122,8 @@ impl Upkeep {
             whole_until_ns: clock::mono_ns(),
             walk_owed: true,
             walked: None,
+            looked: None,
+            told: HashMap::new(),
             unsettled: None,
             checked: Instant::now(),
             ticked: Instant::now(),
@@ -132,7 +146,7 @@ impl Upkeep {
         self.clock.stamp(mono_ns)
     }
 
-    /// Whether the first walk is still to be done: before anything is waited for.
+    /// Whether the first walk is still to be done.
     pub(super) fn is_new(&self) -> bool {
         self.walked.is_none()
     }
@@ -172,7 +186,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// The directories are not what they are thought to be: a walk must tell.
+    /// A walk must tell what there is.
     pub(super) fn owe_walk(&mut self) {
         self.walk_owed = true;
     }
@@ -232,6 +246,13 @@ impl Upkeep {
             }
             return Ok(());
         }
+        let rest = |took: Duration| LOOK.max(took.saturating_mul(LOOK_REST));
+        if self
+            .looked
+            .is_some_and(|(last, took)| last.elapsed() >= rest(took))
+        {
+            self.tell_zombies(records, events, false);
+        }
         if !settled || self.ticked.elapsed() >= TICK {
             self.tick(records, events);
         }
@@ -262,7 +283,7 @@ impl Upkeep {
     ) -> Result<(), Error> {
         let started = Instant::now();
         let began_mono_ns = clock::mono_ns();
-        let zombies = self.walk_zombies(records, events);
+        let zombies = self.tell_zombies(records, events, true);
         let time = self.clock.stamp(began_mono_ns);
         let directories = host::walk(&Root::live(), &self.hierarchy, &mut |directory| {
             // Alive when the walk began or made since: a later death is in the records.
@@ -294,10 +315,16 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Asks the kernel for the removed memcgs that it has, and reports each; returns how many there are, if these are all.
-    ///
+    /// Asks the kernel for the removed memcgs that it has, and reports all, or those that are new or hold now what they did
+    /// not hold the last time; returns how many there are, if it named all.
     /// Before the directories: on v2 one cgroup can have a dead memcg and a live one, and the dead one is older.
-    fn walk_zombies(&mut self, records: &mut impl Records, events: &mut Vec<Event>) -> Option<u64> {
+    fn tell_zombies(
+        &mut self,
+        records: &mut impl Records,
+        events: &mut Vec<Event>,
+        all: bool,
+    ) -> Option<u64> {
+        let started = Instant::now();
         let zombies = match records.zombies() {
             Ok(zombies) => zombies?,
             Err(error) => {
@@ -305,10 +332,18 @@ impl Upkeep {
                 return None;
             }
         };
+        self.looked = Some((Instant::now(), started.elapsed()));
         // What happened before each was seen comes first.
         self.drain_all(records, events);
         let count = zombies.found.len() as u64;
+        let before = mem::take(&mut self.told);
         for (mono_ns, cgroup) in zombies.found {
+            let holds = cgroup.serial.zip(cgroup.holds.as_deref().copied());
+            self.told.extend(holds);
+            let is_known = holds.is_some_and(|(serial, holds)| before.get(&serial) == Some(&holds));
+            if is_known && !all {
+                continue;
+            }
             let time = self.stamp(mono_ns);
             events.push(Event {
                 time,
@@ -353,7 +388,6 @@ impl Upkeep {
     }
 }
 
-/// A directory that a walk came by, as a fact.
 pub(super) fn present(directory: &Directory<'_>) -> Cgroup {
     Cgroup {
         id: Some(directory.id),

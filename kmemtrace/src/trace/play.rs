@@ -328,9 +328,8 @@ impl Play {
             run.part = part;
         } else {
             let grace = Duration::from_nanos(header.grace_ns);
-            let polled = header.is_polled();
             let grace = self.grace.unwrap_or(grace);
-            let tracker = Tracker::new(Config { grace, polled });
+            let tracker = Tracker::new(Config::of(&header, grace));
             self.runs.insert(
                 run,
                 Run {

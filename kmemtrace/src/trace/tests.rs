@@ -219,7 +219,7 @@ proptest! {
         }
         prop_assert!((items.len() + errors.len()) as u64 <= tally.lines + 1);
         let grace = std::time::Duration::from_secs(1);
-        let mut tracker = crate::tracker::Tracker::new(crate::tracker::Config { grace, polled: false });
+        let mut tracker = crate::tracker::Tracker::new(crate::tracker::Config { grace, polled: false, kept: crate::tracker::Kept::by(None) });
         let mut changes = Vec::new();
         for item in &items {
             if let Item::Event(event) = item {

@@ -182,6 +182,11 @@ impl Tracker {
         }
     }
 
+    /// Polled: those that the count alone tells of, leaked in this run and there still.
+    pub(super) fn leaked_by_count(&self) -> Option<u64> {
+        self.polled.map(|polled| polled.leaked)
+    }
+
     fn account_for(&mut self, zombies: u64) {
         self.tally.leaks += zombies;
         if let Some(polled) = &mut self.polled {

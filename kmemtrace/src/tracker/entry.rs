@@ -1,17 +1,13 @@
 //! One memcg, or a directory without one: what is known of it, and its state.
 
+mod carried;
+mod subject;
+
 use bytes::Bytes;
 
-use crate::event::{Carried, CarriedZombie, Cgroup, Path, Proof, Scope, Stamp, Task};
-
-/// What the kernel's count says of removed memcgs that nothing else tells about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByCount {
-    /// So many of them are zombies, at least.
-    pub zombies: u64,
-    /// How many there are.
-    pub candidates: u64,
-}
+pub use self::subject::{ByCount, Subject};
+use super::pin::Weighed;
+use crate::event::{Cgroup, Holds, Path, Proof, Scope, Stamp, Task};
 
 /// Where a memcg is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,43 +53,14 @@ pub(super) struct Entry {
     pub(super) found: bool,
     /// The last walk that saw its directory.
     pub(super) seen: u32,
+    /// When the kernel's own tree last had it, dead.
+    pub(super) named_ns: u64,
     /// The last moment it was known to be alive.
     pub(super) alive_ns: u64,
     /// Called leaked by the kernel's count.
     pub(super) by_count: Option<ByCount>,
-}
-
-/// A memcg as a change shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
-    /// What is known of it, the latest of each.
-    pub cgroup: Cgroup,
-    /// How many memcgs with this cgroup id came before it.
-    pub generation: u32,
-    /// When it was made, if that was seen.
-    pub created: Option<Stamp>,
-    /// Who made it, if that was seen.
-    pub creator: Option<Task>,
-    /// When it went offline.
-    pub offlined: Option<Stamp>,
-    /// If that was not seen: it was still alive at this `CLOCK_MONOTONIC` time, in nanoseconds.
-    pub offlined_after_ns: Option<u64>,
-    /// Nanoseconds as a zombie until the change.
-    pub zombie_ns: Option<u64>,
-    /// Its end would not be seen, or was not: it may have been freed unseen, or was. Events were lost, or it is polled.
-    pub across_gap: bool,
-    /// Called leaked by the kernel's count.
-    pub by_count: Option<ByCount>,
-}
-
-impl Subject {
-    /// A cgroup of which only this event is known.
-    pub(super) fn unknown(cgroup: &Cgroup) -> Self {
-        Self {
-            cgroup: cgroup.clone(),
-            ..Self::default()
-        }
-    }
+    /// What walks found it to hold, since it is dead.
+    weighed: Option<Weighed>,
 }
 
 impl Entry {
@@ -110,8 +77,10 @@ impl Entry {
             state: State::Live,
             found: false,
             seen: 0,
+            named_ns: 0,
             alive_ns: time.mono_ns,
             by_count: None,
+            weighed: None,
         };
         entry.learn(time, cgroup);
         entry
@@ -140,57 +109,6 @@ impl Entry {
         entry
     }
 
-    /// One that a trace's earlier files told of; `walk` is the one that would see it next.
-    pub(super) fn carried(time: Stamp, carried: &Carried, walk: u32) -> Self {
-        let at = |mono_ns: u64| time.at(mono_ns);
-        let scope = carried.cgroup.scope;
-        Self {
-            generation: carried.generation,
-            created: carried.created_ns.map(at),
-            creator: carried.creator,
-            state: carried.zombie.map_or(State::Live, |zombie| State::Zombie {
-                since: at(zombie.since_ns),
-                after: zombie.after_ns,
-                scope,
-                proof: zombie.proof,
-                leaked: zombie.leaked,
-            }),
-            found: carried.created_ns.is_none() && carried.cgroup.memory != Some(false),
-            seen: walk,
-            ..Self::new(time, &carried.cgroup)
-        }
-    }
-
-    /// For the beginning of a trace's next file.
-    pub(super) fn carry(&self) -> Carried {
-        let mut cgroup = self.cgroup.clone();
-        let zombie = match self.state {
-            State::Live => None,
-            State::Zombie {
-                since,
-                after,
-                scope,
-                proof,
-                leaked,
-            } => {
-                cgroup.scope = scope;
-                Some(CarriedZombie {
-                    since_ns: since.mono_ns,
-                    after_ns: after,
-                    proof,
-                    leaked,
-                })
-            }
-        };
-        Carried {
-            cgroup,
-            generation: self.generation,
-            created_ns: self.created.map(|at| at.mono_ns),
-            creator: self.creator,
-            zombie,
-        }
-    }
-
     /// The directory that this memcg leaves behind when it goes alone.
     pub(super) fn directory(&self) -> Self {
         Self {
@@ -199,6 +117,7 @@ impl Entry {
                 kmemcg_id: self.cgroup.kmemcg_id,
                 parent_id: self.cgroup.parent_id,
                 path: self.cgroup.path.clone(),
+                pod: self.cgroup.pod.clone(),
                 memory: Some(false),
                 ..Cgroup::default()
             },
@@ -208,8 +127,10 @@ impl Entry {
             state: State::Live,
             found: false,
             seen: self.seen,
+            named_ns: 0,
             alive_ns: self.alive_ns,
             by_count: None,
+            weighed: None,
         }
     }
 
@@ -316,10 +237,14 @@ impl Entry {
         if better {
             mine.path = cgroup.path.as_ref().map(own);
         }
+        if cgroup.pod.is_some() {
+            mine.pod.clone_from(&cgroup.pod);
+        }
         mine.id = mine.id.or(cgroup.id);
         mine.parent_id = mine.parent_id.or(cgroup.parent_id);
         mine.kmemcg_id = latest(late, mine.kmemcg_id, cgroup.kmemcg_id);
         mine.slab = latest(late, mine.slab.take(), cgroup.slab.clone());
+        mine.holds = latest(late, mine.holds.take(), cgroup.holds.clone());
         mine.after_ns = cgroup.after_ns;
         mine.serial = mine.serial.or(cgroup.serial);
         let memcg_id = cgroup.memcg_id.filter(|id| *id != 0);
@@ -338,6 +263,13 @@ impl Entry {
         }
         if !late {
             self.alive_ns = time.mono_ns;
+        }
+    }
+
+    /// A walk of the kernel's own memcgs found out what it holds.
+    pub(super) fn weigh(&mut self, time: Stamp, holds: &Holds) {
+        if let Some(bytes) = holds.bytes() {
+            self.weighed = Some(Weighed::again(self.weighed, time.mono_ns, bytes));
         }
     }
 
@@ -396,6 +328,20 @@ impl Entry {
         }
     }
 
+    /// Whether it was removed at some time from `ns` until `until_ns`, and was alive in a run that began at `began_ns`.
+    pub(super) fn was_removed_in(&self, began_ns: u64, ns: u64, until_ns: u64) -> bool {
+        let State::Zombie { since, after, .. } = self.state else {
+            return false;
+        };
+        (ns..=until_ns).contains(&since.mono_ns) && after.is_none_or(|after| after >= began_ns)
+    }
+
+    /// What it holds, or, if no walk came by, what was charged to it at its removal.
+    pub(super) fn held_bytes(&self) -> Option<u64> {
+        let holds = self.cgroup.holds.as_deref();
+        holds.and_then(Holds::bytes).or(self.cgroup.usage_bytes)
+    }
+
     pub(super) fn is_leaked(&self) -> bool {
         matches!(self.state, State::Zombie { leaked: true, .. })
     }
@@ -409,24 +355,6 @@ impl Entry {
             .serial
             .zip(cgroup.serial)
             .is_some_and(|(mine, other)| mine != other)
-    }
-
-    pub(super) fn subject(&self, now: Stamp) -> Subject {
-        let (offlined, offlined_after_ns) = match self.state {
-            State::Zombie { since, after, .. } => (Some(since), after),
-            State::Live => (None, None),
-        };
-        Subject {
-            cgroup: self.cgroup.clone(),
-            generation: self.generation,
-            created: self.created,
-            creator: self.creator,
-            offlined,
-            offlined_after_ns,
-            zombie_ns: offlined.map(|since| now.mono_ns.saturating_sub(since.mono_ns)),
-            across_gap: !self.is_certain(),
-            by_count: self.by_count,
-        }
     }
 }
 

@@ -18,9 +18,11 @@
 mod by_count;
 mod counts;
 mod entry;
+mod forecast;
 mod freed;
 mod lifecycle;
 mod path;
+mod pin;
 mod resync;
 mod summary;
 mod table;
@@ -33,15 +35,17 @@ use by_count::Polled;
 use counts::Check;
 use entry::Entry;
 pub use entry::{ByCount, Subject};
+pub use forecast::{Forecast, Held, Kept, Range, Seen};
 use freed::FreedLately;
+pub use pin::{Pin, Pinned, Trend, reclaimable};
 use summary::Tally;
 pub(crate) use summary::owner;
-pub use summary::{CreatorCount, Delays, Finding, OwnerCount, Recorder, Summary};
+pub use summary::{CreatorCount, Delays, Finding, OwnerCount, PinCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
 use crate::event::{
     Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
-    Walked,
+    Walked, header::Header,
 };
 
 /// What became of a fact, and where things stand after it.
@@ -117,6 +121,19 @@ pub struct Config {
     pub grace: Duration,
     /// The facts come from polls, which see no memcg freed and not every one made.
     pub polled: bool,
+    /// Whether zombies keep their ids there.
+    pub kept: Kept,
+}
+
+impl Config {
+    /// For a run of which this is known.
+    pub fn of(header: &Header, grace: Duration) -> Self {
+        Self {
+            grace,
+            polled: header.is_polled(),
+            kept: Kept::by(header.kernel.as_deref()),
+        }
+    }
 }
 
 /// The state of all memory cgroups, as far as the facts so far tell.
@@ -139,6 +156,7 @@ pub struct Tracker {
     inherited_by_name: u64,
     /// The kernel's count agreed with the totals once.
     inherited_is_final: bool,
+    kept: Kept,
     tally: Tally,
 }
 
@@ -160,6 +178,7 @@ impl Tracker {
             inherited: None,
             inherited_by_name: 0,
             inherited_is_final: false,
+            kept: config.kept,
             tally: Tally::default(),
         }
     }
@@ -181,10 +200,12 @@ impl Tracker {
         let leaked = self.table.values().filter(|entry| {
             entry.is_leaked() && entry.by_count.is_none_or(|by| by.zombies == by.candidates)
         });
+        let leaked: Vec<_> = leaked.collect();
         Summary {
             totals: self.totals(),
             inherited: self.inherited,
-            ..self.tally.summary(self.now, &leaked.collect::<Vec<_>>())
+            forecast: self.forecast(&leaked),
+            ..self.tally.summary(self.now, &leaked)
         }
     }
 

@@ -92,11 +92,16 @@ impl Tracker {
             }
             None => self.inherit(time, cgroup),
         };
-        let walk = self.walk;
         self.table.update(key, |entry| {
+            let at_removal = entry.cgroup.usage_bytes;
             entry.learn(time, cgroup);
+            if let Some(holds) = &cgroup.holds {
+                entry.weigh(time, holds);
+                // What it holds now is told apart from what was charged then.
+                entry.cgroup.usage_bytes = at_removal.or(entry.cgroup.usage_bytes);
+            }
             entry.prove(Proof::Followed);
-            entry.seen = walk;
+            entry.named_ns = time.mono_ns;
             if !alone {
                 entry.lose_directory();
             }
@@ -128,13 +133,12 @@ impl Tracker {
 
     /// What the kernel did not name when it named all that it has is gone.
     fn end_unnamed(&mut self, time: Stamp, began_ns: u64, changes: &mut Vec<Change>) {
-        let walk = self.walk;
         let gone = self.table.keys(|entry| {
             let removed = entry.since().is_some_and(|since| since.mono_ns < began_ns);
             entry.is_memcg()
                 && removed
                 && entry.proof() == Some(Proof::Counted)
-                && entry.seen != walk
+                && entry.named_ns < began_ns
         });
         for key in gone {
             let serial = self.table.get(key).and_then(|entry| entry.cgroup.serial);

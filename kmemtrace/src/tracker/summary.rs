@@ -1,14 +1,14 @@
 //! What a run has seen: counters, the time from offline to free, and whose the leaked ones are.
 
-use std::{cmp::Reverse, collections::HashMap, hash::Hash};
+use std::{cmp::Reverse, collections::HashMap, hash::Hash, sync::Arc};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{Totals, entry::Entry};
+use super::{Forecast, Pin, Pinned, Totals, entry::Entry};
 use crate::{
     attribution,
-    event::{Gap, Path, Stamp, Task},
+    event::{Gap, Stamp, Task},
 };
 
 /// How many owners a summary names.
@@ -67,6 +67,13 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(default))]
     pub creators: Vec<CreatorCount>,
+    /// What keeps those that are leaked now, as far as walks of the kernel's own memcgs found it, most first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub pins: Vec<PinCount>,
+    /// What is ahead at the pace of this run; absent where there are no zombies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
 }
 
 /// What a run comes to.
@@ -117,6 +124,9 @@ pub struct OwnerCount {
     pub kind: &'static str,
     /// Its name: the pod's uid, the container's id, the unit, the path; bytes that are not UTF-8 replaced.
     pub name: String,
+    /// A pod's namespace and name, as `NAMESPACE/NAME`, if the node told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
     /// How many.
     pub leaked: u64,
 }
@@ -129,6 +139,21 @@ pub struct CreatorCount {
     pub comm: String,
     /// How many.
     pub leaked: u64,
+}
+
+/// How many leaked memcgs one kind of thing keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PinCount {
+    /// What keeps them.
+    pub pin: Pin,
+    /// How many.
+    pub leaked: u64,
+    /// What they hold, of whatever kind; absent if not known of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// So many of them reclaim would free, as far as is seen.
+    pub reclaimable: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -161,6 +186,11 @@ impl Tally {
         self.began.get_or_insert(time);
     }
 
+    /// When the first fact was, on `CLOCK_MONOTONIC`.
+    pub(super) fn began_ns(&self) -> Option<u64> {
+        self.began.map(|began| began.mono_ns)
+    }
+
     pub(super) fn gap(&mut self, gap: &Gap) {
         self.gaps += 1;
         self.lost += gap.lost.unwrap_or(0);
@@ -168,7 +198,6 @@ impl Tally {
 
     /// The run until `now`; `leaked` are those that are leaked then.
     pub(super) fn summary(&self, now: Stamp, leaked: &[&Entry]) -> Summary {
-        let paths = leaked.iter().filter_map(|entry| entry.cgroup.path.as_ref());
         let began = self.began.unwrap_or(now);
         Summary {
             duration_ns: now.mono_ns.saturating_sub(began.mono_ns),
@@ -188,8 +217,10 @@ impl Tally {
             gaps: self.gaps,
             lost: self.lost,
             delays: self.delays.figures(),
-            owners: owners(paths),
+            owners: owners(leaked),
             creators: creators(leaked.iter().filter_map(|entry| entry.creator())),
+            pins: pins(leaked.iter().filter_map(|entry| entry.pinned(now))),
+            forecast: None,
         }
     }
 }
@@ -233,14 +264,26 @@ impl Recorder {
     }
 }
 
-fn owners<'a>(leaked: impl Iterator<Item = &'a Path>) -> Vec<OwnerCount> {
-    let ranked = ranked(leaked.map(|path| owner(&path.bytes)), |(kind, name)| {
-        (name.clone(), *kind)
+fn owners(leaked: &[&Entry]) -> Vec<OwnerCount> {
+    let mut pods = HashMap::new();
+    let owners = leaked.iter().filter_map(|entry| {
+        let owner = owner(&entry.cgroup.path.as_ref()?.bytes);
+        if let ("pod", Some(pod)) = (owner.0, &entry.cgroup.pod) {
+            pods.insert(owner.1.clone(), Arc::clone(pod));
+        }
+        Some(owner)
     });
-    let owners = ranked.into_iter();
-    owners
-        .map(|((kind, name), leaked)| OwnerCount { kind, name, leaked })
-        .collect()
+    let ranked = ranked(owners, |(kind, name)| (name.clone(), *kind));
+    let count = |((kind, name), leaked): ((_, String), _)| {
+        let pod = pods.get(&name).filter(|_| kind == "pod");
+        OwnerCount {
+            kind,
+            pod: pod.map(|pod| format!("{}/{}", pod.namespace, pod.name)),
+            name,
+            leaked,
+        }
+    };
+    ranked.into_iter().map(count).collect()
 }
 
 fn creators(leaked: impl Iterator<Item = Task>) -> Vec<CreatorCount> {
@@ -249,6 +292,29 @@ fn creators(leaked: impl Iterator<Item = Task>) -> Vec<CreatorCount> {
     creators
         .map(|(comm, leaked)| CreatorCount { comm, leaked })
         .collect()
+}
+
+fn pins(leaked: impl Iterator<Item = Pinned>) -> Vec<PinCount> {
+    let mut pins: Vec<PinCount> = Vec::new();
+    for pinned in leaked {
+        let Some(pin) = pinned.pin else { continue };
+        let at = pins.iter().position(|count| count.pin == pin);
+        let at = at.unwrap_or_else(|| {
+            pins.push(PinCount {
+                pin,
+                leaked: 0,
+                bytes: Some(0),
+                reclaimable: 0,
+            });
+            pins.len() - 1
+        });
+        let count = &mut pins[at];
+        count.leaked += 1;
+        count.bytes = count.bytes.and_then(|sum| sum.checked_add(pinned.bytes?));
+        count.reclaimable += u64::from(pinned.reclaimable == Some(true));
+    }
+    pins.sort_by_key(|count| (Reverse(count.leaked), count.pin));
+    pins
 }
 
 /// The first ten, those that come most often first, and then in the order of their names.

@@ -1,25 +1,21 @@
 //! Every zombie by name, as the kernel walk found them: pure.
 
 mod sums;
+mod zombie;
 
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
-    fmt,
-};
+use std::{cmp::Reverse, collections::HashMap, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::{
-    files,
-    pin::{Pin, pin},
-};
+pub(super) use self::zombie::Zombie;
+use super::files;
 use crate::{
-    attribution::{self, Owner, Qos, Runtime},
-    event::json::Hex,
+    attribution::PodUid,
+    event::Pod,
     host::Version,
     plan::Lack,
     source::bpf::{KernelWalk, Memcg},
+    tracker::{Pin, Trend},
 };
 
 /// What zombies are sorted by.
@@ -41,6 +37,8 @@ pub(super) enum Sort {
 pub(super) enum By {
     /// Their pods' uids
     Pod,
+    /// Their pods' namespaces
+    Namespace,
     /// Their systemd units
     Unit,
     /// The cgroups that they were made in
@@ -70,6 +68,10 @@ pub(super) struct Inventory {
     /// How the look for files went, if that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) files: Option<files::Look>,
+    /// So many of them `memory.reclaim`, `memory.force_empty` or `drop_caches` would free, as far as is seen.
+    pub(super) reclaimable_zombies: u64,
+    /// So many they would not: something else keeps these, that only its owner lets go.
+    pub(super) stuck_zombies: u64,
     /// Whose they are, if that was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) groups: Vec<Group>,
@@ -134,85 +136,13 @@ pub(super) struct Group {
     /// Absent for those that have no such owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
+    /// Of a pod: its namespace and name, as `NAMESPACE/NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pod: Option<String>,
     pub(super) zombies: u64,
     /// What they hold; absent if not known of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) held_bytes: Option<u64>,
-}
-
-/// A zombie. What is not known is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Zombie {
-    /// From the hierarchy's root; what is not UTF-8 is replaced.
-    pub(super) path: String,
-    /// Its bytes, if they are not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_hex: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pod_uid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) container_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    qos: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runtime: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<String>,
-    /// The cgroup's id, which was its directory's inode number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cgroup_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_id: Option<u64>,
-    /// The memcg id; 0 once the kernel has taken it back.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memcg_id: Option<u32>,
-    /// The address of its `struct cgroup_subsys_state`.
-    css: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    css_id: Option<u32>,
-    /// `cgroup_subsys_state.flags`
-    flags: u32,
-    /// `cgroup_subsys_state.serial_nr`: in the order in which they were made.
-    pub(super) serial: u64,
-    /// On v2: its directory is there, and lost its memcg to `-memory`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) directory: bool,
-    /// It was there in the walk before, as well; absent if there was one walk.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    staying: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) refcount: Option<i64>,
-    /// Zombies directly below it.
-    dead_children: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pin: Option<Pin>,
-    /// The pages on its LRU lists, and TCP's buffers where they are counted apart (v1). Not what is charged: in that stays what
-    /// was charged for slab objects, though these went to the parent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) held_bytes: Option<u64>,
-    /// What is charged to it and to those below it: `memory.usage`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_bytes: Option<u64>,
-    /// v1: memory and swap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memsw_bytes: Option<u64>,
-    /// v2: swap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    swap_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kmem_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tcpmem_bytes: Option<u64>,
-    /// Of tmpfs and shared memory as well.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    anon_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unevictable_bytes: Option<u64>,
-    /// What its pages are, if that was asked and it has any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) files: Option<files::Pages>,
 }
 
 /// What was asked for.
@@ -235,28 +165,39 @@ pub(super) struct Kernel<'a> {
     pub(super) version: Version,
 }
 
+/// What the node tells of a pod's name.
+pub(super) type PodName<'a> = &'a mut dyn FnMut(PodUid) -> Option<Arc<Pod>>;
+
 /// Makes it of a walk, and of an earlier one if there was one.
 pub(super) fn inventory(
     walk: &KernelWalk,
     earlier: Option<&KernelWalk>,
     kernel: Kernel<'_>,
+    pod: PodName<'_>,
     wanted: Wanted,
 ) -> Inventory {
-    let before: Option<HashSet<u64>> = earlier.map(|walk| {
+    let before: Option<HashMap<u64, &Memcg>> = earlier.map(|walk| {
         let dead = walk.tree.dead();
-        dead.map(|memcg| memcg.serial).collect()
+        dead.map(|memcg| (memcg.serial, memcg)).collect()
     });
-    let mut children: HashMap<u64, u64> = HashMap::new();
-    for memcg in walk.tree.dead() {
-        *children.entry(memcg.parent_serial).or_default() += 1;
-    }
+    let children = walk.tree.dead_children();
+    let reclaimable = zombie::reclaimables(walk, &children);
     let mut list: Vec<_> = walk
         .tree
         .dead()
         .map(|memcg| {
-            let staying = before.as_ref().map(|before| before.contains(&memcg.serial));
             let children = children.get(&memcg.serial).copied().unwrap_or(0);
-            zombie(walk, memcg, staying, children, kernel.version)
+            let before = before.as_ref().map(|before| before.get(&memcg.serial));
+            let zombie = zombie::zombie(walk, memcg, children, kernel.version, pod);
+            let held = |memcg: &Memcg| memcg.holds(0).bytes();
+            let both = before.flatten().and_then(|before| held(before));
+            let both = both.zip(zombie.held_bytes);
+            Zombie {
+                staying: before.map(|before| before.is_some()),
+                trend: both.map(|(before, now)| Trend::between(before, now)),
+                reclaimable: reclaimable.get(&memcg.serial).copied().flatten(),
+                ..zombie
+            }
         })
         .collect();
     let staying = list.iter().filter(|zombie| zombie.staying == Some(true));
@@ -272,6 +213,13 @@ pub(super) fn inventory(
         sums::pins(&list),
         wanted.by.map(|by| sums::groups(&list, by)),
     );
+    let count = |is: bool| {
+        let zombies = list.iter();
+        zombies
+            .filter(|zombie| zombie.reclaimable == Some(is))
+            .count() as u64
+    };
+    let (frees, stuck) = (count(true), count(false));
     let zombie_bytes = list
         .iter()
         .try_fold(0u64, |sum, zombie| sum.checked_add(zombie.held_bytes?));
@@ -310,63 +258,12 @@ pub(super) fn inventory(
         kernel_bytes: kernel.memcg_bytes.map(|bytes| bytes * zombies),
         pins,
         files: None,
+        reclaimable_zombies: frees,
+        stuck_zombies: stuck,
         groups: groups.unwrap_or_default(),
         list,
         list_more: Some(more).filter(|&more| more > 0),
         staying,
-    }
-}
-
-fn zombie(
-    walk: &KernelWalk,
-    memcg: &Memcg,
-    staying: Option<bool>,
-    children: u64,
-    version: Version,
-) -> Zombie {
-    let path = walk.tree.path(memcg).bytes;
-    let Owner {
-        pod_uid,
-        container_id,
-        qos,
-        runtime,
-        unit,
-    } = attribution::owner(&path);
-    let held = memcg.lru.map(|lru| {
-        let tcp = memcg.tcpmem_bytes.unwrap_or(0);
-        lru.bytes().saturating_add(tcp)
-    });
-    let is_v1 = version == Version::V1;
-    Zombie {
-        path_hex: Hex::unless_text(&path).map(|hex| hex.to_string()),
-        pod_uid: pod_uid.map(|uid| uid.as_str().to_owned()),
-        container_id: container_id.map(str::to_owned),
-        qos: qos.map(Qos::as_str),
-        runtime: runtime.map(Runtime::as_str),
-        unit: unit.map(str::to_owned),
-        path: String::from_utf8_lossy(&path).into_owned(),
-        cgroup_id: memcg.cgroup_id,
-        parent_id: memcg.parent_id,
-        memcg_id: memcg.memcg_id,
-        css: format!("{:#x}", memcg.css),
-        css_id: memcg.css_id,
-        flags: memcg.flags,
-        serial: memcg.serial,
-        directory: memcg.directory == Some(true),
-        staying,
-        refcount: memcg.refcount,
-        dead_children: children,
-        pin: pin(memcg, children),
-        held_bytes: held,
-        memory_bytes: memcg.memory_bytes,
-        memsw_bytes: memcg.swap_bytes.filter(|_| is_v1),
-        swap_bytes: memcg.swap_bytes.filter(|_| !is_v1),
-        kmem_bytes: memcg.kmem_bytes,
-        tcpmem_bytes: memcg.tcpmem_bytes,
-        anon_bytes: memcg.lru.map(|lru| lru.anon_bytes),
-        file_bytes: memcg.lru.map(|lru| lru.file_bytes),
-        unevictable_bytes: memcg.lru.map(|lru| lru.unevictable_bytes),
-        files: None,
     }
 }
 

@@ -63,6 +63,13 @@ impl Inventory {
         if let Some(files) = &self.files {
             files.text(out)?;
         }
+        if self.reclaimable_zombies + self.stuck_zombies > 0 {
+            writeln!(
+                out,
+                "  reclaim    would free {}; {} are stuck until what keeps them goes",
+                self.reclaimable_zombies, self.stuck_zombies
+            )?;
+        }
         for missing in &walk.lacks {
             writeln!(out, "  unknown    {missing}")?;
         }
@@ -78,7 +85,11 @@ impl Inventory {
                 let held = held.unwrap_or_default();
                 let name = group.name.as_deref().unwrap_or("(none)");
                 let name = Name::short(name.as_bytes(), 90);
-                writeln!(out, "  {:>7}  {held:>9}  {name}", group.zombies)?;
+                write!(out, "  {:>7}  {held:>9}  {name}", group.zombies)?;
+                if let Some(pod) = &group.pod {
+                    write!(out, "  {}", Name::short(pod.as_bytes(), 90))?;
+                }
+                writeln!(out)?;
             }
             let more = self.groups.len().saturating_sub(GROUPS);
             if more > 0 {
@@ -90,8 +101,8 @@ impl Inventory {
         }
         writeln!(
             out,
-            "\n  {:>9}  {:<13}  {:>6}  whose",
-            "holds", "pinned by", "refs"
+            "\n  {:>9}  {:<13}  {:<8}  {:<7}  {:>6}  whose",
+            "holds", "pinned by", "trend", "reclaim", "refs"
         )?;
         for zombie in &self.list {
             row(zombie, out)?;
@@ -116,9 +127,21 @@ fn row(zombie: &Zombie, out: &mut dyn Write) -> io::Result<()> {
     let pin = zombie.pin.map_or("", |pin| pin.as_str());
     let refs = zombie.refcount.map(|count| count.to_string());
     let refs = refs.unwrap_or_default();
-    write!(out, "  {held:>9}  {pin:<13}  {refs:>6}")?;
+    let trend = zombie.trend.map_or("", |trend| trend.as_str());
+    let reclaim = match zombie.reclaimable {
+        Some(true) => "frees",
+        Some(false) => "stuck",
+        None => "",
+    };
+    write!(
+        out,
+        "  {held:>9}  {pin:<13}  {trend:<8}  {reclaim:<7}  {refs:>6}"
+    )?;
     if let Some(uid) = &zombie.pod_uid {
         write!(out, "  pod {}", uid.get(..8).unwrap_or(uid))?;
+        if let Some(pod) = zombie.pod() {
+            write!(out, " {}", Name::short(pod.as_bytes(), 90))?;
+        }
     }
     if let Some(id) = &zombie.container_id {
         write!(out, "  container {}", id.get(..12).unwrap_or(id))?;

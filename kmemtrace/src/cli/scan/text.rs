@@ -9,7 +9,10 @@ use super::{
     },
     Scan,
 };
-use crate::sink::{escape::Name, tail::units::Bytes};
+use crate::sink::{
+    escape::Name,
+    tail::{ahead::Ahead, units::Bytes},
+};
 
 /// So many zombies are listed by name.
 const LISTED: usize = 10;
@@ -85,6 +88,10 @@ impl Report for Scan {
             }
         }
         writeln!(out)?;
+        if let Some(forecast) = &self.forecast {
+            let since_boot = forecast.per_day.map_or("", |_| ", as since boot");
+            writeln!(out, "  ahead      {}{since_boot}", Ahead(forecast))?;
+        }
         if let Some(peak) = self.kmem_peak {
             write!(
                 out,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     files,
-    inventory::{self, Inventory, Wanted},
+    inventory::{self, Inventory, PodName, Wanted},
 };
 use crate::{
     host::{self, Facts, Root, Version},
@@ -53,6 +53,7 @@ impl Walks {
     pub(super) fn inventory(
         &mut self,
         version: Version,
+        pod: PodName<'_>,
         wanted: Wanted,
         files: Option<Duration>,
     ) -> Result<Inventory, String> {
@@ -63,7 +64,7 @@ impl Walks {
             memcg_bytes: walker.memcg_bytes(),
             version,
         };
-        let mut inventory = inventory::inventory(last, before.last(), known, wanted);
+        let mut inventory = inventory::inventory(last, before.last(), known, pod, wanted);
         if let Some(within) = files {
             let mut mounts = host::mounts(&Root::live());
             files::look(walker, last, &mut inventory, &mut mounts, within);

@@ -146,6 +146,7 @@ typed! {
     u32 => Unsigned,
     u64 => Unsigned,
     i32 => Signed,
+    i64 => Signed,
     bool => Flag,
     Text<'_> => Text,
     Hex<'_> => Text,
@@ -246,6 +247,10 @@ line! { 'a;
     path_cut: bool,
     /// The pod the path names.
     pod_uid: Text<'a>,
+    /// That pod's namespace, if the node told.
+    pod_namespace: Text<'a>,
+    /// That pod's name.
+    pod_name: Text<'a>,
     /// The container the path names.
     container_id: Text<'a>,
     /// The pod's quality-of-service class.
@@ -274,6 +279,30 @@ line! { 'a;
     slab_objects: u64,
     /// Bytes that they take.
     slab_bytes: u64,
+    /// Page cache on the dead memcg's LRU lists, in bytes.
+    file_bytes: u64,
+    /// Anonymous memory there, that of tmpfs included.
+    anon_bytes: u64,
+    /// What there cannot be reclaimed.
+    unevictable_bytes: u64,
+    /// v1: TCP's buffers.
+    tcpmem_bytes: u64,
+    /// Whether the dead memcg has its id still: for pages in swap.
+    keeps_id: bool,
+    /// References to the dead memcg.
+    refcount: i64,
+    /// Dead memcgs directly below it.
+    dead_children: u64,
+    /// What keeps the zombie.
+    pin: Text<'a>,
+    /// What it holds: its pages, and TCP's buffers.
+    holds_bytes: u64,
+    /// What it held when the first walk after its removal came by.
+    holds_first_bytes: u64,
+    /// How that changed of late: `draining`, `stable` or `growing`.
+    trend: Text<'a>,
+    /// Whether reclaim frees all that keeps it.
+    reclaimable: bool,
     /// Polling found it out: it happened after this, on `CLOCK_MONOTONIC`, and by the line's time.
     after_mono_ns: u64,
     /// When the memcg came to life, on `CLOCK_MONOTONIC`.

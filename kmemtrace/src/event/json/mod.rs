@@ -125,8 +125,21 @@ impl<'a> Line<'a> {
             self.slab_objects = slab.objects;
             self.slab_bytes = slab.bytes;
         }
+        if let Some(holds) = &cgroup.holds {
+            self.file_bytes = holds.file_bytes;
+            self.anon_bytes = holds.anon_bytes;
+            self.unevictable_bytes = holds.unevictable_bytes;
+            self.tcpmem_bytes = holds.tcpmem_bytes;
+            self.keeps_id = holds.keeps_id;
+            self.refcount = holds.refcount;
+            self.dead_children = Some(holds.dead_children);
+        }
         self.after_mono_ns = cgroup.after_ns;
         self.scope = (cgroup.scope == Scope::Memcg).then_some("memcg".into());
+        if let Some(pod) = &cgroup.pod {
+            self.pod_namespace = Some(Text::from(&*pod.namespace));
+            self.pod_name = Some(Text::from(&*pod.name));
+        }
         self.memory = cgroup.memory;
         self.usage_bytes = cgroup.usage_bytes;
         self.set_path(cgroup.path.as_ref());

@@ -1,14 +1,14 @@
 //! A line taken apart: its fact back from its fields.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Hex, LINE_MAX, Line, Text, WallTime, kind, proof, state};
 use crate::event::{
-    Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Path, Proof,
-    Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
+    Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure, Path,
+    Pod, Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
 };
 
 /// What a line holds.
@@ -261,7 +261,26 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
                 bytes: line.slab_bytes,
             })
         }),
+        holds: line.dead_children.map(|dead_children| {
+            Box::new(Holds {
+                file_bytes: line.file_bytes,
+                anon_bytes: line.anon_bytes,
+                unevictable_bytes: line.unevictable_bytes,
+                tcpmem_bytes: line.tcpmem_bytes,
+                keeps_id: line.keeps_id,
+                refcount: line.refcount,
+                dead_children,
+            })
+        }),
         path: path(line),
+        pod: line.pod_namespace.as_ref().zip(line.pod_name.as_ref()).map(
+            |(Text(namespace), Text(name))| {
+                Arc::new(Pod {
+                    namespace: namespace.clone().into_owned(),
+                    name: name.clone().into_owned(),
+                })
+            },
+        ),
         memory: line.memory,
         usage_bytes: line.usage_bytes,
         task: doer(line),

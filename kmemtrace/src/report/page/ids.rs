@@ -25,7 +25,7 @@ pub(super) fn ids(report: &Report) -> String {
     };
     let Some(forecast) = report.forecast() else {
         return format!(
-            "{keep} There is no forecast: ids in use did not rise, or the last run was shorter than 10 minutes."
+            "{keep} There is no forecast: too few leaked in the last run, or it was too short."
         );
     };
     let used = Grouped(forecast.used);

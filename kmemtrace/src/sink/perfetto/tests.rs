@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     event::{self, Cgroup, Counts, Fact},
-    tracker::{Config, Tracker},
+    tracker::{Config, Kept, Tracker},
 };
 
 fn at(ns: u64) -> Stamp {
@@ -29,6 +29,7 @@ fn export(facts: Vec<(u64, Fact)>) -> Vec<Packet> {
     let mut tracker = Tracker::new(Config {
         grace: Duration::from_nanos(100),
         polled: false,
+        kept: Kept::No,
     });
     let mut sink = Perfetto::new(Vec::new(), 0);
     let header = Header {

@@ -9,6 +9,7 @@ use anstyle::Style;
 
 use super::{
     Count, PATH_MAX, Tail,
+    ahead::Ahead,
     units::{Bytes, Duration},
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
         escape::Name,
         style::{ALARM, BOLD, GOOD, PLAIN, WARNING},
     },
-    tracker::{Finding, Summary, Totals},
+    tracker::{Finding, PinCount, Summary, Totals},
 };
 
 /// What the run comes to, in one line.
@@ -156,6 +157,9 @@ impl<W: Write> Tail<W> {
                 format_args!("p50 {p50}, p90 {p90}, p99 {p99}, max {max} (of {of})"),
             )?;
         }
+        if let Some(forecast) = &summary.forecast {
+            self.row("ahead", Ahead(forecast))?;
+        }
         if summary.unproven > 0 {
             let removed = Count(summary.unproven, "removed memory cgroup");
             self.row("not known", format_args!("whether {removed} were freed"))?;
@@ -199,12 +203,33 @@ impl<W: Write> Tail<W> {
             };
             let label = if n == 0 { "who leaks most" } else { "" };
             self.row(label, format_args!("{:>5}  {kind} {name}", owner.leaked))?;
+            if let Some(pod) = &owner.pod {
+                let pod = Name::short(pod.as_bytes(), PATH_MAX);
+                write!(self.line, "  {}", self.styled(BOLD, pod))?;
+            }
         }
         for (n, creator) in summary.creators.iter().enumerate() {
             let name = Name::short(creator.comm.as_bytes(), PATH_MAX);
             let name = self.styled(BOLD, name);
             let label = if n == 0 { "who made those" } else { "" };
             self.row(label, format_args!("{:>5}  {name}", creator.leaked))?;
+        }
+        self.pins(&summary.pins)
+    }
+
+    fn pins(&mut self, pins: &[PinCount]) -> fmt::Result {
+        for (n, count) in pins.iter().enumerate() {
+            let label = if n == 0 { "what keeps them" } else { "" };
+            let pin = self.styled(BOLD, count.pin.as_str());
+            self.row(label, format_args!("{:>5}  {pin}", count.leaked))?;
+            if let Some(bytes @ 1..) = count.bytes {
+                write!(self.line, ", {}", Bytes(bytes))?;
+            }
+            match count.reclaimable {
+                0 => {}
+                all if all == count.leaked => self.line.push_str(", reclaimable"),
+                some => write!(self.line, ", {some} reclaimable")?,
+            }
         }
         Ok(())
     }

@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+mod summary;
+
+pub(super) use self::summary::summary;
 use super::*;
 use crate::event::SlabPin;
 
@@ -43,6 +46,18 @@ pub(super) fn subject(cgroup: Cgroup) -> Subject {
     }
 }
 
+/// One of a pod whose name the node told.
+fn named_pod(cgroup: Cgroup) -> Cgroup {
+    let pod = Pod {
+        namespace: "default".into(),
+        name: "web-0".into(),
+    };
+    Cgroup {
+        pod: Some(pod.into()),
+        ..cgroup
+    }
+}
+
 /// One that was made at `born` and removed at `died`, as it is at `now`.
 pub(super) fn zombie(cgroup: Cgroup, born: u64, died: u64, now: u64) -> Subject {
     Subject {
@@ -78,60 +93,6 @@ pub(super) fn header() -> Header {
             lost: None,
         }],
         ..Header::default()
-    }
-}
-
-pub(super) fn summary() -> Summary {
-    Summary {
-        found: 48,
-        duration_ns: 130_000_000_000,
-        totals: Totals {
-            live: 48,
-            zombies: 12,
-            leaked: 10,
-        },
-        created: 120,
-        offlined: 110,
-        freed: 98,
-        leaks: 12,
-        recovered: 2,
-        inherited: Some(2),
-        unproven: 0,
-        held_bytes: None,
-        kmemcg_peak: None,
-        slab_failures: 3,
-        mkdir_failures: 1,
-        gaps: 2,
-        lost: 17,
-        delays: Some(Delays {
-            count: 98,
-            min_ns: 800_000,
-            p50_ns: 1_200_000,
-            p90_ns: 40_000_000,
-            p99_ns: 3_400_000_000,
-            max_ns: 130_000_000_000,
-        }),
-        owners: vec![
-            OwnerCount {
-                kind: "pod",
-                name: "74c13223-5a00-11e9-b385-42010a80018d".into(),
-                leaked: 7,
-            },
-            OwnerCount {
-                kind: "unit",
-                name: "nginx.service".into(),
-                leaked: 2,
-            },
-            OwnerCount {
-                kind: "path",
-                name: "/x\u{1b}[2J/\u{202e}y".into(),
-                leaked: 1,
-            },
-        ],
-        creators: vec![CreatorCount {
-            comm: "ru\u{1b}nc".into(),
-            leaked: 6,
-        }],
     }
 }
 
@@ -185,7 +146,10 @@ pub(super) fn changes() -> Vec<Change> {
         ),
         (3_501, What::Freed(zombie(container(), 100, 3_500, 3_501))),
         (4_000, What::Offlined(zombie(scope(), 0, 4_000, 4_000))),
-        (34_000, What::Leaked(zombie(scope(), 0, 4_000, 34_000))),
+        (
+            34_000,
+            What::Leaked(zombie(named_pod(scope()), 0, 4_000, 34_000)),
+        ),
         (35_000, What::Recovered(zombie(scope(), 0, 4_000, 35_000))),
         (
             36_000,
@@ -305,8 +269,29 @@ pub(super) fn changes() -> Vec<Change> {
         "d".repeat(60)
     );
     list.push((38_002, What::Created(subject(cgroup(81, nested)))));
-    let docker = cgroup(91, format!("/docker/{CONTAINER}"));
-    list.push((68_003, What::Leaked(zombie(docker, 38_000, 38_003, 68_003))));
+    let docker = Cgroup {
+        holds: Some(Box::new(Holds {
+            file_bytes: Some(86_016),
+            anon_bytes: Some(0),
+            unevictable_bytes: Some(0),
+            tcpmem_bytes: Some(0),
+            keeps_id: Some(false),
+            refcount: Some(22),
+            dead_children: 0,
+        })),
+        ..cgroup(91, format!("/docker/{CONTAINER}"))
+    };
+    let kept = Subject {
+        pinned: Some(Pinned {
+            pin: Some(Pin::PageCache),
+            bytes: Some(86_016),
+            first_bytes: Some(266_240),
+            trend: Some(Trend::Draining),
+            reclaimable: Some(true),
+        }),
+        ..zombie(docker, 38_000, 38_003, 68_003)
+    };
+    list.push((68_003, What::Leaked(kept)));
     let named = Cgroup {
         kmemcg_id: Some(3),
         slab: Some(Box::new(SlabPin {

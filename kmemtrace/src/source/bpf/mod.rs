@@ -135,8 +135,9 @@ impl Programs {
 }
 
 /// A dead memcg as the tracker knows memcgs.
-fn zombie(walk: &KernelWalk, memcg: &Memcg) -> Cgroup {
+fn zombie(walk: &KernelWalk, memcg: &Memcg, dead_children: u64) -> Cgroup {
     Cgroup {
+        holds: Some(Box::new(memcg.holds(dead_children))),
         id: memcg.cgroup_id,
         parent_id: memcg.parent_id,
         serial: Some(memcg.serial),
@@ -166,13 +167,17 @@ impl Records for Programs {
             walk.runs,
             walk.took
         );
+        let children = walk.tree.dead_children();
         // Where nothing would tell the end of one that went alone, it is not claimed.
         let dead = walk.tree.dead().filter(|memcg| {
             memcg.cgroup_id.is_some() && (self.memcgs_alone || memcg.directory != Some(true))
         });
         Ok(Some(Zombies {
             found: dead
-                .map(|memcg| (memcg.mono_ns, zombie(&walk, memcg)))
+                .map(|memcg| {
+                    let children = children.get(&memcg.serial).copied().unwrap_or(0);
+                    (memcg.mono_ns, zombie(&walk, memcg, children))
+                })
                 .collect(),
             complete: walk.complete,
         }))

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     event::{Cgroup, Counts, Event, Fact, Walked},
     trace::record::{Limits, Recorder},
-    tracker::What,
+    tracker::{Kept, What},
 };
 
 fn at(mono_ns: u64) -> Stamp {
@@ -81,6 +81,7 @@ fn live(path: &Path, host: &str, events: &[Event], bytes: u64) -> (Vec<Change>, 
     let mut tracker = Tracker::new(Config {
         grace: Duration::from_nanos(header.grace_ns),
         polled: false,
+        kept: Kept::Unknown,
     });
     recorder.header(at(0), &header).unwrap();
     let mut changes = Vec::new();

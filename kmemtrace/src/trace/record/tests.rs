@@ -214,10 +214,11 @@ fn files_follow_one_another_and_each_stands_alone() {
 
 #[test]
 fn a_memcg_that_is_carried_is_all_that_was_known() {
-    use crate::tracker::{Config, Tracker};
+    use crate::tracker::{Config, Kept, Tracker};
     let config = Config {
         grace: std::time::Duration::from_nanos(50),
         polled: false,
+        kept: Kept::No,
     };
     let mut tracker = Tracker::new(config);
     let mut changes = Vec::new();

@@ -128,3 +128,67 @@ fn a_dead_memcg_of_a_directory_that_is_there_is_older_than_the_live_one() {
         assert_eq!(run.totals(), (1, 0, 0));
     }
 }
+
+fn holding(id: u64, serial: u64, file_bytes: u64) -> Fact {
+    let Fact::Zombie(cgroup) = dead(id, serial) else {
+        unreachable!("it is one")
+    };
+    let holds = crate::event::Holds {
+        file_bytes: Some(file_bytes),
+        anon_bytes: Some(0),
+        unevictable_bytes: Some(0),
+        refcount: Some(2),
+        ..crate::event::Holds::default()
+    };
+    Fact::Zombie(Cgroup {
+        holds: Some(Box::new(holds)),
+        usage_bytes: Some(9_999_999),
+        ..cgroup
+    })
+}
+
+#[test]
+fn one_named_before_a_gap_and_not_after_it_is_gone() {
+    let mut run = Run::walked(&[1, 7], num_cgroups(2));
+    run.offlined(10, cgroup(7)).apply(12, holding(7, 70, 4096));
+    run.apply(20, gap(15)).said();
+    run.present(21, cgroup(1));
+    run.apply(22, walked_all(21, 0, num_cgroups(1)));
+    assert_eq!(run.said(), ["present 1", "freed 7?"]);
+    assert_eq!(run.totals(), (1, 0, 0));
+}
+
+/// What was charged at the removal, what the first walk found, what the last one found, and which way it goes.
+#[test]
+fn a_verdict_says_what_keeps_it() {
+    let mut run = Run::walked(&[1, 7], num_cgroups(2));
+    let charged = Cgroup {
+        usage_bytes: Some(500_000),
+        ..with_serial(7, 70)
+    };
+    run.offlined(10, charged).apply(20, holding(7, 70, 40_960));
+    run.apply(30, holding(7, 70, 8192)).changes.clear();
+    run.tick(GRACE + 10, num_cgroups(2));
+    let Some(What::Leaked(leaked)) = run.changes.first().map(|change| &change.what) else {
+        panic!("{:?}", run.changes)
+    };
+    assert_eq!(leaked.cgroup.usage_bytes, Some(500_000));
+    let expected = Pinned {
+        pin: Some(Pin::PageCache),
+        bytes: Some(8192),
+        first_bytes: Some(40_960),
+        trend: Some(Trend::Draining),
+        reclaimable: Some(true),
+    };
+    assert_eq!(leaked.pinned, Some(expected));
+    let pins = run.tracker.summary().pins;
+    assert_eq!(
+        pins,
+        [PinCount {
+            pin: Pin::PageCache,
+            leaked: 1,
+            bytes: Some(8192),
+            reclaimable: 1,
+        }]
+    );
+}

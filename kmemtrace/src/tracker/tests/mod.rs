@@ -122,6 +122,7 @@ impl Run {
             tracker: Tracker::new(Config {
                 grace,
                 polled: false,
+                kept: Kept::No,
             }),
             changes: Vec::new(),
         }

@@ -33,6 +33,7 @@ impl Run {
         run.tracker = Tracker::new(Config {
             grace: Duration::from_millis(GRACE),
             polled: true,
+            kept: Kept::Yes,
         });
         for &id in ids {
             run.apply(1, Fact::Present(cgroup(id)));
@@ -254,6 +255,7 @@ fn zombies_seen_at_the_start_are_inherited() {
     run.tracker = Tracker::new(Config {
         grace: Duration::from_millis(GRACE),
         polled: true,
+        kept: Kept::Yes,
     });
     run.present(1, cgroup(1)).zombie(1, pinned(7, None, 2));
     run.apply(2, walked(1, Counts::default()));

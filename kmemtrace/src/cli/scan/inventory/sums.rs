@@ -1,6 +1,9 @@
 //! Zombies added up, by what keeps them and by whose they are.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::{By, Group, PinTotal, Zombie};
 
@@ -33,6 +36,7 @@ pub(super) fn pins(list: &[Zombie]) -> Vec<PinTotal> {
 pub(super) fn groups(list: &[Zombie], by: By) -> Vec<Group> {
     let sums = sums(list, |zombie| match by {
         By::Pod => zombie.pod_uid.clone(),
+        By::Namespace => zombie.pod_namespace.clone(),
         By::Unit => zombie.unit.clone(),
         By::Parent => zombie
             .path
@@ -42,7 +46,12 @@ pub(super) fn groups(list: &[Zombie], by: By) -> Vec<Group> {
                 parent => parent.to_owned(),
             }),
     });
+    let names: HashMap<_, _> = match by {
+        By::Pod => list.iter().map(|one| (&one.pod_uid, one.pod())).collect(),
+        By::Namespace | By::Unit | By::Parent => HashMap::new(),
+    };
     let group = |(name, (zombies, held_bytes))| Group {
+        pod: names.get(&name).cloned().flatten(),
         name,
         zombies,
         held_bytes,

@@ -94,7 +94,14 @@ fn taken(earlier: Option<&KernelWalk>, wanted: Wanted) -> Inventory {
         memcg_bytes: Some(8000),
         version: Version::V1,
     };
-    inventory(&walk(), earlier, kernel, wanted)
+    let mut named = |uid: PodUid| {
+        let pod = Pod {
+            namespace: "shop".to_owned(),
+            name: "web-0".to_owned(),
+        };
+        POD.ends_with(uid.as_str()).then(|| Arc::new(pod))
+    };
+    inventory(&walk(), earlier, kernel, &mut named, wanted)
 }
 
 fn text(inventory: &Inventory, counted: Option<u64>) -> String {
@@ -139,6 +146,8 @@ fn whose_they_are_is_added_up() {
             .collect::<Vec<_>>()
     };
     let pod = POD.trim_start_matches("pod").to_owned();
+    let shop = "shop".to_owned();
+    assert_eq!(by(By::Namespace), [(String::new(), 3), (shop, 2)]);
     assert_eq!(by(By::Pod), [(String::new(), 3), (pod, 2)]);
     assert_eq!(
         by(By::Unit),
@@ -162,31 +171,61 @@ fn those_that_were_in_both_walks_stay() {
     assert_eq!(taken(Some(&earlier), Wanted::default()).staying, Some(4));
 }
 
+/// A zombie goes by reclaim if all that keeps it does, and all that its zombies below are kept by.
 #[test]
-fn a_pin_is_what_most_pages_are_or_what_else_there_is() {
-    let pin = |memcg: Memcg, children| pin(&memcg, children);
-    let one = |refcount, pages| dead(memcg(10, 1, "x"), refcount, pages);
-    assert_eq!(pin(one(9, [5, 4]), 0), Some(Pin::PageCache));
-    assert_eq!(pin(one(9, [4, 5]), 1), Some(Pin::Anonymous));
-    assert_eq!(pin(one(2, [0, 0]), 2), Some(Pin::Children));
-    assert_eq!(pin(one(3, [0, 0]), 2), Some(Pin::References));
-    assert_eq!(pin(one(0, [0, 0]), 0), None, "about to be freed");
-    let swapped = Memcg {
-        memcg_id: Some(7),
-        ..one(3, [0, 0])
+fn what_reclaim_frees() {
+    let inventory = taken(None, Wanted::default());
+    let of = |serial| {
+        let mut list = inventory.list.iter();
+        list.find(|zombie| zombie.serial == serial)
+            .unwrap()
+            .reclaimable
     };
-    assert_eq!(pin(swapped, 0), Some(Pin::Swap));
-    let tcp = Memcg {
-        tcpmem_bytes: Some(4096),
-        ..one(3, [0, 0])
+    // 10, 11 and 14 hold anonymous memory; 12 has references alone; 13 is kept by 14.
+    assert_eq!(
+        [10, 11, 12, 13, 14].map(of),
+        [Some(false), Some(false), None, Some(false), Some(false)]
+    );
+    let mut walk = walk();
+    walk.tree = walk
+        .tree
+        .iter()
+        .map(|memcg| match memcg.serial {
+            14 => dead(memcg.clone(), 3, [3, 0]),
+            _ => memcg.clone(),
+        })
+        .collect();
+    let children = walk.tree.dead_children();
+    let reclaimable = zombie::reclaimables(&walk, &children);
+    assert_eq!(
+        (reclaimable[&13], reclaimable[&14]),
+        (Some(true), Some(true))
+    );
+}
+
+#[test]
+fn two_walks_tell_which_way_it_goes() {
+    let mut earlier = walk();
+    earlier.tree = earlier
+        .tree
+        .iter()
+        .map(|memcg| match memcg.serial {
+            10 => dead(memcg.clone(), 5, [9, 4]),
+            11 => dead(memcg.clone(), 5, [1, 1]),
+            _ => memcg.clone(),
+        })
+        .collect();
+    let trends = |earlier| {
+        let wanted = Wanted {
+            sort: Sort::Age,
+            ..Wanted::default()
+        };
+        let list = taken(earlier, wanted).list;
+        list.iter().map(|zombie| zombie.trend).collect::<Vec<_>>()
     };
-    assert_eq!(pin(tcp, 0), Some(Pin::Sockets));
-    let unknown = Memcg {
-        refcount: None,
-        lru: None,
-        memcg_id: None,
-        tcpmem_bytes: None,
-        ..one(0, [0, 0])
-    };
-    assert_eq!(pin(unknown, 0), None);
+    assert_eq!(trends(None), [None; 5]);
+    assert_eq!(
+        trends(Some(&earlier))[..3],
+        [Trend::Draining, Trend::Growing, Trend::Stable].map(Some)
+    );
 }

@@ -8,7 +8,7 @@ use kmemtrace_common::{
     wire::TEXT_MAX,
 };
 
-use crate::event::Path;
+use crate::event::{Holds, Path};
 
 /// A memcg as the kernel has it. What could not be read is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +106,19 @@ impl Memcg {
         self.flags & css_flag::DYING != 0
     }
 
+    /// What it holds and what refers to it; `dead_children` are those directly below it.
+    pub fn holds(&self, dead_children: u64) -> Holds {
+        Holds {
+            file_bytes: self.lru.map(|lru| lru.file_bytes),
+            anon_bytes: self.lru.map(|lru| lru.anon_bytes),
+            unevictable_bytes: self.lru.map(|lru| lru.unevictable_bytes),
+            tcpmem_bytes: self.tcpmem_bytes,
+            keeps_id: self.memcg_id.map(|id| id != 0),
+            refcount: self.refcount,
+            dead_children,
+        }
+    }
+
     /// Online: not one that is being made, nor one that is dead.
     pub fn is_live(&self) -> bool {
         self.flags & css_flag::ONLINE != 0 && !self.is_dead()
@@ -138,6 +151,15 @@ impl Tree {
     /// Those that are dead.
     pub fn dead(&self) -> impl Iterator<Item = &Memcg> {
         self.memcgs.iter().filter(|memcg| memcg.is_dead())
+    }
+
+    /// How many dead ones there are directly below each, by its serial number.
+    pub fn dead_children(&self) -> HashMap<u64, u64> {
+        let mut children = HashMap::new();
+        for memcg in self.dead() {
+            *children.entry(memcg.parent_serial).or_default() += 1;
+        }
+        children
     }
 
     fn parent(&self, memcg: &Memcg) -> Option<&Memcg> {

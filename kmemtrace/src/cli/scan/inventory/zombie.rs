@@ -1,0 +1,203 @@
+//! One zombie: every column that is known of it.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use serde::Serialize;
+
+use super::{PodName, files};
+use crate::{
+    attribution::{self, Owner, Qos, Runtime},
+    event::json::Hex,
+    host::Version,
+    source::bpf::{KernelWalk, Memcg},
+    tracker::{Pin, Trend, reclaimable},
+};
+
+/// A zombie. What is not known is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(in crate::cli::scan) struct Zombie {
+    /// From the hierarchy's root; what is not UTF-8 is replaced.
+    pub(in crate::cli::scan) path: String,
+    /// Its bytes, if they are not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) pod_uid: Option<String>,
+    /// The pod's namespace, if the node still tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) pod_namespace: Option<String>,
+    /// The pod's name in there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) pod_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) container_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) qos: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) runtime: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unit: Option<String>,
+    /// The cgroup's id, which was its directory's inode number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cgroup_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parent_id: Option<u64>,
+    /// The memcg id; 0 once the kernel has taken it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) memcg_id: Option<u32>,
+    /// The address of its `struct cgroup_subsys_state`.
+    pub(super) css: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) css_id: Option<u32>,
+    /// `cgroup_subsys_state.flags`
+    pub(super) flags: u32,
+    /// `cgroup_subsys_state.serial_nr`: in the order in which they were made.
+    pub(in crate::cli::scan) serial: u64,
+    /// On v2: its directory is there, and lost its memcg to `-memory`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::cli::scan) directory: bool,
+    /// It was there in the walk before, as well; absent if there was one walk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) staying: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) refcount: Option<i64>,
+    /// Zombies directly below it.
+    pub(super) dead_children: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) pin: Option<Pin>,
+    /// How `held_bytes` changed from the walk before; absent if there was one walk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) trend: Option<Trend>,
+    /// Whether reclaim would free it, as far as is seen; absent if nothing tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) reclaimable: Option<bool>,
+    /// The pages on its LRU lists, and TCP's buffers where they are counted apart (v1). Not what is charged: in that stays what
+    /// was charged for slab objects, though these went to the parent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) held_bytes: Option<u64>,
+    /// What is charged to it and to those below it: `memory.usage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) memory_bytes: Option<u64>,
+    /// v1: memory and swap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) memsw_bytes: Option<u64>,
+    /// v2: swap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) swap_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kmem_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tcpmem_bytes: Option<u64>,
+    /// Of tmpfs and shared memory as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) anon_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unevictable_bytes: Option<u64>,
+    /// What its pages are, if that was asked and it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) files: Option<files::Pages>,
+}
+
+impl Zombie {
+    /// Its pod's namespace and name, as `NAMESPACE/NAME`.
+    pub(in crate::cli::scan) fn pod(&self) -> Option<String> {
+        let (namespace, name) = self.pod_namespace.as_ref().zip(self.pod_name.as_ref())?;
+        Some(format!("{namespace}/{name}"))
+    }
+}
+
+/// Makes it of what a walk found; what one walk alone does not tell is left out.
+pub(super) fn zombie(
+    walk: &KernelWalk,
+    memcg: &Memcg,
+    children: u64,
+    version: Version,
+    pod: PodName<'_>,
+) -> Zombie {
+    let path = walk.tree.path(memcg).bytes;
+    let Owner {
+        pod_uid,
+        container_id,
+        qos,
+        runtime,
+        unit,
+    } = attribution::owner(&path);
+    let named = pod_uid.and_then(pod);
+    let (pod_namespace, pod_name) = named
+        .map(|pod| (pod.namespace.clone(), pod.name.clone()))
+        .unzip();
+    let holds = memcg.holds(children);
+    let is_v1 = version == Version::V1;
+    Zombie {
+        path_hex: Hex::unless_text(&path).map(|hex| hex.to_string()),
+        pod_uid: pod_uid.map(|uid| uid.as_str().to_owned()),
+        pod_namespace,
+        pod_name,
+        container_id: container_id.map(str::to_owned),
+        qos: qos.map(Qos::as_str),
+        runtime: runtime.map(Runtime::as_str),
+        unit: unit.map(str::to_owned),
+        path: String::from_utf8_lossy(&path).into_owned(),
+        cgroup_id: memcg.cgroup_id,
+        parent_id: memcg.parent_id,
+        memcg_id: memcg.memcg_id,
+        css: format!("{:#x}", memcg.css),
+        css_id: memcg.css_id,
+        flags: memcg.flags,
+        serial: memcg.serial,
+        directory: memcg.directory == Some(true),
+        staying: None,
+        refcount: memcg.refcount,
+        dead_children: children,
+        pin: Pin::of(&holds),
+        trend: None,
+        reclaimable: None,
+        held_bytes: holds.bytes(),
+        memory_bytes: memcg.memory_bytes,
+        memsw_bytes: memcg.swap_bytes.filter(|_| is_v1),
+        swap_bytes: memcg.swap_bytes.filter(|_| !is_v1),
+        kmem_bytes: memcg.kmem_bytes,
+        tcpmem_bytes: memcg.tcpmem_bytes,
+        anon_bytes: holds.anon_bytes,
+        file_bytes: holds.file_bytes,
+        unevictable_bytes: holds.unevictable_bytes,
+        files: None,
+    }
+}
+
+/// Of each zombie, by its serial number, whether reclaim would free it: one with dead children as they are freed, too.
+pub(super) fn reclaimables(
+    walk: &KernelWalk,
+    children: &HashMap<u64, u64>,
+) -> HashMap<u64, Option<bool>> {
+    let mut all: Vec<_> = walk.tree.dead().collect();
+    // Children are made after their parents.
+    all.sort_by_key(|memcg| Reverse(memcg.serial));
+    let mut of = HashMap::new();
+    let mut below: HashMap<u64, Option<bool>> = HashMap::new();
+    for memcg in all {
+        let own = memcg.holds(0);
+        let dead_children = children.get(&memcg.serial).copied().unwrap_or(0);
+        let own = match Pin::of(&memcg.holds(dead_children)) {
+            Some(Pin::Children) => Some(true),
+            _ => reclaimable(&own),
+        };
+        let children = below.get(&memcg.serial).copied().unwrap_or(Some(true));
+        let all = both(own, children);
+        of.insert(memcg.serial, all);
+        let siblings = below.entry(memcg.parent_serial).or_insert(Some(true));
+        *siblings = both(*siblings, all);
+    }
+    of
+}
+
+/// Whether both are so, as far as that is known.
+fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(false), _) | (_, Some(false)) => Some(false),
+        (Some(true), Some(true)) => Some(true),
+        _ => None,
+    }
+}

@@ -1,0 +1,30 @@
+//! What keeps a zombie, as a walk of the kernel's own memcgs finds it.
+
+/// What a removed memcg holds and what refers to it. What could not be read is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Page cache on its LRU lists, in bytes.
+    pub file_bytes: Option<u64>,
+    /// Anonymous memory there, that of tmpfs and of shared memory included.
+    pub anon_bytes: Option<u64>,
+    /// What there cannot be reclaimed: locked, or of a ramfs.
+    pub unevictable_bytes: Option<u64>,
+    /// v1: TCP's buffers (`tcpmem.usage`).
+    pub tcpmem_bytes: Option<u64>,
+    /// It has its memcg id still, which a dead one keeps for its entries in swap alone (`mem_cgroup_id_get_many`).
+    pub keeps_id: Option<bool>,
+    /// References to it (`css.refcnt`), exact once it is dead.
+    pub refcount: Option<i64>,
+    /// Dead memcgs directly below it: each is a reference.
+    pub dead_children: u64,
+}
+
+impl Holds {
+    /// The pages on its lists, and TCP's buffers; `None` where the lists could not be read.
+    pub fn bytes(&self) -> Option<u64> {
+        let lists = [self.anon_bytes?, self.unevictable_bytes?];
+        let pages = self.file_bytes?.checked_add(lists[0])?;
+        let pages = pages.checked_add(lists[1])?;
+        Some(pages.saturating_add(self.tcpmem_bytes.unwrap_or(0)))
+    }
+}

@@ -1,0 +1,354 @@
+//! What is ahead at the pace at which memcgs leak: no ids, where zombies keep theirs; elsewhere so much memory a day. Pure.
+
+use serde::Serialize;
+
+use super::{Totals, Tracker, entry::Entry};
+use crate::event::MEMCG_IDS;
+
+const DAY_NS: f64 = 86_400_000_000_000.0;
+
+/// So many have to leak before a pace is spoken of: of fewer the interval is so wide that it says nothing.
+const LEAKED_MIN: u64 = 3;
+
+/// So long somebody has to watch, in nanoseconds, the grace time left out.
+const WATCHED_MIN_NS: u64 = 60_000_000_000;
+
+/// The recent part of a run, whose pace may be another: a quarter.
+const RECENT: u64 = 4;
+
+/// Standard deviations on each side: of 100 such intervals 95 hold what is true.
+const DEVIATIONS: f64 = 1.96;
+
+/// Whether a zombie keeps its memcg id until it is freed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// It does: before Linux 4.8, and on RHEL 7.
+    Yes,
+    /// The kernel takes it back at removal, unless entries in swap hold it: `mem_cgroup_id_put` in `mem_cgroup_css_offline`, since 4.8 (73f576c04b94).
+    No,
+    /// The kernel's release is not known.
+    #[default]
+    Unknown,
+}
+
+impl Kept {
+    /// What the kernel's release tells. Nothing is chosen by it but words: no trace holds better evidence.
+    pub fn by(release: Option<&str>) -> Self {
+        let Some(release) = release else {
+            return Self::Unknown;
+        };
+        let mut numbers = release
+            .split(|c: char| !c.is_ascii_digit())
+            .map(str::parse::<u32>);
+        match (numbers.next(), numbers.next()) {
+            _ if release.contains(".el7") => Self::Yes,
+            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (4, 8) => Self::Yes,
+            (Some(Ok(_)), Some(Ok(_))) => Self::No,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// How many ids are in use, as far as zombies are counted.
+    pub fn used(self, totals: Totals) -> u64 {
+        match self {
+            Self::No => totals.live,
+            Self::Yes | Self::Unknown => totals.live.saturating_add(totals.zombies),
+        }
+    }
+
+    /// How many are left, as far as zombies are counted.
+    pub fn left(self, totals: Totals) -> u64 {
+        MEMCG_IDS.saturating_sub(self.used(totals))
+    }
+}
+
+/// A number that is known with so much certainty: in 95 of 100 such cases it is not outside.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Range {
+    /// At least.
+    pub min: f64,
+    /// As it was seen.
+    pub seen: f64,
+    /// At most.
+    pub max: f64,
+}
+
+impl Range {
+    fn times(self, factor: f64) -> Self {
+        Self {
+            min: self.min * factor,
+            seen: self.seen * factor,
+            max: self.max * factor,
+        }
+    }
+}
+
+/// So many memcgs leaked in so long a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// How many, that are zombies still.
+    pub leaked: u64,
+    /// In how many nanoseconds.
+    pub over_ns: u64,
+}
+
+impl Seen {
+    /// How many a day, if they leak independently of each other: the interval of a Poisson process's rate, by Byar's
+    /// approximation to the exact one. `None` if that was too few, or too short a time.
+    fn per_day(self) -> Option<Range> {
+        if self.leaked < LEAKED_MIN || self.over_ns < WATCHED_MIN_NS {
+            return None;
+        }
+        let bound = |count: f64, deviations: f64| {
+            let root = 1.0 - 1.0 / (9.0 * count) + deviations / (3.0 * count.sqrt());
+            count * root * root * root
+        };
+        let leaked = self.leaked as f64;
+        let range = Range {
+            min: bound(leaked, -DEVIATIONS).max(0.0),
+            seen: leaked,
+            max: bound(leaked + 1.0, DEVIATIONS),
+        };
+        Some(range.times(DAY_NS / self.over_ns as f64))
+    }
+}
+
+/// What zombies hold, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// All of them; `None` if that is not known of any.
+    pub all: Option<u64>,
+    /// Each of those by which the pace is known, on average.
+    pub each: Option<u64>,
+}
+
+/// What is ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Forecast {
+    /// Whether zombies keep their ids on this kernel; absent if its release does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids_kept: Option<bool>,
+    /// memcg ids in use now, those of zombies included unless they keep none.
+    pub ids_used: u64,
+    /// Memcgs that leaked and are zombies still: the pace is theirs.
+    pub leaked: u64,
+    /// In how long a time, in nanoseconds.
+    pub over_ns: u64,
+    /// How many leak a day; absent if that were too few or too short a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<Range>,
+    /// Nanoseconds until no id is left, at the soonest; absent if zombies keep none, or without a pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids_out_min_ns: Option<u64>,
+    /// And at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids_out_max_ns: Option<u64>,
+    /// Bytes that zombies hold, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zombie_bytes: Option<u64>,
+    /// By how many bytes that grows a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_day: Option<Range>,
+}
+
+impl Forecast {
+    /// Looks ahead. `recent` is the last part of `whole`, if it is known: where it was faster or slower, the range holds
+    /// both.
+    pub fn new(kept: Kept, ids_used: u64, whole: Seen, recent: Option<Seen>, held: Held) -> Self {
+        let per_day = whole.per_day().map(|all| {
+            let recent = recent.and_then(Seen::per_day).unwrap_or(all);
+            Range {
+                min: all.min.min(recent.min),
+                max: all.max.max(recent.max),
+                ..all
+            }
+        });
+        let left = MEMCG_IDS.saturating_sub(ids_used) as f64;
+        // A float beyond u64 becomes its end.
+        let out = |pace: f64| (left / pace * DAY_NS) as u64;
+        let paced = per_day.filter(|_| kept != Kept::No);
+        let each = held.each.map(|bytes| bytes as f64);
+        Self {
+            ids_kept: match kept {
+                Kept::Yes => Some(true),
+                Kept::No => Some(false),
+                Kept::Unknown => None,
+            },
+            ids_used,
+            leaked: whole.leaked,
+            over_ns: whole.over_ns,
+            per_day,
+            ids_out_min_ns: paced.map(|pace| out(pace.max)),
+            ids_out_max_ns: paced.map(|pace| out(pace.min)),
+            zombie_bytes: held.all,
+            bytes_per_day: per_day.zip(each).map(|(pace, each)| pace.times(each)),
+        }
+    }
+}
+
+impl Tracker {
+    /// What is ahead by what leaked in this run; `None` where there are no zombies. `leaked` are those that are leaked now.
+    pub(super) fn forecast(&self, leaked: &[&Entry]) -> Option<Forecast> {
+        let totals = self.totals();
+        if totals.zombies == 0 {
+            return None;
+        }
+        // Only what was removed a grace time ago can have been called leaked.
+        let from_ns = self.tally.began_ns()?;
+        let until_ns = self.now().mono_ns.saturating_sub(self.table.grace_ns());
+        let over_ns = until_ns.saturating_sub(from_ns);
+        let recent_ns = over_ns / RECENT;
+        let since = |ns: u64| {
+            let removed = leaked
+                .iter()
+                .filter(move |entry| entry.was_removed_in(from_ns, ns, until_ns));
+            removed.copied()
+        };
+        let named = since(from_ns).count() as u64;
+        let whole = Seen {
+            leaked: self.leaked_by_count().map_or(named, |counted| {
+                let named = since(from_ns).filter(|entry| entry.by_count.is_none());
+                counted + named.count() as u64
+            }),
+            over_ns,
+        };
+        let recent = Seen {
+            leaked: since(until_ns - recent_ns).count() as u64,
+            over_ns: recent_ns,
+        };
+        let sum = |held: &mut dyn Iterator<Item = u64>| {
+            held.fold((0_u64, 0_u64), |(sum, of), bytes| {
+                (sum.saturating_add(bytes), of + 1)
+            })
+        };
+        let zombies = self.table.values().filter(|entry| entry.is_zombie());
+        let (all, of) = sum(&mut zombies.filter_map(Entry::held_bytes));
+        let (new, of_new) = sum(&mut since(from_ns).filter_map(Entry::held_bytes));
+        let held = Held {
+            all: (of > 0).then_some(all),
+            each: new.checked_div(of_new),
+        };
+        Some(Forecast::new(
+            self.kept,
+            self.kept.used(totals),
+            whole,
+            Some(recent),
+            held,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_NS: u64 = 3_600_000_000_000;
+
+    #[test]
+    fn who_keeps_ids() {
+        for (release, kept) in [
+            (Some("3.10.0-1160.el7.x86_64"), Kept::Yes),
+            (Some("4.7.10"), Kept::Yes),
+            (Some("4.8.0"), Kept::No),
+            (Some("4.14.67"), Kept::No),
+            (Some("6.1.0-40-cloud-amd64"), Kept::No),
+            (Some("custom"), Kept::Unknown),
+            (Some("99999999999999.1"), Kept::Unknown),
+            (None, Kept::Unknown),
+        ] {
+            assert_eq!(Kept::by(release), kept, "{release:?}");
+        }
+    }
+
+    /// The exact intervals, from tables of the chi-squared distribution.
+    #[test]
+    fn the_interval_is_that_of_a_poisson_count() {
+        for (leaked, min, max) in [
+            (3, 0.619, 8.767),
+            (10, 4.795, 18.390),
+            (100, 81.364, 121.627),
+        ] {
+            let over_ns = 24 * HOUR_NS;
+            let range = Seen { leaked, over_ns }.per_day().unwrap();
+            let near = |value: f64, exact: f64| (value - exact).abs() < 0.02 * exact + 0.02;
+            assert!(near(range.min, min) && near(range.max, max), "{range:?}");
+        }
+        let few = Seen {
+            leaked: 2,
+            over_ns: HOUR_NS,
+        };
+        let short = Seen {
+            leaked: 100,
+            over_ns: 1_000_000_000,
+        };
+        assert_eq!((few.per_day(), short.per_day()), (None, None));
+    }
+
+    fn hourly(kept: Kept, recent: Option<Seen>) -> Forecast {
+        let whole = Seen {
+            leaked: 100,
+            over_ns: HOUR_NS,
+        };
+        let held = Held {
+            all: Some(100 << 20),
+            each: Some(1 << 20),
+        };
+        Forecast::new(kept, MEMCG_IDS - 2_400, whole, recent, held)
+    }
+
+    #[test]
+    fn ids_run_out_where_zombies_keep_them() {
+        let hours = |ns: Option<u64>| ns.unwrap() as f64 / HOUR_NS as f64;
+        for kept in [Kept::Yes, Kept::Unknown] {
+            let ahead = hourly(kept, None);
+            // 2,400 are left, and 100 an hour, 81.4 to 121.6, are used up.
+            assert!(
+                (19.6..19.9).contains(&hours(ahead.ids_out_min_ns)),
+                "{ahead:?}"
+            );
+            assert!(
+                (29.3..29.7).contains(&hours(ahead.ids_out_max_ns)),
+                "{ahead:?}"
+            );
+        }
+        let none_left = Forecast::new(
+            Kept::Yes,
+            MEMCG_IDS,
+            Seen {
+                leaked: 100,
+                over_ns: HOUR_NS,
+            },
+            None,
+            Held::default(),
+        );
+        assert_eq!(none_left.ids_out_max_ns, Some(0));
+    }
+
+    #[test]
+    fn memory_is_what_is_at_risk_elsewhere() {
+        let ahead = hourly(Kept::No, None);
+        assert_eq!((ahead.ids_out_min_ns, ahead.ids_out_max_ns), (None, None));
+        assert_eq!(ahead.zombie_bytes, Some(100 << 20));
+        let grows = ahead.bytes_per_day.unwrap();
+        assert!(
+            (grows.seen / f64::from(1 << 20) - 2_400.0).abs() < 1e-6,
+            "{grows:?}"
+        );
+        assert!(grows.min < grows.seen && grows.seen < grows.max);
+    }
+
+    /// A leak that began of late is faster than the whole run tells, and the range says so.
+    #[test]
+    fn a_range_holds_the_recent_pace_as_well() {
+        let recent = Seen {
+            leaked: 100,
+            over_ns: HOUR_NS / 4,
+        };
+        let (alone, both) = (hourly(Kept::Yes, None), hourly(Kept::Yes, Some(recent)));
+        let (alone, both) = (alone.per_day.unwrap(), both.per_day.unwrap());
+        assert_eq!((both.min, both.seen), (alone.min, alone.seen));
+        assert!(both.max > 3.9 * alone.max, "{both:?}");
+    }
+}
