@@ -116,7 +116,7 @@ fn facts(root: &Root, live: bool, args: &Args) -> Facts {
             .map(crate::diagnose::facts::probe);
     }
     if args.verify && live {
-        facts.trial = Some(trial::trial(root, &facts));
+        facts.trial = Some(trial::trial(root, &facts, &Catalogue::shown(args.lang)));
     }
     facts
 }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{
-    Color, Format, Outcome, Verdict, duration,
+    Color, Format, Outcome, Verdict,
+    catalogue::{Catalogue, Lang},
+    duration,
     interrupt::Interrupt,
     report,
     scan::{counted, with_caches},
@@ -47,6 +49,9 @@ pub(super) struct Args {
     /// Text for people, or one JSON object for programs
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    /// The language of text
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    lang: Lang,
 }
 
 /// What the kernel counts at one moment.
@@ -97,7 +102,17 @@ struct Report {
     steps: Vec<Step>,
     /// Why it ended before all was done: time was up, or Ctrl-C.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<&'static str>,
+    ended: Option<Ended>,
+}
+
+/// Why it ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Ended {
+    /// Ctrl-C.
+    Interrupted,
+    /// `--for`.
+    TimeIsUp,
 }
 
 /// Plans, and acts if told to: 0 no zombie is left, 1 some are.
@@ -108,6 +123,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     })?;
     let before = counts(&root, &hierarchy)?;
     let interrupt = Interrupt::watched()?;
+    let catalogue = Catalogue::shown(args.lang);
     let until = Instant::now() + args.time;
     let mut report = Report {
         applied: args.apply,
@@ -123,12 +139,14 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     for plan in plans.into_iter().flatten() {
         let mut step = plan.step();
         if args.apply && report.ended.is_none() {
-            report.ended = act::act(&root, &plan, &mut step, until, &interrupt);
+            report.ended = act::act(&root, &plan, &mut step, until, &interrupt, &catalogue);
             step.after = Some(settled(&root, &hierarchy, &interrupt)?);
         }
         report.steps.push(step);
     }
-    report::print(&report, args.format, color)?;
+    report::print_as(&report, args.format, color, |out, palette| {
+        text::write(out, &report, palette, &catalogue)
+    })?;
     Ok(report.verdict())
 }
 

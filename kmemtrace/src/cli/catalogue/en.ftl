@@ -1,4 +1,4 @@
-# What `kmemtrace diagnose` says. A test compares the names and the arguments with zh.ftl's.
+# What `kmemtrace diagnose`, `reproduce` and `reclaim` say. A test compares the names and the arguments with zh.ftl's.
 
 headline-healthy = ok: memory cgroups are freed when they are removed, and nothing here makes them leak
 headline-few = ok: { $zombies } zombies, too few to matter; on this kernel they do not keep their ids
@@ -231,3 +231,75 @@ remedy-reboot-verify = kmemtrace scan
 reboot-why = it gives all ids back. At { $day } ids a day that lasts for { $lasts }
 reboot-why-untimed = it gives all ids back; how long that lasts cannot be told, as the leak's rate is not known
 reboot-not-needed = no ids are lost
+
+zombies = { $number } { $number ->
+    [one] zombie
+   *[other] zombies
+ }
+zombies-at-least = at least { $number } { $number ->
+    [one] zombie
+   *[other] zombies
+ }
+comma = { ", " }
+note = note
+held-file = { $bytes } page cache
+held-shmem = { $bytes } tmpfs
+held-anon = { $bytes } anonymous
+held-slab = { $bytes } slab
+held-sock = { $bytes } sockets
+held-kernel = { $bytes } kernel memory
+held-other = { $bytes } other memory
+
+reproduce-none = unknown: no memory cgroup was made
+reproduce-ok = ok: all of { $made } memory cgroups were freed after their removal, with { $kind } charged to them
+reproduce-freed = ZOMBIES: { $stayed } of { $made } memory cgroups stayed with { $kind } charged to them, and were freed once that was gone
+reproduce-leak = LEAK: { $left } of { $made } memory cgroups are not freed, with { $kind } charged to them, whatever was done
+reproduce-kernel = kernel
+reproduce-hierarchy = hierarchy
+reproduce-accounting = accounting
+reproduce-switched-on = memory.kmem.limit_in_bytes written to, as runc does
+reproduce-by-default = as the kernel does it by itself
+reproduce-whole-machine = this kernel counts zombies of the whole machine: others' may have come or gone meanwhile
+reproduce-interrupted = it was interrupted: not all was made
+reproduce-step = { $zombies } after { $time }
+reproduce-step-held = { $zombies } after { $time }, which hold { $held }
+reproduce-ask = Pods run on this node. Make up to { $count } memory cgroups that may stay as zombies until a reboot? [y/N]
+reproduce-making = memory cgroups
+reproduce-waiting = waiting for zombies to go
+done-removed = cgroups removed
+done-dropped = caches dropped
+done-closed = sockets closed
+done-files = files removed
+done-shrunk = slab caches shrunk
+workload-dentries = dentries
+workload-inodes = inodes
+workload-page-cache = page cache
+workload-tmpfs = tmpfs files
+workload-sockets = sockets
+
+reclaim-none = ok: no zombies, so nothing to free
+reclaim-untold = unknown: zombies are not counted here, and none is seen
+reclaim-dry-run = dry run: { $zombies }; nothing was written, --apply does it
+reclaim-all-gone = ok: all { $zombies } zombies are gone
+reclaim-some-gone = { $gone } of { $zombies } zombies are gone; left: { $left }
+reclaim-none-gone = none is gone: { $left }
+reclaim-before = before
+reclaim-nothing = nothing
+reclaim-nothing-why = what pins them cannot be freed from here: files on tmpfs, sockets, or caches of live cgroups
+reclaim-ended-interrupted = interrupted: not all was written
+reclaim-ended-time = time is up: not all was written
+reclaim-shrink = 1 to { $writes } slab caches of { $targets } zombies
+reclaim-reclaim = page cache below { $targets } { $targets ->
+    [one] cgroup
+   *[other] cgroups
+ }
+reclaim-drop-caches = 3 to /proc/sys/vm/drop_caches
+reclaim-left-out = { $number } left out by --max
+reclaim-then = ; then { $counts }
+reclaim-failed = { $failed } { $failed ->
+    [one] write
+   *[other] writes
+ } failed, the first: { $reason }
+reclaim-shrinking = shrinking slab caches
+reclaim-reclaiming = reclaiming page cache
+reclaim-dropping = dropping caches

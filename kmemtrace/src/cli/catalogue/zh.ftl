@@ -1,4 +1,4 @@
-# `kmemtrace diagnose` 的中文。名称与参数同 en.ftl 一致，由测试比较。
+# `kmemtrace diagnose`、`reproduce`、`reclaim` 的中文。名称与参数同 en.ftl 一致，由测试比较。
 
 headline-healthy = 正常：memory cgroup 删除后即被释放，本机没有导致泄漏的因素
 headline-few = 正常：{ $zombies } 个僵尸，数量不多；在此内核上它们不占用 ID
@@ -216,3 +216,63 @@ remedy-reboot-verify = kmemtrace scan
 reboot-why = 归还全部 ID。按每天 { $day } 个 ID，可用 { $lasts }
 reboot-why-untimed = 归还全部 ID；泄漏速度未知，无法得知能用多久
 reboot-not-needed = 没有丢失 ID
+
+zombies = { $number } 个僵尸
+zombies-at-least = 至少 { $number } 个僵尸
+comma = 、
+note = 说明
+held-file = 页缓存 { $bytes }
+held-shmem = tmpfs { $bytes }
+held-anon = 匿名内存 { $bytes }
+held-slab = slab { $bytes }
+held-sock = 套接字 { $bytes }
+held-kernel = 内核内存 { $bytes }
+held-other = 其他内存 { $bytes }
+
+reproduce-none = 未知：没有创建任何 memory cgroup
+reproduce-ok = 正常：{ $made } 个 memory cgroup 删除后全部释放（记入其中的是 { $kind }）
+reproduce-freed = 有僵尸：{ $made } 个 memory cgroup 中有 { $stayed } 个因记入其中的 { $kind } 而滞留，后者消失后即被释放
+reproduce-leak = 泄漏：{ $made } 个 memory cgroup 中有 { $left } 个无论如何都不释放（记入其中的是 { $kind }）
+reproduce-kernel = 内核
+reproduce-hierarchy = 层级
+reproduce-accounting = 记账
+reproduce-switched-on = 已写 memory.kmem.limit_in_bytes，与 runc 的做法相同
+reproduce-by-default = 由内核自行决定
+reproduce-whole-machine = 此内核只统计整机的僵尸：其间别的僵尸可能增减
+reproduce-interrupted = 已被中断：没有全部创建
+reproduce-step = { $zombies }，历时 { $time }
+reproduce-step-held = { $zombies }，历时 { $time }，占用 { $held }
+reproduce-ask = 本节点上有 pod 运行。要创建至多 { $count } 个 memory cgroup 吗？它们可能成为僵尸，直到重启。[y/N]
+reproduce-making = memory cgroup
+reproduce-waiting = 等待僵尸消失
+done-removed = 删除 cgroup 后
+done-dropped = 丢弃缓存后
+done-closed = 关闭套接字后
+done-files = 删除文件后
+done-shrunk = 收缩 slab 缓存后
+workload-dentries = dentry
+workload-inodes = inode
+workload-page-cache = 页缓存
+workload-tmpfs = tmpfs 文件
+workload-sockets = 套接字
+
+reclaim-none = 正常：没有僵尸，无可释放
+reclaim-untold = 未知：此处无法统计僵尸，也未见到僵尸
+reclaim-dry-run = 试运行：{ $zombies }；什么都没有写入，加 --apply 才执行
+reclaim-all-gone = 正常：{ $zombies } 个僵尸全部消失
+reclaim-some-gone = { $zombies } 个僵尸中有 { $gone } 个消失；剩余：{ $left }
+reclaim-none-gone = 一个也没有消失：{ $left }
+reclaim-before = 之前
+reclaim-nothing = 无法处理
+reclaim-nothing-why = 把它们钉住的东西在这里释放不了：tmpfs 上的文件、套接字，或存活 cgroup 的缓存
+reclaim-ended-interrupted = 已被中断：没有全部写入
+reclaim-ended-time = 时间已到：没有全部写入
+reclaim-shrink = 向 { $targets } 个僵尸的 { $writes } 个 slab 缓存写 1
+reclaim-reclaim = { $targets } 个 cgroup 之下的页缓存
+reclaim-drop-caches = 向 /proc/sys/vm/drop_caches 写 3
+reclaim-left-out = 因 --max 略过 { $number } 个
+reclaim-then = ；之后：{ $counts }
+reclaim-failed = { $failed } 次写入失败，第一次：{ $reason }
+reclaim-shrinking = 收缩 slab 缓存
+reclaim-reclaiming = 回收页缓存
+reclaim-dropping = 丢弃缓存

@@ -1,7 +1,4 @@
-use super::{
-    super::report::{Palette, Report as _},
-    *,
-};
+use super::{super::report::Palette, *};
 
 fn counts(zombies: u64, kernel_memory: Option<u64>) -> Counts {
     Counts {
@@ -34,9 +31,10 @@ fn report(applied: bool, before: Counts, steps: Vec<Step>) -> Report {
     }
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, lang: Lang) -> String {
     let mut out = Vec::new();
-    report.text(&mut out, Palette::new(false)).unwrap();
+    let catalogue = Catalogue::shown(lang);
+    text::write(&mut out, report, Palette::new(false), &catalogue).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -51,7 +49,11 @@ fn what_it_did_or_would_do_is_told() {
         many,
         vec![step(Kind::Shrink, Some(counts(95, Some(9))))],
     );
-    short.ended = Some("time is up");
+    short.ended = Some(Ended::TimeIsUp);
+    let mut pressed = report(true, many, vec![step(Kind::Reclaim, Some(many))]);
+    (pressed.ended, pressed.steps[0].targets) = (Some(Ended::Interrupted), 1);
+    let mut untold = counts(0, None);
+    untold.none = false;
     let reports = [
         report(false, counts(0, None), Vec::new()),
         report(false, many, vec![step(Kind::Shrink, None)]),
@@ -66,12 +68,20 @@ fn what_it_did_or_would_do_is_told() {
             vec![step(Kind::Reclaim, Some(counts(9, None))), failed],
         ),
         short,
+        pressed,
         report(false, counts(3, None), Vec::new()),
+        report(true, counts(1, None), vec![step(Kind::DropCaches, None)]),
+        report(false, untold, Vec::new()),
     ];
-    let told: Vec<_> = reports
-        .iter()
-        .map(|report| format!("{}{:?}\n", text(report), report.verdict()))
-        .collect();
-    insta::assert_snapshot!(told.join("\n"));
-    insta::assert_snapshot!(serde_json::to_string(&reports[3]).unwrap());
+    for (lang, name) in [(Lang::En, "reclaim_en"), (Lang::Zh, "reclaim_zh")] {
+        let told: Vec<_> = reports
+            .iter()
+            .map(|report| format!("{}{:?}\n", text(report, lang), report.verdict()))
+            .collect();
+        insta::assert_snapshot!(name, told.join("\n"));
+    }
+    insta::assert_snapshot!(
+        "reclaim_json",
+        serde_json::to_string(&[&reports[3], &reports[4]]).unwrap()
+    );
 }

@@ -11,7 +11,9 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    super::{interrupt::Interrupt, progress::bar, reclaim::shrink, scan::counted},
+    super::{
+        catalogue::Catalogue, interrupt::Interrupt, progress::bar, reclaim::shrink, scan::counted,
+    },
     Verdict, Workload,
     made::Made,
     workload::{leaf, together},
@@ -39,6 +41,8 @@ pub(in crate::cli) struct Course<'a> {
     pub(in crate::cli) reclaim: bool,
     pub(in crate::cli) directory: PathBuf,
     pub(in crate::cli) interrupt: &'a Interrupt,
+    /// The words beside the progress bars.
+    pub(in crate::cli) catalogue: &'a Catalogue,
 }
 
 /// What came of it; as JSON, one object with these fields.
@@ -211,7 +215,7 @@ impl Course<'_> {
             let control = all.join("cgroup.subtree_control");
             fs::write(&control, "+memory").map_err(|error| cannot(&control, &error))?;
         }
-        let progress = bar(self.count * 2, "memory cgroups");
+        let progress = bar(self.count * 2, self.catalogue.word("reproduce-making"));
         for number in 0..self.count {
             if self.interrupt.pressed() {
                 break;
@@ -256,7 +260,10 @@ impl Course<'_> {
         let began = Instant::now();
         let (mut zombies, mut at_least) = self.zombies(base)?;
         let mut fell = began;
-        let progress = bar(self.wait.as_millis() as u64, "waiting for zombies to go");
+        let progress = bar(
+            self.wait.as_millis() as u64,
+            self.catalogue.word("reproduce-waiting"),
+        );
         while zombies > before && began.elapsed() < self.wait && !self.interrupt.pressed() {
             if done != Done::Removed {
                 self.nudge(base);
