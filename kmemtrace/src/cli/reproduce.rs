@@ -2,7 +2,9 @@
 
 mod course;
 mod limits;
+mod looks;
 mod made;
+mod outcome;
 mod text;
 mod workload;
 
@@ -93,6 +95,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         workload: args.workload,
         wait: args.wait,
         reclaim: args.reclaim,
+        explain: true,
         directory: args.workload.directory(&args.directory),
         interrupt: &interrupt,
         catalogue: &catalogue,

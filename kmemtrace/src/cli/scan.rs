@@ -3,6 +3,7 @@
 
 mod counted;
 mod inventory;
+mod kept;
 mod list;
 mod look;
 mod named;
@@ -13,9 +14,13 @@ mod walks;
 use std::{thread, time::Duration};
 
 pub(super) use counted::{counted, with_caches};
+pub(super) use inventory::PinTotal;
 use inventory::{By, Inventory, Sort, Wanted};
+pub(super) use kept::{Keepers, message};
 use look::{Look, look};
 use named::{Holder, Named, Zombie, named};
+#[cfg(test)]
+pub(super) use pin::Pin;
 use walks::Walks;
 
 use serde::Serialize;

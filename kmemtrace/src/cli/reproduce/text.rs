@@ -7,9 +7,10 @@ use super::{
         Verdict,
         catalogue::Catalogue,
         report::{Palette, wide},
+        scan,
     },
     Workload,
-    course::{Accounting, Done, Report, Step},
+    outcome::{Accounting, Done, Report, Step},
 };
 use crate::{
     diagnose::{Arg, Message},
@@ -70,6 +71,11 @@ pub(super) fn write(
         let label = wide(&catalogue.word("note"), LABEL);
         writeln!(out, "  {label}  {}", catalogue.word(note))?;
     }
+    if let Some(reason) = &report.walk_refused {
+        let label = wide(&catalogue.word("note"), LABEL);
+        let told = Message::new("reproduce-walk-refused").arg("reason", reason.clone());
+        writeln!(out, "  {label}  {}", catalogue.text(&told))?;
+    }
     Ok(())
 }
 
@@ -111,7 +117,17 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
         .arg("time", Arg::Time(step.after_ms.saturating_mul(1_000_000)))
         .arg("held", held.join(&catalogue.word("comma")));
     let done = wide(&catalogue.word(done), DONE);
-    writeln!(out, "  {done}  {}", catalogue.text(&told))
+    writeln!(out, "  {done}  {}", catalogue.text(&told))?;
+    if step.pins.is_empty() {
+        return Ok(());
+    }
+    let pins: Vec<_> = step
+        .pins
+        .iter()
+        .map(|total| catalogue.text(&scan::message(total)))
+        .collect();
+    let pins = Message::new("reproduce-pinned").arg("pins", pins.join(&catalogue.word("comma")));
+    writeln!(out, "  {}  {}", wide("", DONE), catalogue.text(&pins))
 }
 
 const fn workload(kind: Workload) -> &'static str {
@@ -127,7 +143,10 @@ const fn workload(kind: Workload) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::catalogue::Lang;
+    use crate::cli::{
+        catalogue::Lang,
+        scan::{Pin, PinTotal},
+    };
 
     fn step(done: Done, zombies: u64, at_least: bool) -> Step {
         Step {
@@ -135,6 +154,7 @@ mod tests {
             zombies,
             at_least,
             after_ms: 1250,
+            pins: Vec::new(),
             file: Some(4096),
             shmem: Some(zombies % 2 * 4096),
             anon: Some(8192),
@@ -157,6 +177,7 @@ mod tests {
             accounted: None,
             whole_machine: steps.iter().all(|step| !step.at_least),
             steps: steps.to_vec(),
+            walk_refused: (made == 7).then(|| "needs BTF\x1b".to_owned()),
             interrupted: made < 100,
         };
         let mut out = Vec::new();
@@ -167,6 +188,27 @@ mod tests {
             String::from_utf8(out).unwrap(),
             report.verdict()
         )
+    }
+
+    /// All that may keep zombies.
+    fn kept(mut step: Step) -> Step {
+        let pins = [
+            (Some(Pin::Anonymous), 93, Some(6 << 20)),
+            (Some(Pin::PageCache), 1, None),
+            (Some(Pin::Unevictable), 1, Some(4096)),
+            (Some(Pin::Swap), 1, Some(0)),
+            (Some(Pin::Sockets), 1, Some(0)),
+            (Some(Pin::Children), 1, Some(0)),
+            (Some(Pin::References), 1, Some(0)),
+            (None, 1, Some(0)),
+        ];
+        let total = |(pin, zombies, held_bytes)| PinTotal {
+            pin,
+            zombies,
+            held_bytes,
+        };
+        step.pins = pins.map(total).into();
+        step
     }
 
     #[test]
@@ -183,7 +225,7 @@ mod tests {
                 Workload::Tmpfs,
                 100,
                 &[
-                    step(Done::Removed, 100, false),
+                    kept(step(Done::Removed, 100, false)),
                     step(Done::FilesRemoved, 0, false),
                 ],
             ),

@@ -7,7 +7,7 @@ use crate::source::bpf::Memcg;
 /// What a zombie holds most of, as far as that tells what keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Pin {
+pub(in crate::cli) enum Pin {
     /// Pages of files: `drop_caches` frees those that are clean.
     PageCache,
     /// Files on a tmpfs, shared memory, or memory of a process that has moved on: freed with the file or the process.
