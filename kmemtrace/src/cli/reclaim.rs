@@ -79,6 +79,9 @@ struct Step {
     writes: u64,
     /// Zombies whose caches those are, or cgroups below which memory is held.
     targets: u64,
+    /// So much can be freed at most, in bytes, where that can be told beforehand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
     /// Left out, since --max was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<u64>,
@@ -117,37 +120,45 @@ enum Ended {
 
 /// Plans, and acts if told to: 0 no zombie is left, 1 some are.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let root = Root::live();
-    let hierarchy = host::facts(&root).memory.map_err(|none| {
+    let catalogue = Catalogue::shown(args.lang);
+    let interrupt = Interrupt::watched()?;
+    let report = reclaim(&Root::live(), args, &interrupt, &catalogue)?;
+    report::print_as(&report, args.format, color, |out, palette| {
+        text::write(out, &report, palette, &catalogue)
+    })?;
+    Ok(report.verdict())
+}
+
+fn reclaim(
+    root: &Root,
+    args: &Args,
+    interrupt: &Interrupt,
+    catalogue: &Catalogue,
+) -> Result<Report, Error> {
+    let hierarchy = host::facts(root).memory.map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
-    let before = counts(&root, &hierarchy)?;
-    let interrupt = Interrupt::watched()?;
-    let catalogue = Catalogue::shown(args.lang);
     let until = Instant::now() + args.time;
     let mut report = Report {
         applied: args.apply,
-        before,
+        before: counts(root, &hierarchy)?,
         steps: Vec::new(),
         ended: None,
     };
     let plans = [
-        shrink_plan(&root, &hierarchy, args.max)?,
-        plan::reclaim(&root, &hierarchy, args.max),
+        shrink_plan(root, &hierarchy, args.max)?,
+        plan::reclaim(root, &hierarchy, args.max),
         args.drop_caches.then(Plan::drop_caches),
     ];
     for plan in plans.into_iter().flatten() {
         let mut step = plan.step();
         if args.apply && report.ended.is_none() {
-            report.ended = act::act(&root, &plan, &mut step, until, &interrupt, &catalogue);
-            step.after = Some(settled(&root, &hierarchy, &interrupt)?);
+            report.ended = act::act(root, &plan, &mut step, until, interrupt, catalogue);
+            step.after = Some(settled(root, &hierarchy, interrupt)?);
         }
         report.steps.push(step);
     }
-    report::print_as(&report, args.format, color, |out, palette| {
-        text::write(out, &report, palette, &catalogue)
-    })?;
-    Ok(report.verdict())
+    Ok(report)
 }
 
 impl Report {

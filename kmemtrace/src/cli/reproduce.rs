@@ -95,7 +95,6 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         workload: args.workload,
         wait: args.wait,
         reclaim: args.reclaim,
-        explain: true,
         directory: args.workload.directory(&args.directory),
         interrupt: &interrupt,
         catalogue: &catalogue,

@@ -322,6 +322,7 @@ reclaim-reclaim = page cache below { $targets } { $targets ->
    *[other] cgroups
  }
 reclaim-drop-caches = 3 to /proc/sys/vm/drop_caches
+reclaim-most = at most { $bytes }
 reclaim-left-out = { $number } left out by --max
 reclaim-then = ; then { $counts }
 reclaim-failed = { $failed } { $failed ->

@@ -295,6 +295,7 @@ reclaim-ended-time = 时间已到：没有全部写入
 reclaim-shrink = 向 { $targets } 个僵尸的 { $writes } 个 slab 缓存写 1
 reclaim-reclaim = { $targets } 个 cgroup 之下的页缓存
 reclaim-drop-caches = 向 /proc/sys/vm/drop_caches 写 3
+reclaim-most = 至多 { $bytes }
 reclaim-left-out = 因 --max 略过 { $number } 个
 reclaim-then = ；之后：{ $counts }
 reclaim-failed = { $failed } 次写入失败，第一次：{ $reason }

@@ -47,7 +47,6 @@ pub(super) fn trial(root: &Root, facts: &Facts, catalogue: &Catalogue) -> Fact<T
         workload: Workload::Dentries,
         wait: WAIT,
         reclaim: false,
-        explain: false,
         directory: PathBuf::from("/var/tmp"),
         interrupt: &interrupt,
         catalogue,

@@ -95,6 +95,10 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
         .arg("writes", step.writes)
         .arg("targets", step.targets);
     write!(out, "  {name:LABEL$}  {}", catalogue.text(&what))?;
+    if let Some(bytes) = step.bytes {
+        let most = Message::new("reclaim-most").arg("bytes", Arg::Bytes(bytes));
+        write!(out, "{}{}", catalogue.word("comma"), catalogue.text(&most))?;
+    }
     if let Some(left_out) = step.left_out {
         let left_out = Message::new("reclaim-left-out").arg("number", left_out);
         write!(

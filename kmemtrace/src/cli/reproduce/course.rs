@@ -32,8 +32,6 @@ pub(in crate::cli) struct Course<'a> {
     pub(in crate::cli) workload: Workload,
     pub(in crate::cli) wait: Duration,
     pub(in crate::cli) reclaim: bool,
-    /// Whether to walk the kernel's own tree, to see what keeps zombies.
-    pub(in crate::cli) explain: bool,
     pub(in crate::cli) directory: PathBuf,
     pub(in crate::cli) interrupt: &'a Interrupt,
     /// The words beside the progress bars.
@@ -73,7 +71,8 @@ impl Course<'_> {
         if looks.any() && shrink::of_leaves(self.root, name.as_bytes()) > 0 {
             looks.look(Done::Shrink)?;
         }
-        let Looks { steps, refused, .. } = looks;
+        let Looks { steps, keepers, .. } = looks;
+        let refused = keepers.err();
         Ok(Report {
             kernel: host::facts(self.root).kernel,
             hierarchy: self.hierarchy.version.as_str(),
@@ -81,10 +80,11 @@ impl Course<'_> {
             made: all,
             accounting,
             accounted,
-            whole_machine: self.hierarchy.version == Version::V1
+            whole_machine: refused.is_some()
+                && self.hierarchy.version == Version::V1
                 && !steps.iter().any(|step| step.at_least),
+            walk_refused: refused.filter(|_| steps.iter().any(|step| step.zombies > 0)),
             steps,
-            walk_refused: refused,
             interrupted: all < self.count,
         })
     }

@@ -10,7 +10,7 @@ use std::{
 use super::{
     super::{
         progress::bar,
-        scan::{Keepers, counted},
+        scan::{Keepers, PinTotal, counted},
     },
     Course,
     outcome::{Done, Step},
@@ -32,10 +32,19 @@ pub(super) struct Looks<'a> {
     /// Zombies that were there before.
     before: u64,
     pub(super) steps: Vec<Step>,
-    /// Once there was a zombie to be explained.
-    keepers: Option<Keepers>,
-    /// Why nothing tells what keeps each.
-    pub(super) refused: Option<String>,
+    /// Walks of the kernel's own tree, or why there are none.
+    pub(super) keepers: Result<Keepers, String>,
+}
+
+/// What was seen at one moment.
+struct Seen {
+    zombies: u64,
+    /// There may be more.
+    at_least: bool,
+    /// These are the ones that were made, and no others.
+    own: bool,
+    /// What keeps them, if that is known.
+    pins: Vec<PinTotal>,
 }
 
 impl<'a> Looks<'a> {
@@ -46,10 +55,13 @@ impl<'a> Looks<'a> {
             base,
             before: 0,
             steps: Vec::new(),
-            keepers: None,
-            refused: None,
+            keepers: Ok(Keepers::new(course.root, course.hierarchy)),
         };
-        looks.before = looks.zombies()?.0;
+        // Found out now, so that all looks count the same way.
+        if let Err(reason) = looks.walk() {
+            looks.keepers = Err(reason);
+        }
+        looks.before = looks.see()?.zombies;
         Ok(looks)
     }
 
@@ -68,60 +80,49 @@ impl<'a> Looks<'a> {
             ..
         } = *self.course;
         let began = Instant::now();
-        let (mut zombies, mut at_least) = self.zombies()?;
+        let mut seen = self.see()?;
         let mut fell = began;
         let progress = bar(wait.as_millis() as u64, catalogue.word("reproduce-waiting"));
-        while zombies > self.before && began.elapsed() < wait && !interrupt.pressed() {
+        while seen.zombies > self.before && began.elapsed() < wait && !interrupt.pressed() {
             if done != Done::Removed {
                 self.nudge();
             }
             thread::sleep(LOOK_EVERY);
             progress.set_position(began.elapsed().as_millis() as u64);
-            let now = self.zombies()?;
-            if now.0 < zombies {
+            let now = self.see()?;
+            if now.zombies < seen.zombies {
                 fell = Instant::now();
             }
-            (zombies, at_least) = now;
+            seen = now;
         }
         progress.finish_and_clear();
         let stat = fs::read(self.base.join("memory.stat")).ok();
         let held = stat.and_then(|stat| Kinds::of(&stat, hierarchy.version));
         let kernel_memory = fs::read_to_string(self.base.join("memory.kmem.usage_in_bytes")).ok();
         let on_v2 = hierarchy.version == Version::V2;
-        let zombies = own(zombies, self.before, at_least);
-        let mut step = Step {
+        self.steps.push(Step {
             done,
-            zombies,
-            at_least,
+            zombies: own(&seen, self.before),
+            at_least: seen.at_least,
             after_ms: fell.duration_since(began).as_millis() as u64,
-            pins: Vec::new(),
+            pins: seen.pins,
             file: held.map(|held| held.file),
             shmem: held.map(|held| held.shmem),
             anon: held.map(|held| held.anon),
             slab: held.filter(|_| on_v2).map(|held| held.slab),
             sock: held.filter(|_| on_v2).map(|held| held.sock),
             kernel_memory: kernel_memory.and_then(|text| text.trim().parse().ok()),
-        };
-        if zombies > 0 && self.course.explain {
-            self.explain(&mut step);
-        }
-        self.steps.push(step);
+        });
         Ok(())
     }
 
-    /// What keeps each of them, where the kernel's own tree can be walked.
-    fn explain(&mut self, step: &mut Step) {
-        let course = self.course;
-        let keepers = self
-            .keepers
-            .get_or_insert_with(|| Keepers::new(course.root, course.hierarchy));
-        let mount = course.root.path(&course.hierarchy.mount);
+    /// Those that were made and are dead, in the kernel's own tree.
+    fn walk(&mut self) -> Result<Vec<PinTotal>, String> {
+        let keepers = self.keepers.as_mut().map_err(|reason| reason.clone())?;
+        let mount = self.course.root.path(&self.course.hierarchy.mount);
         let base = self.base.strip_prefix(mount).unwrap_or(self.base);
         // What they were all in is no zombie of itself.
-        match keepers.below(&format!("/{}/all/", base.display())) {
-            Ok(pins) => step.pins = pins,
-            Err(reason) => self.refused = Some(reason),
-        }
+        keepers.below(&format!("/{}/all/", base.display()))
     }
 
     /// Has the kernel give back what processors keep of cgroups below the base (`drain_all_stock`), where it may reclaim as
@@ -140,9 +141,27 @@ impl<'a> Looks<'a> {
         }
     }
 
-    /// Zombies, and whether there may be more. Of its own alone, where the kernel tells: on v2 each directory counts, on
-    /// 3.10 slab caches have the names. Else of the whole machine.
-    fn zombies(&self) -> Result<(u64, bool), Error> {
+    /// Zombies. Of its own alone, where the kernel tells: in its own tree, on v2 in each directory, on 3.10 in the names of
+    /// slab caches. Else of the whole machine.
+    fn see(&mut self) -> Result<Seen, Error> {
+        if self.keepers.is_ok() {
+            let pins = self
+                .walk()
+                .or_else(|_| self.walk())
+                .map_err(|reason| Error::new(format!("cannot count zombies: {reason}")))?;
+            return Ok(Seen {
+                zombies: pins.iter().map(|total| total.zombies).sum(),
+                at_least: false,
+                own: true,
+                pins,
+            });
+        }
+        let seen = |zombies, at_least| Seen {
+            zombies,
+            at_least,
+            own: at_least,
+            pins: Vec::new(),
+        };
         let Course {
             root, hierarchy, ..
         } = *self.course;
@@ -151,12 +170,8 @@ impl<'a> Looks<'a> {
             let dying = stat
                 .lines()
                 .find_map(|line| line.strip_prefix("nr_dying_descendants "));
-            return Ok((
-                dying
-                    .and_then(|number| number.trim().parse().ok())
-                    .unwrap_or(0),
-                false,
-            ));
+            let dying = dying.and_then(|number| number.trim().parse().ok());
+            return Ok(seen(dying.unwrap_or(0), false));
         }
         let slab = host::slab_memcgs(root);
         if slab.layout == Some(SlabLayout::TopLevel) {
@@ -164,16 +179,19 @@ impl<'a> Looks<'a> {
             let own = slab
                 .with_cache()
                 .filter(|(_, memcg)| memcg.leaf.starts_with(name));
-            return Ok((own.count() as u64, true));
+            return Ok(seen(own.count() as u64, true));
         }
-        let count = counted(root, hierarchy, None)?;
-        Ok((count.zombies_min, false))
+        Ok(seen(counted(root, hierarchy, None)?.zombies_min, false))
     }
 }
 
-/// How many of the zombies are what was made: the cgroup that they were all in lives as long as one of them. Slab caches
-/// name them alone.
-fn own(zombies: u64, before: u64, named: bool) -> u64 {
-    let more = zombies.saturating_sub(before);
-    if named { more } else { more.saturating_sub(1) }
+/// How many of the zombies are what was made: what counts others as well counts the cgroup that they were all in, too, which
+/// lives as long as one of them.
+fn own(seen: &Seen, before: u64) -> u64 {
+    let more = seen.zombies.saturating_sub(before);
+    if seen.own {
+        more
+    } else {
+        more.saturating_sub(1)
+    }
 }
