@@ -16,8 +16,8 @@ pub use kernel::{BuiltIn, Config, Distribution};
 pub use log::{KernelLog, Killed, SlabFailures};
 pub use meminfo::Meminfo;
 pub use pins::{Below, Held, Kinds, read as held};
-pub use programs::{Mark, Program};
-pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog};
+pub use programs::{Mark, Program, copied as programs};
+pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog, journal_lines as journal};
 pub use traced::{Traced, TracedFailures};
 
 use super::Evidence;
