@@ -215,7 +215,52 @@ else
                 print file ":" (whole ? NR : "") ":" $0
             }' >> "$lines"
     done
+    # And of the journal of this boot.
+    if [ -z "$root" ] && command -v journalctl > /dev/null &&
+        timeout 5 journalctl --quiet --no-pager --output=short-iso --boot --lines=200000 --unit=kubelet --unit=containerd \
+            --unit=docker --unit=crio --unit=k3s --unit=k3s-agent --unit=rke2-agent --unit=rke2-server \
+            --unit=snap.microk8s.daemon-containerd --unit=snap.microk8s.daemon-kubelite \
+            > "$temporary/journal" 2> /dev/null < /dev/null; then
+        echo "read journalctl" >> "$copy/runtime-log.txt"
+        awk '/mkdir .*\/cgroup.*(cannot allocate memory|no space left on device)/ && found < 10000 {
+                found++
+                print "journalctl:" NR ":" $0
+            }' "$temporary/journal" >> "$lines"
+    fi
     [ ! -e "$lines" ] || cat "$lines" >> "$copy/runtime-log.txt"
+fi
+
+# Kubelet and the runtimes: how they were built, and the versions of those that only root can have put there.
+trusted() {
+    at=$1
+    while :; do
+        [ -n "$(find "$at" -maxdepth 0 -user 0 ! -perm -020 ! -perm -002 2> /dev/null)" ] || return 1
+        [ "$at" != / ] || return 0
+        at=$(dirname "$at")
+    done
+}
+tab=$(printf '\t')
+if [ -e "$root/programs.txt" ]; then
+    cat "$root/programs.txt" > "$copy/programs.txt"
+else
+    for name in kubelet runc docker-runc containerd dockerd crio crun; do
+        for place in /usr/bin /usr/local/bin /usr/sbin /usr/local/sbin /opt/bin /opt/cni/bin; do
+            [ -f "$root$place/$name" ] || continue
+            mark=-
+            ! grep -qF "kernel memory accounting disabled in this runc build" "$root$place/$name" || mark=nokmem
+            said=
+            reason="a copy's programs are not run"
+            if [ -z "$root" ]; then
+                reason="not asked: others than root can write to it"
+                if trusted "$place/$name"; then
+                    reason="it said nothing"
+                    said=$(timeout 2 env -i "$place/$name" --version 2> /dev/null < /dev/null | sed -n '/[^ ]/{p;q;}' | tr "$tab" ' ')
+                fi
+            fi
+            echo "$place/$name$tab$mark$tab${said:-?$reason}" >> "$copy/programs.txt"
+            break
+        done
+    done
 fi
 
 # What is too long is an error as well.

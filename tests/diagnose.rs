@@ -1,12 +1,14 @@
 //! `kmemtrace diagnose` on copies of machines: recordings, and small trees that are made here, one for each cause.
 
+mod removed;
+mod traced;
 mod trees;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use kmemtrace::host::archive::unpack;
 use libtest_mimic::Trial;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Result, data, output, program, test};
 use trees::{
@@ -36,13 +38,25 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("diagnose::nothing_can_be_read", || {
             shown("nothing", &Tree::new())
         }),
-        test("diagnose::json_is_as_documented", json),
-        test("diagnose::a_line_for_node_problem_detector", npd),
+        test(
+            "diagnose::a_file_that_is_missing_is_not_ok",
+            removed::missing,
+        ),
+        test(
+            "diagnose::a_file_that_cannot_be_read_is_not_ok",
+            removed::unreadable,
+        ),
+        test("diagnose::a_trace_is_evidence", traced::failures),
+        test(
+            "diagnose::a_trace_of_another_node_is_none",
+            traced::of_another_node,
+        ),
+        test("diagnose::json_is_as_documented", documented),
         test("diagnose::names_do_not_reach_the_terminal", hostile),
     ]
 }
 
-/// Both languages, and the exit status.
+/// Both languages, JSON as far as programs act on it, the line for node-problem-detector, and the exit status.
 fn shown(name: &str, tree: &Tree) -> Result {
     for lang in ["en", "zh"] {
         let (status, told) = tree.diagnose(&["--lang", lang]);
@@ -51,7 +65,55 @@ fn shown(name: &str, tree: &Tree) -> Result {
             format!("{told}exit status {status}")
         );
     }
+    let (status, told) = tree.json();
+    let mut for_programs = vec![format!("{:#}", acted_on(&told)), format!("exit {status}")];
+    for lang in ["en", "zh"] {
+        for_programs.push(npd_line(tree, lang, status));
+    }
+    insta::assert_snapshot!(format!("{name}_json"), for_programs.join("\n"));
     Ok(())
+}
+
+/// The diagnosis without its sentences, and of evidence only where it stands.
+fn acted_on(told: &Value) -> Value {
+    let list = |of: &Value, keep: fn(&Value) -> Value| -> Value {
+        of.as_array().into_iter().flatten().map(keep).collect()
+    };
+    let findings = list(&told["findings"], |one| {
+        let evidence: Value = one["evidence"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|at| match at["line"].as_u64() {
+                Some(line) => format!("{}:{line}", at["file"].as_str().unwrap_or("?")),
+                None => at["file"].as_str().unwrap_or("?").to_owned(),
+            })
+            .collect();
+        json!({
+            "id": one["id"], "group": one["group"], "verdict": one["verdict"],
+            "remedies": one["remedies"], "evidence": evidence,
+        })
+    });
+    let mut told = told.clone();
+    told["findings"] = findings;
+    told["remedies"] = list(
+        &told["remedies"],
+        |one| json!({ "id": one["id"], "applies": one["applies"] }),
+    );
+    if let Some(told) = told.as_object_mut() {
+        told.remove("headline");
+    }
+    told
+}
+
+/// The line for node-problem-detector, if it is as that wants it.
+fn npd_line(tree: &Tree, lang: &str, status: i32) -> String {
+    let (ended, line) = tree.diagnose(&["--format", "npd", "--lang", lang]);
+    assert_eq!(ended, status, "{line}");
+    assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
+    let line = line.trim_end();
+    assert!(line.len() <= 80 && line.len() > 10, "{line}");
+    line.to_owned()
 }
 
 /// What a recording comes to: the exit status, the state, and the verdicts of `ids` and `accounting`.
@@ -154,7 +216,7 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn json() -> Result {
+fn documented() -> Result {
     let (status, told) = kubelet_only().json();
     assert_eq!((status, &told["schema"]), (1, &1.into()));
     insta::assert_snapshot!("json", serde_json::to_string_pretty(&told)?);
@@ -180,31 +242,6 @@ fn json() -> Result {
         .nth(1)
         .and_then(|rest| rest.split("```").next());
     serde_json::from_str::<Value>(example.unwrap_or_default())?;
-    Ok(())
-}
-
-fn npd() -> Result {
-    let mut told = Vec::new();
-    for (tree, status) in [
-        (nokmem(), 0),
-        (kubelet_only(), 1),
-        (runc_only(), 1),
-        (on_6_12_v2(), 1),
-        (exhausted(), 1),
-        (Tree::new(), 2),
-    ] {
-        for lang in ["en", "zh"] {
-            let (ended, line) = tree.diagnose(&["--format", "npd", "--lang", lang]);
-            assert_eq!(ended, status, "{line}");
-            assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
-            assert!(
-                line.trim_end().len() <= 80 && line.trim_end().len() > 10,
-                "{line}"
-            );
-            told.push(line);
-        }
-    }
-    insta::assert_snapshot!("npd", told.concat());
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Small copies of machines, one for each cause.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -109,6 +109,20 @@ impl Tree {
         let run = output(command);
         assert_eq!(text(&run.stderr), "");
         (run.status.code().unwrap_or(-1), text(&run.stdout))
+    }
+
+    /// JSON, whatever stderr is told.
+    pub(super) fn spoiled(&self) -> (i32, Value) {
+        let mut command = program(["diagnose", "--format", "json", "--root"]);
+        command.arg(self.0.path());
+        let run = output(command);
+        let told = serde_json::from_slice(&run.stdout);
+        let told = told.unwrap_or_else(|error| panic!("{error}: {}", text(&run.stderr)));
+        (run.status.code().unwrap_or(-1), told)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     pub(super) fn json(&self) -> (i32, Value) {

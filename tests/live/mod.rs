@@ -171,9 +171,34 @@ fn others() -> Vec<Trial> {
         live("doctor_names_every_hook", view::doctor),
         live("scan_counts_as_the_kernel_does", view::scan),
         test_if(
-            "live::reproduce_makes_zombies_and_clears_them_away",
+            "live::reproduce_leaves_no_zombies_by_dentries",
             world::missing_hierarchy,
-            reclaim::reproduce,
+            reclaim::dentries,
+        ),
+        test_if(
+            "live::reproduce_makes_and_clears_zombies_by_tmpfs",
+            world::missing_hierarchy,
+            reclaim::tmpfs,
+        ),
+        test_if(
+            "live::reproduce_makes_and_clears_zombies_by_sockets",
+            world::missing_hierarchy,
+            reclaim::sockets,
+        ),
+        test_if(
+            "live::reproduce_makes_and_clears_zombies_by_inodes",
+            reclaim::missing_ext4,
+            reclaim::inodes,
+        ),
+        test_if(
+            "live::reproduce_makes_and_clears_zombies_by_page_cache",
+            reclaim::missing_disk,
+            reclaim::pages,
+        ),
+        test_if(
+            "live::reproduce_refuses_too_many_and_asks_where_pods_run",
+            world::missing_hierarchy,
+            reclaim::refused,
         ),
         test_if(
             "live::reclaim_frees_page_cache_of_zombies",

@@ -10,7 +10,7 @@ use crate::{
     diagnose::{Arg, Message},
     sink::{
         escape::Name,
-        tail::units::{Bytes, Duration},
+        tail::units::{Bytes, Date, Duration},
     },
 };
 
@@ -83,6 +83,7 @@ impl Catalogue {
             Arg::Number(number) => FluentValue::from(*number),
             Arg::Bytes(bytes) => FluentValue::from(Bytes(*bytes).to_string()),
             Arg::Time(ns) => FluentValue::from(Duration(*ns).to_string()),
+            Arg::Date(ns) => FluentValue::from(Date(*ns).to_string()),
             Arg::Message(message) => FluentValue::from(self.text(message)),
         }
     }

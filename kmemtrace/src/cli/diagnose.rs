@@ -3,27 +3,29 @@
 mod json;
 mod npd;
 mod text;
+mod traced;
 mod trial;
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     time::Duration,
 };
 
 use clap::ValueEnum;
 
 use super::{
-    Color, Outcome, Verdict,
+    Color, Failure, Outcome, Verdict,
     catalogue::{Catalogue, Lang},
     colored,
     report::Palette,
     root::RootArg,
-    scan::counted,
+    scan::{Keepers, counted, message},
 };
 use crate::{
     diagnose::{
-        Diagnosis, Facts, State, diagnose,
-        facts::{Fact, Options, Unread},
+        Diagnosis, Facts, Message, State, diagnose,
+        facts::{Fact, Options, Pinned, Unread},
     },
     host::{self, Root},
 };
@@ -52,6 +54,10 @@ pub(super) struct Args {
     /// After a fix: make ten memory cgroups as kubelet and runc do, and see whether they are freed
     #[arg(long, conflicts_with = "root")]
     verify: bool,
+    /// Traces of this node, as `record` and `watch --record` write them: failed mkdirs and slab allocations in them, and how
+    /// fast ids are used up
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    trace: Vec<PathBuf>,
     #[command(flatten)]
     root: RootArg,
 }
@@ -74,7 +80,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Reads, judges, prints: 0 healthy, 1 affected, 2 could not tell.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let machine = args.root.open()?;
-    let facts = facts(&machine.root, machine.live, args);
+    let facts = facts(&machine.root, machine.live, args)?;
     let diagnosis = diagnose(&facts);
     let mut out = io::stdout().lock();
     match args.format {
@@ -103,11 +109,17 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     Ok(verdict(&diagnosis))
 }
 
-fn facts(root: &Root, live: bool, args: &Args) -> Facts {
+fn facts(root: &Root, live: bool, args: &Args) -> Result<Facts, Failure> {
     let options = Options {
         exec: !args.no_exec && live,
     };
     let mut facts = Facts::read(root, options, count(root, live));
+    if live {
+        facts.pinned = pinned(root, &facts);
+    }
+    if !args.trace.is_empty() {
+        facts.traced = Some(traced::read(&args.trace, facts.hostname.as_deref())?);
+    }
     if args.probe && live {
         facts.probe = facts
             .hierarchy
@@ -116,9 +128,31 @@ fn facts(root: &Root, live: bool, args: &Args) -> Facts {
             .map(crate::diagnose::facts::probe);
     }
     if args.verify && live {
-        facts.trial = Some(trial::trial(root, &facts));
+        facts.trial = Some(trial::trial(root, &facts, &Catalogue::shown(args.lang)));
     }
+    Ok(facts)
+}
+
+/// What keeps the zombies, if there are any and the kernel's own tree can be walked.
+fn pinned(root: &Root, facts: &Facts) -> Option<Pinned> {
+    let hierarchy = facts.hierarchy.as_ref().ok()?;
     facts
+        .count
+        .as_ref()
+        .ok()
+        .filter(|count| count.staying > 0)?;
+    let totals = Keepers::new(root, hierarchy).below("/").ok()?;
+    let says = totals.iter().rev().map(message).reduce(|rest, first| {
+        Message::new("pin-more")
+            .arg("first", first)
+            .arg("rest", rest)
+    })?;
+    let file = totals.iter().filter(|total| total.of_page_cache());
+    Some(Pinned {
+        zombies: totals.iter().map(|total| total.zombies).sum(),
+        file: file.filter_map(|total| total.held_bytes).sum(),
+        says,
+    })
 }
 
 fn count(root: &Root, live: bool) -> Fact<crate::diagnose::facts::Count> {

@@ -72,15 +72,16 @@ pub(super) fn run(args: &Args) -> Outcome {
 }
 
 /// What was read.
-struct Read {
-    fold: Fold,
+pub(super) struct Read {
+    pub(super) fold: Fold,
     /// What was skipped and passed over.
     notes: Vec<String>,
     /// A file could not be read to its end.
-    broken: bool,
+    pub(super) broken: bool,
 }
 
-fn read(mut play: Play) -> Result<Read, Failure> {
+/// Plays traces of one node, and tells stderr what could not be read.
+pub(super) fn read(mut play: Play) -> Result<Read, Failure> {
     let mut fold = Fold::new();
     let mut open = None;
     let mut changes = Vec::new();

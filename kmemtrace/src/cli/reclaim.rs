@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{
-    Color, Format, Outcome, Verdict, duration,
+    Color, Format, Outcome, Verdict,
+    catalogue::{Catalogue, Lang},
+    duration,
     interrupt::Interrupt,
     report,
     scan::{counted, with_caches},
@@ -47,6 +49,9 @@ pub(super) struct Args {
     /// Text for people, or one JSON object for programs
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    /// The language of text
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    lang: Lang,
 }
 
 /// What the kernel counts at one moment.
@@ -74,6 +79,9 @@ struct Step {
     writes: u64,
     /// Zombies whose caches those are, or cgroups below which memory is held.
     targets: u64,
+    /// So much can be freed at most, in bytes, where that can be told beforehand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
     /// Left out, since --max was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<u64>,
@@ -97,39 +105,60 @@ struct Report {
     steps: Vec<Step>,
     /// Why it ended before all was done: time was up, or Ctrl-C.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<&'static str>,
+    ended: Option<Ended>,
+}
+
+/// Why it ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Ended {
+    /// Ctrl-C.
+    Interrupted,
+    /// `--for`.
+    TimeIsUp,
 }
 
 /// Plans, and acts if told to: 0 no zombie is left, 1 some are.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let root = Root::live();
-    let hierarchy = host::facts(&root).memory.map_err(|none| {
+    let catalogue = Catalogue::shown(args.lang);
+    let interrupt = Interrupt::watched()?;
+    let report = reclaim(&Root::live(), args, &interrupt, &catalogue)?;
+    report::print_as(&report, args.format, color, |out, palette| {
+        text::write(out, &report, palette, &catalogue)
+    })?;
+    Ok(report.verdict())
+}
+
+fn reclaim(
+    root: &Root,
+    args: &Args,
+    interrupt: &Interrupt,
+    catalogue: &Catalogue,
+) -> Result<Report, Error> {
+    let hierarchy = host::facts(root).memory.map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
-    let before = counts(&root, &hierarchy)?;
-    let interrupt = Interrupt::watched()?;
     let until = Instant::now() + args.time;
     let mut report = Report {
         applied: args.apply,
-        before,
+        before: counts(root, &hierarchy)?,
         steps: Vec::new(),
         ended: None,
     };
     let plans = [
-        shrink_plan(&root, &hierarchy, args.max)?,
-        plan::reclaim(&root, &hierarchy, args.max),
+        shrink_plan(root, &hierarchy, args.max)?,
+        plan::reclaim(root, &hierarchy, args.max),
         args.drop_caches.then(Plan::drop_caches),
     ];
     for plan in plans.into_iter().flatten() {
         let mut step = plan.step();
         if args.apply && report.ended.is_none() {
-            report.ended = act::act(&root, &plan, &mut step, until, &interrupt);
-            step.after = Some(settled(&root, &hierarchy, &interrupt)?);
+            report.ended = act::act(root, &plan, &mut step, until, interrupt, catalogue);
+            step.after = Some(settled(root, &hierarchy, interrupt)?);
         }
         report.steps.push(step);
     }
-    report::print(&report, args.format, color)?;
-    Ok(report.verdict())
+    Ok(report)
 }
 
 impl Report {

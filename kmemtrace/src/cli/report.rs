@@ -43,13 +43,34 @@ pub(super) trait Report: Serialize {
 
 /// Writes a report to stdout.
 pub(super) fn print(report: &impl Report, format: Format, color: Color) -> io::Result<()> {
+    print_as(report, format, color, |out, palette| {
+        report.text(out, palette)
+    })
+}
+
+/// Writes a report to stdout, as text in words that `text` has.
+pub(super) fn print_as(
+    report: &impl Serialize,
+    format: Format,
+    color: Color,
+    text: impl FnOnce(&mut dyn Write, Palette) -> io::Result<()>,
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match format {
-        Format::Text => report.text(&mut out, Palette::new(colored(color)))?,
+        Format::Text => text(&mut out, Palette::new(colored(color)))?,
         Format::Json => {
             serde_json::to_writer(&mut out, report).map_err(io::Error::from)?;
             writeln!(out)?;
         }
     }
     out.flush()
+}
+
+/// Padded to so many columns of a terminal, where a Chinese character takes two.
+pub(super) fn wide(text: &str, columns: usize) -> String {
+    let width: usize = text
+        .chars()
+        .map(|c| if c > '\u{2e7f}' { 2 } else { 1 })
+        .sum();
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width)))
 }

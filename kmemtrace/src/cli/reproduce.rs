@@ -2,7 +2,9 @@
 
 mod course;
 mod limits;
+mod looks;
 mod made;
+mod outcome;
 mod text;
 mod workload;
 
@@ -13,10 +15,15 @@ use std::{
 };
 
 use super::{
-    Color, Format, Outcome, Verdict, duration, interrupt::Interrupt, report, scan::counted,
+    Color, Format, Outcome, Verdict,
+    catalogue::{Catalogue, Lang},
+    duration,
+    interrupt::Interrupt,
+    report,
+    scan::counted,
 };
 use crate::{
-    diagnose::Level,
+    diagnose::{Level, Message},
     error::Error,
     host::{self, Hierarchy, Root},
 };
@@ -54,6 +61,9 @@ pub(super) struct Args {
     /// Text for people, or one JSON object for programs
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    /// The language of text
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    lang: Lang,
     /// The process that goes through the cgroups below this one
     #[arg(long, hide = true, value_name = "CGROUP")]
     inside: Option<PathBuf>,
@@ -71,8 +81,9 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let hierarchy = hierarchy(&root)?;
     let found = counted(&root, &hierarchy, None)?;
     check(&found, args.count)?;
+    let catalogue = Catalogue::shown(args.lang);
     if !args.yes && has_kubelet(&root, &hierarchy) {
-        ask(args.count)?;
+        ask(args.count, &catalogue)?;
     }
     let interrupt = Interrupt::watched()?;
     let course = Course {
@@ -86,9 +97,12 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         reclaim: args.reclaim,
         directory: args.workload.directory(&args.directory),
         interrupt: &interrupt,
+        catalogue: &catalogue,
     };
     let report = course.run()?;
-    report::print(&report, args.format, color)?;
+    report::print_as(&report, args.format, color, |out, palette| {
+        text::write(out, &report, palette, &catalogue)
+    })?;
     Ok(report.verdict())
 }
 
@@ -110,17 +124,15 @@ fn has_kubelet(root: &Root, hierarchy: &Hierarchy) -> bool {
     })
 }
 
-fn ask(count: u64) -> Result<(), Error> {
+fn ask(count: u64, catalogue: &Catalogue) -> Result<(), Error> {
     let refused = || {
         Error::new("pods run on this node: it was not started").help("--yes starts it all the same")
     };
     if !io::stdin().is_terminal() {
         return Err(refused());
     }
-    let _ = write!(
-        io::stderr(),
-        "Pods run on this node. Make up to {count} memory cgroups that may stay as zombies until a reboot? [y/N] "
-    );
+    let question = Message::new("reproduce-ask").arg("count", count);
+    let _ = write!(io::stderr(), "{} ", catalogue.text(&question));
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
     match (read, line.trim()) {

@@ -4,6 +4,7 @@
 mod counted;
 mod files;
 mod inventory;
+mod kept;
 mod list;
 mod look;
 mod named;
@@ -13,7 +14,9 @@ mod walks;
 use std::{thread, time::Duration};
 
 pub(super) use counted::{counted, with_caches};
+pub(super) use inventory::PinTotal;
 use inventory::{By, Inventory, Sort, Wanted};
+pub(super) use kept::{Keepers, message};
 use look::{Look, look};
 use named::{Holder, Named, Zombie, named};
 use walks::Walks;

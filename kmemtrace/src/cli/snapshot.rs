@@ -8,9 +8,10 @@ use std::{
 
 use super::{Failure, Outcome, Verdict, placed::place, root::RootArg};
 use crate::{
+    diagnose::facts,
     error::Error,
     host::{
-        self, Copied, Root,
+        self, Copied, Root, Told,
         archive::{Compression, Compressor},
     },
     sink::escape::Name,
@@ -19,14 +20,18 @@ use crate::{
 /// Arguments of `kmemtrace snapshot`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The archive holds the cgroups' names, process ids, the kernel's command line and log, and the machine's name; no contents \
-of processes or files. docs/snapshot.md lists it all.
+The archive holds the cgroups' names, process ids, the kernel's command line and log, the machine's name, versions of kubelet and \
+the runtimes, and their log lines about failed cgroups; no other contents of processes or files. It runs journalctl and those \
+programs with --version, unless --no-exec. docs/snapshot.md lists it all.
 
 Exit status: 0 it is written, also where some files could not be read; 2 an error, and no archive.")]
 pub(super) struct Args {
     /// The archive: .tar.zst, .tar.gz or .tar; `-` for stdout, as .tar.zst
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Run no program: no versions, no journal
+    #[arg(long)]
+    no_exec: bool,
     #[command(flatten)]
     root: RootArg,
 }
@@ -34,15 +39,16 @@ pub(super) struct Args {
 /// Writes the archive: 0 if that worked.
 pub(super) fn run(args: &Args) -> Outcome {
     let machine = args.root.open()?;
+    let told = told(&machine.root, machine.live && !args.no_exec);
     let copied = if args.output == Path::new("-") {
         let stdout = io::stdout();
         if stdout.is_terminal() {
             let error = Error::new("an archive is not for a terminal");
             return Err(error.help("-o FILE.tar.zst, or pipe it").into());
         }
-        write(&machine.root, Compression::Zstd, stdout.lock()).map_err(Failure::Output)?
+        write(&machine.root, &told, Compression::Zstd, stdout.lock()).map_err(Failure::Output)?
     } else {
-        to_file(&machine.root, &args.output)?
+        to_file(&machine.root, &told, &args.output)?
     };
     for note in &copied.notes {
         tracing::warn!("{}", Name::whole(note.as_bytes()));
@@ -64,7 +70,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Verdict::Clean)
 }
 
-fn to_file(root: &Root, path: &Path) -> Result<Copied, Error> {
+fn to_file(root: &Root, told: &Told, path: &Path) -> Result<Copied, Error> {
     let replaced = path.metadata().map_or(true, |metadata| metadata.is_file());
     let compression = match Compression::of(path) {
         Some(compression) => compression,
@@ -77,14 +83,27 @@ fn to_file(root: &Root, path: &Path) -> Result<Copied, Error> {
         }
     };
     let elsewhere = "name another place, or send it away: -o - | ssh HOST 'cat > FILE.tar.zst'";
-    place(path, elsewhere, |file| write(root, compression, file))
+    place(path, elsewhere, |file| write(root, told, compression, file))
 }
 
-fn write<W: Write>(root: &Root, compression: Compression, out: W) -> io::Result<Copied> {
+/// What kubelet, the runtimes and the journal tell.
+fn told(root: &Root, exec: bool) -> Told {
+    Told {
+        journal: exec.then(facts::journal).flatten(),
+        programs: facts::programs(root, exec),
+    }
+}
+
+fn write<W: Write>(
+    root: &Root,
+    told: &Told,
+    compression: Compression,
+    out: W,
+) -> io::Result<Copied> {
     let seconds = jiff::Timestamp::now().as_second();
     let compressor = Compressor::new(compression, BufWriter::with_capacity(1 << 16, out))?;
     let mut archive = tar::Builder::new(compressor);
-    let copied = host::copy(root, seconds.unsigned_abs(), &mut archive)?;
+    let copied = host::copy(root, seconds.unsigned_abs(), told, &mut archive)?;
     let out = archive.into_inner()?.finish()?;
     let mut out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     out.flush()?;

@@ -36,8 +36,12 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
             .evidence(facts.kernel.iter().map(super::facts::Line::evidence));
     };
     // It does no harm where nobody switches accounting on.
-    let harms = era == Era::KeepsIds || (era == Era::OptIn && who.is_some_and(Who::anybody));
-    let verdict = if harms { Verdict::Warn } else { Verdict::Ok };
+    let verdict = match (era, who) {
+        (Era::KeepsIds, _) => Verdict::Warn,
+        (Era::OptIn, Some(who)) if who.anybody() => Verdict::Warn,
+        (Era::OptIn, None) => Verdict::Unknown,
+        _ => Verdict::Ok,
+    };
     let says = Message::new("kernel-is")
         .arg("release", release)
         .arg("vendor", vendor);
@@ -260,6 +264,14 @@ pub(super) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
                 Message::new("pins-kernel-memory-untold"),
             ),
         };
+    }
+    if let Some(pinned) = &facts.pinned {
+        let says = Message::new("pins-walked")
+            .arg("zombies", pinned.zombies)
+            .arg("pins", pinned.says.clone());
+        return cause(PINS, Verdict::Ok, says)
+            .meaning(Message::new("pins-meaning"))
+            .verify(Message::new("ids-verify"));
     }
     let held = match &facts.held {
         Ok(held) => held,

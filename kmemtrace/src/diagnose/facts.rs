@@ -8,6 +8,7 @@ mod meminfo;
 mod pins;
 mod programs;
 mod runtime;
+mod traced;
 
 use std::{io, path::Path};
 
@@ -15,8 +16,9 @@ pub use kernel::{BuiltIn, Config, Distribution};
 pub use log::{KernelLog, Killed, SlabFailures};
 pub use meminfo::Meminfo;
 pub use pins::{Below, Held, Kinds, read as held};
-pub use programs::{Mark, Program};
-pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog};
+pub use programs::{Mark, Program, copied as programs};
+pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog, journal_lines as journal};
+pub use traced::{Traced, TracedFailures};
 
 use super::Evidence;
 use crate::host::{self, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, Slabinfo, Version};
@@ -129,6 +131,17 @@ impl Directory {
     }
 }
 
+/// What keeps the zombies, as the kernel's own tree of memory cgroups tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// How many there are.
+    pub zombies: u64,
+    /// Bytes of page cache that they hold.
+    pub file: u64,
+    /// So many are kept by this, so many by that.
+    pub says: super::Message,
+}
+
 /// All that is known of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -158,6 +171,10 @@ pub struct Facts {
     pub layout: Option<SlabLayout>,
     /// What removed memory cgroups hold, by kind.
     pub held: Fact<Held>,
+    /// What keeps removed memory cgroups, where the kernel's own tree of them was walked.
+    pub pinned: Option<Pinned>,
+    /// What recorded traces say, if some were given.
+    pub traced: Option<Fact<Traced>>,
     /// Free memory.
     pub meminfo: Fact<Meminfo>,
     /// What the kernel log says.
@@ -203,6 +220,8 @@ impl Facts {
             log: log::read(root),
             runtime: runtime::read(root, options.exec && root.is_live()),
             programs: programs::read(root, options.exec && root.is_live()),
+            pinned: None,
+            traced: None,
             probe: None,
             trial: None,
             kernel,

@@ -20,6 +20,8 @@ pub enum Arg {
     Bytes(u64),
     /// A stretch of time, in nanoseconds.
     Time(u64),
+    /// A moment, in nanoseconds since the Unix epoch.
+    Date(i64),
     /// Another sentence.
     Message(Message),
 }

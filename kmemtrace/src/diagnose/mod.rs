@@ -10,6 +10,7 @@ mod levels;
 mod message;
 mod remedies;
 mod symptoms;
+mod trace;
 mod verify;
 
 use serde::Serialize;
@@ -166,7 +167,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     let era = era::era(facts);
     let levels = levels::rows(facts);
     let who = levels::who(facts);
-    let findings = vec![
+    let mut findings = vec![
         symptoms::ids(facts, era),
         symptoms::mkdir(facts),
         symptoms::kernel_log(facts),
@@ -180,6 +181,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         cause::programs(facts),
         cause::pins(facts, era),
     ];
+    findings.extend(trace::trace(facts));
     let state = state(&findings, facts, era);
     let remedies = remedies::remedies(facts, era, who.as_ref().ok(), state);
     let fix = verify::fix(facts, era, &levels, &who);

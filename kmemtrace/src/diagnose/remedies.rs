@@ -340,7 +340,8 @@ impl Case<'_> {
 
     fn reclaim(&self) -> Remedy {
         let held = self.facts.held.as_ref().ok();
-        let bytes = held.map_or(0, |held| held.sum.file);
+        let walked = self.facts.pinned.as_ref().map_or(0, |pinned| pinned.file);
+        let bytes = held.map_or(0, |held| held.sum.file).max(walked);
         let pins = self
             .era
             .is_some_and(|era| era.page_cache_pins() && era != Era::OptIn);
@@ -368,9 +369,13 @@ impl Case<'_> {
         let capacity = self.facts.count.as_ref().map_or(0, |count| count.capacity);
         let a_day = symptoms::ids_a_day(self.facts);
         let why = match a_day.filter(|_| applies) {
-            Some(a_day) => Message::new("reboot-why")
-                .arg("day", a_day)
-                .arg("lasts", Arg::Time(symptoms::lasts_ns(capacity, a_day))),
+            Some((a_day, traced)) => Message::new(if traced {
+                "reboot-why-traced"
+            } else {
+                "reboot-why"
+            })
+            .arg("day", a_day)
+            .arg("lasts", Arg::Time(symptoms::lasts_ns(capacity, a_day))),
             None if applies => Message::new("reboot-why-untimed"),
             None => Message::new("reboot-not-needed"),
         };

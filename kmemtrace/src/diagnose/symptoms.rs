@@ -3,6 +3,7 @@
 use super::{
     Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict,
     facts::{Count, RuntimeError},
+    trace::{firsts_and_lasts, times, traced},
 };
 
 /// Names of findings.
@@ -20,7 +21,7 @@ const FEW: u64 = 50;
 const LEAST_UPTIME_NS: u64 = 600_000_000_000;
 
 /// So many pieces of evidence are shown for a finding.
-const SHOWN: usize = 5;
+pub(super) const SHOWN: usize = 5;
 
 fn symptom(id: &'static str, verdict: Verdict, says: Message) -> Finding {
     Finding::new(id, Group::Symptom, verdict, says)
@@ -41,8 +42,15 @@ pub(super) fn exhausted(facts: &Facts) -> bool {
     taken && facts.probe != Some(Ok(()))
 }
 
-/// How many ids are used a day: what was used since the machine came up, shared out evenly.
-pub(super) fn ids_a_day(facts: &Facts) -> Option<u64> {
+/// How many ids are used a day, and whether a trace tells that; else what was used since the machine came up is shared out
+/// evenly.
+pub(super) fn ids_a_day(facts: &Facts) -> Option<(u64, bool)> {
+    let traced = traced(facts).and_then(|traced| traced.ids_a_day);
+    let traced = traced.map(|a_day| (a_day, true));
+    traced.or_else(|| Some((since_boot(facts)?, false)))
+}
+
+fn since_boot(facts: &Facts) -> Option<u64> {
     let count = facts.count.as_ref().ok()?;
     // The live ones come and go: what was leaked counts, all of it since boot.
     let leaked = if all_taken(count) {
@@ -108,12 +116,14 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         .arg("capacity", count.capacity)
         .arg("peak", count.peak.unwrap_or(0));
     let mut meaning = Message::new(meaning);
-    if let Some(a_day) = ids_a_day(facts).filter(|_| verdict == Verdict::Fail && keeps) {
+    let a_day = ids_a_day(facts).filter(|_| verdict == Verdict::Fail && keeps);
+    if let Some((a_day, traced)) = a_day {
         let left = count.capacity.saturating_sub(count.ids_min);
-        let rate = Message::new(if all_taken(count) {
-            "rate-used"
-        } else {
-            "rate"
+        let rate = Message::new(match (all_taken(count), traced) {
+            (true, false) => "rate-used",
+            (true, true) => "rate-used-traced",
+            (false, false) => "rate",
+            (false, true) => "rate-traced",
         })
         .arg("day", a_day)
         .arg("left", super::Arg::Time(lasts_ns(left, a_day)))
@@ -159,10 +169,27 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
 /// Whether a memory cgroup can be made.
 pub(super) fn mkdir(facts: &Facts) -> Finding {
     let says = Message::new;
-    let finding = match &facts.probe {
-        None => symptom(MKDIR, Verdict::Unknown, says("mkdir-not-tried")),
-        Some(Ok(())) => symptom(MKDIR, Verdict::Ok, says("mkdir-works")),
-        Some(Err(unread)) => {
+    let failed = traced(facts).map_or(&[][..], |traced| &traced.mkdir);
+    let finding = match (&facts.probe, failed) {
+        (None, []) => symptom(MKDIR, Verdict::Unknown, says("mkdir-not-tried")),
+        (None, [most, ..]) => symptom(
+            MKDIR,
+            Verdict::Fail,
+            times(says("mkdir-traced"), failed)
+                .arg("what", most.what.clone())
+                .arg("place", most.place.clone()),
+        )
+        .meaning(says("mkdir-traced-meaning"))
+        .evidence(firsts_and_lasts(failed)),
+        (Some(Ok(())), [_, ..]) => symptom(
+            MKDIR,
+            Verdict::Warn,
+            times(says("mkdir-works-again"), failed),
+        )
+        .meaning(says("mkdir-traced-meaning"))
+        .evidence(firsts_and_lasts(failed)),
+        (Some(Ok(())), []) => symptom(MKDIR, Verdict::Ok, says("mkdir-works")),
+        (Some(Err(unread)), _) => {
             let finding = says("mkdir-fails").arg("error", unread.reason.clone());
             symptom(MKDIR, Verdict::Fail, finding)
                 .meaning(says("mkdir-fails-meaning"))
@@ -171,6 +198,7 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
                     line: None,
                     says: format!("mkdir: {}", unread.reason),
                 }])
+                .evidence(firsts_and_lasts(failed))
         }
     };
     let mount = facts.hierarchy.as_ref().map_or_else(

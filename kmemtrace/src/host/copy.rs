@@ -14,9 +14,10 @@ use std::{
 
 use super::{
     Directory, Hierarchy, Root, Version, copied, facts,
-    files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, SMALL, V1, V2},
+    files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, PROGRAMS, SMALL, V1, V2},
     parse::bounded,
-    runtime_log, walk,
+    runtime_log::{self, RuntimeLine},
+    walk,
 };
 
 /// How a copy came out.
@@ -34,6 +35,15 @@ pub struct Copied {
     pub notes: Vec<String>,
 }
 
+/// What programs told, for a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Lines of the journal that say that a cgroup could not be made, if it was read.
+    pub journal: Option<Vec<RuntimeLine>>,
+    /// The text of [`super::PROGRAMS`]; none if it is empty.
+    pub programs: String,
+}
+
 /// Copies the files that kmemtrace reads into an archive, and makes `snapshot.txt` and `cgroup-dirs-inodes.txt` of its own.
 /// `seconds` is the time now, since 1970.
 ///
@@ -43,6 +53,7 @@ pub struct Copied {
 pub fn copy<W: Write>(
     root: &Root,
     seconds: u64,
+    told: &Told,
     archive: &mut tar::Builder<W>,
 ) -> io::Result<Copied> {
     let mut copy = Copy {
@@ -82,8 +93,11 @@ pub fn copy<W: Write>(
     slab::copy(&mut copy)?;
     let log = kmsg::read(root, &mut |note| copy.copied.notes.push(note));
     copy.file(KMSG.as_bytes(), log)?;
-    if let Some(lines) = runtime_log::to_copy(root) {
+    if let Some(lines) = runtime_log::to_copy(root, told.journal.as_deref()) {
         copy.put_file(runtime_log::COPIED.as_bytes(), &lines)?;
+    }
+    if !told.programs.is_empty() {
+        copy.put_file(PROGRAMS.as_bytes(), told.programs.as_bytes())?;
     }
     copy.finish()
 }

@@ -65,6 +65,9 @@ pub(super) const CACHE: [&str; 3] = ["objects", "order", "slabs"];
 /// The kernel log, as `/dev/kmsg` gives it.
 pub const KMSG: &str = "kmsg-raw.txt";
 
+/// Kubelet, the runtimes and runc: `PATH<tab>MARK<tab>VERSION` for each that is there.
+pub const PROGRAMS: &str = "programs.txt";
+
 /// What was done, and what was left out.
 pub(super) const NOTE: &str = "snapshot.txt";
 
@@ -96,6 +99,7 @@ mod tests {
         let made = [
             KMSG,
             NOTE,
+            PROGRAMS,
             super::super::copied::INODES,
             super::super::runtime_log::COPIED,
         ];

@@ -24,16 +24,16 @@ use std::{
 
 pub use crate::event::MEMCG_IDS;
 pub use controllers::{Hierarchy, NoMemory, Version, memory_words};
-pub use copy::{Copied, copy, kernel_log};
+pub use copy::{Copied, Told, copy, kernel_log};
 pub use counts::counts;
-pub use files::KMSG;
+pub use files::{KMSG, PROGRAMS};
 pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
 pub use mounts::{CgroupMount, Mounts};
 pub use parse::{Malformed, Unread};
 pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
 pub use runtime_log::{
-    LOG_TAIL, NO_MEMORY, NO_SPACE, RuntimeLine, RuntimeLog, runtime_lines, runtime_log,
+    JOURNAL, LOG_TAIL, NO_MEMORY, NO_SPACE, RuntimeLine, RuntimeLog, runtime_lines, runtime_log,
 };
 pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,

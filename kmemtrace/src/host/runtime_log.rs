@@ -35,6 +35,9 @@ const LINES: usize = 10_000;
 /// The lines in a snapshot: `read FILE` for each file that was read, and `FILE:NUMBER:TEXT` for each line.
 pub(super) const COPIED: &str = "runtime-log.txt";
 
+/// The name that the journal has among the files.
+pub const JOURNAL: &str = "journalctl";
+
 /// What the logs say.
 #[derive(Debug, Default)]
 pub struct RuntimeLog {
@@ -126,9 +129,13 @@ fn tail(root: &Root, path: &str) -> io::Result<(Vec<u8>, bool)> {
     Ok((bytes, whole))
 }
 
-/// What a snapshot has: `None` if there is no such log.
-pub(super) fn to_copy(root: &Root) -> Option<Vec<u8>> {
-    let log = runtime_log(root);
+/// What a snapshot has: `None` if there is no such log. `journal` is what was found in the journal, if that was read.
+pub(super) fn to_copy(root: &Root, journal: Option<&[RuntimeLine]>) -> Option<Vec<u8>> {
+    let mut log = runtime_log(root);
+    if let Some(lines) = journal {
+        log.read.push(JOURNAL.to_owned());
+        log.lines.extend_from_slice(lines);
+    }
     let mut text = Vec::new();
     for file in &log.read {
         text.extend_from_slice(format!("read {file}\n").as_bytes());
@@ -189,11 +196,19 @@ Nov 24 01:02:07 n1 kubelet: no space left on device: mkdir /sys/fs/cgroup/x
             (&log.read[..], log.unread.len()),
             (&["/var/log/messages".to_owned()][..], 0)
         );
-        let copied = String::from_utf8(to_copy(&machine).unwrap()).unwrap();
+        let copied = String::from_utf8(to_copy(&machine, None).unwrap()).unwrap();
         let (_other, copy) = root(&[("runtime-log.txt", &copied)]);
         let again = runtime_log(&copy);
         assert_eq!((again.read, again.lines), (log.read, log.lines));
-        assert!(to_copy(&root(&[]).1).is_none());
+        let (_none, empty) = root(&[]);
+        assert!(to_copy(&empty, None).is_none());
+        let journal = runtime_lines(JOURNAL, LOG.as_bytes(), true);
+        let copied = to_copy(&empty, Some(&journal)).unwrap();
+        let again = parse_copied(&copied);
+        assert_eq!(
+            (&again.read[..], again.lines),
+            (&[JOURNAL.to_owned()][..], journal)
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-# What `kmemtrace diagnose` says. A test compares the names and the arguments with zh.ftl's.
+# What `kmemtrace diagnose`, `reproduce` and `reclaim` say. A test compares the names and the arguments with zh.ftl's.
 
 headline-healthy = ok: memory cgroups are freed when they are removed, and nothing here makes them leak
 headline-few = ok: { $zombies } zombies, too few to matter; on this kernel they do not keep their ids
@@ -66,6 +66,8 @@ ids-unknown = { $live } live; how many zombies there are cannot be told
 ids-unknown-meaning = The kernel's count leaves zombies out or changes too fast. `kmemtrace watch` follows each memory cgroup. { $rate }
 ids-verify = kmemtrace scan
 rate = At the average since boot, { $day } ids a day, the rest lasts { $left }.
+rate-traced = At the pace of the trace, { $day } ids a day, the rest lasts { $left }.
+rate-used-traced = At the pace of the trace, { $day } ids a day, they last { $lasts } after a reboot.
 rate-used = At the average since boot, { $day } ids a day or more, they last { $lasts } after a reboot.
 
 fix-done = fixed: no level accounts kernel memory, and { $made } memory cgroups made just now were freed
@@ -77,6 +79,9 @@ fix-inherited = not fixed: what is made in { $place } is accounted, as it inheri
 fix-still-leaks = not fixed: { $stayed } of { $made } memory cgroups made just now stay as zombies
 
 mkdir-not-tried = not tried; --probe makes and removes one
+mkdir-traced = not tried; in the trace { $count } failed to be made, from { $first } to { $last }; most: { $what } in { $place }
+mkdir-traced-meaning = While that lasts, no container can start on this node.
+mkdir-works-again = a memory cgroup can be made now; in the trace { $count } failed, from { $first } to { $last }
 mkdir-works = a memory cgroup can be made
 mkdir-fails = a memory cgroup cannot be made: { $error }
 mkdir-fails-meaning = No container can start on this node.
@@ -94,6 +99,13 @@ of-cgroup = { " of cgroup " }{ $cgroup }
 kernel-log-limit = A cache with a cgroup's name was refused by that cgroup's kernel-memory limit, or by its memory limit: the node itself has memory. The log's rate limit lets only some of them through.
 kernel-log-failures-meaning = The kernel could not get memory for its own objects. If there is memory free, a memory cgroup's limit refused it. The log's rate limit lets only some of them through.
 kernel-log-verify = dmesg | grep -A2 'SLUB: Unable to allocate memory'
+
+trace-clean = no failed slab allocation in { $watched } of { $files }
+trace-slab = { $count } failed slab { $count ->
+    [one] allocation
+   *[other] allocations
+ } in { $watched } of { $files }, from { $first } to { $last }; most of { $cache }: { $most }
+trace-slab-meaning = The kernel could not get memory for its own objects, or a memory cgroup's limit refused it.
 
 memcg-oom-none = no process was killed at a memory cgroup's limit
 memcg-oom-killed = { $killed } { $killed ->
@@ -166,6 +178,7 @@ pins-kernel-memory = zombies hold at least { $held } of kernel memory
 pins-kernel-memory-untold = not known: kernel memory of removed cgroups cannot be added up here
 pins-held = below { $directories } cgroups, zombies hold at least: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets
 pins-nothing-seen = what zombies hold cannot be seen from the live cgroups' statistics ({ $blind } have tasks and children); sizes: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets; { $directories } cgroups
+pins-walked = { $zombies } zombies in the kernel's own tree: { $pins }
 pins-meaning = Page cache can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
 
 remedy-shrink-caches = give back the slab caches of removed memory cgroups
@@ -229,5 +242,93 @@ remedy-reboot-cost = a drain and a reboot
 remedy-reboot-risk = low; it comes back as long as the cause stays
 remedy-reboot-verify = kmemtrace scan
 reboot-why = it gives all ids back. At { $day } ids a day that lasts for { $lasts }
+reboot-why-traced = it gives all ids back. At { $day } ids a day, as in the trace, that lasts for { $lasts }
 reboot-why-untimed = it gives all ids back; how long that lasts cannot be told, as the leak's rate is not known
 reboot-not-needed = no ids are lost
+
+zombies = { $number } { $number ->
+    [one] zombie
+   *[other] zombies
+ }
+zombies-at-least = at least { $number } { $number ->
+    [one] zombie
+   *[other] zombies
+ }
+comma = { ", " }
+note = note
+held-file = { $bytes } page cache
+held-shmem = { $bytes } tmpfs
+held-anon = { $bytes } anonymous
+held-slab = { $bytes } slab
+held-sock = { $bytes } sockets
+held-kernel = { $bytes } kernel memory
+held-other = { $bytes } other memory
+
+pinned = { $zombies } by { $pin }
+pinned-held = { $zombies } by { $pin } ({ $held })
+pin-page-cache = page cache
+pin-anonymous = tmpfs or anonymous memory
+pin-unevictable = locked pages
+pin-swap = swap
+pin-sockets = sockets
+pin-children = zombies below them
+pin-references = references (a socket, an inode, a process)
+pin-untold = nothing that tells
+pin-more = { $first }, { $rest }
+
+reproduce-none = unknown: no memory cgroup was made
+reproduce-ok = ok: all of { $made } memory cgroups were freed after their removal, with { $kind } charged to them
+reproduce-freed = ZOMBIES: { $stayed } of { $made } memory cgroups stayed with { $kind } charged to them, and were freed once that was gone
+reproduce-leak = LEAK: { $left } of { $made } memory cgroups are not freed, with { $kind } charged to them, whatever was done
+reproduce-kernel = kernel
+reproduce-hierarchy = hierarchy
+reproduce-accounting = accounting
+reproduce-switched-on = memory.kmem.limit_in_bytes written to, as runc does
+reproduce-by-default = as the kernel does it by itself
+reproduce-whole-machine = this kernel counts zombies of the whole machine: others' may have come or gone meanwhile
+reproduce-interrupted = it was interrupted: not all was made
+reproduce-step = { $zombies } after { $time }
+reproduce-step-held = { $zombies } after { $time }, which hold { $held }
+reproduce-pinned = pinned: { $pins }
+reproduce-walk-refused = what keeps each zombie is not seen: { $reason }
+reproduce-ask = Pods run on this node. Make up to { $count } memory cgroups that may stay as zombies until a reboot? [y/N]
+reproduce-making = memory cgroups
+reproduce-waiting = waiting for zombies to go
+done-removed = cgroups removed
+done-dropped = caches dropped
+done-closed = sockets closed
+done-files = files removed
+done-shrunk = slab caches shrunk
+workload-dentries = dentries
+workload-inodes = inodes
+workload-page-cache = page cache
+workload-tmpfs = tmpfs files
+workload-sockets = sockets
+
+reclaim-none = ok: no zombies, so nothing to free
+reclaim-untold = unknown: zombies are not counted here, and none is seen
+reclaim-dry-run = dry run: { $zombies }; nothing was written, --apply does it
+reclaim-all-gone = ok: all { $zombies } zombies are gone
+reclaim-some-gone = { $gone } of { $zombies } zombies are gone; left: { $left }
+reclaim-none-gone = none is gone: { $left }
+reclaim-before = before
+reclaim-nothing = nothing
+reclaim-nothing-why = what pins them cannot be freed from here: files on tmpfs, sockets, or caches of live cgroups
+reclaim-ended-interrupted = interrupted: not all was written
+reclaim-ended-time = time is up: not all was written
+reclaim-shrink = 1 to { $writes } slab caches of { $targets } zombies
+reclaim-reclaim = page cache below { $targets } { $targets ->
+    [one] cgroup
+   *[other] cgroups
+ }
+reclaim-drop-caches = 3 to /proc/sys/vm/drop_caches
+reclaim-most = at most { $bytes }
+reclaim-left-out = { $number } left out by --max
+reclaim-then = ; then { $counts }
+reclaim-failed = { $failed } { $failed ->
+    [one] write
+   *[other] writes
+ } failed, the first: { $reason }
+reclaim-shrinking = shrinking slab caches
+reclaim-reclaiming = reclaiming page cache
+reclaim-dropping = dropping caches

@@ -1,4 +1,4 @@
-# `kmemtrace diagnose` 的中文。名称与参数同 en.ftl 一致，由测试比较。
+# `kmemtrace diagnose`、`reproduce`、`reclaim` 的中文。名称与参数同 en.ftl 一致，由测试比较。
 
 headline-healthy = 正常：memory cgroup 删除后即被释放，本机没有导致泄漏的因素
 headline-few = 正常：{ $zombies } 个僵尸，数量不多；在此内核上它们不占用 ID
@@ -63,6 +63,8 @@ ids-unknown = 存活 { $live } 个；无法得知有多少僵尸
 ids-unknown-meaning = 内核的计数不含僵尸，或变化太快。`kmemtrace watch` 会跟踪每个 memory cgroup。{ $rate }
 ids-verify = kmemtrace scan
 rate = 按开机以来的平均速度（每天 { $day } 个 ID），剩余的还能用 { $left }。
+rate-traced = 按记录（trace）中的速度（每天 { $day } 个 ID），剩余的还能用 { $left }。
+rate-used-traced = 按记录（trace）中的速度（每天 { $day } 个 ID），重启后能用 { $lasts }。
 rate-used = 按开机以来的平均速度（每天至少 { $day } 个 ID），重启后能用 { $lasts }。
 
 fix-done = 已修复：没有层级记内核内存，刚创建的 { $made } 个 memory cgroup 都已释放
@@ -74,6 +76,9 @@ fix-inherited = 未修复：在 { $place } 中创建的会继承记账
 fix-still-leaks = 未修复：刚创建的 { $made } 个 memory cgroup 中有 { $stayed } 个成为僵尸
 
 mkdir-not-tried = 未尝试；--probe 会创建并删除一个
+mkdir-traced = 未尝试；记录中有 { $count } 次创建失败，从 { $first } 到 { $last }；最多的是 { $place } 下的 { $what }
+mkdir-traced-meaning = 在此期间，本节点无法启动任何容器。
+mkdir-works-again = 现在可以创建 memory cgroup；记录中有 { $count } 次失败，从 { $first } 到 { $last }
 mkdir-works = 可以创建 memory cgroup
 mkdir-fails = 无法创建 memory cgroup：{ $error }
 mkdir-fails-meaning = 本节点无法启动任何容器。
@@ -85,6 +90,10 @@ of-cgroup = （cgroup { $cgroup }）
 kernel-log-limit = 名字带 cgroup 的缓存，是被该 cgroup 的内核内存限额或内存限额拒绝的：节点本身有内存。日志有限速，只记下一部分。
 kernel-log-failures-meaning = 内核无法为自己的对象分到内存。若内存有空闲，则是某个 memory cgroup 的限额所致。日志有限速，只记下一部分。
 kernel-log-verify = dmesg | grep -A2 'SLUB: Unable to allocate memory'
+
+trace-clean = { $files } 的 { $watched } 中没有 slab 分配失败
+trace-slab = { $files } 的 { $watched } 中有 { $count } 次 slab 分配失败，从 { $first } 到 { $last }；最多的是 { $cache }：{ $most } 次
+trace-slab-meaning = 内核无法为自己的对象分到内存，或被某个 memory cgroup 的限额拒绝。
 
 memcg-oom-none = 没有进程因 memory cgroup 限额被杀
 memcg-oom-killed = { $killed } 个进程因 { $groups } 个 memory cgroup 的限额被杀，最近一次在开机后 { $last }；最多的是 { $cgroup }：{ $most } 个
@@ -151,6 +160,7 @@ pins-kernel-memory = 僵尸至少占用 { $held } 内核内存
 pins-kernel-memory-untold = 未知：这里无法合计已删除 cgroup 的内核内存
 pins-held = 在 { $directories } 个 cgroup 之下，僵尸至少占用：页缓存 { $file }，tmpfs { $shmem }，匿名内存 { $anon }，slab { $slab }，套接字 { $sock }
 pins-nothing-seen = 从存活 cgroup 的统计看不出僵尸占用了什么（{ $blind } 个既有进程又有子 cgroup）；大小：页缓存 { $file }，tmpfs { $shmem }，匿名内存 { $anon }，slab { $slab }，套接字 { $sock }；{ $directories } 个 cgroup
+pins-walked = 内核自身的树中有 { $zombies } 个僵尸：{ $pins }
 pins-meaning = 页缓存可以回收；tmpfs 文件要删除，套接字要关闭，进程要结束。
 
 remedy-shrink-caches = 收回已删除 memory cgroup 的 slab 缓存
@@ -214,5 +224,81 @@ remedy-reboot-cost = 驱逐并重启
 remedy-reboot-risk = 低；原因不除还会再来
 remedy-reboot-verify = kmemtrace scan
 reboot-why = 归还全部 ID。按每天 { $day } 个 ID，可用 { $lasts }
+reboot-why-traced = 收回全部 ID。按记录中每天 { $day } 个 ID 的速度，能用 { $lasts }
 reboot-why-untimed = 归还全部 ID；泄漏速度未知，无法得知能用多久
 reboot-not-needed = 没有丢失 ID
+
+zombies = { $number } 个僵尸
+zombies-at-least = 至少 { $number } 个僵尸
+comma = 、
+note = 说明
+held-file = 页缓存 { $bytes }
+held-shmem = tmpfs { $bytes }
+held-anon = 匿名内存 { $bytes }
+held-slab = slab { $bytes }
+held-sock = 套接字 { $bytes }
+held-kernel = 内核内存 { $bytes }
+held-other = 其他内存 { $bytes }
+
+pinned = { $pin }钉住 { $zombies } 个
+pinned-held = { $pin }钉住 { $zombies } 个（{ $held }）
+pin-page-cache = 页缓存
+pin-anonymous = tmpfs 或匿名内存
+pin-unevictable = 锁定的页
+pin-swap = 交换区
+pin-sockets = 套接字
+pin-children = 其下的僵尸
+pin-references = 引用（套接字、inode、进程）
+pin-untold = 原因不明者
+pin-more = { $first }、{ $rest }
+
+reproduce-none = 未知：没有创建任何 memory cgroup
+reproduce-ok = 正常：{ $made } 个 memory cgroup 删除后全部释放（记入其中的是 { $kind }）
+reproduce-freed = 有僵尸：{ $made } 个 memory cgroup 中有 { $stayed } 个因记入其中的 { $kind } 而滞留，后者消失后即被释放
+reproduce-leak = 泄漏：{ $made } 个 memory cgroup 中有 { $left } 个无论如何都不释放（记入其中的是 { $kind }）
+reproduce-kernel = 内核
+reproduce-hierarchy = 层级
+reproduce-accounting = 记账
+reproduce-switched-on = 已写 memory.kmem.limit_in_bytes，与 runc 的做法相同
+reproduce-by-default = 由内核自行决定
+reproduce-whole-machine = 此内核只统计整机的僵尸：其间别的僵尸可能增减
+reproduce-interrupted = 已被中断：没有全部创建
+reproduce-step = { $zombies }，历时 { $time }
+reproduce-step-held = { $zombies }，历时 { $time }，占用 { $held }
+reproduce-pinned = 原因：{ $pins }
+reproduce-walk-refused = 看不到各僵尸被什么钉住：{ $reason }
+reproduce-ask = 本节点上有 pod 运行。要创建至多 { $count } 个 memory cgroup 吗？它们可能成为僵尸，直到重启。[y/N]
+reproduce-making = memory cgroup
+reproduce-waiting = 等待僵尸消失
+done-removed = 删除 cgroup 后
+done-dropped = 丢弃缓存后
+done-closed = 关闭套接字后
+done-files = 删除文件后
+done-shrunk = 收缩 slab 缓存后
+workload-dentries = dentry
+workload-inodes = inode
+workload-page-cache = 页缓存
+workload-tmpfs = tmpfs 文件
+workload-sockets = 套接字
+
+reclaim-none = 正常：没有僵尸，无可释放
+reclaim-untold = 未知：此处无法统计僵尸，也未见到僵尸
+reclaim-dry-run = 试运行：{ $zombies }；什么都没有写入，加 --apply 才执行
+reclaim-all-gone = 正常：{ $zombies } 个僵尸全部消失
+reclaim-some-gone = { $zombies } 个僵尸中有 { $gone } 个消失；剩余：{ $left }
+reclaim-none-gone = 一个也没有消失：{ $left }
+reclaim-before = 之前
+reclaim-nothing = 无法处理
+reclaim-nothing-why = 把它们钉住的东西在这里释放不了：tmpfs 上的文件、套接字，或存活 cgroup 的缓存
+reclaim-ended-interrupted = 已被中断：没有全部写入
+reclaim-ended-time = 时间已到：没有全部写入
+reclaim-shrink = 向 { $targets } 个僵尸的 { $writes } 个 slab 缓存写 1
+reclaim-reclaim = { $targets } 个 cgroup 之下的页缓存
+reclaim-drop-caches = 向 /proc/sys/vm/drop_caches 写 3
+reclaim-most = 至多 { $bytes }
+reclaim-left-out = 因 --max 略过 { $number } 个
+reclaim-then = ；之后：{ $counts }
+reclaim-failed = { $failed } 次写入失败，第一次：{ $reason }
+reclaim-shrinking = 收缩 slab 缓存
+reclaim-reclaiming = 回收页缓存
+reclaim-dropping = 丢弃缓存

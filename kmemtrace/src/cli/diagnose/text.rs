@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::super::{catalogue::Catalogue, report::Palette};
+use super::super::{
+    catalogue::Catalogue,
+    report::{Palette, wide},
+};
 use crate::{
     diagnose::{Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
     sink::escape::Name,
@@ -150,15 +153,6 @@ fn levels(
         writeln!(out, " {}", Name::short(row.example.as_bytes(), 90))?;
     }
     Ok(())
-}
-
-/// Padded to so many columns of a terminal, where a Chinese character takes two.
-fn wide(text: &str, columns: usize) -> String {
-    let width: usize = text
-        .chars()
-        .map(|c| if c > '\u{2e7f}' { 2 } else { 1 })
-        .sum();
-    format!("{text}{}", " ".repeat(columns.saturating_sub(width)))
 }
 
 fn write_remedy(

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::super::{
+    catalogue::Catalogue,
     interrupt::Interrupt,
     reproduce::{Course, Workload, check},
 };
@@ -18,7 +19,7 @@ const COUNT: u64 = 10;
 
 const WAIT: Duration = Duration::from_secs(3);
 
-pub(super) fn trial(root: &Root, facts: &Facts) -> Fact<Trial> {
+pub(super) fn trial(root: &Root, facts: &Facts, catalogue: &Catalogue) -> Fact<Trial> {
     let hierarchy = facts
         .hierarchy
         .as_ref()
@@ -48,6 +49,7 @@ pub(super) fn trial(root: &Root, facts: &Facts) -> Fact<Trial> {
         reclaim: false,
         directory: PathBuf::from("/var/tmp"),
         interrupt: &interrupt,
+        catalogue,
     };
     let report = course.run().map_err(cannot)?;
     Ok(Trial {

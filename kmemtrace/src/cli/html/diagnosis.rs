@@ -98,6 +98,8 @@ fn facts(report: &Report, run: &Run) -> Facts {
         count: Ok(count(report, run)),
         counted: None,
         levels: untold("memory.kmem.slabinfo"),
+        pinned: None,
+        traced: None,
         layout: None,
         held: untold("memory.stat"),
         meminfo: untold("/proc/meminfo"),

@@ -4,9 +4,9 @@ use std::{io, time::Instant};
 
 use rustix::io::Errno;
 
-use super::{Kind, Plan, Step, shrink::write};
+use super::{Ended, Kind, Plan, Step, shrink::write};
 use crate::{
-    cli::{interrupt::Interrupt, progress::bar},
+    cli::{catalogue::Catalogue, interrupt::Interrupt, progress::bar},
     host::Root,
 };
 
@@ -17,23 +17,24 @@ pub(super) fn act(
     step: &mut Step,
     until: Instant,
     interrupt: &Interrupt,
-) -> Option<&'static str> {
+    catalogue: &Catalogue,
+) -> Option<Ended> {
     let progress = bar(
         plan.writes.len() as u64,
-        match plan.kind {
-            Kind::Shrink => "shrinking slab caches",
-            Kind::Reclaim => "reclaiming page cache",
-            Kind::DropCaches => "dropping caches",
-        },
+        catalogue.word(match plan.kind {
+            Kind::Shrink => "reclaim-shrinking",
+            Kind::Reclaim => "reclaim-reclaiming",
+            Kind::DropCaches => "reclaim-dropping",
+        }),
     );
     let mut ended = None;
     step.writes = 0;
     for (file, text) in &plan.writes {
         if interrupt.pressed() || Instant::now() >= until {
             ended = Some(if interrupt.pressed() {
-                "interrupted"
+                Ended::Interrupted
             } else {
-                "time is up"
+                Ended::TimeIsUp
             });
             break;
         }

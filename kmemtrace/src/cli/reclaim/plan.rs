@@ -31,6 +31,8 @@ pub(super) struct Plan {
     /// Of so many zombies or cgroups.
     pub(super) targets: u64,
     pub(super) left_out: u64,
+    /// What that frees at most.
+    pub(super) bytes: Option<u64>,
 }
 
 impl Plan {
@@ -40,6 +42,7 @@ impl Plan {
             writes: vec![("/proc/sys/vm/drop_caches".into(), "3".to_owned())],
             targets: 1,
             left_out: 0,
+            bytes: None,
         }
     }
 
@@ -49,6 +52,7 @@ impl Plan {
             kind: self.kind,
             writes: self.writes.len() as u64,
             targets: self.targets,
+            bytes: self.bytes,
             left_out: Some(self.left_out).filter(|&left_out| left_out > 0),
             failed: None,
             reason: None,
@@ -72,6 +76,7 @@ pub(super) fn shrink(zombies: &[(u32, SlabMemcg)], max: usize) -> Option<Plan> {
         writes,
         targets: all.min(max) as u64,
         left_out: all.saturating_sub(max) as u64,
+        bytes: None,
     })
 }
 
@@ -86,20 +91,22 @@ pub(super) fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Option<
         |below: &Below, file: &str| root.path(place(hierarchy, &below.path)).join(file).exists();
     let writes = writes(hierarchy, &held.below, has);
     let all = writes.len();
+    let (bytes, writes): (Vec<_>, Vec<_>) = writes.into_iter().take(max).unzip();
     (all > 0).then(|| Plan {
         kind: Kind::Reclaim,
-        writes: writes.into_iter().take(max).collect(),
+        writes,
         targets: all.min(max) as u64,
         left_out: all.saturating_sub(max) as u64,
+        bytes: Some(bytes.into_iter().fold(0, u64::saturating_add)),
     })
 }
 
-/// Through the directory above the zombies. `memory.force_empty` takes from all below it, so only where no task is.
+/// Through the directory above the zombies, with how much page cache they hold below it. `memory.force_empty` takes from all below it, so only where no task is.
 fn writes(
     hierarchy: &Hierarchy,
     below: &[Below],
     has: impl Fn(&Below, &str) -> bool,
-) -> Vec<(PathBuf, String)> {
+) -> Vec<(u64, (PathBuf, String))> {
     let holders = below.iter().filter(|below| below.held.file > 0);
     holders
         .filter_map(|below| {
@@ -109,7 +116,7 @@ fn writes(
                 Version::V1 => ("memory.force_empty", "0".to_owned()),
             };
             let path = place(hierarchy, &below.path).join(file);
-            has(below, file).then_some((path, text))
+            has(below, file).then_some((below.held.file, (path, text)))
         })
         .collect()
 }
@@ -175,14 +182,17 @@ mod tests {
             below("/c", 0, false),
         ];
         let v1 = writes(&hierarchy(Version::V1), &all, |_, _| true);
-        assert_eq!(v1, [("/cg/a/memory.force_empty".into(), "0".to_owned())]);
+        assert_eq!(
+            v1,
+            [(4096, ("/cg/a/memory.force_empty".into(), "0".to_owned()))]
+        );
         // memory.reclaim takes so many bytes, and cold ones first.
         let v2 = writes(&hierarchy(Version::V2), &all, |_, _| true);
         assert_eq!(
             v2,
             [
-                ("/cg/a/memory.reclaim".into(), "4096".to_owned()),
-                ("/cg/b/memory.reclaim".into(), "8192".to_owned())
+                (4096, ("/cg/a/memory.reclaim".into(), "4096".to_owned())),
+                (8192, ("/cg/b/memory.reclaim".into(), "8192".to_owned()))
             ]
         );
         assert!(writes(&hierarchy(Version::V2), &all, |_, _| false).is_empty());

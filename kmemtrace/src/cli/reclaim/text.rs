@@ -3,95 +3,120 @@
 use std::io::{self, Write};
 
 use super::{
-    super::report::{Palette, Report as Shown},
-    Counts, Kind, Report, Step,
+    super::{
+        catalogue::Catalogue,
+        report::{Palette, wide},
+    },
+    Counts, Ended, Kind, Report, Step,
 };
-use crate::sink::{escape::Name, tail::units::Bytes};
+use crate::diagnose::{Arg, Message};
 
-impl Shown for Report {
-    fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
-        let (before, last) = (self.before, self.last());
-        let gone = before.zombies.saturating_sub(last.zombies);
-        let headline = match (self.applied, before.zombies, last.zombies) {
-            (_, 0, _) if before.none => palette.good("ok: no zombies, so nothing to free"),
-            (_, 0, _) => palette.warn("unknown: zombies are not counted here, and none is seen"),
-            (false, zombies, _) => palette.warn(&format!(
-                "dry run: {} zombies; nothing was written, --apply does it",
-                least(before, zombies)
-            )),
-            (true, zombies, 0) => palette.good(&format!("ok: all {zombies} zombies are gone")),
-            (true, zombies, left) if gone > 0 => palette.warn(&format!(
-                "{gone} of {zombies} zombies are gone, {} left",
-                least(last, left)
-            )),
-            (true, _, left) => palette.bad(&format!("none is gone: {} zombies", least(last, left))),
-        };
-        writeln!(out, "{headline}")?;
-        writeln!(out, "  before       {}", Shows(before))?;
-        for step in &self.steps {
-            write_step(out, step)?;
-        }
-        if before.zombies > 0 && self.steps.is_empty() {
-            writeln!(
-                out,
-                "  nothing      what pins them cannot be freed from here: files on tmpfs, sockets, or caches of live cgroups"
-            )?;
-        }
-        if let Some(ended) = self.ended {
-            writeln!(out, "  note         {ended}: not all was written")?;
-        }
-        Ok(())
-    }
-}
+/// Columns of labels.
+const LABEL: usize = 11;
 
-fn least(counts: Counts, zombies: u64) -> String {
-    format!(
-        "{}{zombies}",
-        if counts.at_least { "at least " } else { "" }
-    )
-}
-
-/// `at least 95 zombies, 3.6 MiB of kernel memory`.
-struct Shows(Counts);
-
-impl std::fmt::Display for Shows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counts = self.0;
-        write!(f, "{} zombies", least(counts, counts.zombies))?;
-        if let Some(bytes) = counts.kernel_memory {
-            write!(f, ", {} of kernel memory", Bytes(bytes))?;
-        }
-        if let Some(bytes) = counts.memory {
-            write!(f, ", {} of other memory", Bytes(bytes))?;
-        }
-        Ok(())
-    }
-}
-
-fn write_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
-    let (writes, targets) = (step.writes, step.targets);
-    let (name, what) = match step.kind {
-        Kind::Shrink => (
-            "shrink",
-            format!("1 to {writes} slab caches of {targets} zombies"),
-        ),
-        Kind::Reclaim => ("reclaim", format!("page cache below {targets} cgroups")),
-        Kind::DropCaches => ("drop_caches", "3 to /proc/sys/vm/drop_caches".to_owned()),
+pub(super) fn write(
+    out: &mut dyn Write,
+    report: &Report,
+    palette: Palette,
+    catalogue: &Catalogue,
+) -> io::Result<()> {
+    let (before, last) = (report.before, report.last());
+    let gone = before.zombies.saturating_sub(last.zombies);
+    let say = |id| {
+        let left = zombies(last);
+        let message = Message::new(id).arg("gone", gone).arg("left", left);
+        catalogue.text(&message.arg("zombies", before.zombies))
     };
-    write!(out, "  {name:<11}  {what}")?;
+    let headline = match (report.applied, before.zombies, last.zombies) {
+        (_, 0, _) if before.none => palette.good(&say("reclaim-none")),
+        (_, 0, _) => palette.warn(&say("reclaim-untold")),
+        (false, _, _) => {
+            let message = Message::new("reclaim-dry-run").arg("zombies", zombies(before));
+            palette.warn(&catalogue.text(&message))
+        }
+        (true, _, 0) => palette.good(&say("reclaim-all-gone")),
+        (true, _, _) if gone > 0 => palette.warn(&say("reclaim-some-gone")),
+        (true, _, _) => palette.bad(&say("reclaim-none-gone")),
+    };
+    writeln!(out, "{headline}")?;
+    let label = |id| wide(&catalogue.word(id), LABEL);
+    let counted = counted(before, catalogue);
+    writeln!(out, "  {}  {counted}", label("reclaim-before"))?;
+    for step in &report.steps {
+        write_step(out, step, catalogue)?;
+    }
+    if before.zombies > 0 && report.steps.is_empty() {
+        let why = catalogue.word("reclaim-nothing-why");
+        writeln!(out, "  {}  {why}", label("reclaim-nothing"))?;
+    }
+    if let Some(ended) = report.ended {
+        let ended = catalogue.word(match ended {
+            Ended::Interrupted => "reclaim-ended-interrupted",
+            Ended::TimeIsUp => "reclaim-ended-time",
+        });
+        writeln!(out, "  {}  {ended}", label("note"))?;
+    }
+    Ok(())
+}
+
+fn zombies(counts: Counts) -> Message {
+    let id = if counts.at_least {
+        "zombies-at-least"
+    } else {
+        "zombies"
+    };
+    Message::new(id).arg("number", counts.zombies)
+}
+
+/// `at least 95 zombies, 3.6 MiB kernel memory`.
+fn counted(counts: Counts, catalogue: &Catalogue) -> String {
+    let held = [
+        ("held-kernel", counts.kernel_memory),
+        ("held-other", counts.memory),
+    ];
+    let held = held
+        .into_iter()
+        .filter_map(|(id, bytes)| Some(Message::new(id).arg("bytes", Arg::Bytes(bytes?))));
+    let parts: Vec<_> = std::iter::once(zombies(counts))
+        .chain(held)
+        .map(|message| catalogue.text(&message))
+        .collect();
+    parts.join(&catalogue.word("comma"))
+}
+
+fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Result<()> {
+    // The names of the steps are what JSON has, too.
+    let (name, what) = match step.kind {
+        Kind::Shrink => ("shrink", "reclaim-shrink"),
+        Kind::Reclaim => ("reclaim", "reclaim-reclaim"),
+        Kind::DropCaches => ("drop-caches", "reclaim-drop-caches"),
+    };
+    let what = Message::new(what)
+        .arg("writes", step.writes)
+        .arg("targets", step.targets);
+    write!(out, "  {name:LABEL$}  {}", catalogue.text(&what))?;
+    if let Some(bytes) = step.bytes {
+        let most = Message::new("reclaim-most").arg("bytes", Arg::Bytes(bytes));
+        write!(out, "{}{}", catalogue.word("comma"), catalogue.text(&most))?;
+    }
     if let Some(left_out) = step.left_out {
-        write!(out, ", {left_out} left out by --max")?;
+        let left_out = Message::new("reclaim-left-out").arg("number", left_out);
+        write!(
+            out,
+            "{}{}",
+            catalogue.word("comma"),
+            catalogue.text(&left_out)
+        )?;
     }
     if let Some(after) = step.after {
-        write!(out, "; then {}", Shows(after))?;
+        let then = Message::new("reclaim-then").arg("counts", counted(after, catalogue));
+        write!(out, "{}", catalogue.text(&then))?;
     }
     writeln!(out)?;
     if let (Some(failed), Some(reason)) = (step.failed, &step.reason) {
-        let reason = Name::whole(reason.as_bytes());
-        writeln!(
-            out,
-            "               {failed} writes failed, the first: {reason}"
-        )?;
+        let message = Message::new("reclaim-failed").arg("failed", failed);
+        let told = catalogue.text(&message.arg("reason", reason.clone()));
+        writeln!(out, "  {}  {told}", wide("", LABEL))?;
     }
     Ok(())
 }

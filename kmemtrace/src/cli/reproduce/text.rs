@@ -5,100 +5,148 @@ use std::io::{self, Write};
 use super::{
     super::{
         Verdict,
-        report::{Palette, Report as Shown},
+        catalogue::Catalogue,
+        report::{Palette, wide},
+        scan,
     },
-    course::{Accounting, Done, Report, Step},
+    Workload,
+    outcome::{Accounting, Done, Report, Step},
 };
-use crate::sink::{escape::Name, tail::units::Bytes};
+use crate::{
+    diagnose::{Arg, Message},
+    sink::escape::Name,
+};
 
-impl Shown for Report {
-    fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
-        let (made, stayed, left) = (self.made, self.stayed(), self.left());
-        let kind = self.workload.as_str();
-        let headline = match self.verdict() {
-            Verdict::Unknown => palette.warn("unknown: no memory cgroup was made"),
-            Verdict::Clean => palette.good(&format!(
-                "ok: all of {made} memory cgroups were freed after their removal, with {kind} charged to them"
-            )),
-            Verdict::Leak if left == 0 => palette.warn(&format!(
-                "ZOMBIES: {stayed} of {made} memory cgroups stayed with {kind} charged to them, and were freed once that was gone"
-            )),
-            Verdict::Leak => palette.bad(&format!(
-                "LEAK: {left} of {made} memory cgroups are not freed, with {kind} charged to them, whatever was done"
-            )),
-        };
-        writeln!(out, "{headline}")?;
-        if let Some(kernel) = &self.kernel {
-            writeln!(out, "  kernel      {}", Name::whole(kernel.as_bytes()))?;
-        }
-        writeln!(out, "  hierarchy   {}", self.hierarchy)?;
-        let accounting = match self.accounting {
-            Accounting::SwitchedOn => "memory.kmem.limit_in_bytes written to, as runc does",
-            Accounting::Default => "as the kernel does it by itself",
-        };
-        writeln!(out, "  accounting  {accounting}")?;
-        for step in &self.steps {
-            write_step(out, step)?;
-        }
-        if self.whole_machine {
-            writeln!(
-                out,
-                "  note        this kernel counts zombies of the whole machine: others' may have come or gone meanwhile"
-            )?;
-        }
-        if self.interrupted {
-            writeln!(out, "  note        it was interrupted: not all was made")?;
-        }
-        Ok(())
+/// Columns of what was done.
+const DONE: usize = 18;
+
+/// Columns of other labels.
+const LABEL: usize = 10;
+
+pub(super) fn write(
+    out: &mut dyn Write,
+    report: &Report,
+    palette: Palette,
+    catalogue: &Catalogue,
+) -> io::Result<()> {
+    let say = |message: Message| catalogue.text(&message);
+    let about = |id| {
+        Message::new(id)
+            .arg("made", report.made)
+            .arg("stayed", report.stayed())
+            .arg("left", report.left())
+            .arg("kind", Message::new(workload(report.workload)))
+    };
+    let headline = match report.verdict() {
+        Verdict::Unknown => palette.warn(&say(about("reproduce-none"))),
+        Verdict::Clean => palette.good(&say(about("reproduce-ok"))),
+        Verdict::Leak if report.left() == 0 => palette.warn(&say(about("reproduce-freed"))),
+        Verdict::Leak => palette.bad(&say(about("reproduce-leak"))),
+    };
+    writeln!(out, "{headline}")?;
+    let mut line = |label, text: &str| {
+        let label = wide(&catalogue.word(label), LABEL);
+        writeln!(out, "  {label}  {text}")
+    };
+    if let Some(kernel) = &report.kernel {
+        line(
+            "reproduce-kernel",
+            &Name::whole(kernel.as_bytes()).to_string(),
+        )?;
     }
+    line("reproduce-hierarchy", report.hierarchy)?;
+    let accounting = match report.accounting {
+        Accounting::SwitchedOn => "reproduce-switched-on",
+        Accounting::Default => "reproduce-by-default",
+    };
+    line("reproduce-accounting", &catalogue.word(accounting))?;
+    for step in &report.steps {
+        write_step(out, step, catalogue)?;
+    }
+    let notes = [
+        (report.whole_machine, "reproduce-whole-machine"),
+        (report.interrupted, "reproduce-interrupted"),
+    ];
+    for (_, note) in notes.iter().filter(|(holds, _)| *holds) {
+        let label = wide(&catalogue.word("note"), LABEL);
+        writeln!(out, "  {label}  {}", catalogue.word(note))?;
+    }
+    if let Some(reason) = &report.walk_refused {
+        let label = wide(&catalogue.word("note"), LABEL);
+        let told = Message::new("reproduce-walk-refused").arg("reason", reason.clone());
+        writeln!(out, "  {label}  {}", catalogue.text(&told))?;
+    }
+    Ok(())
 }
 
-fn write_step(out: &mut dyn Write, step: &Step) -> io::Result<()> {
+fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Result<()> {
     let done = match step.done {
-        Done::Removed => "cgroups removed",
-        Done::DropCaches => "caches dropped",
-        Done::Closed => "sockets closed",
-        Done::FilesRemoved => "files removed",
-        Done::Shrink => "slab caches shrunk",
+        Done::Removed => "done-removed",
+        Done::DropCaches => "done-dropped",
+        Done::Closed => "done-closed",
+        Done::FilesRemoved => "done-files",
+        Done::Shrink => "done-shrunk",
     };
-    let least = if step.at_least && step.zombies > 0 {
-        "at least "
-    } else {
-        ""
-    };
-    let (seconds, tenths) = (step.after_ms / 1000, step.after_ms % 1000 / 100);
-    write!(
-        out,
-        "  {done:<18}  {least}{} zombies after {seconds}.{tenths} s",
-        step.zombies
-    )?;
     let held = [
-        ("page cache", step.file),
-        ("tmpfs", step.shmem),
-        ("anonymous", step.anon),
-        ("slab", step.slab),
-        ("sockets", step.sock),
-        ("kernel memory", step.kernel_memory),
+        ("held-file", step.file),
+        ("held-shmem", step.shmem),
+        ("held-anon", step.anon),
+        ("held-slab", step.slab),
+        ("held-sock", step.sock),
+        ("held-kernel", step.kernel_memory),
     ];
     let held: Vec<_> = held
         .into_iter()
-        .filter_map(|(kind, bytes)| {
-            Some(format!(
-                "{} {kind}",
-                Bytes(bytes.filter(|&bytes| bytes > 0)?)
-            ))
+        .filter_map(|(id, bytes)| {
+            let bytes = bytes.filter(|&bytes| bytes > 0 && step.zombies > 0)?;
+            Some(catalogue.text(&Message::new(id).arg("bytes", Arg::Bytes(bytes))))
         })
         .collect();
-    if step.zombies > 0 && !held.is_empty() {
-        write!(out, ", which hold {}", held.join(", "))?;
+    let zombies = if step.at_least && step.zombies > 0 {
+        "zombies-at-least"
+    } else {
+        "zombies"
+    };
+    let id = if held.is_empty() {
+        "reproduce-step"
+    } else {
+        "reproduce-step-held"
+    };
+    let told = Message::new(id)
+        .arg("zombies", Message::new(zombies).arg("number", step.zombies))
+        .arg("time", Arg::Time(step.after_ms.saturating_mul(1_000_000)))
+        .arg("held", held.join(&catalogue.word("comma")));
+    let done = wide(&catalogue.word(done), DONE);
+    writeln!(out, "  {done}  {}", catalogue.text(&told))?;
+    if step.pins.is_empty() {
+        return Ok(());
     }
-    writeln!(out)
+    let pins: Vec<_> = step
+        .pins
+        .iter()
+        .map(|total| catalogue.text(&scan::message(total)))
+        .collect();
+    let pins = Message::new("reproduce-pinned").arg("pins", pins.join(&catalogue.word("comma")));
+    writeln!(out, "  {}  {}", wide("", DONE), catalogue.text(&pins))
+}
+
+const fn workload(kind: Workload) -> &'static str {
+    match kind {
+        Workload::Dentries => "workload-dentries",
+        Workload::Inodes => "workload-inodes",
+        Workload::PageCache => "workload-page-cache",
+        Workload::Tmpfs => "workload-tmpfs",
+        Workload::Sockets => "workload-sockets",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::reproduce::Workload;
+    use crate::{
+        cli::{catalogue::Lang, scan::PinTotal},
+        tracker::Pin,
+    };
 
     fn step(done: Done, zombies: u64, at_least: bool) -> Step {
         Step {
@@ -106,29 +154,35 @@ mod tests {
             zombies,
             at_least,
             after_ms: 1250,
+            pins: Vec::new(),
             file: Some(4096),
-            shmem: Some(0),
-            anon: None,
-            slab: None,
-            sock: None,
+            shmem: Some(zombies % 2 * 4096),
+            anon: Some(8192),
+            slab: Some(1),
+            sock: Some(100),
             kernel_memory: Some(3_842_048),
         }
     }
 
-    fn text(workload: Workload, made: u64, steps: &[Step]) -> String {
+    fn text(lang: Lang, workload: Workload, made: u64, steps: &[Step]) -> String {
         let report = Report {
             kernel: Some("3.10.0\x1b".to_owned()),
             hierarchy: "v1",
             workload,
             made,
-            accounting: Accounting::SwitchedOn,
+            accounting: match workload {
+                Workload::Sockets => Accounting::Default,
+                _ => Accounting::SwitchedOn,
+            },
             accounted: None,
             whole_machine: steps.iter().all(|step| !step.at_least),
             steps: steps.to_vec(),
+            walk_refused: (made == 7).then(|| "needs BTF\x1b".to_owned()),
             interrupted: made < 100,
         };
         let mut out = Vec::new();
-        report.text(&mut out, Palette::new(false)).unwrap();
+        let catalogue = Catalogue::shown(lang);
+        write(&mut out, &report, Palette::new(false), &catalogue).unwrap();
         format!(
             "{}{:?}\n",
             String::from_utf8(out).unwrap(),
@@ -136,15 +190,42 @@ mod tests {
         )
     }
 
+    /// All that may keep zombies.
+    fn kept(mut step: Step) -> Step {
+        let pins = [
+            (Some(Pin::Anonymous), 93, Some(6 << 20)),
+            (Some(Pin::PageCache), 1, None),
+            (Some(Pin::Unevictable), 1, Some(4096)),
+            (Some(Pin::Swap), 1, Some(0)),
+            (Some(Pin::Sockets), 1, Some(0)),
+            (Some(Pin::Children), 1, Some(0)),
+            (Some(Pin::References), 1, Some(0)),
+            (None, 1, Some(0)),
+        ];
+        let total = |(pin, zombies, held_bytes)| PinTotal {
+            pin,
+            zombies,
+            held_bytes,
+        };
+        step.pins = pins.map(total).into();
+        step
+    }
+
     #[test]
     fn what_came_of_it_is_told() {
+        insta::assert_snapshot!("reproduce_en", told(Lang::En));
+        insta::assert_snapshot!("reproduce_zh", told(Lang::Zh));
+    }
+
+    fn told(lang: Lang) -> String {
+        let text = |workload, made, steps: &[Step]| text(lang, workload, made, steps);
         let told = [
             text(Workload::Dentries, 100, &[step(Done::Removed, 0, false)]),
             text(
                 Workload::Tmpfs,
                 100,
                 &[
-                    step(Done::Removed, 100, false),
+                    kept(step(Done::Removed, 100, false)),
                     step(Done::FilesRemoved, 0, false),
                 ],
             ),
@@ -165,6 +246,6 @@ mod tests {
             ),
             text(Workload::PageCache, 0, &[]),
         ];
-        insta::assert_snapshot!(told.join("\n"));
+        told.join("\n")
     }
 }

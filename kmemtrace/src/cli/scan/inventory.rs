@@ -3,6 +3,8 @@
 mod sums;
 mod zombie;
 
+pub(super) use sums::pins;
+
 use std::{cmp::Reverse, collections::HashMap, fmt, sync::Arc};
 
 use serde::Serialize;
@@ -120,14 +122,14 @@ impl fmt::Display for Missing {
 
 /// Zombies kept by one kind of thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct PinTotal {
+pub(in crate::cli) struct PinTotal {
     /// Absent for those of which nothing tells what keeps them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pin: Option<Pin>,
-    pub(super) zombies: u64,
+    pub(in crate::cli) pin: Option<Pin>,
+    pub(in crate::cli) zombies: u64,
     /// What they hold, of whatever kind; absent if not known of all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) held_bytes: Option<u64>,
+    pub(in crate::cli) held_bytes: Option<u64>,
 }
 
 /// Zombies of one owner.
@@ -209,10 +211,7 @@ pub(super) fn inventory(
         Sort::Path => list.sort_by(|a, b| a.path.cmp(&b.path)),
     }
     let zombies = list.len() as u64;
-    let (pins, groups) = (
-        sums::pins(&list),
-        wanted.by.map(|by| sums::groups(&list, by)),
-    );
+    let (pins, groups) = (pins(&list), wanted.by.map(|by| sums::groups(&list, by)));
     let count = |is: bool| {
         let zombies = list.iter();
         zombies

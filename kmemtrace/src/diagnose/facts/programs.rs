@@ -13,6 +13,7 @@ use std::{
 use memchr::memmem::Finder;
 
 use super::{Root, Unread};
+use crate::host::PROGRAMS as COPIED;
 
 /// Which programs, and how each tells its version.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -65,8 +66,13 @@ pub struct Program {
     pub version: Result<String, Unread>,
 }
 
-/// Reads those that are there, and asks them if programs may be run.
+/// Reads those that are there, and asks them if programs may be run; of a snapshot, what it says of them.
 pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
+    if !root.is_live()
+        && let Ok(text) = root.read(COPIED)
+    {
+        return parse(&String::from_utf8_lossy(&text));
+    }
     let found = PROGRAMS.iter().filter_map(|(name, option)| {
         let path = PLACES
             .iter()
@@ -86,6 +92,47 @@ pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
         })
     });
     found.collect()
+}
+
+/// What a snapshot says of them, a line each: `PATH<tab>MARK<tab>VERSION`, where what is not known is `?` and the reason.
+pub fn copied(root: &Root, exec: bool) -> String {
+    let line = |program: Program| {
+        let unknown = |unread: Unread| format!("?{}", unread.reason);
+        let mark = match program.mark {
+            Mark::NoKmem => "nokmem".to_owned(),
+            Mark::None => "-".to_owned(),
+            Mark::Unread(unread) => unknown(unread),
+        };
+        let version = program.version.unwrap_or_else(unknown);
+        let field = |text: &str| text.replace(['\t', '\n'], " ");
+        let (path, mark, version) = (field(&program.path), field(&mark), field(&version));
+        format!("{path}\t{mark}\t{version}\n")
+    };
+    read(root, exec).into_iter().map(line).collect()
+}
+
+fn parse(text: &str) -> Vec<Program> {
+    let line = |line: &str| {
+        let mut fields = line.splitn(3, '\t');
+        let (path, mark, version) = (fields.next()?, fields.next()?, fields.next()?);
+        let (_, name) = path.rsplit_once('/')?;
+        let (name, _) = PROGRAMS.iter().find(|(one, _)| *one == name)?;
+        let unread = |text: &str| {
+            let reason = text.strip_prefix('?')?;
+            Some(Unread::new(path, reason))
+        };
+        Some(Program {
+            name,
+            path: path.to_owned(),
+            mark: match (mark, unread(mark)) {
+                (_, Some(unread)) => Mark::Unread(unread),
+                ("nokmem", None) => Mark::NoKmem,
+                _ => Mark::None,
+            },
+            version: unread(version).map_or_else(|| Ok(version.to_owned()), Err),
+        })
+    };
+    text.lines().filter_map(line).collect()
 }
 
 fn mark(root: &Root, path: &str) -> Mark {
@@ -194,6 +241,11 @@ mod tests {
             ]
         );
         assert!(found.iter().all(|one| one.version.is_err()));
+        let text = copied(&root, false);
+        let (_copy, copy) = crate::host::tests::root(&[(COPIED, &text)]);
+        assert_eq!(read(&copy, false), found);
+        assert_eq!(copied(&copy, false), text);
+        assert_eq!(parse("\n/bin/x\t-\t1\n/usr/bin/runc\n\t\t\n"), []);
     }
 
     #[test]

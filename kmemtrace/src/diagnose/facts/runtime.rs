@@ -10,11 +10,11 @@ use std::{
 use super::{Fact, Root, Unread, programs::run};
 use crate::{
     diagnose::Evidence,
-    host::{LOG_TAIL, NO_MEMORY, RuntimeLine, runtime_lines, runtime_log},
+    host::{JOURNAL, LOG_TAIL, NO_MEMORY, RuntimeLine, runtime_lines, runtime_log},
 };
 
 /// The journal of this boot of these units, and so many lines of it.
-const JOURNAL: [&str; 15] = [
+const OPTIONS: [&str; 15] = [
     "--quiet",
     "--no-pager",
     "--output=short-iso",
@@ -69,11 +69,11 @@ pub(super) fn read(root: &Root, exec: bool) -> Fact<RuntimeLog> {
     if exec {
         match journal() {
             Ok(Some(bytes)) => {
-                all.lines.extend(runtime_lines("journalctl", &bytes, true));
-                all.read.push("journalctl".to_owned());
+                all.lines.extend(runtime_lines(JOURNAL, &bytes, true));
+                all.read.push(JOURNAL.to_owned());
             }
             Ok(None) => {}
-            Err(error) => all.unread.push(("journalctl".to_owned(), error)),
+            Err(error) => all.unread.push((JOURNAL.to_owned(), error)),
         }
     }
     match all.unread.first() {
@@ -89,9 +89,15 @@ pub(super) fn read(root: &Root, exec: bool) -> Fact<RuntimeLog> {
     }
 }
 
+/// The lines of the journal that matter; `None` where there is none, or it cannot be read.
+pub fn journal_lines() -> Option<Vec<RuntimeLine>> {
+    let bytes = journal().ok().flatten()?;
+    Some(runtime_lines(JOURNAL, &bytes, true))
+}
+
 fn journal() -> io::Result<Option<Vec<u8>>> {
-    let mut command = Command::new("journalctl");
-    command.args(JOURNAL).stdin(Stdio::null());
+    let mut command = Command::new(JOURNAL);
+    command.args(OPTIONS).stdin(Stdio::null());
     match run(command, Duration::from_secs(5), 4 * LOG_TAIL) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(Some),

@@ -23,7 +23,8 @@ fn sums<K: Ord>(list: &[Zombie], key: impl Fn(&Zombie) -> K) -> Vec<(K, Sum)> {
     sums
 }
 
-pub(super) fn pins(list: &[Zombie]) -> Vec<PinTotal> {
+/// Adds them up by what keeps them, most first.
+pub(in crate::cli::scan) fn pins(list: &[Zombie]) -> Vec<PinTotal> {
     let sums = sums(list, |zombie| zombie.pin);
     let total = |(pin, (zombies, held_bytes))| PinTotal {
         pin,

@@ -1,0 +1,75 @@
+//! What keeps zombies, as the kernel's own tree tells it: for a reproduction and for a diagnosis.
+
+use super::{
+    inventory::{PinTotal, Wanted, pins},
+    walks::Walks,
+};
+use crate::{
+    diagnose::{Arg, Message},
+    host::{self, Hierarchy, Root, Version},
+    tracker::Pin,
+};
+
+/// Walks of the kernel's own tree of memory cgroups, where that can be done.
+pub(in crate::cli) struct Keepers {
+    walks: Walks,
+    version: Version,
+}
+
+impl Keepers {
+    /// Makes ready to walk.
+    pub(in crate::cli) fn new(root: &Root, hierarchy: &Hierarchy) -> Self {
+        Self {
+            walks: Walks::new(&host::facts(root)),
+            version: hierarchy.version,
+        }
+    }
+
+    /// The zombies whose paths begin so, by what keeps them, most first.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing could be walked, or not all.
+    pub(in crate::cli) fn below(&mut self, path: &str) -> Result<Vec<PinTotal>, String> {
+        self.walks.walk();
+        let mut found =
+            self.walks
+                .inventory(self.version, &mut |_| None, Wanted::default(), None)?;
+        if !found.walk.complete {
+            return Err("the kernel's tree changed too fast to be walked".to_owned());
+        }
+        found.list.retain(|zombie| zombie.path.starts_with(path));
+        Ok(pins(&found.list))
+    }
+}
+
+impl PinTotal {
+    /// Whether it is page cache that keeps them.
+    pub(in crate::cli) fn of_page_cache(&self) -> bool {
+        self.pin == Some(Pin::PageCache)
+    }
+}
+
+/// What some zombies are kept by, and how much they hold.
+pub(in crate::cli) fn message(total: &PinTotal) -> Message {
+    let pin = match total.pin {
+        Some(Pin::PageCache) => "pin-page-cache",
+        Some(Pin::Anonymous) => "pin-anonymous",
+        Some(Pin::Unevictable) => "pin-unevictable",
+        Some(Pin::Swap) => "pin-swap",
+        Some(Pin::Sockets) => "pin-sockets",
+        Some(Pin::Children) => "pin-children",
+        Some(Pin::References) => "pin-references",
+        None => "pin-untold",
+    };
+    let held = total.held_bytes.filter(|&bytes| bytes > 0);
+    let id = if held.is_some() {
+        "pinned-held"
+    } else {
+        "pinned"
+    };
+    Message::new(id)
+        .arg("zombies", total.zombies)
+        .arg("pin", Message::new(pin))
+        .arg("held", Arg::Bytes(held.unwrap_or(0)))
+}

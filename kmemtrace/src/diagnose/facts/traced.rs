@@ -1,0 +1,211 @@
+//! What recorded traces say of failures: evidence of what has been, with the file and the line.
+
+use crate::{
+    diagnose::Evidence,
+    event::{Event, Fact, MkdirFailure, json::errno_name},
+};
+
+/// So many different groups are told apart: names come from outside.
+const GROUPS: usize = 1000;
+
+/// `ENOMEM` and `ENOSPC`: what `mkdir` gives where no memcg can be made.
+const OURS: [i32; 2] = [12, 28];
+
+/// What the traces say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traced {
+    /// The traces' files.
+    pub files: Vec<String>,
+    /// How long somebody watched, in nanoseconds.
+    pub watched_ns: u64,
+    /// So many more ids were in use after a day, at the pace of the last run; `None` where that cannot be told.
+    pub ids_a_day: Option<u64>,
+    /// Memory cgroups that could not be made, by error and parent, most first.
+    pub mkdir: Vec<TracedFailures>,
+    /// Slab allocations that failed, by cache, most first.
+    pub slab: Vec<TracedFailures>,
+}
+
+/// Failures of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedFailures {
+    /// The error's name, or the slab cache.
+    pub what: String,
+    /// Where: the directory above; empty for slab caches.
+    pub place: String,
+    /// How many.
+    pub count: u64,
+    /// When the first was, in nanoseconds since the Unix epoch.
+    pub first_ns: i64,
+    /// When the last was.
+    pub last_ns: i64,
+    /// Where the first stands.
+    pub first: Evidence,
+    /// Where the last stands.
+    pub last: Evidence,
+}
+
+impl Traced {
+    /// Takes in what stands in this line of this file, if it is about a failure.
+    pub fn take(&mut self, file: &str, line: u64, event: &Event) {
+        let (groups, what, place, says) = match &event.fact {
+            Fact::MkdirFailure(failure) => {
+                // Other errors are the caller's own: a limit on the number of cgroups, a name that is taken.
+                if failure.errno.is_some_and(|errno| !OURS.contains(&errno)) {
+                    return;
+                }
+                let what = error(failure);
+                let path = failure.path.as_ref();
+                let path = path.map_or_else(|| "?".to_owned(), |path| text(&path.bytes));
+                let place = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                let place = if place.is_empty() { "/" } else { place }.to_owned();
+                let task = failure.task.map(|task| text(task.comm()));
+                let by = task.map_or_else(String::new, |task| format!(" by {task}"));
+                let says = format!("mkdir {path}: {what}{by}");
+                (&mut self.mkdir, what, place, says)
+            }
+            Fact::SlabFailure(failure) => {
+                let cache = failure.cache.as_deref().unwrap_or(b"?");
+                let what = failure.owned_cache().map_or(cache, |owned| owned.cache);
+                let says = format!("no object of slab cache {}", text(cache));
+                (&mut self.slab, text(what), String::new(), says)
+            }
+            _ => return,
+        };
+        let here = Evidence {
+            file: file.to_owned(),
+            line: Some(line),
+            says,
+        };
+        let wall_ns = event.time.wall_ns;
+        let known = groups
+            .iter()
+            .position(|group| group.what == what && group.place == place);
+        // What is beyond the last group is counted with it.
+        let known = known.or_else(|| {
+            groups
+                .len()
+                .checked_sub(1)
+                .filter(|&last| last + 1 == GROUPS)
+        });
+        match known.and_then(|at| groups.get_mut(at)) {
+            Some(group) => {
+                group.count += 1;
+                if wall_ns < group.first_ns {
+                    (group.first_ns, group.first) = (wall_ns, here);
+                } else if wall_ns >= group.last_ns {
+                    (group.last_ns, group.last) = (wall_ns, here);
+                }
+            }
+            None => groups.push(TracedFailures {
+                what,
+                place,
+                count: 1,
+                first_ns: wall_ns,
+                last_ns: wall_ns,
+                first: here.clone(),
+                last: here,
+            }),
+        }
+    }
+
+    /// Puts the most frequent first: once all is taken in.
+    pub fn sort(&mut self) {
+        for groups in [&mut self.mkdir, &mut self.slab] {
+            groups.sort_by(|a, b| b.count.cmp(&a.count).then(a.first_ns.cmp(&b.first_ns)));
+        }
+    }
+}
+
+/// A mkdir that the kernel rolled back tells no error: then it was `ENOMEM` or `ENOSPC`.
+fn error(failure: &MkdirFailure) -> String {
+    match failure.errno {
+        Some(errno) => errno_name(errno).map_or_else(|| errno.to_string(), str::to_owned),
+        None => "rolled back".to_owned(),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Path, SlabFailure, Stamp, Task};
+
+    fn mkdir(wall_ns: i64, path: &str, errno: Option<i32>) -> Event {
+        let task = Task {
+            pid: 7,
+            comm: *b"runc\0\0\0\0\0\0\0\0\0\0\0\0",
+        };
+        Event {
+            time: Stamp {
+                mono_ns: 1,
+                wall_ns,
+            },
+            fact: Fact::MkdirFailure(MkdirFailure {
+                path: Some(Path::whole(path.as_bytes().to_vec())),
+                errno,
+                task: Some(task),
+                ..MkdirFailure::default()
+            }),
+        }
+    }
+
+    #[test]
+    fn failures_are_grouped_with_their_lines() {
+        let mut traced = Traced::default();
+        let slab = Event {
+            time: Stamp::default(),
+            fact: Fact::SlabFailure(SlabFailure {
+                cache: Some(b"dentry(3:c1)"[..].into()),
+                ..SlabFailure::default()
+            }),
+        };
+        let events = [
+            mkdir(30, "/kubepods/pod1", None),
+            mkdir(50, "/kubepods/pod3", Some(12)),
+            mkdir(40, "/kubepods/pod2", Some(12)),
+            mkdir(60, "/kubepods/pod4", Some(11)),
+            slab,
+            mkdir(20, "/a", Some(28)),
+            mkdir(45, "/kubepods/pod5", Some(12)),
+        ];
+        for (line, event) in (2..).zip(&events) {
+            traced.take("t.jsonl", line, event);
+        }
+        traced.sort();
+        let told: Vec<_> = traced
+            .mkdir
+            .iter()
+            .map(|group| {
+                (
+                    (&group.what[..], &group.place[..], group.count),
+                    (group.first_ns, group.first.line),
+                    (group.last_ns, group.last.line),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (("ENOMEM", "/kubepods", 3), (40, Some(4)), (50, Some(3))),
+                (("ENOSPC", "/", 1), (20, Some(7)), (20, Some(7))),
+                (
+                    ("rolled back", "/kubepods", 1),
+                    (30, Some(2)),
+                    (30, Some(2))
+                ),
+            ]
+        );
+        assert_eq!(
+            traced.mkdir[0].last.says,
+            "mkdir /kubepods/pod3: ENOMEM by runc"
+        );
+        assert_eq!(
+            (&traced.slab[0].what[..], traced.slab[0].count),
+            ("dentry", 1)
+        );
+    }
+}
