@@ -53,9 +53,15 @@ fn main() -> ExitCode {
                 rules::tests(),
                 schema::tests(),
                 snapshot::tests(),
-                live::tests(),
             ];
-            libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
+            // The live ones take turns: between them is what else there is to do.
+            let mut live = live::tests().into_iter();
+            let others = tests.into_iter().flatten();
+            let mut mixed: Vec<_> = others
+                .flat_map(|other| [Some(other), live.next()])
+                .collect();
+            mixed.extend(live.map(Some));
+            libtest_mimic::run(&arguments, mixed.into_iter().flatten().collect()).exit_code()
         }
     }
 }

@@ -119,7 +119,6 @@ fn diagnosis() -> Result {
     for told in [
         "a memory cgroup cannot be made: ENOMEM, 1 times in this trace",
         "2 zombies",
-        "for ever, in practice",
         "yum --enablerepo=elrepo-kernel",
         "reboot the node: a stop-gap",
         "which does not tell of: ",

@@ -258,6 +258,9 @@ fn scanned(root: Option<&Path>) -> std::result::Result<Value, Failed> {
         "pins",
         "list",
         "list_more",
+        "forecast",
+        "reclaimable_zombies",
+        "stuck_zombies",
     ] {
         told.as_object_mut().expect("an object").remove(walked);
     }

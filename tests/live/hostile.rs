@@ -83,7 +83,7 @@ pub(super) fn path_bytes(line: &serde_json::Value) -> Vec<u8> {
 
 /// How many levels: more than a program rebuilds, and with these names a path of over 4 KiB. (The kernel takes minutes for
 /// 4,096 levels, since every level costs it all levels above.)
-const LEVELS: usize = 600;
+const LEVELS: usize = 300;
 
 /// The kernel itself cuts the paths of its tracepoints; kmemtrace does not.
 pub(super) fn deep() -> Result {
@@ -93,8 +93,8 @@ pub(super) fn deep() -> Result {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let mut here = openat(CWD, &world.base, flags, Mode::empty())?;
     for level in 0..LEVELS {
-        mkdirat(&here, format!("deep-{level:03x}"), Mode::RWXU)?;
-        here = openat(&here, format!("deep-{level:03x}"), flags, Mode::empty())?;
+        mkdirat(&here, format!("deep-{level:015x}"), Mode::RWXU)?;
+        here = openat(&here, format!("deep-{level:015x}"), flags, Mode::empty())?;
         if !is_v1() {
             // else the next level has no memcg
             let control = openat(
@@ -113,7 +113,7 @@ pub(super) fn deep() -> Result {
     });
     let mut expected = base.clone();
     for (level, line) in created.iter().enumerate() {
-        expected.push_str(&format!("/deep-{level:03x}"));
+        expected.push_str(&format!("/deep-{level:015x}"));
         assert_eq!(
             line["path"].as_str(),
             Some(expected.as_str()),
