@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::world::{self, World, is_v1, mount, remove, wait_until, zombies};
-use crate::harness::{Result, output, program, text};
+use crate::harness::{Result, output, program, text, too_slow};
 
 const COUNT: u64 = 10;
 
@@ -45,6 +45,8 @@ fn reproduced(workload: &str) -> Result {
     let _world = World::new("reproduce");
     let (stays, pin) = pins(workload);
     let count = COUNT.to_string();
+    // What stays is waited for to the end.
+    let wait = if too_slow().is_some() { "8s" } else { "3s" };
     let run = || {
         json(&[
             "reproduce",
@@ -53,7 +55,7 @@ fn reproduced(workload: &str) -> Result {
             "--workload",
             workload,
             "--wait",
-            "8s",
+            wait,
             "--directory",
             DISK,
             "--yes",

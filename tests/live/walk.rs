@@ -139,7 +139,13 @@ pub(super) fn named_after_a_gap() -> Result {
 /// What a scan lists below a path, by path.
 pub(super) fn scan(world: &World, args: &[&str]) -> (Value, BTreeMap<String, Value>) {
     let common = ["scan", "--format", "json"];
-    let run = output(program(common.iter().chain(args)));
+    let settle = ["--settle", "500ms"];
+    let settle = if args.contains(&settle[0]) {
+        &settle[..0]
+    } else {
+        &settle
+    };
+    let run = output(program(common.iter().chain(settle).chain(args)));
     let seen: Value = serde_json::from_slice(&run.stdout).expect("a scan's JSON");
     assert!(seen["walk"].is_object(), "{seen} {}", text(&run.stderr));
     let list = seen["list"].as_array().expect("a list").clone();
