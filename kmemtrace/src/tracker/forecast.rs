@@ -41,7 +41,6 @@ impl Kept {
             .split(|c: char| !c.is_ascii_digit())
             .map(str::parse::<u32>);
         match (numbers.next(), numbers.next()) {
-            _ if release.contains(".el7") => Self::Yes,
             (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (4, 8) => Self::Yes,
             (Some(Ok(_)), Some(Ok(_))) => Self::No,
             _ => Self::Unknown,
@@ -250,6 +249,8 @@ mod tests {
     fn who_keeps_ids() {
         for (release, kept) in [
             (Some("3.10.0-1160.el7.x86_64"), Kept::Yes),
+            // the remedy on the same distribution
+            (Some("5.4.278-1.el7.elrepo.x86_64"), Kept::No),
             (Some("4.7.10"), Kept::Yes),
             (Some("4.8.0"), Kept::No),
             (Some("4.14.67"), Kept::No),
