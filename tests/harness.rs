@@ -35,6 +35,15 @@ pub(crate) fn too_slow() -> Option<String> {
     (!why.is_empty()).then(|| format!("does too much for this machine: {why}"))
 }
 
+/// How often the tests' runs look: oftener than unless told, so that tests are short, and as often as the machine can.
+fn interval() -> &'static str {
+    if too_slow().is_some() {
+        "200ms"
+    } else {
+        "100ms"
+    }
+}
+
 /// Why this machine's memory and ids are not a test's to use up; `cargo xtask vm` says in a variable that its machines' are.
 pub(crate) fn not_disposable() -> Option<String> {
     let set = env::var("KMEMTRACE_TESTS_DISPOSABLE").is_ok_and(|value| !value.is_empty());
@@ -154,7 +163,14 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts it and waits for the end of its first walk: from then on nothing goes unseen.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let common = ["watch", "--format", "json", "--all"];
+        let common = [
+            "watch",
+            "--format",
+            "json",
+            "--all",
+            "--interval",
+            interval(),
+        ];
         Self::spawn(program(common.iter().chain(args)))
     }
 

@@ -75,7 +75,7 @@ pub(super) fn kernel_log() -> Result {
             "  node 0: slabs: 3396, objs: 173196, free: 0",
         ] {
             // The reader may come by between two lines.
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::thread::sleep(std::time::Duration::from_millis(100));
             log.write_all(format!("<1>{line}\n").as_bytes())?;
         }
         let failure = watch.wait_for("a slab failure", |line| line["kind"] == "slab_failure");

@@ -83,7 +83,7 @@ pub(super) fn path_bytes(line: &serde_json::Value) -> Vec<u8> {
 
 /// How many levels: more than a program rebuilds, and with these names a path of over 4 KiB. (The kernel takes minutes for
 /// 4,096 levels, since every level costs it all levels above.)
-const LEVELS: usize = 300;
+const LEVELS: usize = 264;
 
 /// The kernel itself cuts the paths of its tracepoints; kmemtrace does not.
 pub(super) fn deep() -> Result {

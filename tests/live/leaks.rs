@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fs};
 
 use serde_json::Value;
 
-use super::world::{World, remove, zombies};
+use super::{
+    source::{GRACE, GRACE_NS},
+    world::{World, remove, zombies},
+};
 use crate::harness::{Result, Watch, below};
 
 const POD: &str = "74c13223-5a00-11e9-b385-42010a80018";
@@ -28,7 +31,7 @@ pub(super) fn pods_by_tracepoint() -> Result {
 fn pods(way: &str, args: &[&str]) -> Result {
     let world = World::new(&format!("pods-{way}"));
     let before = zombies();
-    let mut watch = Watch::start(&[&["--grace", "1s"], args].concat());
+    let mut watch = Watch::start(&[&["--grace", GRACE], args].concat());
     assert_eq!(
         hook(&watch.seen[0], "lifecycle")["way"],
         way,
@@ -65,7 +68,7 @@ fn pods(way: &str, args: &[&str]) -> Result {
     assert_eq!(ids, expected(CONTAINER));
     for line in &leaked {
         assert_eq!(line["qos"], "burstable", "{line}");
-        assert!(line["zombie_ns"].as_u64() >= Some(1_000_000_000), "{line}");
+        assert!(line["zombie_ns"].as_u64() >= Some(GRACE_NS), "{line}");
         assert!(line.get("across_gap").is_none(), "{line}");
     }
     assert_eq!(watch.of("offlined", &base).count(), PODS);
@@ -122,7 +125,7 @@ fn pods(way: &str, args: &[&str]) -> Result {
 pub(super) fn crash_loop() -> Result {
     const CRASHES: usize = 5;
     let world = World::new("crash-loop");
-    let mut watch = Watch::start(&["--grace", "1s"]);
+    let mut watch = Watch::start(&["--grace", GRACE]);
     let crashes = (0..CRASHES).map(|n| format!("agent.service/run{n}"));
     let mut files = Vec::new();
     for (n, name) in crashes.chain(["calm.service/run".to_owned()]).enumerate() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
+    source::{GRACE, SOURCES, Source},
     view::Tracefs,
     world::{World, remove, zombies},
 };
@@ -13,24 +14,14 @@ use crate::harness::{Ended, Result, Watch, below};
 /// How many cgroups of a kind.
 const COUNT: usize = 5;
 
-/// The sources that can watch here, each with what its run is started with.
-const SOURCES: &[(&str, &[&str])] = &[
-    ("bpf", &["--source", "bpf"]),
-    ("tracefs", &["--source", "tracefs"]),
-    ("sysfs", &["--source", "sysfs", "--interval", "200ms"]),
-];
-
 /// Cgroups that outlive two polls and are freed, others that leak, and some that come and go in between.
 pub(super) fn sources() -> Result {
     let world = World::new("parity");
     let _mounted = Tracefs::mounted();
     let mut watches: Vec<_> = SOURCES
         .iter()
-        .map(|(_, args)| Watch::start(&[&["--grace", "1s"], *args].concat()))
+        .map(|source| source.watch(&["--grace", GRACE]))
         .collect();
-    for (watch, (source, _)) in watches.iter().zip(SOURCES) {
-        assert_eq!(watch.seen[0]["source"], *source, "{}", watch.seen[0]);
-    }
     let names = |kind: &str| {
         (0..COUNT)
             .map(|n| format!("{kind}-{n}"))
@@ -79,12 +70,12 @@ pub(super) fn sources() -> Result {
     let ended: Vec<_> = watches.into_iter().map(Watch::stop).collect();
     for kind in ["created", "offlined", "leaked"] {
         let sets: Vec<_> = ended.iter().map(|run| paths(run, kind, &base)).collect();
-        for (set, (source, _)) in sets.iter().zip(SOURCES) {
-            assert_eq!(*set, sets[0], "{kind} of {source}");
+        for (set, source) in sets.iter().zip(SOURCES) {
+            assert_eq!(*set, sets[0], "{kind} of {}", source.name);
         }
         assert!(sets[0].len() >= COUNT, "{kind}: {:?}", sets[0]);
     }
-    for (run, (source, _)) in ended.iter().zip(SOURCES) {
+    for (run, Source { name: source, .. }) in ended.iter().zip(&SOURCES) {
         let summary = run.summary();
         let number = |name: &str| summary[name].as_u64().expect("a number");
         // What others left is older than the grace time, for the one that knows their names.

@@ -45,8 +45,12 @@ fn reproduced(workload: &str) -> Result {
     let _world = World::new("reproduce");
     let (stays, pin) = pins(workload);
     let count = COUNT.to_string();
-    // What stays is waited for to the end.
-    let wait = if too_slow().is_some() { "8s" } else { "3s" };
+    // What stays is waited for to the end, and what goes until it is gone.
+    let wait = match (stays, too_slow()) {
+        (true, None) => "1s",
+        (true, Some(_)) | (false, None) => "3s",
+        (false, Some(_)) => "8s",
+    };
     let run = || {
         json(&[
             "reproduce",

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -16,7 +16,7 @@ use kmemtrace::{
 use serde_json::Value;
 
 use super::{
-    source::{Source, leak_and_recover},
+    source::{GRACE, Source, leak_and_recover},
     world::{World, remove, wait_until},
 };
 use crate::harness::{Result, Watch, output, program, text};
@@ -27,7 +27,7 @@ pub(super) fn replays(source: &Source) -> Result {
     let folder = tempfile::TempDir::new()?;
     let trace = folder.path().join("trace.zst");
     let trace = trace.to_str().ok_or("a path")?;
-    let mut watch = source.watch(&["--grace", "1s", "--record", trace]);
+    let mut watch = source.watch(&["--grace", GRACE, "--record", trace]);
     leak_and_recover(&world, &mut watch);
     let live = watch.stop();
     let replay = output(program(["replay", trace, "--all", "--format", "json"]));
@@ -48,31 +48,34 @@ pub(super) fn replays(source: &Source) -> Result {
 pub(super) fn killed() -> Result {
     let world = World::new("killed");
     let folder = tempfile::TempDir::new()?;
-    for name in ["trace.jsonl", "trace.jsonl.zst"] {
-        let trace = folder.path().join(name);
-        let mut recording = record(&trace);
-        let made: BTreeSet<_> = (0..50)
-            .map(|n| {
-                let cgroup = format!("{name}-{n}");
-                remove(&world.make(&cgroup));
-                format!("{}/{cgroup}", world.path)
-            })
-            .collect();
-        // What is older than a second is in the file.
-        thread::sleep(Duration::from_millis(1_100));
+    let traces = ["trace.jsonl", "trace.jsonl.zst"].map(|name| folder.path().join(name));
+    let mut recordings = record(&traces);
+    let made: BTreeSet<_> = (0..50)
+        .map(|n| {
+            let cgroup = format!("before-{n}");
+            remove(&world.make(&cgroup));
+            format!("{}/{cgroup}", world.path)
+        })
+        .collect();
+    // What is older than a second is in the file.
+    thread::sleep(Duration::from_millis(1_100));
+    for recording in &mut recordings {
         let killed = recording.kill();
         recording.wait()?;
         killed?;
-        assert_eq!(of(&trace, &made, is_offlined), made);
+    }
+    for trace in &traces {
+        assert_eq!(of(trace, &made, is_offlined), made);
+    }
 
-        let mut recording = record(&trace);
-        let after = format!("{name}-after");
-        remove(&world.make(&after));
-        let after = BTreeSet::from([format!("{}/{after}", world.path)]);
+    let recordings = record(&traces);
+    remove(&world.make("after"));
+    let after = BTreeSet::from([format!("{}/after", world.path)]);
+    for (trace, mut recording) in traces.iter().zip(recordings) {
         wait_until("the second run's recording", || {
-            of(&trace, &after, is_offlined) == after
+            of(trace, &after, is_offlined) == after
         });
-        assert_eq!(of(&trace, &made, is_offlined), made);
+        assert_eq!(of(trace, &made, is_offlined), made);
         stop(&mut recording)?;
         let replay = output(program([
             "replay".as_ref(),
@@ -133,7 +136,7 @@ pub(super) fn full_disk() -> Result {
         "record",
         recorded.to_str().ok_or("a path")?,
         "--for",
-        "1s",
+        "200ms",
     ]));
     assert_eq!(run.status.code(), Some(2));
     assert!(
@@ -145,17 +148,18 @@ pub(super) fn full_disk() -> Result {
     Ok(())
 }
 
-/// Starts a recording and waits until its first walk is in the file.
-fn record(trace: &Path) -> Child {
-    let before = walks(trace);
-    let mut command: Command = program(["record".as_ref(), trace.as_os_str()]);
-    let child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the test binary starts");
-    wait_until("the first walk in the recording", || walks(trace) > before);
-    child
+/// Starts a recording of each, and waits until the first walk of each is in its file.
+fn record<const N: usize>(traces: &[PathBuf; N]) -> [Child; N] {
+    let before = traces.each_ref().map(|trace| walks(trace));
+    let children = traces.each_ref().map(|trace| {
+        let mut command: Command = program(["record".as_ref(), trace.as_os_str()]);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the test binary starts")
+    });
+    for (trace, before) in traces.iter().zip(before) {
+        wait_until("the first walk in the recording", || walks(trace) > before);
+    }
+    children
 }
 
 fn stop(recording: &mut Child) -> Result {

@@ -14,6 +14,10 @@ use crate::harness::{Result, Watch, below, output, program, text};
 /// How many cgroups of a kind.
 const COUNT: usize = 3;
 
+/// The time after which a removed cgroup counts as leaked: long enough for the kernel to free what nothing pins.
+pub(super) const GRACE: &str = "400ms";
+pub(super) const GRACE_NS: u64 = 400_000_000;
+
 /// A source, as `--source` takes it.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -39,13 +43,9 @@ pub(super) const SOURCES: [Source; 3] = [
 ];
 
 impl Source {
-    /// The arguments that choose it. Polls come five times as often as they do unless told, so that tests are short.
-    pub(super) fn args(&self) -> &'static [&'static str] {
-        match self.name {
-            "bpf" => &["--source", "bpf"],
-            "tracefs" => &["--source", "tracefs"],
-            _ => &["--source", "sysfs", "--interval", "200ms"],
-        }
+    /// The arguments that choose it.
+    pub(super) fn args(&self) -> [&'static str; 2] {
+        ["--source", self.name]
     }
 
     fn is_polled(&self) -> bool {
@@ -54,7 +54,7 @@ impl Source {
 
     /// Watches with it.
     pub(super) fn watch(&self, args: &[&str]) -> Watch {
-        let watch = Watch::start(&[self.args(), args].concat());
+        let watch = Watch::start(&[&self.args(), args].concat());
         assert_eq!(watch.seen[0]["source"], self.name, "{}", watch.seen[0]);
         watch
     }
@@ -71,7 +71,7 @@ fn wait(watch: &mut Watch, count: usize, kind: &str, base: &str) -> Vec<Value> {
 pub(super) fn leaks(source: &Source) -> Result {
     let world = World::new(&format!("leaks-{}", source.name));
     let _mounted = Tracefs::mounted();
-    let mut watch = source.watch(&["--grace", "1s"]);
+    let mut watch = source.watch(&["--grace", GRACE]);
     leak_and_recover(&world, &mut watch);
     let ended = watch.stop();
     assert!(
@@ -84,7 +84,7 @@ pub(super) fn leaks(source: &Source) -> Result {
     Ok(())
 }
 
-/// What a run with a grace time of a second must say of cgroups that leak and recover, and of one that does neither.
+/// What a run with this grace time must say of cgroups that leak and recover, and of one that does neither.
 pub(super) fn leak_and_recover(world: &World, watch: &mut Watch) {
     let before = zombies();
     let base = format!("{}/leaky", world.path);
@@ -107,7 +107,7 @@ pub(super) fn leak_and_recover(world: &World, watch: &mut Watch) {
     }
 
     for line in wait(watch, COUNT, "leaked", &base) {
-        assert!(line["zombie_ns"].as_u64() >= Some(1_000_000_000), "{line}");
+        assert!(line["zombie_ns"].as_u64() >= Some(GRACE_NS), "{line}");
         // Nothing of a single zombie's end is seen by polls: only their count.
         let polled = watch.seen[0]["source"] == "sysfs";
         assert_eq!(line["across_gap"].as_bool() == Some(true), polled, "{line}");
@@ -229,7 +229,7 @@ pub(super) fn memory_off_and_on(source: &Source) -> Result {
     let world = World::new(&format!("off-{}", source.name));
     let parent = world.make("parent");
     delegate(&parent);
-    let mut watch = source.watch(&["--grace", "1s"]);
+    let mut watch = source.watch(&["--grace", GRACE]);
     let path = format!("{}/parent/child", world.path);
     let child = world.make("parent/child");
     wait(&mut watch, 1, "created", &path);
@@ -268,7 +268,7 @@ pub(super) fn missing_switch(source: &Source) -> Option<String> {
 pub(super) fn clean_run(source: &Source) -> Result {
     let _world = World::new("clean");
     let _mounted = Tracefs::mounted();
-    let args = [&["watch", "--for", "2s"], source.args()].concat();
+    let args = [["watch", "--for", "500ms"].as_slice(), &source.args()].concat();
     let run = output(program(args));
     let stdout = text(&run.stdout);
     let inherited =

@@ -8,7 +8,7 @@ use super::world::{World, remove, zombies};
 use crate::harness::{Result, Watch};
 
 /// Pairs of mkdir and rmdir in the storm.
-const PAIRS: usize = 30_000;
+const PAIRS: usize = 20_000;
 
 /// With the default ring nothing is lost, or every loss is counted; the counts are right afterwards.
 pub(super) fn default_ring() -> Result {

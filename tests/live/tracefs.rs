@@ -9,7 +9,7 @@ use std::{
 use super::{
     failures::refused_mkdir,
     leaks::hook,
-    source::leak_and_recover,
+    source::{GRACE, leak_and_recover},
     storm,
     view::{TRACING, Tracefs, hide},
     world::{self, Turn, World, remove},
@@ -74,7 +74,7 @@ pub(super) fn leaks_by_kprobe() -> Result {
     let world = World::new("trace-kprobe");
     let _mounted = Tracefs::mounted();
     let args = ["--source", "tracefs", "--avoid", "tracepoint"];
-    let mut watch = Watch::start(&[&["--grace", "1s"], &args[..]].concat());
+    let mut watch = Watch::start(&[&["--grace", GRACE], &args[..]].concat());
     let header = &watch.seen[0];
     assert_eq!(hook(header, "lifecycle")["way"], "kprobe", "{header}");
     let at = instance(watch.pid());

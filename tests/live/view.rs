@@ -76,7 +76,7 @@ pub(super) fn scan() -> Result {
     let cgroup = world.make("zombie");
     let file = world.charge(&cgroup, "zombie");
     remove(&cgroup);
-    let run = output(program(["scan", "--format", "json"]));
+    let run = output(program(["scan", "--format", "json", "--settle", "500ms"]));
     let seen: Value = serde_json::from_slice(&run.stdout)?;
     assert_eq!(seen["zombies"].as_u64(), Some(zombies()), "{seen}");
     assert_eq!(run.status.code(), Some(1), "a zombie that stays: {seen}");

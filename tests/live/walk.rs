@@ -18,6 +18,7 @@ use kmemtrace::{
 use serde_json::Value;
 
 use super::{
+    source::GRACE,
     storm,
     world::{World, remove, wait_until, zombies},
 };
@@ -62,7 +63,7 @@ pub(super) fn named_from_before() -> Result {
     let files = leak(&world);
     let kernel = before + 2 * PODS as u64;
     wait_until("more zombies", || zombies() == kernel);
-    let mut watch = Watch::start(&["--grace", "1s"]);
+    let mut watch = Watch::start(&["--grace", GRACE]);
     let walked = watch.seen.last().expect("the walk's end").clone();
     assert_eq!(walked["zombies_named"].as_u64(), Some(kernel), "{walked}");
     assert_eq!(walked["zombies"].as_u64(), Some(kernel), "{walked}");
@@ -139,7 +140,7 @@ pub(super) fn named_after_a_gap() -> Result {
 /// What a scan lists below a path, by path.
 pub(super) fn scan(world: &World, args: &[&str]) -> (Value, BTreeMap<String, Value>) {
     let common = ["scan", "--format", "json"];
-    let settle = ["--settle", "500ms"];
+    let settle = ["--settle", "200ms"];
     let settle = if args.contains(&settle[0]) {
         &settle[..0]
     } else {
@@ -205,7 +206,7 @@ pub(super) fn scanned() -> Result {
 
 /// While cgroups come and go, every scan names all that stay, and none twice.
 pub(super) fn scanned_under_churn() -> Result {
-    const SCANS: usize = 5;
+    const SCANS: usize = 4;
     let world = World::new("walk-churn");
     let files = leak(&world);
     let ended = AtomicBool::new(false);

@@ -26,7 +26,7 @@ use crate::{
         jsonl::JsonLines,
         tail::{Tail, TailOptions},
     },
-    source::{self, Kind, Source, Started, sysfs},
+    source::{self, Kind, Source, Started},
     tracker::{Change, Config, Finding, Totals, Tracker, What},
 };
 
@@ -73,10 +73,7 @@ impl Run<'_> {
                 .help("leave --source out")
                 .into());
         }
-        let config = args.hooks.config_with(sysfs::Config {
-            copies: copies.roots.clone(),
-            interval: args.interval,
-        });
+        let config = args.hooks.config_with(copies.roots.clone(), args.interval);
         runtime()?.block_on(async {
             let started = source::start(kinds, &facts, &config)?;
             introduce(&started);

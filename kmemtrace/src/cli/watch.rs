@@ -11,6 +11,7 @@ use super::{
     run::Run,
 };
 use crate::{
+    host::Root,
     plan::{Options, WayKind},
     source::{self, Kind, bpf, sysfs, tracefs},
 };
@@ -35,7 +36,7 @@ pub(super) struct Args {
 /// What is watched, and for how long: the same for `watch` and `record`.
 #[derive(clap::Args, Debug)]
 pub(super) struct SourceArgs {
-    /// How often to look, where polling is all there is
+    /// How often to look at the kernel's counts (every second at least), and where polling is all there is, at everything
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub(super) interval: Duration,
     /// Look at copies of one machine's files instead, the earliest first: directories, or archives (.tar, .tar.gz,
@@ -84,13 +85,11 @@ impl HookArgs {
 
     /// For this machine.
     pub(super) fn config(&self) -> source::Config {
-        self.config_with(sysfs::Config {
-            copies: Vec::new(),
-            interval: Duration::from_secs(1),
-        })
+        self.config_with(Vec::new(), Duration::from_secs(1))
     }
 
-    pub(super) fn config_with(&self, sysfs: sysfs::Config) -> source::Config {
+    /// For copies of a machine's files, if there are any.
+    pub(super) fn config_with(&self, copies: Vec<Root>, interval: Duration) -> source::Config {
         let options = Options {
             avoid: self.avoid.clone(),
             mkdir_syscalls: self.mkdir_syscalls,
@@ -100,14 +99,16 @@ impl HookArgs {
         source::Config {
             bpf: bpf::Config {
                 ring_bytes: self.ring_size.unwrap_or(bpf.ring_bytes),
+                interval,
                 options: options.clone(),
             },
             tracefs: tracefs::Config {
                 buffer_kib: self.ring_size.map_or(tracefs.buffer_kib, |size| size >> 10),
+                interval,
                 options,
                 ..tracefs
             },
-            sysfs,
+            sysfs: sysfs::Config { copies, interval },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a source does besides reading its records: it walks the directories, sends ticks with the kernel's counts, keeps
 //! account of what was lost, and reads slab failures from the kernel log where no hook sees them.
 //!
-//! What it emits is: a walk (`Zombie` and `Present` each, then `Walked`), then the records' events, a `Tick` every second, a
+//! What it emits is: a walk (`Zombie` and `Present` each, then `Walked`), then the records' events, a `Tick` every second or oftener, a
 //! `Zombie` for each of which that has changed what it holds, and after a loss a `Gap` and a new walk.
 
 use std::{
@@ -30,8 +30,8 @@ pub(super) const READ: Duration = Duration::from_millis(50);
 /// How often losses are looked for, and the kernel's counts compared while they do not agree.
 const CHECK: Duration = Duration::from_millis(200);
 
-/// How often a tick is sent while all is well.
-const TICK: Duration = Duration::from_secs(1);
+/// How often a tick is sent while all is well, unless it is to be oftener: with it verdicts come due.
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// How long the tracker's counts and the kernel's may differ before a walk is owed: something was lost without a trace.
 const DISAGREE: Duration = Duration::from_secs(30);
@@ -104,6 +104,8 @@ pub(super) struct Upkeep {
     unsettled: Option<Instant>,
     checked: Instant,
     ticked: Instant,
+    /// How often a tick is sent.
+    tick_every: Duration,
     /// How often to walk though nothing was lost: what the source does not see, the walk finds.
     walk_every: Option<Duration>,
 }
@@ -113,6 +115,7 @@ impl Upkeep {
     pub(super) fn new(
         hierarchy: Hierarchy,
         kmsg: Option<Kmsg>,
+        tick_every: Duration,
         walk_every: Option<Duration>,
     ) -> Self {
         Self {
@@ -127,6 +130,7 @@ impl Upkeep {
             unsettled: None,
             checked: Instant::now(),
             ticked: Instant::now(),
+            tick_every: tick_every.min(TICK),
             walk_every,
         }
     }
@@ -253,7 +257,7 @@ impl Upkeep {
         {
             self.tell_zombies(records, events, false);
         }
-        if !settled || self.ticked.elapsed() >= TICK {
+        if !settled || self.ticked.elapsed() >= self.tick_every {
             self.tick(records, events);
         }
         Ok(())

@@ -11,6 +11,8 @@ mod ring;
 mod start;
 mod walk;
 
+use std::time::Duration;
+
 use aya::Ebpf;
 use bytes::Bytes;
 pub use files::{Device, FileName, HeldFile, Holdings};
@@ -22,7 +24,7 @@ use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{
     clock,
     outcome::Outcome,
-    upkeep::{BATCH, Records, Upkeep, Zombies},
+    upkeep::{BATCH, Records, TICK, Upkeep, Zombies},
 };
 use crate::{
     error::Error,
@@ -39,6 +41,8 @@ use crate::{
 pub struct Config {
     /// The ring buffer's size in bytes; rounded up to what the kernel takes.
     pub ring_bytes: u32,
+    /// How often the kernel's counts are told; every second at least.
+    pub interval: Duration,
     /// Which ways may be used.
     pub options: Options,
 }
@@ -47,6 +51,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             ring_bytes: 8 << 20,
+            interval: TICK,
             options: Options::default(),
         }
     }

@@ -85,7 +85,7 @@ impl Source {
                 context,
             },
             outcomes,
-            upkeep: Upkeep::new(hierarchy, kmsg, None),
+            upkeep: Upkeep::new(hierarchy, kmsg, config.interval, None),
             timer,
         })
     }

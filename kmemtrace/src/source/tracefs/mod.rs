@@ -28,7 +28,10 @@ use tokio::time::Interval;
 
 pub use self::start::hooks_without_source;
 use self::trace::Trace;
-use super::{outcome::Outcome, upkeep::Upkeep};
+use super::{
+    outcome::Outcome,
+    upkeep::{TICK, Upkeep},
+};
 use crate::{
     error::Error,
     event::{Event, Stamp, header::HookReport},
@@ -40,6 +43,8 @@ use crate::{
 pub struct Config {
     /// The trace buffer's size for each CPU, in KiB.
     pub buffer_kib: u32,
+    /// How often the kernel's counts are told; every second at least.
+    pub interval: Duration,
     /// How often the directories are walked though nothing was lost.
     pub walk_every: Duration,
     /// Use the buffer that all share even where an instance would do: to try that out.
@@ -52,6 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             buffer_kib: 4096,
+            interval: TICK,
             walk_every: Duration::from_mins(1),
             shared: false,
             options: Options::default(),

@@ -89,7 +89,7 @@ impl Source {
         Ok(Self {
             outcomes,
             trace,
-            upkeep: Upkeep::new(hierarchy, kmsg, Some(config.walk_every)),
+            upkeep: Upkeep::new(hierarchy, kmsg, config.interval, Some(config.walk_every)),
             timer: every,
         })
     }
