@@ -5,10 +5,11 @@ use std::{ffi::CString, fs, path::Path};
 use rustix::mount::{MountFlags, mount};
 
 /// The file systems that every machine has.
-const SYSTEM: [(&str, &str); 8] = [
+const SYSTEM: [(&str, &str); 9] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
     ("tmpfs", "/dev/shm"),
     ("tmpfs", "/tmp"),
     ("tmpfs", "/var/tmp"),

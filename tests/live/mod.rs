@@ -12,6 +12,7 @@ mod recording;
 mod shared;
 mod source;
 mod storm;
+mod terminal;
 mod tracefs;
 mod view;
 mod walk;
@@ -209,6 +210,12 @@ fn others() -> Vec<Trial> {
             "live::diagnose_tells_of_this_kernel",
             world::missing_hierarchy,
             view::diagnose,
+        ),
+        live("ctrl_c_on_a_terminal_ends_a_run", terminal::interrupted),
+        test_if(
+            "live::reproduce_asks_on_a_terminal",
+            world::missing_hierarchy,
+            terminal::asked,
         ),
         test_if(
             "live::every_slab_failure_is_counted",
