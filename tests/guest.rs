@@ -7,6 +7,9 @@ mod mounts;
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Write},
+    mem,
+    net::UdpSocket,
+    os::fd::AsRawFd,
     path::Path,
     process::{Command, ExitCode, Stdio},
     thread,
@@ -79,6 +82,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn run() -> Result<Verdict, String> {
     mounts::system()?;
+    loopback().map_err(|error| format!("no loopback: {error}"))?;
     // Only for show.
     let _ = sethostname(b"vm");
     let plan = fs::read(PLAN).map_err(|error| format!("cannot read {PLAN}: {error}"))?;
@@ -97,6 +101,23 @@ fn run() -> Result<Verdict, String> {
         Some("command") => command(&plan),
         Some("shell") => shell(),
         other => Err(format!("{PLAN}: nothing to run: {other:?}")),
+    }
+}
+
+/// Switches the loopback interface on.
+#[expect(unsafe_code, reason = "rustix does not set up interfaces")]
+fn loopback() -> io::Result<()> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    // SAFETY: numbers and bytes only.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
+    // SAFETY: the request is as `netdevice(7)` wants it, and lives through the call.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

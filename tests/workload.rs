@@ -1,8 +1,17 @@
 //! What live tests run, in cgroups mostly: `WORKLOAD CGROUP [ARG]`.
 
 use std::{
-    env, ffi::OsString, fs, io, mem::MaybeUninit, os::unix::net::UnixDatagram, path::Path,
-    process::ExitCode, ptr, thread, time::Duration,
+    env,
+    ffi::OsString,
+    fs,
+    io::{self, Write},
+    mem::MaybeUninit,
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixDatagram,
+    path::Path,
+    process::ExitCode,
+    ptr, thread,
+    time::Duration,
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -25,6 +34,9 @@ pub(crate) fn main() -> ExitCode {
         }
         (Some("charge-socket"), Some(cgroup), Some(file)) => {
             charge_socket(cgroup.as_ref(), file.as_ref())
+        }
+        (Some("charge-tcp"), Some(cgroup), Some(file)) => {
+            charge_tcp(cgroup.as_ref(), file.as_ref())
         }
         (Some("flood-signals"), None, None) => flood_signals(),
         (Some("hold-memory"), None, None) => {
@@ -74,7 +86,9 @@ fn charge<T>(cgroup: &Path, file: &Path, make: impl Fn(&Path) -> io::Result<T>) 
     let rehearsed = file.with_extension("rehearsal");
     join(root)?;
     drop(make(&rehearsed)?);
-    fs::remove_file(&rehearsed)?;
+    if rehearsed.exists() {
+        fs::remove_file(&rehearsed)?;
+    }
     join(root)?;
 
     join(cgroup)?;
@@ -100,12 +114,44 @@ fn charge_socket(cgroup: &Path, file: &Path) -> io::Result<()> {
         write(file)?;
         UnixDatagram::unbound()
     })?;
+    hold(file);
+    drop(socket);
+    Ok(())
+}
+
+/// Says that all is charged, and waits until somebody removes the file.
+fn hold(file: &Path) {
     println!("charged");
     while file.exists() {
         thread::sleep(Duration::from_millis(20));
     }
-    drop(socket);
+}
+
+/// Makes TCP connections in a cgroup, with data that nobody reads, and moves to the root cgroup; keeps them until somebody
+/// removes the file, which pins nothing.
+fn charge_tcp(cgroup: &Path, file: &Path) -> io::Result<()> {
+    // On v1 TCP's buffers are counted where they are limited.
+    let limit = cgroup.join("memory.kmem.tcp.limit_in_bytes");
+    if limit.exists() {
+        fs::write(limit, "1G")?;
+    }
+    let connections = charge(cgroup, file, |_| {
+        (0..8).map(|_| connection()).collect::<io::Result<Vec<_>>>()
+    })?;
+    fs::write(file, "")?;
+    hold(file);
+    drop(connections);
     Ok(())
+}
+
+/// Both ends of a connection, with as much on the way as they take.
+fn connection() -> io::Result<[TcpStream; 2]> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut near = TcpStream::connect(listener.local_addr()?)?;
+    let (far, _) = listener.accept()?;
+    near.set_nonblocking(true)?;
+    while let Ok(1..) = near.write(&[b'x'; 4096]) {}
+    Ok([near, far])
 }
 
 /// Makes and removes cgroups below `base` that files pin, on v2 with sockets, says so, and keeps each socket until

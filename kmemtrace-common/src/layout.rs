@@ -4,6 +4,8 @@
 //! tracepoint's `format` file) and injects the whole [`Layout`] as a read-only global. The verifier sees constants, and
 //! drops the branches behind an [`ABSENT`] field.
 
+use crate::walk::STATS;
+
 /// The offset of a field that this kernel does not have, or whose place is not known.
 pub const ABSENT: u32 = u32::MAX;
 
@@ -103,6 +105,23 @@ pub struct Layout {
     pub gen_count: u32,
     /// How many NUMA nodes this machine may have
     pub numa_nodes: u32,
+    /// `mem_cgroup.vmstats`: a memcg's statistics, or a pointer to them
+    pub stats: u32,
+    /// 1 if it is a pointer
+    pub stats_pointer: u32,
+    /// Where in them the array of those kept by item is
+    pub stats_state: u32,
+    /// How many elements that has
+    pub stats_count: u32,
+    /// Where each kind of [`crate::walk::STATS`] is in that array, or, if there is a table, in the table
+    pub stats_items: [u32; STATS],
+    /// The address of the kernel's table that takes an item to its place in the array (`mem_cgroup_stats_index`, 8 bits
+    /// each): its lower half; [`ABSENT`] if items are places
+    pub stats_table: u32,
+    /// Its upper half
+    pub stats_table_high: u32,
+    /// The item that is first in the array
+    pub stats_first: u32,
     /// `mem_cgroup_per_node.lruvec.lists`: the heads of the classic LRU lists
     pub lruvec_lists: u32,
     /// `mem_cgroup_per_node.lruvec.lrugen.folios`, `lists` before 6.4: those of the multi-gen LRU
@@ -196,6 +215,14 @@ impl Layout {
         gen_pages: ABSENT,
         gen_count: ABSENT,
         numa_nodes: ABSENT,
+        stats: ABSENT,
+        stats_pointer: ABSENT,
+        stats_state: ABSENT,
+        stats_count: ABSENT,
+        stats_items: [ABSENT; STATS],
+        stats_table: ABSENT,
+        stats_table_high: ABSENT,
+        stats_first: ABSENT,
         lruvec_lists: ABSENT,
         gen_lists: ABSENT,
         gen_list_count: ABSENT,
@@ -220,4 +247,7 @@ impl Layout {
     };
 }
 
-const _: () = assert!(size_of::<Layout>() == 67 * 4, "Layout has padding");
+const _: () = assert!(
+    size_of::<Layout>() == (74 + STATS) * 4,
+    "Layout has padding"
+);

@@ -16,6 +16,10 @@ pub const NUMA_NODES: u32 = 8;
 /// Zones of a NUMA node, at most (`MAX_NR_ZONES`).
 pub const ZONES: u32 = 6;
 
+/// Kinds of memory that a memcg's statistics tell and its LRU lists do not: shared memory (tmpfs included), reclaimable and
+/// other slab, per-CPU memory, kernel stacks, sockets (`enum node_stat_item`, `enum memcg_stat_item`).
+pub const STATS: usize = 6;
+
 /// Generations of the multi-gen LRU, at most (`MAX_NR_GENS`).
 pub const GENERATIONS: u32 = 4;
 
@@ -59,6 +63,8 @@ pub mod known {
     pub const DIRECTORY: u32 = 1 << 8;
     /// `css_id` was read.
     pub const CSS_ID: u32 = 1 << 9;
+    /// The first of `stats` was read; the next bits are for those after it.
+    pub const STATS: u32 = 1 << 10;
 }
 
 /// Bits of `cgroup_subsys_state.flags`, the same in every kernel since 4.8.
@@ -125,6 +131,8 @@ pub struct Node {
     pub tcpmem: i64,
     /// Pages by LRU list, those of the multi-gen LRU added as active ones.
     pub lru: [u64; LRU_LISTS],
+    /// Statistics by kind, in the kernel's units: see [`STATS`].
+    pub stats: [i64; STATS],
     /// `cgroup_subsys_state.flags`
     pub flags: u32,
     /// Bits of [`known`].
@@ -147,7 +155,7 @@ pub type Batch = [Node; STEPS];
 const _: () = {
     assert!(size_of::<Cursor>() == 6 * 8 + 4 * 4, "Cursor has padding");
     assert!(
-        size_of::<Node>() == (11 + LRU_LISTS) * 8 + 6 * 4 + crate::wire::NAME_BYTES,
+        size_of::<Node>() == (11 + LRU_LISTS + STATS) * 8 + 6 * 4 + crate::wire::NAME_BYTES,
         "Node has padding"
     );
     assert!(STEPS.is_power_of_two());

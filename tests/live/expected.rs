@@ -102,10 +102,15 @@ impl Hooks {
     }
 }
 
+/// Whether this is a cloud kernel of Debian.
+pub(super) fn is_debian() -> bool {
+    let version = fs::read_to_string("/proc/version").unwrap_or_default();
+    version.contains("-cloud-amd64 ") && version.contains("debian-kernel@")
+}
+
 /// Which kernel this is, if it is a known one.
 fn kernel() -> Option<&'static Kernel> {
-    let version = fs::read_to_string("/proc/version").unwrap_or_default();
-    if version.contains("-cloud-amd64 ") && version.contains("debian-kernel@") {
+    if is_debian() {
         return Some(&DEBIAN);
     }
     let _turn = Turn::take();

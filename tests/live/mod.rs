@@ -7,6 +7,7 @@ mod files;
 mod hostile;
 mod leaks;
 mod parity;
+mod pins;
 mod reclaim;
 mod recording;
 mod shared;
@@ -110,6 +111,12 @@ fn bpf() -> Vec<Trial> {
         bpf("zombies_from_before_have_names", walk::named_from_before),
         bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
         bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
+        bpf("zombies_are_told_by_kind", pins::kinds),
+        test_if(
+            "live::bpf::a_zombie_in_swap_is_told",
+            pins::missing_swap,
+            pins::swap,
+        ),
         bpf("files_that_hold_zombies_are_named", files::named),
         bpf("zombies_are_listed_under_churn", walk::scanned_under_churn),
         bpf("zombies_freed_under_a_walk", walk::freed_under_a_walk),

@@ -214,23 +214,24 @@ impl World {
             assert!(done.status.success(), "{}", text(&done.stderr));
             return file;
         }
-        let args = [
-            "charge-socket".as_ref(),
-            cgroup.as_os_str(),
-            file.as_os_str(),
-        ];
-        let mut command = workload(args);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the test binary starts");
-        let mut said = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        stdout.read_line(&mut said).expect("what it says");
-        assert_eq!(said, "charged\n");
-        thread::spawn(move || child.wait());
+        hold("charge-socket", cgroup, &file);
         file
     }
+}
+
+/// Starts a workload that holds what it charged to a cgroup until `file` is removed, and waits until it has charged it.
+pub(super) fn hold(kind: &str, cgroup: &Path, file: &Path) {
+    let args = [kind.as_ref(), cgroup.as_os_str(), file.as_os_str()];
+    let mut command = workload(args);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the test binary starts");
+    let mut said = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    stdout.read_line(&mut said).expect("what it says");
+    assert_eq!(said, "charged\n");
+    thread::spawn(move || child.wait());
 }
 
 /// v2: cgroups below `directory` get memcgs of their own.

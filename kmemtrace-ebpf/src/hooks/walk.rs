@@ -9,6 +9,8 @@
 
 #![expect(unsafe_code, reason = "map values are shared, and the helpers unsafe")]
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_ktime_get_ns, bpf_probe_read_kernel_str_bytes, generated},
     macros::{map, raw_tracepoint},
@@ -16,14 +18,14 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use kmemtrace_common::{
-    layout::ABSENT,
+    layout::{ABSENT, Layout},
     walk::{
         Batch, Cursor, GENERATIONS, LRU_LISTS, NUMA_NODES, Node, STEPS, ZONES, css_flag, known,
-        phase,
+        STATS, phase,
     },
 };
 
-use crate::read::{Access, Probed, layout};
+use crate::read::{Access, Probed, layout, volatile};
 
 /// Where the walk stands.
 #[map]
@@ -231,6 +233,44 @@ fn found(cursor: *mut Cursor, nodes: *mut Batch, css: u64) {
     if node.flags & css_flag::DYING != 0 && pages(css, &mut node.lru).is_some() {
         node.known |= known::LRU;
     }
+    node.stats = [0; STATS];
+    if node.flags & css_flag::DYING != 0 {
+        stats(css, node);
+    }
+}
+
+/// Puts down the statistics by kind. The kernel adds up what each processor counted every two seconds and when it is asked
+/// (`mem_cgroup_flush_stats`): until then they are a little behind.
+#[inline(always)]
+fn stats(css: u64, node: &mut Node) {
+    let stats = match layout!(stats_pointer) {
+        1 => Probed::pointer(css, layout!(stats)).unwrap_or(0),
+        0 => css + u64::from(layout!(stats)),
+        _ => return,
+    };
+    for kind in 0..STATS {
+        let item = volatile(offset_of!(Layout, stats_items) + 4 * kind);
+        let Some(place) = place(item).filter(|&place| place < layout!(stats_count)) else {
+            continue;
+        };
+        if let Some(value) = Probed::field(stats, layout!(stats_state) + 8 * place) {
+            node.stats[kind] = value;
+            node.known |= known::STATS << kind;
+        }
+    }
+}
+
+/// Where an item is in the array. Entries of the table count from 0, or from 1 before 6.12: those of the item that is first
+/// in the array tell. What is not in the array has the greatest number, or 0 then.
+#[inline(always)]
+fn place(item: u32) -> Option<u32> {
+    if item == ABSENT || layout!(stats_table) == ABSENT {
+        return (item != ABSENT).then_some(item);
+    }
+    let table = u64::from(layout!(stats_table_high)) << 32 | u64::from(layout!(stats_table));
+    let first = u32::from(Probed::field::<u8>(table, layout!(stats_first))?);
+    let place = u32::from(Probed::field::<u8>(table, item)?);
+    (place >= first).then(|| place - first)
 }
 
 /// Of a field that was read: its value, and that it is known.

@@ -9,7 +9,7 @@ pub struct Holds {
     pub anon_bytes: Option<u64>,
     /// What there cannot be reclaimed: locked, or of a ramfs.
     pub unevictable_bytes: Option<u64>,
-    /// v1: TCP's buffers (`tcpmem.usage`).
+    /// The buffers of its sockets: TCP's (`tcpmem.usage` of v1), or all where its statistics tell (`MEMCG_SOCK`).
     pub tcpmem_bytes: Option<u64>,
     /// It has its memcg id still, which a dead one keeps for its entries in swap alone (`mem_cgroup_id_get_many`).
     pub keeps_id: Option<bool>,
@@ -20,7 +20,7 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// The pages on its lists, and TCP's buffers; `None` where the lists could not be read.
+    /// The pages on its lists, and its sockets' buffers; `None` where the lists could not be read.
     pub fn bytes(&self) -> Option<u64> {
         let lists = [self.anon_bytes?, self.unevictable_bytes?];
         let pages = self.file_bytes?.checked_add(lists[0])?;

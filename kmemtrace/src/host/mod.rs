@@ -13,6 +13,7 @@ mod pods;
 mod privileges;
 mod runtime_log;
 mod slab;
+mod symbols;
 mod tracing;
 mod walk;
 
@@ -39,6 +40,7 @@ pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
     slab_memcgs, slab_pin,
 };
+pub use symbols::symbol;
 pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};
 pub use walk::{Directory, walk};
 

@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, BufRead, BufReader},
+    io,
     path::{Path, PathBuf},
 };
 
-use super::{Root, parse::number};
+use super::{Root, parse::number, symbols};
 
 /// What tracefs has.
 #[expect(
@@ -49,7 +49,7 @@ pub fn tracing(root: &Root, at: &Path, functions: &[&'static str]) -> Tracing {
         id_bytes: format.ok().and_then(|format| id_bytes(&format)),
         kprobes,
         functions: if kprobes {
-            known(root, functions)
+            symbols::functions(root, functions)
         } else {
             BTreeSet::new()
         },
@@ -108,31 +108,6 @@ pub fn shared_buffer(root: &Root, at: &Path) -> SharedBuffer {
             .find_map(|clock| Some(clock.strip_prefix('[')?.strip_suffix(']')?.to_owned())),
         options: words("trace_options").unwrap_or_default(),
     }
-}
-
-/// Lines are `ADDRESS TYPE NAME`, for a module's with its name behind a tab.
-fn known(root: &Root, functions: &[&'static str]) -> BTreeSet<&'static str> {
-    let mut found = BTreeSet::new();
-    let Ok(file) = std::fs::File::open(root.path("/proc/kallsyms")) else {
-        return found;
-    };
-    let mut file = BufReader::with_capacity(64 << 10, file);
-    let mut line = Vec::new();
-    while file.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-        let mut words = line
-            .trim_ascii_end()
-            .splitn(3, |&byte| byte == b' ')
-            .skip(1);
-        if let (Some(b"t" | b"T"), Some(name)) = (words.next(), words.next()) {
-            found.extend(
-                functions
-                    .iter()
-                    .find(|function| function.as_bytes() == name),
-            );
-        }
-        line.clear();
-    }
-    found
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use std::{collections::HashSet, path::PathBuf};
 
+use kmemtrace_common::walk::STATS;
+
 use super::*;
 use crate::host::{self, Root};
 use crate::host::{Privileges, Version};
@@ -215,6 +217,8 @@ fn what_a_walk_cannot_tell_is_said_with_its_reason() {
         memcg_nodeinfo: 2048,
         lru_sizes: 1024,
         numa_nodes: 1,
+        stats: 1600,
+        stats_items: [19; STATS],
         lruvec_lists: 0,
         folio_lru: 8,
         folio_flags: 0,

@@ -2,7 +2,7 @@
 
 use kmemtrace_common::{
     layout::{ABSENT, Layout},
-    walk::NUMA_NODES,
+    walk::{NUMA_NODES, STATS},
 };
 
 use crate::host::Version;
@@ -32,6 +32,10 @@ pub struct Lack {
     /// Why.
     pub why: &'static str,
 }
+
+/// What only a memcg's statistics tell.
+const STAT_KINDS: &str =
+    "how much of it is shared memory, slab, per-CPU memory, kernel stacks or sockets";
 
 /// What the kernel walk cannot tell of a hierarchy of this version, where this kernel does not have the fields, and why.
 pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
@@ -81,6 +85,12 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
             !lists && !numa && files.is_some(),
             "the files of page cache",
             files.unwrap_or_default(),
+        ),
+        (layout.stats == ABSENT, STAT_KINDS, "no mem_cgroup.vmstats"),
+        (
+            layout.stats != ABSENT && layout.stats_items == [ABSENT; STATS],
+            STAT_KINDS,
+            "/proc/kallsyms does not tell where mem_cgroup_stats_index is",
         ),
         (
             layout.cgroup_flags == ABSENT,

@@ -21,7 +21,7 @@ pub enum Pin {
     Unevictable,
     /// Pages that are swapped out.
     Swap,
-    /// TCP's buffers.
+    /// Buffers of sockets.
     Sockets,
     /// Zombies below it: it goes with the last of them.
     Children,

@@ -285,7 +285,7 @@ line! { 'a;
     anon_bytes: u64,
     /// What there cannot be reclaimed.
     unevictable_bytes: u64,
-    /// v1: TCP's buffers.
+    /// The buffers of its sockets: TCP's on v1, all where the kernel's statistics tell.
     tcpmem_bytes: u64,
     /// Whether the dead memcg has its id still: for pages in swap.
     keeps_id: bool,

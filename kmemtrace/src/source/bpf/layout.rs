@@ -9,15 +9,19 @@ mod walk;
 use std::{fs, path::Path};
 
 use btf_rs::{Btf, BtfType, Type};
-use kmemtrace_common::layout::{ABSENT, Layout};
+use kmemtrace_common::{
+    layout::{ABSENT, Layout},
+    walk::STATS,
+};
 
 /// The layout as far as this kernel tells it. `memory_hierarchy` is the kernel's id of the memory hierarchy, `numa_nodes` how
-/// many NUMA nodes the machine may have.
+/// many NUMA nodes the machine may have; `symbol` gives the address of a kernel symbol.
 pub(super) fn resolve(
     types: Option<&Btf>,
     tracefs: Option<&Path>,
     memory_hierarchy: u32,
     numa_nodes: Option<u32>,
+    symbol: impl FnOnce(&str) -> Option<u64>,
 ) -> Layout {
     let mut layout = Layout {
         memory_hierarchy,
@@ -28,6 +32,16 @@ pub(super) fn resolve(
         from_types(&Types(btf), &mut layout);
         walk::from_types(&Types(btf), &mut layout);
         files::from_types(&Types(btf), &mut layout);
+        if walk::wants_table(&Types(btf), &layout) {
+            match symbol("mem_cgroup_stats_index") {
+                Some(address) => {
+                    layout.stats_table = address as u32;
+                    layout.stats_table_high = (address >> 32) as u32;
+                }
+                // Without it nothing tells which is which.
+                None => layout.stats_items = [ABSENT; STATS],
+            }
+        }
     }
     if let Some(tracefs) = tracefs {
         from_formats(tracefs, &mut layout);
@@ -273,7 +287,7 @@ print fmt: \"root=%d id=%llu level=%d path=%s\", REC->root, REC->id, REC->level,
 
     #[test]
     fn without_btf_and_tracefs_nothing_is_known_but_what_the_files_say() {
-        let layout = resolve(None, None, 4, Some(2));
+        let layout = resolve(None, None, 4, Some(2), |_| None);
         assert_eq!(
             layout,
             Layout {

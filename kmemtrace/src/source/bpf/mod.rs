@@ -18,7 +18,7 @@ use bytes::Bytes;
 pub use files::{Device, FileName, HeldFile, Holdings};
 pub use start::hooks_without_source;
 use tokio::time::Interval;
-pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Tree};
+pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Stats, Tree};
 
 use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{

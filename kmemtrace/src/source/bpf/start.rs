@@ -99,6 +99,7 @@ pub(super) fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
         facts.tracefs.as_deref(),
         hierarchy.id,
         host::numa_nodes(&Root::live()),
+        |name| host::symbol(&Root::live(), name),
     )
 }
 

@@ -17,7 +17,7 @@ use kmemtrace_common::walk::{Batch, Cursor, phase};
 
 pub use self::{
     once::KernelWalker,
-    tree::{Lru, Memcg, Tree},
+    tree::{Lru, Memcg, Stats, Tree},
 };
 use crate::{
     error::{Error, causes},

@@ -3,7 +3,7 @@ use std::time::Duration;
 use kmemtrace_common::walk::css_flag;
 
 use super::*;
-use crate::source::bpf::{Lru, Tree};
+use crate::source::bpf::{Lru, Stats, Tree};
 
 const POD: &str = "pod74c13223-5a00-11e9-b385-42010a80018d";
 
@@ -26,6 +26,7 @@ fn memcg(serial: u64, parent_serial: u64, name: &'static str) -> Memcg {
         kmem_bytes: Some(1 << 20),
         tcpmem_bytes: Some(0),
         lru: None,
+        stats: Stats::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     attribution::{self, Owner, Qos, Runtime},
     event::json::Hex,
     host::Version,
-    source::bpf::{KernelWalk, Memcg},
+    source::bpf::{KernelWalk, Memcg, Stats},
     tracker::{Pin, Trend, reclaimable},
 };
 
@@ -95,6 +95,8 @@ pub(in crate::cli::scan) struct Zombie {
     pub(super) file_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unevictable_bytes: Option<u64>,
+    #[serde(flatten)]
+    pub(super) stats: Stats,
     /// What its pages are, if that was asked and it has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli::scan) files: Option<files::Pages>,
@@ -163,6 +165,7 @@ pub(super) fn zombie(
         anon_bytes: holds.anon_bytes,
         file_bytes: holds.file_bytes,
         unevictable_bytes: holds.unevictable_bytes,
+        stats: memcg.stats,
         files: None,
     }
 }

@@ -3,7 +3,7 @@
 use btf_rs::Type;
 use kmemtrace_common::{
     layout::{ABSENT, Layout},
-    walk::{GENERATIONS, LRU_LISTS, ZONES},
+    walk::{GENERATIONS, LRU_LISTS, STATS, ZONES},
 };
 
 use super::Types;
@@ -27,6 +27,17 @@ pub(super) fn from_types(types: &Types<'_>, layout: &mut Layout) {
     layout.memcg_kmem = field("mem_cgroup", &["kmem", "usage"]);
     layout.memcg_tcpmem = field("mem_cgroup", &["tcpmem", "usage"]);
     layout.memcg_nodeinfo = field("mem_cgroup", &["nodeinfo"]);
+    if let Some(stats) = stats(types) {
+        layout.stats = stats.offset;
+        layout.stats_pointer = u32::from(stats.is_pointer);
+        layout.stats_state = stats.state;
+        layout.stats_count = stats.count;
+        layout.stats_items =
+            STAT_ITEMS.map(|(of, name)| types.enumerator(of, name).unwrap_or(ABSENT));
+        layout.stats_first = types
+            .enumerator(STAT_FIRST.0, STAT_FIRST.1)
+            .unwrap_or(ABSENT);
+    }
     // Both have the zones as their last dimension but for the lists; some compilers write one dimension.
     let lists = LRU_LISTS as u32;
     if let Some((offset, sizes)) = array(types, &["lru_zone_size"])
@@ -49,6 +60,63 @@ pub(super) fn from_types(types: &Types<'_>, layout: &mut Layout) {
             }
         }
     }
+}
+
+/// Where each of [`kmemtrace_common::walk::STATS`] is counted.
+const STAT_ITEMS: [(&str, &str); STATS] = [
+    ("node_stat_item", "NR_SHMEM"),
+    ("node_stat_item", "NR_SLAB_RECLAIMABLE_B"),
+    ("node_stat_item", "NR_SLAB_UNRECLAIMABLE_B"),
+    ("memcg_stat_item", "MEMCG_PERCPU_B"),
+    ("node_stat_item", "NR_KERNEL_STACK_KB"),
+    ("memcg_stat_item", "MEMCG_SOCK"),
+];
+
+/// The first of `memcg_node_stat_items`, and so of the array where that has only what is counted.
+const STAT_FIRST: (&str, &str) = ("node_stat_item", "NR_INACTIVE_ANON");
+
+/// Where a memcg's statistics are.
+struct Stats {
+    /// In `struct mem_cgroup`.
+    offset: u32,
+    is_pointer: bool,
+    /// The array, in what is there.
+    state: u32,
+    count: u32,
+}
+
+/// `mem_cgroup.vmstats` is an array up to 5.11, a structure up to 5.19, and a pointer to one from 6.0 on. The memcg's own
+/// are apart from 6.4 on (`state_local`); before, those below it are in them.
+fn stats(types: &Types<'_>) -> Option<Stats> {
+    let len = |ty: &Type| match ty {
+        Type::Array(array) => u32::try_from(array.len()).ok(),
+        _ => None,
+    };
+    let (offset, ty) = types.member("mem_cgroup", &["vmstats"])?;
+    if let Some(count) = len(&ty) {
+        return Some(Stats {
+            offset,
+            is_pointer: false,
+            state: 0,
+            count,
+        });
+    }
+    let (state, array) = ["state_local", "state"]
+        .iter()
+        .find_map(|name| types.member("memcg_vmstats", &[name]))?;
+    Some(Stats {
+        offset,
+        is_pointer: matches!(ty, Type::Ptr(_)),
+        state,
+        count: len(&array)?,
+    })
+}
+
+/// Whether the places in the statistics' array are those of a table that the types do not tell: it has only what is counted,
+/// and so is shorter than there are items (6.10 and later).
+pub(super) fn wants_table(types: &Types<'_>, layout: &Layout) -> bool {
+    let items = types.enumerator("memcg_stat_item", "MEMCG_NR_STAT");
+    layout.stats != ABSENT && items != Some(layout.stats_count)
 }
 
 /// The offset of an array in `struct mem_cgroup_per_node`, and how many elements it has, whatever its dimensions.

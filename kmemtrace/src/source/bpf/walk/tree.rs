@@ -7,6 +7,7 @@ use kmemtrace_common::{
     walk::{Node, css_flag, known},
     wire::TEXT_MAX,
 };
+use serde::Serialize;
 
 use crate::event::{Holds, Path};
 
@@ -47,6 +48,57 @@ pub struct Memcg {
     pub tcpmem_bytes: Option<u64>,
     /// What is on its LRU lists; of dead ones only.
     pub lru: Option<Lru>,
+    /// What its statistics say; of dead ones only.
+    pub stats: Stats,
+}
+
+/// A memcg's statistics by kind, in bytes, as of the kernel's last look at what each processor counted: up to two seconds
+/// old, and before 6.4 with those of the memcgs below it. What could not be read is `None`.
+///
+/// Those of slab and per-CPU memory stay as they were at its removal: the objects went to the parent
+/// (`memcg_reparent_objcgs`), and what is freed of them is taken off there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Shared memory, files on a tmpfs included (`NR_SHMEM`): a part of what [`Lru`] counts as anonymous.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shmem_bytes: Option<u64>,
+    /// Slab whose objects a shrinker can free, as dentries and inodes (`NR_SLAB_RECLAIMABLE_B`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slab_reclaimable_bytes: Option<u64>,
+    /// Other slab (`NR_SLAB_UNRECLAIMABLE_B`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slab_unreclaimable_bytes: Option<u64>,
+    /// Memory that each CPU has its own of (`MEMCG_PERCPU_B`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percpu_bytes: Option<u64>,
+    /// Kernel stacks (`NR_KERNEL_STACK_KB`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_stack_bytes: Option<u64>,
+    /// Buffers of sockets (`MEMCG_SOCK`): v2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_bytes: Option<u64>,
+}
+
+impl Stats {
+    fn new(node: &Node, page_bytes: u64) -> Self {
+        // As `memcg_page_state_unit` has it.
+        let units = [page_bytes, 1, 1, 1, 1024, page_bytes];
+        let bytes = |kind: usize| {
+            let has = node.known & known::STATS << kind != 0;
+            has.then(|| {
+                let count = u64::try_from(node.stats[kind]).unwrap_or(0);
+                count.saturating_mul(units[kind])
+            })
+        };
+        Self {
+            shmem_bytes: bytes(0),
+            slab_reclaimable_bytes: bytes(1),
+            slab_unreclaimable_bytes: bytes(2),
+            percpu_bytes: bytes(3),
+            kernel_stack_bytes: bytes(4),
+            socket_bytes: bytes(5),
+        }
+    }
 }
 
 /// The pages on a memcg's LRU lists, in bytes.
@@ -98,6 +150,7 @@ impl Memcg {
                 file_bytes: list(2) + list(3),
                 unevictable_bytes: list(4),
             }),
+            stats: Stats::new(node, page_bytes),
         }
     }
 
@@ -108,11 +161,13 @@ impl Memcg {
 
     /// What it holds and what refers to it; `dead_children` are those directly below it.
     pub fn holds(&self, dead_children: u64) -> Holds {
+        // Its children's may be in them.
+        let socket_bytes = self.stats.socket_bytes.filter(|_| dead_children == 0);
         Holds {
             file_bytes: self.lru.map(|lru| lru.file_bytes),
             anon_bytes: self.lru.map(|lru| lru.anon_bytes),
             unevictable_bytes: self.lru.map(|lru| lru.unevictable_bytes),
-            tcpmem_bytes: self.tcpmem_bytes,
+            tcpmem_bytes: self.tcpmem_bytes.max(socket_bytes),
             keeps_id: self.memcg_id.map(|id| id != 0),
             refcount: self.refcount,
             dead_children,

@@ -19,8 +19,14 @@ fn node(serial: u64, parent_serial: u64, name: &[u8]) -> Node {
         kmem: 0,
         tcpmem: 0,
         lru: [1, 2, 4, 8, 16],
+        stats: [2, 100, -1, 0, 16, 3],
         flags: css_flag::DYING,
-        known: known::REFCOUNT | known::MEMORY | known::SWAP | known::LRU | known::DIRECTORY_KNOWN,
+        known: known::REFCOUNT
+            | known::MEMORY
+            | known::SWAP
+            | known::LRU
+            | known::DIRECTORY_KNOWN
+            | (known::STATS * 0b11_0111),
         css_id: 0,
         memcg_id: 0,
         name_len: name.len() as u32,
@@ -55,6 +61,15 @@ fn what_is_not_known_is_absent_and_pages_are_bytes() {
         (lru.anon_bytes, lru.file_bytes, lru.unevictable_bytes),
         (3 * 4096, 12 * 4096, 16 * 4096)
     );
+    let stats = Stats {
+        shmem_bytes: Some(2 * 4096),
+        slab_reclaimable_bytes: Some(100),
+        slab_unreclaimable_bytes: Some(0),
+        percpu_bytes: None,
+        kernel_stack_bytes: Some(16 << 10),
+        socket_bytes: Some(3 * 4096),
+    };
+    assert_eq!(memcg.stats, stats);
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! What keeps zombies that were there before kmemtrace, by kind: shared memory, sockets, swap.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use serde_json::Value;
+
+use super::{
+    expected::is_debian,
+    walk::scan,
+    world::{self, World, hold, is_v1, remove, wait_until, zombies},
+};
+use crate::{
+    harness::{Result, output, text, workload},
+    workload::MUCH,
+};
+
+/// Sizes are right within what processors have in batches of their own, and what else is charged.
+const ABOUT: u64 = 1 << 20;
+
+fn about(told: &Value) -> bool {
+    (MUCH as u64 - ABOUT..=MUCH as u64 + ABOUT).contains(&told.as_u64().unwrap_or(0))
+}
+
+/// Has a task in a cgroup write a file of [`MUCH`] bytes.
+fn write(cgroup: &Path, file: &Path) {
+    let args = ["charge-much".as_ref(), cgroup.as_os_str(), file.as_os_str()];
+    let done = output(workload(args));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
+/// A file on a tmpfs, and connections with data in them.
+pub(super) fn kinds() -> Result {
+    let world = World::new("pins");
+    let before = zombies();
+    let (shared, connected) = (world.make("shared"), world.make("connected"));
+    let file = world.files.join("shared");
+    write(&shared, &file);
+    let open = world.files.join("open");
+    hold("charge-tcp", &connected, &open);
+    remove(&shared);
+    remove(&connected);
+    // From 7.1 on the file's pages go to the parent.
+    wait_until("zombies", || zombies() > before);
+
+    let told = |name: &str| {
+        let (seen, mut mine) = scan(&world, &[]);
+        let lost = seen["walk"]["lacks"].to_string();
+        (lost, mine.remove(&format!("{}/{name}", world.path)))
+    };
+    // Processors' own counts come in within two seconds.
+    let sockets = |zombie: &Value| {
+        let key = if is_v1() {
+            "tcpmem_bytes"
+        } else {
+            "socket_bytes"
+        };
+        zombie[key].as_u64().is_none_or(|bytes| bytes > 32 << 10)
+    };
+    let is_whole = |zombie: &Option<Value>| zombie.as_ref().is_some_and(sockets);
+    wait_until("the connections' memory", || is_whole(&told("connected").1));
+    let (lost, connected) = told("connected");
+    let connected = connected.ok_or("no zombie")?;
+    let by_kind = connected["shmem_bytes"].is_u64();
+    assert!(by_kind || !is_debian(), "{lost}");
+    let known = is_v1() || by_kind;
+    let pin = if known { "sockets" } else { "references" };
+    assert_eq!(connected["pin"], pin, "{connected}");
+    assert_eq!(connected["reclaimable"] == false, known, "{connected}");
+    // What is not told is said to be lost.
+    assert_eq!(
+        lost.contains("how much of it is shared memory"),
+        !by_kind,
+        "{lost}"
+    );
+
+    if let Some(shared) = told("shared").1 {
+        assert_eq!(shared["pin"], "anonymous", "{shared}");
+        assert!(about(&shared["anon_bytes"]), "{shared}");
+        assert!(!by_kind || about(&shared["shmem_bytes"]), "{shared}");
+    }
+    fs::remove_file(&open)?;
+    world.unpin(&file);
+    wait_until("their end", || zombies() <= before);
+    Ok(())
+}
+
+/// Compressed memory that pages can be swapped to.
+const DEVICE: &str = "/dev/zram0";
+const SETTINGS: &str = "/sys/block/zram0";
+
+/// Why nothing can be swapped out here.
+pub(super) fn missing_swap() -> Option<String> {
+    if let Some(why) = world::missing() {
+        return Some(why);
+    }
+    let size = fs::read_to_string(Path::new(SETTINGS).join("disksize"));
+    match size.as_deref().map(str::trim_end) {
+        Ok("0") => None,
+        Ok(_) => Some(format!("needs {DEVICE}, which is in use")),
+        Err(_) => Some("needs zram".to_owned()),
+    }
+}
+
+/// Swap on [`DEVICE`] while it lives.
+struct Swap;
+
+impl Swap {
+    #[expect(unsafe_code, reason = "rustix has no swapon")]
+    fn on() -> io::Result<Self> {
+        const PAGES: u32 = 16 << 10;
+        let page = rustix::param::page_size();
+        let bytes = u64::from(PAGES) * page as u64;
+        fs::write(Path::new(SETTINGS).join("disksize"), bytes.to_string())?;
+        let on = Self;
+        let mut device = OpenOptions::new().write(true).open(DEVICE)?;
+        // `union swap_header` of include/linux/swap.h: version, last page, bad pages.
+        device.seek(SeekFrom::Start(1024))?;
+        for word in [1, PAGES - 1, 0] {
+            device.write_all(&word.to_ne_bytes())?;
+        }
+        device.seek(SeekFrom::Start(page as u64 - 10))?;
+        device.write_all(b"SWAPSPACE2")?;
+        File::sync_all(&device)?;
+        // SAFETY: a path that ends with NUL.
+        match unsafe { libc::swapon(c"/dev/zram0".as_ptr(), 0) } {
+            0 => Ok(on),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for Swap {
+    #[expect(unsafe_code, reason = "rustix has no swapoff")]
+    fn drop(&mut self) {
+        // SAFETY: a path that ends with NUL.
+        unsafe { libc::swapoff(c"/dev/zram0".as_ptr()) };
+        let _ = fs::write(Path::new(SETTINGS).join("reset"), "1");
+    }
+}
+
+/// A zombie whose pages are all swapped out keeps its id for them.
+pub(super) fn swap() -> Result {
+    let world = World::new("swap");
+    let swap = Swap::on()?;
+    let before = zombies();
+    let cgroup = world.make("swapped");
+    let file = world.files.join("swapped");
+    write(&cgroup, &file);
+    if is_v1() {
+        fs::write(cgroup.join("memory.force_empty"), "0")?;
+    } else {
+        // Whether it could take as much as it was asked to.
+        let _ = fs::write(cgroup.join("memory.reclaim"), "16M");
+    }
+    remove(&cgroup);
+    wait_until("a zombie", || zombies() > before);
+    let (_, mine) = scan(&world, &[]);
+    let zombie = &mine[&format!("{}/swapped", world.path)];
+    assert_eq!(zombie["pin"], "swap", "{zombie}");
+    assert_eq!(zombie["reclaimable"], false, "{zombie}");
+    assert!(zombie["memcg_id"].as_u64() > Some(0), "{zombie}");
+    let key = if is_v1() { "memsw_bytes" } else { "swap_bytes" };
+    assert!(about(&zombie[key]), "{zombie}");
+    world.unpin(&file);
+    wait_until("its end", || zombies() <= before);
+    drop(swap);
+    Ok(())
+}
