@@ -1,4 +1,4 @@
-//! The format of traces: its JSON Schema, and the traces of every version of it, which are read for ever.
+//! The forms of what programs read: their JSON Schemas, and the traces of every version of theirs, which are read for ever.
 
 use std::{
     fs,
@@ -6,7 +6,10 @@ use std::{
 };
 
 use jsonschema::Validator;
-use kmemtrace::trace::{Trace, schema::schema};
+use kmemtrace::{
+    cli::diagnosis_schema,
+    trace::{Trace, schema::schema},
+};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -14,13 +17,17 @@ use crate::harness::{Result, data, output, program, test, text};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        test("schema::the_file_is_what_is_generated", generated),
+        test("schema::the_files_are_what_is_generated", generated),
         test("schema::every_golden_trace_is_valid", golden_is_valid),
         test("schema::every_golden_trace_is_read", golden_is_read),
         test("schema::samples_of_the_document_are_valid", samples),
         test("schema::what_is_wrong_is_refused", wrong),
     ]
 }
+
+/// In `docs/`.
+const TRACE: &str = "trace.schema.json";
+const DIAGNOSIS: &str = "diagnosis.schema.json";
 
 fn document(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -30,20 +37,29 @@ fn document(name: &str) -> PathBuf {
 
 /// `INSTA_UPDATE=always` writes it, as it does with snapshots.
 fn generated() -> Result {
-    let path = document("trace.schema.json");
-    let generated = format!("{:#}\n", schema());
-    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        fs::write(&path, &generated)?;
+    for (file, schema) in [(TRACE, schema()), (DIAGNOSIS, diagnosis_schema())] {
+        let path = document(file);
+        let generated = format!("{schema:#}\n");
+        if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+            fs::write(&path, &generated)?;
+        }
+        assert!(
+            fs::read_to_string(&path)? == generated,
+            "docs/{file} is not what the types say: run this test with INSTA_UPDATE=always"
+        );
     }
-    assert!(
-        fs::read_to_string(&path)? == generated,
-        "docs/trace.schema.json is not what the types say: run this test with INSTA_UPDATE=always"
-    );
     Ok(())
 }
 
-fn validator() -> std::result::Result<Validator, Box<dyn std::error::Error>> {
-    let file = fs::read_to_string(document("trace.schema.json"))?;
+/// What `diagnose` writes as JSON is of its schema's form.
+pub(crate) fn check_diagnosis(told: &Value) {
+    let validator = validator(DIAGNOSIS).expect("a schema");
+    let errors: Vec<_> = validator.iter_errors(told).collect();
+    assert!(errors.is_empty(), "{errors:?}: {told}");
+}
+
+fn validator(name: &str) -> std::result::Result<Validator, Box<dyn std::error::Error>> {
+    let file = fs::read_to_string(document(name))?;
     let schema: Value = serde_json::from_str(&file)?;
     Ok(jsonschema::options()
         .should_validate_formats(true)
@@ -90,7 +106,7 @@ fn plain(path: &Path) -> std::io::Result<String> {
 }
 
 fn golden_is_valid() -> Result {
-    let validator = validator()?;
+    let validator = validator(TRACE)?;
     for path in golden() {
         for line in plain(&path)?.lines() {
             check(&validator, line, &path.display().to_string())?;
@@ -131,7 +147,7 @@ fn golden_is_read() -> Result {
 }
 
 fn samples() -> Result {
-    let validator = validator()?;
+    let validator = validator(TRACE)?;
     let document = fs::read_to_string(document("trace-format.md"))?;
     let mut checked = 0;
     for line in document.lines().filter(|line| line.starts_with('{')) {
@@ -143,7 +159,7 @@ fn samples() -> Result {
 }
 
 fn wrong() -> Result {
-    let validator = validator()?;
+    let validator = validator(TRACE)?;
     let time = json!({ "time": "2026-03-14T12:31:04.123456789Z", "mono_ns": 5 });
     let with = |more: &Value| {
         let mut line = time.clone();
@@ -176,6 +192,25 @@ fn wrong() -> Result {
         json!({ "kind": "summary", "live": 1 }),
     ] {
         assert!(!validator.is_valid(&with(&wrong)), "{wrong}");
+    }
+    let validator = self::validator(DIAGNOSIS)?;
+    let right = json!({
+        "schema": 1, "state": "leaking", "headline": "", "levels": [], "remedies": [],
+        "findings": [{
+            "id": "ids", "group": "symptom", "verdict": "fail", "says": "", "remedies": [],
+            "evidence": [{ "file": "/proc/cgroups", "line": 5, "says": "" }],
+        }],
+    });
+    assert!(validator.is_valid(&right));
+    for (at, wrong) in [
+        ("/state", json!("sad")),
+        ("/findings/0/verdict", json!(null)),
+        ("/findings/0/evidence/0/line", json!(-1)),
+        ("/remedies", json!(["newer-kernel"])),
+    ] {
+        let mut told = right.clone();
+        *told.pointer_mut(at).ok_or("a field")? = wrong;
+        assert!(!validator.is_valid(&told), "{told}");
     }
     Ok(())
 }

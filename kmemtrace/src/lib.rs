@@ -10,6 +10,8 @@ pub mod event;
 pub mod host;
 pub mod plan;
 pub mod report;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod sink;
 pub mod source;
 pub mod trace;

@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::harness::{output, program, text};
+use crate::{
+    harness::{output, program, text},
+    schema::check_diagnosis,
+};
 
 const V1: &str = "/sys/fs/cgroup/memory";
 
@@ -127,7 +130,9 @@ impl Tree {
 
     pub(super) fn json(&self) -> (i32, Value) {
         let (status, told) = self.diagnose(&["--format", "json"]);
-        (status, serde_json::from_str(&told).expect("JSON"))
+        let told = serde_json::from_str(&told).expect("JSON");
+        check_diagnosis(&told);
+        (status, told)
     }
 }
 

@@ -10,7 +10,10 @@ use super::{
     leaks::hook,
     world::{World, remove, zombies},
 };
-use crate::harness::{Result, Watch, output, program, text};
+use crate::{
+    harness::{Result, Watch, output, program, text},
+    schema::check_diagnosis,
+};
 
 /// A mount of tracefs for as long as this lives, if there was none.
 pub(super) struct Tracefs(bool);
@@ -98,6 +101,7 @@ pub(super) fn diagnose() -> Result {
     remove(&cgroup);
     let run = output(program(["diagnose", "--probe", "--format", "json"]));
     let told: Value = serde_json::from_slice(&run.stdout)?;
+    check_diagnosis(&told);
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     assert_eq!(told["kernel"].as_str(), Some(release.trim()), "{told}");
     let finding = |id: &str| {

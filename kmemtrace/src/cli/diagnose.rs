@@ -30,6 +30,12 @@ use crate::{
     host::{self, Root},
 };
 
+/// What `--format json` writes, as JSON Schema.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    json::schema()
+}
+
 /// Arguments of `kmemtrace diagnose`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

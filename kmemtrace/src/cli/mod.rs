@@ -34,6 +34,9 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "schema")]
+pub use diagnose::schema as diagnosis_schema;
+
 use crate::{error::Error, tracker::Finding};
 
 /// The version, with what it was built from.

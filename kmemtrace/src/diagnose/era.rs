@@ -3,10 +3,14 @@
 use serde::Serialize;
 
 use super::{Evidence, Facts};
-use crate::host::{SlabLayout, Slabinfo};
+use crate::{
+    event::release,
+    host::{SlabLayout, Slabinfo},
+};
 
 /// What became of zombies over the years. Read in the kernel's history; each commit is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Era {
     /// Before 3.8: kernel memory is not accounted to memcgs.
@@ -71,7 +75,7 @@ pub(super) fn era(facts: &Facts) -> Option<(Era, Origin)> {
 const UP_TO: [((u32, u32), Era); 5] = [
     ((3, 8), Era::NotAccounted),
     ((4, 5), Era::OptIn),
-    ((4, 8), Era::KeepsIds),
+    (release::FREES_IDS, Era::KeepsIds),
     ((5, 3), Era::FreesIds),
     ((7, 1), Era::ReparentsSlab),
 ];
@@ -80,15 +84,9 @@ fn by_release(release: &str) -> Option<Era> {
     if el7_build(release).is_some() {
         return Some(Era::OptIn);
     }
-    let version = version(release)?;
+    let version = release::version(release)?;
     let era = UP_TO.iter().find(|(end, _)| version < *end);
     Some(era.map_or(Era::ReparentsAll, |(_, era)| *era))
-}
-
-/// `4.19.0-27-amd64`: 4 and 19.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The build of a RHEL 7 kernel: 1160 in `3.10.0-1160.el7.x86_64`. They differ a lot from 3.10.

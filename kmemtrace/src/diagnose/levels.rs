@@ -12,6 +12,7 @@ use crate::{attribution::owner, host::Slabinfo};
 
 /// A level of the memory hierarchy: who makes its directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// The hierarchy's root: the kernel.
@@ -95,6 +96,7 @@ fn is_qos(name: &[u8]) -> bool {
 
 /// The directories of one level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LevelRow {
     /// Which.
     pub level: Level,

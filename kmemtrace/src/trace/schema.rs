@@ -8,6 +8,7 @@ use crate::{
         header::{Header, SCHEMA},
         json::{Line, kind},
     },
+    schema::{DIALECT, without_null},
     tracker::Summary,
 };
 
@@ -54,10 +55,9 @@ pub fn schema() -> Value {
         kinds.push(if_kind(kind, &Schema::to_value(schema)));
     }
     let mut definitions = generator.take_definitions(true);
-    // A field that is not known is absent, and not null.
     definitions.values_mut().for_each(without_null);
     json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "title": "kmemtrace trace",
         "description": format!("One line of a trace, schema version {SCHEMA}. docs/trace-format.md says what the fields mean."),
         "type": "object",
@@ -77,24 +77,4 @@ fn if_kind(kind: &str, then: &Value) -> Value {
         "if": { "properties": { "kind": { "const": kind } } },
         "then": then,
     })
-}
-
-fn without_null(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            if let Some(Value::Array(types)) = object.get_mut("type") {
-                types.retain(|kind| kind != "null");
-                if let [one] = &types[..] {
-                    let one = one.clone();
-                    object.insert("type".into(), one);
-                }
-            }
-            object.values_mut().for_each(without_null);
-        }
-        Value::Array(list) => {
-            list.retain(|one| *one != json!({ "type": "null" }));
-            list.iter_mut().for_each(without_null);
-        }
-        _ => {}
-    }
 }

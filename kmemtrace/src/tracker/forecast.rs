@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Totals, Tracker, entry::Entry};
-use crate::event::MEMCG_IDS;
+use crate::event::{MEMCG_IDS, release};
 
 const DAY_NS: f64 = 86_400_000_000_000.0;
 
@@ -22,9 +22,9 @@ const DEVIATIONS: f64 = 1.96;
 /// Whether a zombie keeps its memcg id until it is freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kept {
-    /// It does: before Linux 4.8, and on RHEL 7.
+    /// It does: before that release, and so on RHEL 7.
     Yes,
-    /// The kernel takes it back at removal, unless entries in swap hold it: `mem_cgroup_id_put` in `mem_cgroup_css_offline`, since 4.8 (73f576c04b94).
+    /// The kernel takes it back at removal, unless entries in swap hold it ([`release::FREES_IDS`]).
     No,
     /// The kernel's release is not known.
     #[default]
@@ -34,16 +34,10 @@ pub enum Kept {
 impl Kept {
     /// What the kernel's release tells. Nothing is chosen by it but words: no trace holds better evidence.
     pub fn by(release: Option<&str>) -> Self {
-        let Some(release) = release else {
-            return Self::Unknown;
-        };
-        let mut numbers = release
-            .split(|c: char| !c.is_ascii_digit())
-            .map(str::parse::<u32>);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (4, 8) => Self::Yes,
-            (Some(Ok(_)), Some(Ok(_))) => Self::No,
-            _ => Self::Unknown,
+        match release.and_then(release::version) {
+            Some(version) if version < release::FREES_IDS => Self::Yes,
+            Some(_) => Self::No,
+            None => Self::Unknown,
         }
     }
 

@@ -9,47 +9,87 @@ use crate::diagnose::{Diagnosis, Era, Evidence, Facts, Group, LevelRow, State, V
 const SCHEMA: u32 = 1;
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Report<'a> {
+    /// The version of this form.
     schema: u32,
+    /// What all findings come to.
     state: State,
+    /// That in a sentence.
     headline: String,
+    /// The machine's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<&'a str>,
+    /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<&'a str>,
+    /// `v1` or `v2`: where memory cgroups are.
     #[serde(skip_serializing_if = "Option::is_none")]
     hierarchy: Option<&'static str>,
+    /// What the kernel does with zombies.
     #[serde(skip_serializing_if = "Option::is_none")]
     era: Option<Era>,
+    /// Answers to questions about the node.
     findings: Vec<Finding<'a>>,
+    /// Kernel-memory accounting by level.
     levels: &'a [LevelRow],
+    /// What can be done, what applies first.
     remedies: Vec<Remedy<'a>>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Finding<'a> {
+    /// Its name, which stays the same.
     id: &'static str,
+    /// Which kind of question it answers.
     group: Group,
+    /// The answer in a word.
     verdict: Verdict,
+    /// What was found; of an unknown one, why it is unknown.
     says: String,
+    /// What that means for the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     meaning: Option<String>,
+    /// Where it was read.
     evidence: &'a [Evidence],
+    /// What to do: ids of remedies.
     remedies: &'a [&'static str],
+    /// How to see for oneself.
     #[serde(skip_serializing_if = "Option::is_none")]
     verify: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Remedy<'a> {
+    /// Its name, which stays the same.
     id: &'static str,
+    /// Whether it is for this node.
     applies: bool,
+    /// What it is.
     title: String,
+    /// Why it applies, or does not.
     why: String,
+    /// What to run, in this order.
     commands: &'a [String],
+    /// What it takes: a reboot, a drain, a rebuild.
     cost: String,
+    /// What can go wrong.
     risk: String,
+    /// How to see that it worked.
     verify: String,
+}
+
+/// The form as JSON Schema: `docs/diagnosis.schema.json` is generated from these types.
+#[cfg(feature = "schema")]
+pub(super) fn schema() -> serde_json::Value {
+    crate::schema::document::<Report<'_>>(
+        "kmemtrace diagnosis",
+        &format!(
+            "What `kmemtrace diagnose --format json` writes, schema version {SCHEMA}. docs/diagnosis.md says what the fields mean."
+        ),
+    )
 }
 
 impl<'a> Report<'a> {
