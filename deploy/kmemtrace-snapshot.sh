@@ -88,7 +88,21 @@ for file in /proc/mounts /proc/self/mountinfo; do
 done
 most=1048577
 if [ ! -e "$root/proc/config.gz" ]; then
-    { read -r release < "$root/proc/sys/kernel/osrelease"; } 2> /dev/null && machine "/boot/config-$release"
+    if { read -r release < "$root/proc/sys/kernel/osrelease"; } 2> /dev/null; then
+        if [ -e "$root/boot/config-$release" ]; then
+            machine "/boot/config-$release"
+        elif [ -e "$root/lib/modules/$release/config" ]; then
+            machine "/lib/modules/$release/config"
+        fi
+    fi
+fi
+
+# The names of pods are those of the directories of their logs; what is in these is not copied.
+pods=/var/log/pods
+if [ -d "$root$pods" ]; then
+    mkdir -p "$copy$pods"
+    (cd "$root$pods" && find . -maxdepth 1 -type d ! -name . -print0) |
+        xargs -0 -n 1000 sh -c '[ $# -eq 0 ] || { cd "$0" && mkdir -p "$@"; }' "$copy$pods"
 fi
 
 # Where cgroup file systems are mounted, in the order that kmemtrace looks: VERSION ROOT MOUNT.
@@ -247,7 +261,9 @@ else
         for place in /usr/bin /usr/local/bin /usr/sbin /usr/local/sbin /opt/bin /opt/cni/bin; do
             [ -f "$root$place/$name" ] || continue
             mark=-
-            ! grep -qF "kernel memory accounting disabled in this runc build" "$root$place/$name" || mark=nokmem
+            # Busybox's grep ends a line at a zero byte.
+            ! tr '\000' '\n' < "$root$place/$name" |
+                grep -qF "kernel memory accounting disabled in this runc build" || mark=nokmem
             said=
             reason="a copy's programs are not run"
             if [ -z "$root" ]; then

@@ -13,9 +13,10 @@ use std::{
 };
 
 use super::{
-    Directory, Hierarchy, Root, Version, copied, facts,
+    Directory, Hierarchy, POD_LOGS, Root, Version, copied, facts,
     files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, PROGRAMS, SMALL, V1, V2},
     parse::bounded,
+    pods::pod_logs,
     runtime_log::{self, RuntimeLine},
     walk,
 };
@@ -69,7 +70,14 @@ pub fn copy<W: Write>(
     if let Some(kernel) = facts.kernel.filter(|kernel| !kernel.contains('/'))
         && !root.has(Path::new("/proc/config.gz"))
     {
-        copy.machine_file(&format!("/boot/config-{kernel}"), SMALL)?;
+        let boot = format!("/boot/config-{kernel}");
+        let modules = format!("/lib/modules/{kernel}/config");
+        let at_boot = root.has(Path::new(&boot));
+        copy.machine_file(if at_boot { &boot } else { &modules }, SMALL)?;
+    }
+    // What is in them is nobody's business; their names are the pods'.
+    for name in pod_logs(root) {
+        copy.directory(&[POD_LOGS.as_bytes(), b"/", &name].concat())?;
     }
     for mount in facts.cgroup_mounts {
         let memory = mount.options.iter().any(|option| option == "memory");
