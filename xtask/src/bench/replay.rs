@@ -84,7 +84,8 @@ fn build() -> Result<(PathBuf, PathBuf), Error> {
     for what in [&["--bin", "kmemtrace"], &["--example", "trace"]] {
         let built = workspace::status(
             workspace::cargo()
-                .args(["build", "--release", "--package", "kmemtrace"])
+                // As what is given to others is built.
+                .args(["build", "--profile", "dist", "--package", "kmemtrace"])
                 .args(what)
                 .current_dir(workspace::root()?),
         )?;
@@ -92,8 +93,8 @@ fn build() -> Result<(PathBuf, PathBuf), Error> {
             return Err(Error::new("cannot build what is measured"));
         }
     }
-    let release = workspace::target()?.join("release");
-    Ok((release.join("kmemtrace"), release.join("examples/trace")))
+    let dist = workspace::target()?.join("dist");
+    Ok((dist.join("kmemtrace"), dist.join("examples/trace")))
 }
 
 /// A file that is removed in the end.
