@@ -11,7 +11,7 @@
   const detail = document.getElementById("detail");
   const table = document.getElementById("table");
   // A row's fields, as the program writes them.
-  const [DIR, LEAF, OWNER, REMOVED, AGE, AT_LEAST, STATE, USAGE, CACHES, SLAB, MEMCG, CGROUP, TASK] = Array(13).keys();
+  const [DIR, LEAF, OWNER, REMOVED, AGE, AT_LEAST, STATE, USAGE, PIN, HELD, CACHES, MEMCG, CGROUP, TASK] = Array(14).keys();
   const ROW = 26; // pixels, as in the style
   const SPARE = 20; // rows above and below what is in sight
   const PRINTED = 1000;
@@ -21,6 +21,7 @@
   const path = (row) => row[DIR] === null ? row[LEAF] || dash : data.dirs[row[DIR]] + row[LEAF];
   const owner = (row) => data.owners[row[OWNER]][1];
   const state = (row) => data.states[row[STATE]];
+  const pin = (row) => row[PIN] === null ? null : data.pins[row[PIN]];
   const task = (row) => row[TASK] === null ? "" : data.tasks[row[TASK]];
   const two = (n) => String(n).padStart(2, "0");
   const number = (n) => n === null ? dash : String(n);
@@ -60,7 +61,8 @@
     { of: (row) => row[AGE], text: (row) => duration(row[AGE], row[AT_LEAST]), class: "n" },
     { of: (row) => row[REMOVED], text: (row) => time(row[REMOVED]), class: "t" },
     { of: (row) => row[USAGE], text: (row) => bytes(row[USAGE]), class: "n" },
-    { of: (row) => row[CACHES], text: (row) => number(row[CACHES]), class: "n" },
+    { of: pin, text: (row) => pin(row) ?? dash, class: "" },
+    { of: (row) => row[HELD], text: (row) => bytes(row[HELD]), class: "n" },
     { of: (row) => row[MEMCG], text: (row) => number(row[MEMCG]), class: "n" },
   ];
 
@@ -127,7 +129,7 @@
     const words = text.toLowerCase().split(/\s+/).filter((word) => word !== "");
     if (texts === null && words.length > 0) {
       texts = rows.map((row) =>
-        [path(row), owner(row), state(row), task(row), row[CGROUP], row[MEMCG]].join(" ").toLowerCase());
+        [path(row), owner(row), state(row), pin(row) ?? "", task(row), row[CGROUP], row[MEMCG]].join(" ").toLowerCase());
     }
     shown = [];
     rows.forEach((_, at) => {
@@ -148,7 +150,9 @@
       ["zombie for", duration(row[AGE], row[AT_LEAST])],
       ["removed", time(row[REMOVED]) + " UTC"],
       ["charged then", bytes(row[USAGE])],
-      ["slab caches", row[CACHES] === null ? dash : row[CACHES] + (row[SLAB] === null ? "" : ", " + bytes(row[SLAB]))],
+      ["held by", pin(row) ?? dash],
+      ["holds", bytes(row[HELD])],
+      ["slab caches", number(row[CACHES])],
       ["memcg id", number(row[MEMCG])],
       ["cgroup id", number(row[CGROUP])],
       ["made by", task(row) || dash],
@@ -166,7 +170,7 @@
     button.addEventListener("click", () => {
       const same = sorting !== null && sorting.column === column;
       // Numbers begin with the largest, names with the first.
-      const down = same ? !sorting.down : column >= 3;
+      const down = same ? !sorting.down : ["n", "t"].includes(columns[column].class);
       sorting = { column, down };
       document.querySelectorAll("#table th").forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");

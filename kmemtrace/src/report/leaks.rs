@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     event::{Path, SlabPin, Stamp, Task},
-    tracker::{ByCount, Subject},
+    tracker::{ByCount, Pin, Pinned, Subject},
 };
 
 /// How many are kept at most: three times the memcg ids of a machine. Those that were freed after all go first.
@@ -48,6 +48,8 @@ pub struct Leak {
     pub usage_bytes: Option<u64>,
     /// The slab caches of its own that it still had when they were seen last.
     pub slab: Option<SlabPin>,
+    /// What keeps it, as the kernel's own memcgs were found last.
+    pub pinned: Option<Pinned>,
     /// Its memcg id.
     pub memcg_id: Option<u32>,
     /// Its cgroup's id.
@@ -61,6 +63,19 @@ impl Leak {
     /// Whether it is a zombie at its run's end, for all that is known.
     pub fn is_left(&self) -> bool {
         self.fate == Fate::Leaked
+    }
+
+    /// What keeps it, in words, as far as the trace tells.
+    pub fn held_by(&self) -> Option<&'static str> {
+        let pin = self.pinned.and_then(|pinned| pinned.pin);
+        let caches = self.slab.is_some_and(|slab| slab.caches > 0);
+        pin.map(Pin::as_str).or(caches.then_some("slab caches"))
+    }
+
+    /// How much memory it holds so, in bytes.
+    pub fn held_bytes(&self) -> Option<u64> {
+        let bytes = self.pinned.and_then(|pinned| pinned.bytes);
+        bytes.or(self.slab.and_then(|slab| slab.bytes))
     }
 }
 
@@ -146,6 +161,7 @@ impl Leaks {
             by_count: subject.by_count,
             usage_bytes: cgroup.usage_bytes,
             slab: cgroup.slab.as_deref().copied(),
+            pinned: subject.pinned,
             memcg_id: cgroup.memcg_id.filter(|id| *id != 0),
             cgroup_id: cgroup.id,
             creator: subject.creator,
@@ -166,6 +182,7 @@ impl Leaks {
     pub(super) fn zombie(&mut self, subject: &Subject) -> Option<usize> {
         let leak = self.rows.get_mut(*self.index.get(&key(subject)?)?)?;
         leak.slab = subject.cgroup.slab.as_deref().copied().or(leak.slab);
+        leak.pinned = subject.pinned.or(leak.pinned);
         let gone = leak.slab.is_some_and(|slab| slab.caches == 0);
         let lost = gone && leak.fate == Fate::Leaked && leak.by_count.is_none();
         if lost {

@@ -22,6 +22,8 @@ struct Data<'a> {
     owners: Vec<(&'a str, String)>,
     /// What became of them, in words.
     states: Texts,
+    /// What keeps them, in words.
+    pins: Texts,
     /// Names of tasks.
     tasks: Texts,
     rows: Vec<Row>,
@@ -46,10 +48,12 @@ struct Row(
     usize,
     /// Bytes charged at its removal.
     Option<u64>,
+    /// What keeps it.
+    Option<usize>,
+    /// What it holds so, in bytes.
+    Option<u64>,
     /// Slab caches of its own.
     Option<u32>,
-    /// Bytes in them.
-    Option<u64>,
     /// Its memcg id.
     Option<u32>,
     /// Its cgroup id: a string, since JavaScript's numbers are shorter.
@@ -99,6 +103,7 @@ pub(super) fn json(report: &Report, leaks: &[&Leak]) -> io::Result<String> {
         dirs: Texts::default(),
         owners: Vec::new(),
         states: Texts::default(),
+        pins: Texts::default(),
         tasks: Texts::default(),
         rows: Vec::with_capacity(leaks.len()),
     };
@@ -123,8 +128,9 @@ pub(super) fn json(report: &Report, leaks: &[&Leak]) -> io::Result<String> {
             leak.at_least.into(),
             data.states.add(state(report, leak)),
             leak.usage_bytes,
+            leak.held_by().map(|by| data.pins.add(by.to_owned())),
+            leak.held_bytes(),
             leak.slab.map(|slab| slab.caches),
-            leak.slab.and_then(|slab| slab.bytes),
             leak.memcg_id,
             leak.cgroup_id.map(|id| id.to_string()),
             leak.creator

@@ -176,7 +176,7 @@ pub(super) fn runs(report: &Report) -> Vec<[String; 8]> {
     runs.collect()
 }
 
-pub(super) fn row(report: &Report, leak: &Leak) -> [String; 8] {
+pub(super) fn row(report: &Report, leak: &Leak) -> [String; 9] {
     let owner = report.owners.get(leak.owner);
     let path = leak.path.as_ref().map(|path| Name::whole(&path.bytes));
     let at_least = if leak.at_least { "≥ " } else { "" };
@@ -192,7 +192,8 @@ pub(super) fn row(report: &Report, leak: &Leak) -> [String; 8] {
         ),
         or_unknown(leak.offlined_ns.map(Date)),
         or_unknown(leak.usage_bytes.map(Bytes)),
-        or_unknown(leak.slab.map(|slab| slab.caches)),
+        or_unknown(leak.held_by()),
+        or_unknown(leak.held_bytes().map(Bytes)),
         or_unknown(leak.memcg_id),
     ]
 }

@@ -59,7 +59,7 @@ pub(super) struct View {
     runs: Vec<[String; 8]>,
     runs_more: usize,
     notes: Vec<String>,
-    rows: Vec<[String; 8]>,
+    rows: Vec<[String; 9]>,
     listed: usize,
     listed_text: String,
     left_out: String,

@@ -1,6 +1,8 @@
 //! How long zombies lived, and what pins them.
 
-use super::{axis::Grouped, chart::bar, owners::or_unknown};
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{axis::Grouped, chart::bar};
 use crate::{
     report::{Leak, Report},
     sink::tail::units::Bytes,
@@ -75,59 +77,51 @@ pub(super) fn lived(report: &Report, left: &[&Leak]) -> Vec<Lived> {
         .collect()
 }
 
-/// What holds those that are left, as far as the trace tells.
+/// What holds those that are left, as far as the trace tells: what holds most of them first.
 pub(super) fn pins(left: &[&Leak]) -> Vec<Pin> {
-    let mut slab = (0, None, None);
-    let mut empty = 0;
-    let mut unknown = 0;
+    let mut held: BTreeMap<&str, Held> = BTreeMap::new();
     for leak in left {
-        match leak.slab {
-            Some(pin) if pin.caches > 0 => {
-                slab.0 += 1;
-                slab.1 = sum([slab.1, pin.objects]);
-                slab.2 = sum([slab.2, pin.bytes]);
-            }
-            _ if leak.usage_bytes == Some(0) => empty += 1,
-            _ => unknown += 1,
-        }
+        let by = leak.held_by().unwrap_or(match leak.usage_bytes {
+            Some(0) => "not told by this trace; nothing was charged at removal",
+            _ => "not told by this trace",
+        });
+        let held = held.entry(by).or_default();
+        held.count += 1;
+        held.bytes = sum([held.bytes, leak.held_bytes()]);
+        held.objects = sum([held.objects, leak.slab.and_then(|slab| slab.objects)]);
+        let reclaimable = leak.pinned.and_then(|pinned| pinned.reclaimable);
+        held.reclaimable += u64::from(reclaimable == Some(true));
     }
-    let max = slab.0.max(empty).max(unknown);
-    let pin = |name, count: u64, note: String| Pin {
+    let max = held.values().map(|held| held.count).max().unwrap_or(0);
+    let mut held: Vec<_> = held.into_iter().collect();
+    held.sort_by_key(|(_, held)| Reverse(held.count));
+    let pin = |(name, held): (_, Held)| Pin {
         name,
-        count: Grouped(count).to_string(),
-        bar: bar("zombies", count, max),
-        note,
+        count: Grouped(held.count).to_string(),
+        bar: bar("zombies", held.count, max),
+        note: held.note(),
     };
-    let (objects, bytes) = (
-        or_unknown(slab.1.map(Grouped)),
-        or_unknown(slab.2.map(Bytes)),
-    );
-    let all = [
-        (
-            slab.0,
-            pin(
-                "slab caches of their own",
-                slab.0,
-                format!("{objects} objects, {bytes}"),
-            ),
-        ),
-        (
-            empty,
-            pin(
-                "not told by this trace; nothing was charged at removal",
-                empty,
-                String::new(),
-            ),
-        ),
-        (
-            unknown,
-            pin("not told by this trace", unknown, String::new()),
-        ),
-    ];
-    all.into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(_, pin)| pin)
-        .collect()
+    held.into_iter().map(pin).collect()
+}
+
+/// What is held in one way.
+#[derive(Debug, Default)]
+struct Held {
+    count: u64,
+    bytes: Option<u64>,
+    objects: Option<u64>,
+    reclaimable: u64,
+}
+
+impl Held {
+    fn note(&self) -> String {
+        let objects = self.objects.map(|n| format!("{} objects", Grouped(n)));
+        let bytes = self.bytes.map(|bytes| Bytes(bytes).to_string());
+        let freed = (self.reclaimable > 0)
+            .then(|| format!("reclaim would free {}", Grouped(self.reclaimable)));
+        let parts: Vec<_> = [objects, bytes, freed].into_iter().flatten().collect();
+        parts.join(", ")
+    }
 }
 
 /// The sum of what is known; `None` if nothing is.
