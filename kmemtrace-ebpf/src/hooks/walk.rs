@@ -20,8 +20,8 @@ use aya_ebpf::{
 use kmemtrace_common::{
     layout::{ABSENT, Layout},
     walk::{
-        Batch, Cursor, GENERATIONS, LRU_LISTS, NUMA_NODES, Node, STEPS, ZONES, css_flag, known,
-        STATS, phase,
+        Batch, Cursor, GENERATIONS, LRU_LISTS, NUMA_NODES, Node, STATS, STEPS, ZONES, css_flag,
+        known, phase,
     },
 };
 
