@@ -197,7 +197,10 @@ impl Facts {
         let release = kernel.as_ref().ok().map(|line| line.text.clone());
         let layout = host::slab_memcgs(root).layout;
         let hierarchy = facts.memory;
-        let unread = |none: &NoMemory| Unread::new("/proc/self/mountinfo", none);
+        let unread = |none: &NoMemory| match none {
+            NoMemory::Unread => Unread::new("/proc/self/mountinfo", "cannot be read"),
+            none => Unread::new("/proc/self/mountinfo", none),
+        };
         let hierarchy_or = hierarchy.as_ref().map_err(unread);
         let levels = hierarchy_or.clone().and_then(|at| levels(root, at, layout));
         let counted = hierarchy.as_ref().ok().and_then(|at| counted(root, at));

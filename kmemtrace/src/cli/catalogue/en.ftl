@@ -24,7 +24,7 @@ title-symptoms = symptoms
 title-cause = cause
 title-levels = kernel-memory accounting by level
 title-remedies = what to do, the most useful first
-title-others = of no use here
+title-others = not for this node, or not known to help
 label-remedies = what to do:
 label-verify = how to check:
 label-cost = cost:
@@ -177,7 +177,7 @@ pins-no-zombies = no zombies, so nothing pins any
 pins-kernel-memory = zombies hold at least { $held } of kernel memory
 pins-kernel-memory-untold = not known: kernel memory of removed cgroups cannot be added up here
 pins-held = below { $directories } cgroups, zombies hold at least: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets
-pins-nothing-seen = what zombies hold cannot be seen from the live cgroups' statistics ({ $blind } have tasks and children); sizes: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets; { $directories } cgroups
+pins-nothing-seen = what zombies hold cannot be seen from the live cgroups' statistics ({ $blind } have tasks and children); what is seen: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets; { $directories } cgroups
 pins-walked = { $zombies } zombies in the kernel's own tree: { $pins }
 pins-meaning = Page cache can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
 
@@ -196,7 +196,7 @@ nokmem-why = it stops kubelet and runc alike
 nokmem-given = it is on the command line already
 nokmem-ignored = it is on the command line, and this kernel does not know it
 nokmem-too-old = this el7 build is older than 1127, the first that is known to understand it: update the kernel package first
-nokmem-untold = whether this kernel understands it cannot be told from its release; vanilla kernels do from 4.5 on
+nokmem-untold = whether this kernel understands it cannot be told from its release; vanilla kernels do from 4.5 on, and then `grep -w cgroup_memory /proc/kallsyms` finds the function that reads it
 nokmem-nothing-on = accounting is not switched on
 nokmem-not-needed = on this kernel accounting does not leak ids
 
