@@ -134,6 +134,10 @@ fn held(world: &World, file: &Path) -> std::result::Result<Option<(String, PathB
         }
         let big = told(world, &path, file).unwrap_or_else(|| panic!("{zombie}"));
         let bytes = big["bytes"].as_u64();
+        if bytes < Some(*about.start()) && n < TRIES {
+            eprintln!("{path} holds less than it did: the kernel reclaims it");
+            continue;
+        }
         assert!(bytes.is_some_and(|bytes| about.contains(&bytes)), "{big}");
         assert!(big["deleted"].is_null(), "{big}");
         assert_eq!(big["inode"].as_u64(), Some(inode(file)?), "{big}");

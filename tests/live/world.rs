@@ -265,7 +265,7 @@ pub(super) fn wait_until(what: &str, is: impl Fn() -> bool) {
 fn rest() {
     let deadline = Instant::now() + Duration::from_secs(20);
     let (mut count, mut same) = (zombies(), 0);
-    while same < 3 && Instant::now() < deadline {
+    while same < 5 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(40));
         let now = zombies();
         same = if now == count { same + 1 } else { 0 };
