@@ -55,8 +55,7 @@ fn generated() -> Result {
 pub(crate) fn check_diagnosis(told: &Value) {
     // Not by the file, which a virtual machine does not have: a test keeps the two alike.
     let validator = jsonschema::validator_for(&diagnosis_schema()).expect("a schema");
-    let errors: Vec<_> = validator.iter_errors(told).collect();
-    assert!(errors.is_empty(), "{errors:?}: {told}");
+    check(&validator, told, "diagnose");
 }
 
 fn validator(name: &str) -> std::result::Result<Validator, Box<dyn std::error::Error>> {
@@ -67,14 +66,12 @@ fn validator(name: &str) -> std::result::Result<Validator, Box<dyn std::error::E
         .build(&schema)?)
 }
 
-fn check(validator: &Validator, line: &str, from: &str) -> Result {
-    let value: Value = serde_json::from_str(line)?;
+fn check(validator: &Validator, value: &Value, from: &str) {
     let errors: Vec<_> = validator
-        .iter_errors(&value)
+        .iter_errors(value)
         .map(|error| error.to_string())
         .collect();
-    assert!(errors.is_empty(), "{from}: {errors:?}: {line}");
-    Ok(())
+    assert!(errors.is_empty(), "{from}: {errors:?}: {value}");
 }
 
 /// `tests/data/traces/schema-N/`: traces of schema version N.
@@ -110,7 +107,8 @@ fn golden_is_valid() -> Result {
     let validator = validator(TRACE)?;
     for path in golden() {
         for line in plain(&path)?.lines() {
-            check(&validator, line, &path.display().to_string())?;
+            let from = path.display().to_string();
+            check(&validator, &serde_json::from_str(line)?, &from);
         }
     }
     Ok(())
@@ -152,7 +150,11 @@ fn samples() -> Result {
     let document = fs::read_to_string(document("trace-format.md"))?;
     let mut checked = 0;
     for line in document.lines().filter(|line| line.starts_with('{')) {
-        check(&validator, line, "docs/trace-format.md")?;
+        check(
+            &validator,
+            &serde_json::from_str(line)?,
+            "docs/trace-format.md",
+        );
         checked += 1;
     }
     assert!(checked > 15, "{checked}");

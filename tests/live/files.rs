@@ -31,8 +31,8 @@ const BYTES: u64 = MUCH as u64;
 /// A name that would drive a terminal.
 const NAME: &[u8] = b"big \x1b[2J";
 
-/// Has a task in the cgroup write a file.
-fn write(cgroup: &Path, file: &Path) {
+/// Has a task in the cgroup write a file of [`MUCH`] bytes.
+pub(super) fn write(cgroup: &Path, file: &Path) {
     let done = output(workload([
         "charge-much".as_ref(),
         cgroup.as_os_str(),

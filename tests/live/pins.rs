@@ -10,26 +10,17 @@ use serde_json::Value;
 
 use super::{
     expected::is_debian,
+    files::write,
     walk::scan,
     world::{self, World, hold, is_v1, remove, wait_until, zombies},
 };
-use crate::{
-    harness::{Result, output, text, workload},
-    workload::MUCH,
-};
+use crate::{harness::Result, workload::MUCH};
 
 /// Sizes are right within what processors have in batches of their own, and what else is charged.
 const ABOUT: u64 = 1 << 20;
 
 fn about(told: &Value) -> bool {
     (MUCH as u64 - ABOUT..=MUCH as u64 + ABOUT).contains(&told.as_u64().unwrap_or(0))
-}
-
-/// Has a task in a cgroup write a file of [`MUCH`] bytes.
-fn write(cgroup: &Path, file: &Path) {
-    let args = ["charge-much".as_ref(), cgroup.as_os_str(), file.as_os_str()];
-    let done = output(workload(args));
-    assert!(done.status.success(), "{}", text(&done.stderr));
 }
 
 /// A file on a tmpfs, and connections with data in them.

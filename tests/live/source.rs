@@ -86,6 +86,7 @@ pub(super) fn leaks(source: &Source) -> Result {
 
 /// What a run with this grace time must say of cgroups that leak and recover, and of one that does neither.
 pub(super) fn leak_and_recover(world: &World, watch: &mut Watch) {
+    let before = zombies();
     let base = format!("{}/leaky", world.path);
     // Each step is seen before the next is taken: a poll sees no shorter life, and a probe no path of a directory that is
     // gone by the time of the look.
@@ -111,6 +112,7 @@ pub(super) fn leak_and_recover(world: &World, watch: &mut Watch) {
         let polled = watch.seen[0]["source"] == "sysfs";
         assert_eq!(line["across_gap"].as_bool() == Some(true), polled, "{line}");
     }
+    wait_until("the kernel's count", || zombies() == before + COUNT as u64);
     storm::settle(watch);
     for file in files {
         world.unpin(&file);

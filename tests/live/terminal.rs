@@ -163,7 +163,7 @@ pub(super) fn asked() -> Result {
         return Ok(());
     }
     let args = ["reproduce", "--count", "1", "--wait", "1s"];
-    let mut answers = [("n\n", false), ("y\n", true)]
+    let told: std::result::Result<Vec<_>, libtest_mimic::Failed> = [("n\n", false), ("y\n", true)]
         .into_iter()
         .map(|(answer, runs)| {
             let mut terminal = Terminal::start(&args)?;
@@ -171,8 +171,8 @@ pub(super) fn asked() -> Result {
             terminal.type_in(answer.as_bytes())?;
             let (shown, status) = terminal.end()?;
             Ok(((status != Some(2)) == runs, shown))
-        });
-    let told: std::result::Result<Vec<_>, libtest_mimic::Failed> = answers.by_ref().collect();
+        })
+        .collect();
     remove(&kubepods);
     for (right, shown) in told? {
         assert!(right, "{shown:?}");

@@ -3,9 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Stdio},
+    process::Child,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -20,9 +19,9 @@ use serde_json::Value;
 use super::{
     source::GRACE,
     storm,
-    world::{World, remove, wait_until, zombies},
+    world::{World, remove, started, wait_until, zombies},
 };
-use crate::harness::{Result, Watch, below, not_disposable, output, program, text, workload};
+use crate::harness::{Result, Watch, below, not_disposable, output, program, text};
 
 const POD: &str = "/kubepods/besteffort/pod1b4bb6b0-3f73-4a3c-9a5e-0a3d6a2f7c2";
 const CONTAINER: &str = "9f2c5c4c5170e34b10e7654ce36f0fcd532739f4445baabea03376aa34dc0b5";
@@ -258,14 +257,7 @@ impl Many {
             files.as_os_str(),
             number.as_ref(),
         ];
-        let mut command = workload(args);
-        let child = command.stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("the test binary starts");
-        let mut said = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        let read = BufReader::new(stdout).read_line(&mut said);
-        read.expect("what it says");
-        assert_eq!(said, "leaked\n");
+        let child = started(&args, "leaked");
         Self { files, child }
     }
 

@@ -1,10 +1,11 @@
 //! Cgroups of a test's own, and what the kernel says of them.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Child, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -222,6 +223,12 @@ impl World {
 /// Starts a workload that holds what it charged to a cgroup until `file` is removed, and waits until it has charged it.
 pub(super) fn hold(kind: &str, cgroup: &Path, file: &Path) {
     let args = [kind.as_ref(), cgroup.as_os_str(), file.as_os_str()];
+    let mut child = started(&args, "charged");
+    thread::spawn(move || child.wait());
+}
+
+/// Starts a workload and waits until it says that it has done its work.
+pub(super) fn started(args: &[&OsStr], says: &str) -> Child {
     let mut command = workload(args);
     let mut child = command
         .stdout(Stdio::piped())
@@ -230,8 +237,8 @@ pub(super) fn hold(kind: &str, cgroup: &Path, file: &Path) {
     let mut said = String::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     stdout.read_line(&mut said).expect("what it says");
-    assert_eq!(said, "charged\n");
-    thread::spawn(move || child.wait());
+    assert_eq!(said.strip_suffix('\n'), Some(says));
+    child
 }
 
 /// v2: cgroups below `directory` get memcgs of their own.

@@ -229,14 +229,15 @@ fn found(cursor: *mut Cursor, nodes: *mut Batch, css: u64) {
         }
     }
     node.lru = [0; LRU_LISTS];
+    node.stats = [0; STATS];
     // Of live ones nobody asks.
-    if node.flags & css_flag::DYING != 0 && pages(css, &mut node.lru).is_some() {
+    if node.flags & css_flag::DYING == 0 {
+        return;
+    }
+    if pages(css, &mut node.lru).is_some() {
         node.known |= known::LRU;
     }
-    node.stats = [0; STATS];
-    if node.flags & css_flag::DYING != 0 {
-        stats(css, node);
-    }
+    stats(css, node);
 }
 
 /// Puts down the statistics by kind. The kernel adds up what each processor counted every two seconds and when it is asked
@@ -248,29 +249,36 @@ fn stats(css: u64, node: &mut Node) {
         0 => css + u64::from(layout!(stats)),
         _ => return,
     };
+    let table = u64::from(layout!(stats_table_high)) << 32 | u64::from(layout!(stats_table));
+    let has_table = layout!(stats_table) != ABSENT;
+    // Entries count from 0, or from 1 before 6.12: that of the item which is first in the array tells. What is not in the
+    // array has the greatest number, or 0 then.
+    let first = if has_table {
+        Probed::field::<u8>(table, layout!(stats_first))
+    } else {
+        Some(0)
+    };
+    let Some(first) = first.map(u32::from) else {
+        return;
+    };
     for kind in 0..STATS {
         let item = volatile(offset_of!(Layout, stats_items) + 4 * kind);
-        let Some(place) = place(item).filter(|&place| place < layout!(stats_count)) else {
+        let place = if has_table {
+            Probed::field::<u8>(table, item).map(u32::from)
+        } else {
+            Some(item)
+        };
+        let Some(place) =
+            place.filter(|&place| place >= first && place - first < layout!(stats_count))
+        else {
             continue;
         };
+        let place = place - first;
         if let Some(value) = Probed::field(stats, layout!(stats_state) + 8 * place) {
             node.stats[kind] = value;
             node.known |= known::STATS << kind;
         }
     }
-}
-
-/// Where an item is in the array. Entries of the table count from 0, or from 1 before 6.12: those of the item that is first
-/// in the array tell. What is not in the array has the greatest number, or 0 then.
-#[inline(always)]
-fn place(item: u32) -> Option<u32> {
-    if item == ABSENT || layout!(stats_table) == ABSENT {
-        return (item != ABSENT).then_some(item);
-    }
-    let table = u64::from(layout!(stats_table_high)) << 32 | u64::from(layout!(stats_table));
-    let first = u32::from(Probed::field::<u8>(table, layout!(stats_first))?);
-    let place = u32::from(Probed::field::<u8>(table, item)?);
-    (place >= first).then(|| place - first)
 }
 
 /// Of a field that was read: its value, and that it is known.

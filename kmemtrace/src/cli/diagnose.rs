@@ -13,6 +13,8 @@ use std::{
 };
 
 use clap::ValueEnum;
+#[cfg(feature = "schema")]
+pub use json::schema;
 
 use super::{
     Color, Failure, Outcome, Verdict,
@@ -29,12 +31,6 @@ use crate::{
     },
     host::{self, Root},
 };
-
-/// What `--format json` writes, as JSON Schema.
-#[cfg(feature = "schema")]
-pub fn schema() -> serde_json::Value {
-    json::schema()
-}
 
 /// Arguments of `kmemtrace diagnose`.
 #[derive(clap::Args, Debug)]

@@ -4,6 +4,7 @@ pub mod bpf;
 mod clock;
 mod kmsg;
 mod outcome;
+mod records;
 pub mod sysfs;
 pub mod tracefs;
 mod upkeep;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::{
     clock::{self, Clock},
     kmsg::{Kmsg, finish_kernel_log, read_kernel_log},
+    records::{BATCH, Records},
 };
 use crate::{
     error::Error,
@@ -40,49 +41,11 @@ const DISAGREE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(10);
 const LOOK_REST: u32 = 60;
 
-/// Records taken before the caller gets its turn.
-pub(super) const BATCH: usize = 8192;
-
 /// Batches in a row before something else gets its turn.
 const BATCHES: usize = 16;
 
 /// How often a quiet moment is waited for before the counts are given up for this time.
 const QUIET_TRIES: usize = 3;
-
-/// The records of a source.
-pub(super) trait Records {
-    /// Takes records, [`BATCH`] or a little more at most, and appends what they tell; fewer mean that none is left.
-    fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize;
-
-    /// Tells [`Upkeep::gap`] of what was lost since the last call, and [`Upkeep::whole`] up to when nothing was.
-    fn look_for_losses(
-        &mut self,
-        upkeep: &mut Upkeep,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Error>;
-
-    /// The removed memcgs that the kernel still has, if it can be asked.
-    fn zombies(&mut self) -> Result<Option<Zombies>, Error> {
-        Ok(None)
-    }
-
-    /// A walk came by this directory, the root first.
-    fn present(&mut self, _directory: &Directory<'_>) {}
-
-    /// Whether what was drained has been appended: until then the kernel's counts say nothing.
-    fn is_whole(&self) -> bool {
-        true
-    }
-}
-
-/// What the kernel said of removed memcgs.
-#[derive(Debug, Default)]
-pub(super) struct Zombies {
-    /// Each with the `CLOCK_MONOTONIC` time at which it was there, in nanoseconds.
-    pub(super) found: Vec<(u64, Cgroup)>,
-    /// What is not among them was not there.
-    pub(super) complete: bool,
-}
 
 /// The upkeep of one source.
 #[derive(Debug)]

@@ -81,9 +81,9 @@ struct Remedy<'a> {
     verify: String,
 }
 
-/// The form as JSON Schema: `docs/diagnosis.schema.json` is generated from these types.
+/// What `--format json` writes, as JSON Schema: `docs/diagnosis.schema.json` is generated from these types.
 #[cfg(feature = "schema")]
-pub(super) fn schema() -> serde_json::Value {
+pub fn schema() -> serde_json::Value {
     crate::schema::document::<Report<'_>>(
         "kmemtrace diagnosis",
         &format!(

@@ -9,10 +9,7 @@ mod walk;
 use std::{fs, path::Path};
 
 use btf_rs::{Btf, BtfType, Type};
-use kmemtrace_common::{
-    layout::{ABSENT, Layout},
-    walk::STATS,
-};
+use kmemtrace_common::layout::{ABSENT, Layout};
 
 /// The layout as far as this kernel tells it. `memory_hierarchy` is the kernel's id of the memory hierarchy, `numa_nodes` how
 /// many NUMA nodes the machine may have; `symbol` gives the address of a kernel symbol.
@@ -30,18 +27,8 @@ pub(super) fn resolve(
     };
     if let Some(btf) = types {
         from_types(&Types(btf), &mut layout);
-        walk::from_types(&Types(btf), &mut layout);
+        walk::from_types(&Types(btf), symbol, &mut layout);
         files::from_types(&Types(btf), &mut layout);
-        if walk::wants_table(&Types(btf), &layout) {
-            match symbol("mem_cgroup_stats_index") {
-                Some(address) => {
-                    layout.stats_table = address as u32;
-                    layout.stats_table_high = (address >> 32) as u32;
-                }
-                // Without it nothing tells which is which.
-                None => layout.stats_items = [ABSENT; STATS],
-            }
-        }
     }
     if let Some(tracefs) = tracefs {
         from_formats(tracefs, &mut layout);

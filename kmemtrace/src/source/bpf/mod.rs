@@ -24,7 +24,8 @@ use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{
     clock,
     outcome::Outcome,
-    upkeep::{BATCH, Records, TICK, Upkeep, Zombies},
+    records::{BATCH, Records, Zombies},
+    upkeep::{TICK, Upkeep},
 };
 use crate::{
     error::Error,

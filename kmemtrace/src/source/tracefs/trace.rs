@@ -25,7 +25,8 @@ use crate::{
     host::{self, Directory, Root},
     source::{
         clock,
-        upkeep::{BATCH, Records, Upkeep},
+        records::{BATCH, Records},
+        upkeep::Upkeep,
     },
 };
 

@@ -8,7 +8,12 @@ use kmemtrace_common::{
 
 use super::Types;
 
-pub(super) fn from_types(types: &Types<'_>, layout: &mut Layout) {
+/// `symbol` gives the address of a kernel symbol, if that is needed.
+pub(super) fn from_types(
+    types: &Types<'_>,
+    symbol: impl FnOnce(&str) -> Option<u64>,
+    layout: &mut Layout,
+) {
     let field = |name, path: &[&str]| types.offset(name, path).unwrap_or(ABSENT);
     layout.css_parent = field("cgroup_subsys_state", &["parent"]);
     layout.css_children = field("cgroup_subsys_state", &["children"]);
@@ -37,6 +42,17 @@ pub(super) fn from_types(types: &Types<'_>, layout: &mut Layout) {
         layout.stats_first = types
             .enumerator(STAT_FIRST.0, STAT_FIRST.1)
             .unwrap_or(ABSENT);
+        // An array that is shorter than there are items has only what is counted (6.10 and later): where which is, a table
+        // says that no type tells of.
+        if types.enumerator("memcg_stat_item", "MEMCG_NR_STAT") != Some(stats.count) {
+            match symbol("mem_cgroup_stats_index") {
+                Some(address) => {
+                    layout.stats_table = address as u32;
+                    layout.stats_table_high = (address >> 32) as u32;
+                }
+                None => layout.stats_items = [ABSENT; STATS],
+            }
+        }
     }
     // Both have the zones as their last dimension but for the lists; some compilers write one dimension.
     let lists = LRU_LISTS as u32;
@@ -110,13 +126,6 @@ fn stats(types: &Types<'_>) -> Option<Stats> {
         state,
         count: len(&array)?,
     })
-}
-
-/// Whether the places in the statistics' array are those of a table that the types do not tell: it has only what is counted,
-/// and so is shorter than there are items (6.10 and later).
-pub(super) fn wants_table(types: &Types<'_>, layout: &Layout) -> bool {
-    let items = types.enumerator("memcg_stat_item", "MEMCG_NR_STAT");
-    layout.stats != ABSENT && items != Some(layout.stats_count)
 }
 
 /// The offset of an array in `struct mem_cgroup_per_node`, and how many elements it has, whatever its dimensions.
