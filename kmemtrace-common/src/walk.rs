@@ -3,8 +3,9 @@
 //! A run does at most [`STEPS`] steps from where the cursor stands and ends; the collector takes the nodes out and runs it
 //! again until the cursor's phase says that it is over. So the verifier's work is bounded, and a tree of any size is walked.
 
-/// The most steps that one run does, and so the most nodes that it finds. A power of two.
-pub const STEPS: usize = 32;
+/// The most steps that one run does, and so the most nodes that it finds. A power of two. The verifier goes through each of
+/// them whenever kmemtrace starts.
+pub const STEPS: usize = 8;
 
 /// Kinds of pages in the classic LRU lists: inactive and active anonymous, inactive and active file, unevictable
 /// (`enum lru_list`).

@@ -127,8 +127,9 @@ pub(crate) fn bytes(src: u64, len: u64, text: &mut [u8; TEXT_ROOM]) -> Option<Te
     })
 }
 
-/// The deepest path that is rebuilt; of a deeper one, the collector has the parents.
-const DEPTH: usize = 256;
+/// The deepest path that is rebuilt; of a deeper one, the collector has the parents. The verifier follows every
+/// round of the loop, for each program that has it.
+const DEPTH: usize = 64;
 
 /// Appends the names from the directory `kn` up to the root, each with its NUL, to the `len` bytes already in `text`
 /// (`kernfs_path_from_node_locked` without its lock: a rename in the middle can mix an old and a new name).
@@ -170,12 +171,15 @@ fn append(src: u64, text: &mut [u8; TEXT_ROOM], len: u64) -> Option<u64> {
     (1..=NAME_BYTES as i64).contains(&n).then_some(n as u64)
 }
 
+/// The deepest path of a file that is rebuilt: nothing else has the part that is cut off.
+const FOLDERS: usize = 256;
+
 /// Writes the names from a dentry up to its file system's root, whose own is among them, each with its NUL (`dentry_path`
 /// without its locks: a rename in the middle can mix old and new names).
 #[inline(always)]
 pub(crate) fn names(mut dentry: u64, text: &mut [u8; TEXT_ROOM]) -> Option<Text> {
     let mut len = 0;
-    for _ in 0..DEPTH {
+    for _ in 0..FOLDERS {
         let name = Probed::pointer(dentry, layout!(dentry_name))?;
         let parent = Probed::pointer(dentry, layout!(dentry_parent))?;
         // The compiler must not know how it came to be: up to 6.1 the verifier sees no other bounds than the next line's.

@@ -1,5 +1,7 @@
 //! How the source starts: the layout resolved, the object loaded, the hooks attached.
 
+use std::fs;
+
 use aya::{Btf, maps::RingBuf};
 use kmemtrace_common::layout::Layout;
 use tokio::time::{MissedTickBehavior, interval};
@@ -30,7 +32,7 @@ impl Source {
         if let Some((reason, help)) = plan::no_bpf(facts) {
             return Err(Error::new(format!("cannot use eBPF: {reason}")).help(help));
         }
-        let layout = resolve(facts, &hierarchy);
+        let layout = resolve(types(facts).as_ref(), facts, &hierarchy);
         let plan = plan::plan(Inputs {
             facts,
             layout: &layout,
@@ -92,10 +94,9 @@ impl Source {
 }
 
 /// Where the fields are that the programs read, as far as this kernel tells.
-pub(super) fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
-    let types = types(facts);
+pub(super) fn resolve(types: Option<&btf_rs::Btf>, facts: &Facts, hierarchy: &Hierarchy) -> Layout {
     layout::resolve(
-        types.as_ref(),
+        types,
         facts.tracefs.as_deref(),
         hierarchy.id,
         host::numa_nodes(&Root::live()),
@@ -105,11 +106,13 @@ pub(super) fn resolve(facts: &Facts, hierarchy: &Hierarchy) -> Layout {
 
 /// The kernel's types.
 pub(super) fn types(facts: &Facts) -> Option<btf_rs::Btf> {
-    let types = facts
-        .btf
-        .then(|| btf_rs::Btf::from_file("/sys/kernel/btf/vmlinux"));
+    // Read as a whole first: it is parsed in 100,000 small steps, each a system call on a file.
+    let types = facts.btf.then(|| {
+        let bytes = fs::read("/sys/kernel/btf/vmlinux").map_err(|cause| cause.to_string())?;
+        btf_rs::Btf::from_bytes(&bytes).map_err(|cause| cause.to_string())
+    });
     types?
-        .map_err(|error| tracing::warn!("cannot read the kernel's BTF: {error}"))
+        .map_err(|cause| tracing::warn!("cannot read the kernel's BTF: {cause}"))
         .ok()
 }
 
@@ -143,7 +146,10 @@ pub(super) fn raise_memlock() {
 /// What `doctor` shows of the hooks where the source cannot start: what the facts say against each way.
 pub fn hooks_without_source(facts: &Facts, config: &Config) -> Vec<HookReport> {
     let (layout, version) = match &facts.memory {
-        Ok(hierarchy) => (resolve(facts, hierarchy), hierarchy.version),
+        Ok(hierarchy) => (
+            resolve(types(facts).as_ref(), facts, hierarchy),
+            hierarchy.version,
+        ),
         Err(_) => (Layout::UNKNOWN, Version::V2),
     };
     let plan = plan::plan(Inputs {

@@ -41,7 +41,8 @@ impl KernelWalker {
     pub fn load(facts: &Facts) -> Result<Self, Error> {
         let hierarchy = facts.memory.as_ref();
         let hierarchy = hierarchy.map_err(|none| Error::new(none.to_string()))?;
-        let layout = resolve(facts, hierarchy);
+        let types = types(facts);
+        let layout = resolve(types.as_ref(), facts, hierarchy);
         let mut rows = plan::plan(Inputs {
             facts,
             layout: &layout,
@@ -60,7 +61,7 @@ impl KernelWalker {
             return Err(Error::new(refusal.reason.clone()));
         }
         let root = Root::live();
-        let memcg_bytes = types(facts).and_then(|types| {
+        let memcg_bytes = types.and_then(|types| {
             layout::memcg_bytes(&types, host::numa_nodes(&root)?, host::cpus(&root)?)
         });
         Ok(Self {
