@@ -107,7 +107,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     let qemu = qemu::find()?;
     let accel = Accel::of_this_machine();
     let jobs = jobs(args, &home)?;
-    let programs = Programs::build(&home.join("build"))?;
+    let programs = home.join("programs");
+    folder(&programs)?;
+    let programs = Programs::build(&programs)?;
     let at_once = fleet::at_once(qemu::memory_mib(args.slow)).min(jobs.len());
     let run = Run {
         args,

@@ -1,10 +1,11 @@
-//! What a virtual machine boots: static builds of the tests and of kmemtrace, packed as the kernel's first file system.
+//! What a virtual machine boots: the tests and kmemtrace with their libraries, packed as the kernel's first file system.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
-    io::{BufWriter, Read as _},
+    io::BufWriter,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
@@ -12,49 +13,79 @@ use serde_json::Value;
 use super::{apt, cpio::Archive, kernel::Kernel};
 use crate::{error::Error, workspace};
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// The programs that go into a machine.
+/// The programs that go into a machine, stripped.
 pub(crate) struct Programs {
     /// The binary of the tests, which is also the machine's first process.
     tests: PathBuf,
     kmemtrace: PathBuf,
+    /// The shared libraries that they load, each where they look for it.
+    libraries: BTreeSet<PathBuf>,
 }
 
 impl Programs {
-    /// Builds them in `target`, a folder of their own: other flags would otherwise undo each other's work.
-    pub(crate) fn build(target: &Path) -> Result<Self, Error> {
+    /// Builds them as `cargo xtask test` does, so that what it has built is not built again, and strips copies in `folder`.
+    pub(crate) fn build(folder: &Path) -> Result<Self, Error> {
         let mut command = workspace::cargo();
         command
-            .args(["build", "--profile", "vm", "--target", TARGET])
-            .args(["--package", "kmemtrace", "--bin", "kmemtrace"])
-            .args(["--package", "kmemtrace-tests", "--test", "kmemtrace"])
+            .args([
+                "build",
+                "--workspace",
+                "--bin",
+                "kmemtrace",
+                "--test",
+                "kmemtrace",
+            ])
             .args(["--message-format", "json-render-diagnostics"])
-            .env("CARGO_TARGET_DIR", target)
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .current_dir(workspace::root()?)
-            .stdout(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .map_err(|cause| workspace::cannot_start(&command, &cause))?;
-        let mut messages = String::new();
-        if let Some(mut stdout) = child.stdout.take() {
-            stdout
-                .read_to_string(&mut messages)
-                .map_err(|cause| Error::new(format!("cannot read cargo's messages: {cause}")))?;
-        }
-        let status = child
-            .wait()
-            .map_err(|cause| Error::new(format!("cannot wait for cargo build: {cause}")))?;
-        if !status.success() {
-            return Err(Error::new("cannot build the tests for a virtual machine"));
-        }
+            .current_dir(workspace::root()?);
+        let messages = output(&mut command, "build the tests for a virtual machine")?;
+        let tests = stripped(&executable(&messages, "test")?, &folder.join("tests"))?;
+        let kmemtrace = stripped(&executable(&messages, "bin")?, &folder.join("kmemtrace"))?;
+        let mut command = Command::new("ldd");
+        command.args([&tests, &kmemtrace]);
+        let libraries = libraries(&output(
+            &mut command,
+            "tell which libraries the tests load",
+        )?);
         Ok(Self {
-            tests: executable(&messages, "test")?,
-            kmemtrace: executable(&messages, "bin")?,
+            tests,
+            kmemtrace,
+            libraries,
         })
     }
+}
+
+/// What a command prints.
+fn output(command: &mut Command, to: &str) -> Result<String, Error> {
+    let done = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|cause| workspace::cannot_start(command, &cause))?;
+    if done.status.success() {
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    } else {
+        Err(Error::new(format!("cannot {to}: {}", done.status)))
+    }
+}
+
+/// Copies a program without its symbols: a small one is loaded faster, and a machine's memory is small.
+fn stripped(program: &Path, to: &Path) -> Result<PathBuf, Error> {
+    // Of binutils, which the linker is of as well.
+    let mut command = Command::new("strip");
+    command.arg("-o").args([to, program]);
+    output(&mut command, "strip the tests")?;
+    Ok(to.to_path_buf())
+}
+
+/// The files that ldd names: `NAME => PATH (ADDRESS)`, and for the loader `PATH (ADDRESS)`.
+fn libraries(ldd: &str) -> BTreeSet<PathBuf> {
+    ldd.lines()
+        .filter_map(|line| {
+            let words = line.split_whitespace();
+            words.rev().find(|word| word.starts_with('/'))
+        })
+        .filter(|path| !path.ends_with(':'))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// The executable of a kind that cargo says it built.
@@ -90,6 +121,10 @@ pub(crate) fn write(
     };
     add("init", 0o755, &programs.tests)?;
     add("bin/kmemtrace", 0o755, &programs.kmemtrace)?;
+    for library in &programs.libraries {
+        let path = library.to_string_lossy();
+        add(path.trim_start_matches('/'), 0o755, library)?;
+    }
     if with_busybox {
         add("bin/busybox", 0o755, &busybox()?)?;
     }
@@ -124,6 +159,18 @@ fn busybox() -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_are_those_that_ldd_names() {
+        let ldd = "/t/vm/tests:\n\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
+            \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n/t/vm/kmemtrace:\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n";
+        let expected = [
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            "/lib64/ld-linux-x86-64.so.2",
+        ];
+        assert_eq!(libraries(ldd), expected.map(PathBuf::from).into());
+        assert!(libraries("\tstatically linked\n").is_empty());
+    }
 
     #[test]
     fn cargo_s_messages_name_the_executables() {
