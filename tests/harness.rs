@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     io::{BufRead, BufReader, Read},
+    mem,
     os::unix::process::CommandExt as _,
     panic,
     path::{Path, PathBuf},
@@ -256,10 +257,12 @@ impl Watch {
                     };
                     let from = self.seen.len().saturating_sub(30);
                     let last: Vec<_> = self.seen[from..].iter().map(Value::to_string).collect();
+                    let stderr = mem::replace(&mut self.stderr, thread::spawn(String::new));
                     panic!(
-                        "waited for {count} of {what}, {why}: {} came; the last lines:\n{}",
+                        "waited for {count} of {what}, {why}: {} came; the last lines:\n{}\nand on stderr:\n{}",
                         found.len(),
-                        last.join("\n")
+                        last.join("\n"),
+                        stderr.join().unwrap_or_default()
                     );
                 }
             }

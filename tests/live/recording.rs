@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::{
     source::{GRACE, Source, leak_and_recover},
+    view::Tracefs,
     world::{World, remove, wait_until},
 };
 use crate::harness::{Result, Watch, output, program, text};
@@ -24,6 +25,7 @@ use crate::harness::{Result, Watch, output, program, text};
 /// Every source: a replay shows what the live run showed.
 pub(super) fn replays(source: &Source) -> Result {
     let world = World::new("recorded");
+    let _mounted = Tracefs::mounted();
     let folder = tempfile::TempDir::new()?;
     let trace = folder.path().join("trace.zst");
     let trace = trace.to_str().ok_or("a path")?;

@@ -227,6 +227,7 @@ pub(super) fn wide(source: &Source) -> Result {
 /// On v2 `-memory` in `cgroup.subtree_control` ends memcgs whose directories stay, and `+memory` begins new ones.
 pub(super) fn memory_off_and_on(source: &Source) -> Result {
     let world = World::new(&format!("off-{}", source.name));
+    let _mounted = Tracefs::mounted();
     let parent = world.make("parent");
     delegate(&parent);
     let mut watch = source.watch(&["--grace", GRACE]);
