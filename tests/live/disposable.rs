@@ -103,7 +103,11 @@ pub(super) fn slab() -> Result {
         }
         let ended = watch.stop();
         if each {
-            assert_eq!(ended.summary()["gaps"], 0, "{args:?}: {}", ended.summary());
+            // The kernel runs no program within another on the same CPU, and says how often it did not: then an interrupt
+            // allocated something while the program for the flood's allocation ran.
+            let mut gaps = ended.lines.iter().filter(|line| line["kind"] == "gap");
+            let lost = gaps.find(|gap| gap["reason"] != "recursion");
+            assert_eq!(lost, None, "{args:?}: {}", ended.summary());
             // It may have needed something else, too, for which it could have waited.
             let mut seen = BTreeMap::new();
             for line in ended.lines.iter().filter(|line| ours(line)) {

@@ -27,7 +27,7 @@ use super::{Color, Format, Outcome, Verdict, duration, pods::Pods, report, root:
 use crate::{
     error::Error,
     host::{self, Hierarchy, MEMCG_IDS},
-    tracker::{Forecast, Held, Kept, Seen},
+    tracker::{Amounts, Forecast, Held, Kept, Seen},
 };
 
 /// Arguments of `kmemtrace scan`.
@@ -296,7 +296,7 @@ impl Scan {
         };
         let held = Held {
             all: bytes,
-            each: bytes.map(|bytes| bytes / zombies),
+            paced: inventory.map_or_else(Amounts::default, |all| all.amounts),
         };
         self.forecast = Some(Forecast::new(kept, ids_used, seen, None, held));
     }

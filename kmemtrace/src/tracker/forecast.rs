@@ -87,33 +87,77 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// How many a day, if they leak independently of each other: the interval of a Poisson process's rate, by Byar's
-    /// approximation to the exact one. `None` if that was too few, or too short a time.
+    /// How many a day, if they leak independently of each other. `None` if that was too few, or too short a time.
     fn per_day(self) -> Option<Range> {
         if self.leaked < LEAKED_MIN || self.over_ns < WATCHED_MIN_NS {
             return None;
         }
-        let bound = |count: f64, deviations: f64| {
-            let root = 1.0 - 1.0 / (9.0 * count) + deviations / (3.0 * count.sqrt());
-            count * root * root * root
-        };
-        let leaked = self.leaked as f64;
-        let range = Range {
-            min: bound(leaked, -DEVIATIONS).max(0.0),
-            seen: leaked,
-            max: bound(leaked + 1.0, DEVIATIONS),
-        };
-        Some(range.times(DAY_NS / self.over_ns as f64))
+        Some(poisson(self.leaked as f64).times(DAY_NS / self.over_ns as f64))
     }
 }
 
-/// What zombies hold, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The interval of a Poisson process's mean, of which so many were seen: Byar's approximation to the exact one.
+fn poisson(count: f64) -> Range {
+    let bound = |count: f64, deviations: f64| {
+        let root = 1.0 - 1.0 / (9.0 * count) + deviations / (3.0 * count.sqrt());
+        count * root * root * root
+    };
+    Range {
+        min: bound(count, -DEVIATIONS).max(0.0),
+        seen: count,
+        max: bound(count + 1.0, DEVIATIONS),
+    }
+}
+
+/// What memcgs hold, in bytes, as far as their sum and its spread take it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Amounts {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl FromIterator<u64> for Amounts {
+    fn from_iter<I: IntoIterator<Item = u64>>(amounts: I) -> Self {
+        amounts.into_iter().fold(Self::default(), |so_far, bytes| {
+            let bytes = bytes as f64;
+            Self {
+                count: so_far.count + 1.0,
+                sum: so_far.sum + bytes,
+                squares: so_far.squares + bytes * bytes,
+            }
+        })
+    }
+}
+
+impl Amounts {
+    /// What one more memcg holds, on average, as a range: the sum of unequal amounts scatters as that of fewer equal ones,
+    /// `sum² / squares` of them (the scaled Poisson distribution of Bohm and Zech, 2014). So where one holds nearly
+    /// everything, the range is that of a single event. `leaked` is how many there were, these among them.
+    fn each(self, leaked: u64) -> Option<Range> {
+        if self.count == 0.0 {
+            return None;
+        }
+        if self.sum == 0.0 {
+            return Some(Range {
+                min: 0.0,
+                seen: 0.0,
+                max: 0.0,
+            });
+        }
+        let share = self.sum * self.sum / (self.squares * self.count);
+        let alike = share * leaked as f64;
+        Some(poisson(alike).times(self.sum / self.count / alike))
+    }
+}
+
+/// What zombies hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Held {
-    /// All of them; `None` if that is not known of any.
+    /// All of them, in bytes; `None` if that is not known of any.
     pub all: Option<u64>,
-    /// Each of those by which the pace is known, on average.
-    pub each: Option<u64>,
+    /// Those by which the pace is known, as far as it is known of them.
+    pub paced: Amounts,
 }
 
 /// What is ahead.
@@ -150,7 +194,8 @@ impl Forecast {
     /// Looks ahead. `recent` is the last part of `whole`, if it is known: where it was faster or slower, the range holds
     /// both.
     pub fn new(kept: Kept, ids_used: u64, whole: Seen, recent: Option<Seen>, held: Held) -> Self {
-        let per_day = whole.per_day().map(|all| {
+        let steady = whole.per_day();
+        let per_day = steady.map(|all| {
             let recent = recent.and_then(Seen::per_day).unwrap_or(all);
             Range {
                 min: all.min.min(recent.min),
@@ -158,11 +203,19 @@ impl Forecast {
                 ..all
             }
         });
+        // A range of amounts has that of the whole run's count in it; the recent pace comes on top.
+        let bytes_per_day = steady.zip(per_day).and_then(|(all, pace)| {
+            let each = held.paced.each(whole.leaked)?;
+            Some(Range {
+                min: each.min * all.seen * (pace.min / all.min),
+                seen: each.seen * all.seen,
+                max: each.max * all.seen * (pace.max / all.max),
+            })
+        });
         let left = MEMCG_IDS.saturating_sub(ids_used) as f64;
         // A float beyond u64 becomes its end.
         let out = |pace: f64| (left / pace * DAY_NS) as u64;
         let paced = per_day.filter(|_| kept != Kept::No);
-        let each = held.each.map(|bytes| bytes as f64);
         Self {
             ids_kept: match kept {
                 Kept::Yes => Some(true),
@@ -176,7 +229,7 @@ impl Forecast {
             ids_out_min_ns: paced.map(|pace| out(pace.max)),
             ids_out_max_ns: paced.map(|pace| out(pace.min)),
             zombie_bytes: held.all,
-            bytes_per_day: per_day.zip(each).map(|(pace, each)| pace.times(each)),
+            bytes_per_day,
         }
     }
 }
@@ -211,17 +264,12 @@ impl Tracker {
             leaked: since(until_ns - recent_ns).count() as u64,
             over_ns: recent_ns,
         };
-        let sum = |held: &mut dyn Iterator<Item = u64>| {
-            held.fold((0_u64, 0_u64), |(sum, of), bytes| {
-                (sum.saturating_add(bytes), of + 1)
-            })
-        };
         let zombies = self.table.values().filter(|entry| entry.is_zombie());
-        let (all, of) = sum(&mut zombies.filter_map(Entry::held_bytes));
-        let (new, of_new) = sum(&mut since(from_ns).filter_map(Entry::held_bytes));
         let held = Held {
-            all: (of > 0).then_some(all),
-            each: new.checked_div(of_new),
+            all: zombies
+                .filter_map(Entry::held_bytes)
+                .reduce(u64::saturating_add),
+            paced: since(from_ns).filter_map(Entry::held_bytes).collect(),
         };
         Some(Forecast::new(
             self.kept,
@@ -235,6 +283,8 @@ impl Tracker {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     const HOUR_NS: u64 = 3_600_000_000_000;
@@ -288,7 +338,7 @@ mod tests {
         };
         let held = Held {
             all: Some(100 << 20),
-            each: Some(1 << 20),
+            paced: iter::repeat_n(1 << 20, 100).collect(),
         };
         Forecast::new(kept, MEMCG_IDS - 2_400, whole, recent, held)
     }
@@ -331,7 +381,32 @@ mod tests {
             (grows.seen / f64::from(1 << 20) - 2_400.0).abs() < 1e-6,
             "{grows:?}"
         );
-        assert!(grows.min < grows.seen && grows.seen < grows.max);
+        // As uncertain as their number.
+        let pace = ahead.per_day.unwrap().times(f64::from(1 << 20));
+        for (bytes, of_all) in [(grows.min, pace.min), (grows.max, pace.max)] {
+            assert!((bytes / of_all - 1.0).abs() < 1e-9, "{grows:?} {pace:?}");
+        }
+    }
+
+    /// Ninety-nine that hold a page and one that holds a GiB say little of what the next hundred hold.
+    #[test]
+    fn a_huge_zombie_makes_the_range_wide() {
+        let range = |amounts: &mut dyn Iterator<Item = u64>| {
+            let paced: Amounts = amounts.collect();
+            paced.each(100).unwrap()
+        };
+        let alike = range(&mut iter::repeat_n(4096, 100));
+        let unlike = range(&mut iter::repeat_n(4096, 99).chain([1 << 30]));
+        assert!(alike.max / alike.min < 1.6, "{alike:?}");
+        // One event: 0.025 to 5.57 of it.
+        assert!(unlike.min < 0.1 * unlike.seen, "{unlike:?}");
+        assert!(unlike.max > 5.0 * unlike.seen, "{unlike:?}");
+        // Of half of them nothing is known; that many there were all the same.
+        let half = range(&mut iter::repeat_n(4096, 50));
+        assert_eq!(half, alike);
+        let nothing = range(&mut iter::repeat_n(0, 100));
+        assert_eq!((nothing.min, nothing.max), (0.0, 0.0));
+        assert_eq!(Amounts::default().each(100), None);
     }
 
     /// A leak that began of late is faster than the whole run tells, and the range says so.

@@ -35,7 +35,7 @@ use by_count::Polled;
 use counts::Check;
 use entry::Entry;
 pub use entry::{ByCount, Subject};
-pub use forecast::{Forecast, Held, Kept, Range, Seen};
+pub use forecast::{Amounts, Forecast, Held, Kept, Range, Seen};
 use freed::FreedLately;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
 use summary::Tally;

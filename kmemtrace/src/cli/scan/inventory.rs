@@ -17,7 +17,7 @@ use crate::{
     host::Version,
     plan::Lack,
     source::bpf::{KernelWalk, Memcg},
-    tracker::{Pin, Trend},
+    tracker::{Amounts, Pin, Trend},
 };
 
 /// What zombies are sorted by.
@@ -48,7 +48,7 @@ pub(super) enum By {
 }
 
 /// All zombies, and what they come to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Inventory {
     /// How the walk went.
     pub(super) walk: Walk,
@@ -61,6 +61,9 @@ pub(super) struct Inventory {
     /// Bytes that the zombies hold (`held_bytes` of each); absent if not known of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) zombie_bytes: Option<u64>,
+    /// How those are spread, as far as they are known.
+    #[serde(skip)]
+    pub(super) amounts: Amounts,
     /// Bytes that the kernel needs for the zombies themselves, per-CPU counters included, at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) kernel_bytes: Option<u64>,
@@ -222,6 +225,7 @@ pub(super) fn inventory(
     let zombie_bytes = list
         .iter()
         .try_fold(0u64, |sum, zombie| sum.checked_add(zombie.held_bytes?));
+    let amounts = list.iter().filter_map(|zombie| zombie.held_bytes).collect();
     list.truncate(wanted.top.unwrap_or(usize::MAX));
     let more = zombies - list.len() as u64;
     let ids: Option<Vec<_>> = walk
@@ -254,6 +258,7 @@ pub(super) fn inventory(
         ids_used: used(false),
         ids_kept: used(true),
         zombie_bytes,
+        amounts,
         kernel_bytes: kernel.memcg_bytes.map(|bytes| bytes * zombies),
         pins,
         files: None,

@@ -74,6 +74,8 @@ fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
     use crate::tracker::{Held, Kept, Seen};
 
@@ -87,7 +89,7 @@ mod tests {
             };
             let held = Held {
                 all,
-                each: all.map(|_| 1 << 20),
+                paced: iter::repeat_n(1 << 20, all.map_or(0, |_| 100)).collect(),
             };
             Ahead(&Forecast::new(kept, used, seen, None, held)).to_string()
         };
