@@ -69,7 +69,8 @@ pub(super) fn kinds() -> Result {
     );
 
     if let Some(shared) = told("shared").1 {
-        assert_eq!(shared["pin"], "anonymous", "{shared}");
+        let pin = if by_kind { "tmpfs" } else { "anonymous" };
+        assert_eq!(shared["pin"], pin, "{shared}");
         assert!(about(&shared["anon_bytes"]), "{shared}");
         assert!(!by_kind || about(&shared["shmem_bytes"]), "{shared}");
     }

@@ -183,7 +183,9 @@ pub(super) fn scanned() -> Result {
         match zombie["anon_bytes"].as_u64() {
             Some(0) => assert_eq!(zombie["pin"], "references", "{zombie}"),
             anon => {
-                assert_eq!(zombie["pin"], "anonymous", "{zombie}");
+                let known = zombie["shmem_bytes"].as_u64() > Some(0);
+                let pin = if known { "tmpfs" } else { "anonymous" };
+                assert_eq!(zombie["pin"], pin, "{zombie}");
                 assert!(
                     (16 << 10..=80 << 10).contains(&anon.unwrap_or(0)),
                     "{zombie}"

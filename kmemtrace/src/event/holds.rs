@@ -7,6 +7,9 @@ pub struct Holds {
     pub file_bytes: Option<u64>,
     /// Anonymous memory there, that of tmpfs and of shared memory included.
     pub anon_bytes: Option<u64>,
+    /// That of tmpfs and of shared memory, where the kernel's statistics tell (`NR_SHMEM`): up to two seconds old, and with
+    /// what is swapped out left out.
+    pub shmem_bytes: Option<u64>,
     /// What there cannot be reclaimed: locked, or of a ramfs.
     pub unevictable_bytes: Option<u64>,
     /// The buffers of its sockets: TCP's (`tcpmem.usage` of v1), or all where its statistics tell (`MEMCG_SOCK`).

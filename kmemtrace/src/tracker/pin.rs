@@ -15,7 +15,9 @@ const RECENT_NS: u64 = 120_000_000_000;
 pub enum Pin {
     /// Pages of files: reclaim frees those that are clean or can be written.
     PageCache,
-    /// Files on a tmpfs, shared memory, or memory of a process that has moved on: freed with the file or the process.
+    /// Files on a tmpfs or shared memory, as far as that is known: freed with the file.
+    Tmpfs,
+    /// Memory of a process that has moved on, freed with the process; or, unless that is known, that of [`Pin::Tmpfs`].
     Anonymous,
     /// Pages that are locked, or of a ramfs.
     Unevictable,
@@ -34,6 +36,7 @@ impl Pin {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PageCache => "page_cache",
+            Self::Tmpfs => "tmpfs",
             Self::Anonymous => "anonymous",
             Self::Unevictable => "unevictable",
             Self::Swap => "swap",
@@ -47,6 +50,7 @@ impl Pin {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PageCache => "page cache",
+            Self::Tmpfs => "tmpfs",
             Self::Anonymous => "tmpfs or anon",
             Self::Unevictable => "unevictable",
             Self::Swap => "swap",
@@ -62,9 +66,14 @@ impl Pin {
     /// what was charged for slab objects stays in it, though their object cgroup went to the parent
     /// (`memcg_reparent_objcgs`).
     pub fn of(holds: &Holds) -> Option<Self> {
+        // What of the anonymous lists is a tmpfs's: most of it, or not.
+        let anonymous = match (holds.anon_bytes, holds.shmem_bytes) {
+            (Some(anon), Some(shmem)) if shmem > anon / 2 => Self::Tmpfs,
+            _ => Self::Anonymous,
+        };
         let lists = [
             (holds.file_bytes, Self::PageCache),
-            (holds.anon_bytes, Self::Anonymous),
+            (holds.anon_bytes, anonymous),
             (holds.unevictable_bytes, Self::Unevictable),
         ];
         let most = lists.into_iter().filter(|(bytes, _)| *bytes > Some(0));
@@ -213,6 +222,7 @@ mod tests {
         Holds {
             file_bytes: Some(file),
             anon_bytes: Some(anon),
+            shmem_bytes: None,
             unevictable_bytes: Some(0),
             tcpmem_bytes: Some(0),
             keeps_id: Some(false),
@@ -226,6 +236,17 @@ mod tests {
         let of = |holds: Holds| Pin::of(&holds);
         assert_eq!(of(holds(9, [5, 4], 0)), Some(Pin::PageCache));
         assert_eq!(of(holds(9, [4, 5], 1)), Some(Pin::Anonymous));
+        for (shmem_bytes, pin) in [
+            (Some(5), Pin::Tmpfs),
+            (Some(3), Pin::Tmpfs),
+            (Some(2), Pin::Anonymous),
+        ] {
+            let told = Holds {
+                shmem_bytes,
+                ..holds(9, [4, 5], 1)
+            };
+            assert_eq!(of(told), Some(pin));
+        }
         assert_eq!(of(holds(2, [0, 0], 2)), Some(Pin::Children));
         assert_eq!(of(holds(3, [0, 0], 2)), Some(Pin::References));
         assert_eq!(of(holds(0, [0, 0], 0)), None, "about to be freed");

@@ -267,6 +267,7 @@ held-other = { $bytes } other memory
 pinned = { $zombies } by { $pin }
 pinned-held = { $zombies } by { $pin } ({ $held })
 pin-page-cache = page cache
+pin-tmpfs = files on a tmpfs or shared memory
 pin-anonymous = tmpfs or anonymous memory
 pin-unevictable = locked pages
 pin-swap = swap

@@ -243,6 +243,7 @@ held-other = 其他内存 { $bytes }
 pinned = { $pin }钉住 { $zombies } 个
 pinned-held = { $pin }钉住 { $zombies } 个（{ $held }）
 pin-page-cache = 页缓存
+pin-tmpfs = tmpfs 上的文件或共享内存
 pin-anonymous = tmpfs 或匿名内存
 pin-unevictable = 锁定的页
 pin-swap = 交换区

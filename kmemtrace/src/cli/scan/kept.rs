@@ -54,6 +54,7 @@ impl PinTotal {
 pub(in crate::cli) fn message(total: &PinTotal) -> Message {
     let pin = match total.pin {
         Some(Pin::PageCache) => "pin-page-cache",
+        Some(Pin::Tmpfs) => "pin-tmpfs",
         Some(Pin::Anonymous) => "pin-anonymous",
         Some(Pin::Unevictable) => "pin-unevictable",
         Some(Pin::Swap) => "pin-swap",

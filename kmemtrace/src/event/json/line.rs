@@ -283,6 +283,8 @@ line! { 'a;
     file_bytes: u64,
     /// Anonymous memory there, that of tmpfs included.
     anon_bytes: u64,
+    /// That of tmpfs and of shared memory, where the kernel's statistics tell.
+    shmem_bytes: u64,
     /// What there cannot be reclaimed.
     unevictable_bytes: u64,
     /// The buffers of its sockets: TCP's on v1, all where the kernel's statistics tell.

@@ -129,6 +129,7 @@ impl<'a> Line<'a> {
             self.file_bytes = holds.file_bytes;
             self.anon_bytes = holds.anon_bytes;
             self.unevictable_bytes = holds.unevictable_bytes;
+            self.shmem_bytes = holds.shmem_bytes;
             self.tcpmem_bytes = holds.tcpmem_bytes;
             self.keeps_id = holds.keeps_id;
             self.refcount = holds.refcount;

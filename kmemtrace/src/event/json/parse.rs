@@ -266,6 +266,7 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
                 file_bytes: line.file_bytes,
                 anon_bytes: line.anon_bytes,
                 unevictable_bytes: line.unevictable_bytes,
+                shmem_bytes: line.shmem_bytes,
                 tcpmem_bytes: line.tcpmem_bytes,
                 keeps_id: line.keeps_id,
                 refcount: line.refcount,

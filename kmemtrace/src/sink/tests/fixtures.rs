@@ -273,6 +273,7 @@ pub(super) fn changes() -> Vec<Change> {
         holds: Some(Box::new(Holds {
             file_bytes: Some(86_016),
             anon_bytes: Some(0),
+            shmem_bytes: Some(0),
             unevictable_bytes: Some(0),
             tcpmem_bytes: Some(0),
             keeps_id: Some(false),

@@ -48,16 +48,17 @@ fn cgroup() -> BoxedStrategy<Cgroup> {
         },
     ));
     let holds = (
-        any::<[Option<u64>; 4]>(),
+        any::<[Option<u64>; 5]>(),
         any::<Option<bool>>(),
         any::<Option<i64>>(),
         any::<u64>(),
     );
     let holds = holds.prop_map(
-        |([file, anon, unevictable, tcpmem], keeps_id, refcount, dead)| {
+        |([file, anon, shmem, unevictable, tcpmem], keeps_id, refcount, dead)| {
             Box::new(Holds {
                 file_bytes: file,
                 anon_bytes: anon,
+                shmem_bytes: shmem,
                 unevictable_bytes: unevictable,
                 tcpmem_bytes: tcpmem,
                 keeps_id,

@@ -162,12 +162,13 @@ impl Memcg {
     /// What it holds and what refers to it; `dead_children` are those directly below it.
     pub fn holds(&self, dead_children: u64) -> Holds {
         // Its children's may be in them.
-        let socket_bytes = self.stats.socket_bytes.filter(|_| dead_children == 0);
+        let own = |bytes: Option<u64>| bytes.filter(|_| dead_children == 0);
         Holds {
             file_bytes: self.lru.map(|lru| lru.file_bytes),
             anon_bytes: self.lru.map(|lru| lru.anon_bytes),
+            shmem_bytes: own(self.stats.shmem_bytes),
             unevictable_bytes: self.lru.map(|lru| lru.unevictable_bytes),
-            tcpmem_bytes: self.tcpmem_bytes.max(socket_bytes),
+            tcpmem_bytes: self.tcpmem_bytes.max(own(self.stats.socket_bytes)),
             keeps_id: self.memcg_id.map(|id| id != 0),
             refcount: self.refcount,
             dead_children,
