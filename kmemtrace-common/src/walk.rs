@@ -5,7 +5,7 @@
 
 /// The most steps that one run does, and so the most nodes that it finds. A power of two. The verifier goes through each of
 /// them whenever kmemtrace starts.
-pub const STEPS: usize = 8;
+pub const STEPS: usize = 16;
 
 /// Kinds of pages in the classic LRU lists: inactive and active anonymous, inactive and active file, unevictable
 /// (`enum lru_list`).

@@ -338,7 +338,6 @@ pub(super) fn many() -> Result {
     assert_eq!(walk["complete"], true, "{walk}");
     assert_eq!(mine.len() as u64, count);
     assert!(mine.values().all(|zombie| zombie["pin"].is_string()));
-    assert!(walk["took_ns"].as_u64() < Some(1_000_000_000), "{walk}");
     eprintln!("{count} zombies: {walk}");
 
     many.release()?;

@@ -129,7 +129,7 @@ fn resume(cursor: *mut Cursor) {
 fn step(cursor: *mut Cursor, nodes: *mut Batch) -> bool {
     let at = cursor!(cursor, at);
     cursor!(cursor, steps = cursor!(cursor, steps) + 1);
-    let down = match cursor!(cursor, phase) {
+    let mut down = match cursor!(cursor, phase) {
         phase::CLIMB => {
             match Probed::field::<u64>(at, layout!(css_parent)) {
                 Some(0) => {
@@ -146,18 +146,26 @@ fn step(cursor: *mut Cursor, nodes: *mut Batch) -> bool {
         phase::NEXT => false,
         _ => return false,
     };
-    if !down && at == cursor!(cursor, root) {
-        cursor!(cursor, phase = phase::DONE);
-        return false;
-    }
-    let (parent, link) = if down {
-        (at, at + u64::from(layout!(css_children)))
-    } else {
-        let parent = Probed::field(at, layout!(css_parent)).unwrap_or(0);
-        (parent, at + u64::from(layout!(css_sibling)))
-    };
     // `list_head.next` is its first member.
-    let next = Probed::field::<u64>(link, 0).unwrap_or(0);
+    let children = at + u64::from(layout!(css_children));
+    let mut next = 0;
+    if down {
+        next = Probed::field(children, 0).unwrap_or(0);
+        if next == children {
+            // Most have none: what comes after is looked at in the same step.
+            cursor!(cursor, after = 0);
+            down = false;
+        }
+    }
+    let mut parent = at;
+    if !down {
+        if at == cursor!(cursor, root) {
+            cursor!(cursor, phase = phase::DONE);
+            return false;
+        }
+        parent = Probed::field(at, layout!(css_parent)).unwrap_or(0);
+        next = Probed::field(at + u64::from(layout!(css_sibling)), 0).unwrap_or(0);
+    }
     if next == 0 || parent == 0 {
         cursor!(cursor, phase = phase::BAD);
         return false;
