@@ -1,9 +1,10 @@
 //! What keeps zombies that were there before kmemtrace, by kind: shared memory, sockets, swap.
 
 use std::{
+    ffi::CStr,
     fs::{self, File, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
@@ -12,9 +13,12 @@ use super::{
     expected::is_debian,
     files::write,
     walk::scan,
-    world::{self, World, hold, is_v1, remove, wait_until, zombies},
+    world::{self, World, hold, is_v1, mount, remove, wait_until, zombies},
 };
-use crate::{harness::Result, workload::MUCH};
+use crate::{
+    harness::{Result, not_disposable},
+    workload::MUCH,
+};
 
 /// Sizes are right within what processors have in batches of their own, and what else is charged.
 const ABOUT: u64 = 1 << 20;
@@ -81,34 +85,48 @@ pub(super) fn kinds() -> Result {
 }
 
 /// Compressed memory that pages can be swapped to.
-const DEVICE: &str = "/dev/zram0";
+const ZRAM: &CStr = c"/dev/zram0";
 const SETTINGS: &str = "/sys/block/zram0";
 
-/// Why nothing can be swapped out here.
-pub(super) fn missing_swap() -> Option<String> {
-    if let Some(why) = world::missing() {
-        return Some(why);
+/// The disk of a virtual machine of `cargo xtask vm`, which has nothing on it.
+const DISK: &CStr = c"/dev/nvme0n1";
+
+/// What can be swapped to here, or why nothing can.
+fn device() -> std::result::Result<&'static CStr, String> {
+    let counts = |mount: PathBuf| mount.join("memory.memsw.usage_in_bytes").exists();
+    if is_v1() && !mount().is_some_and(counts) {
+        return Err("needs swapaccount=1".to_owned());
     }
     let size = fs::read_to_string(Path::new(SETTINGS).join("disksize"));
     match size.as_deref().map(str::trim_end) {
-        Ok("0") => None,
-        Ok(_) => Some(format!("needs {DEVICE}, which is in use")),
-        Err(_) => Some("needs zram".to_owned()),
+        Ok("0") => Ok(ZRAM),
+        Ok(_) => Err("needs zram0, which is in use".to_owned()),
+        Err(_) if not_disposable().is_none() => Ok(DISK),
+        Err(_) => Err("needs zram".to_owned()),
     }
 }
 
-/// Swap on [`DEVICE`] while it lives.
-struct Swap;
+/// Why nothing can be swapped out here.
+pub(super) fn missing_swap() -> Option<String> {
+    world::missing().or_else(|| device().err())
+}
+
+/// Swap on a device while this lives.
+struct Swap(&'static CStr);
 
 impl Swap {
     #[expect(unsafe_code, reason = "rustix has no swapon")]
-    fn on() -> io::Result<Self> {
+    fn on(path: &'static CStr) -> io::Result<Self> {
         const PAGES: u32 = 16 << 10;
         let page = rustix::param::page_size();
-        let bytes = u64::from(PAGES) * page as u64;
-        fs::write(Path::new(SETTINGS).join("disksize"), bytes.to_string())?;
-        let on = Self;
-        let mut device = OpenOptions::new().write(true).open(DEVICE)?;
+        if path == ZRAM {
+            let bytes = u64::from(PAGES) * page as u64;
+            fs::write(Path::new(SETTINGS).join("disksize"), bytes.to_string())?;
+        }
+        let on = Self(path);
+        let mut device = OpenOptions::new()
+            .write(true)
+            .open(&*path.to_string_lossy())?;
         // `union swap_header` of include/linux/swap.h: version, last page, bad pages.
         device.seek(SeekFrom::Start(1024))?;
         for word in [1, PAGES - 1, 0] {
@@ -118,7 +136,7 @@ impl Swap {
         device.write_all(b"SWAPSPACE2")?;
         File::sync_all(&device)?;
         // SAFETY: a path that ends with NUL.
-        match unsafe { libc::swapon(c"/dev/zram0".as_ptr(), 0) } {
+        match unsafe { libc::swapon(path.as_ptr(), 0) } {
             0 => Ok(on),
             _ => Err(io::Error::last_os_error()),
         }
@@ -129,24 +147,29 @@ impl Drop for Swap {
     #[expect(unsafe_code, reason = "rustix has no swapoff")]
     fn drop(&mut self) {
         // SAFETY: a path that ends with NUL.
-        unsafe { libc::swapoff(c"/dev/zram0".as_ptr()) };
-        let _ = fs::write(Path::new(SETTINGS).join("reset"), "1");
+        unsafe { libc::swapoff(self.0.as_ptr()) };
+        if self.0 == ZRAM {
+            let _ = fs::write(Path::new(SETTINGS).join("reset"), "1");
+        }
     }
 }
 
 /// A zombie whose pages are all swapped out keeps its id for them.
 pub(super) fn swap() -> Result {
     let world = World::new("swap");
-    let swap = Swap::on()?;
+    let swap = Swap::on(device()?)?;
     let before = zombies();
     let cgroup = world.make("swapped");
     let file = world.files.join("swapped");
     write(&cgroup, &file);
     if is_v1() {
         fs::write(cgroup.join("memory.force_empty"), "0")?;
-    } else {
-        // Whether it could take as much as it was asked to.
-        let _ = fs::write(cgroup.join("memory.reclaim"), "16M");
+    } else if fs::write(cgroup.join("memory.reclaim"), "16M")
+        // It could not take as much as it was asked to.
+        .is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+    {
+        // Before 5.19.
+        fs::write(cgroup.join("memory.high"), "0")?;
     }
     remove(&cgroup);
     wait_until("a zombie", || zombies() > before);
@@ -158,7 +181,8 @@ pub(super) fn swap() -> Result {
     let key = if is_v1() { "memsw_bytes" } else { "swap_bytes" };
     assert!(about(&zombie[key]), "{zombie}");
     world.unpin(&file);
-    wait_until("its end", || zombies() <= before);
+    // Up to 6.12 processors keep freed entries (`swap_slots_cache`), and with them the memcg, until the swap is gone.
     drop(swap);
+    wait_until("its end", || zombies() <= before);
     Ok(())
 }

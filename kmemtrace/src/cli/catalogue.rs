@@ -1,5 +1,7 @@
 //! The sentences that people read, in their language: `catalogue/en.ftl` and `catalogue/zh.ftl`, in Fluent's syntax.
 
+mod reasons;
+
 use std::borrow::Cow;
 
 use clap::ValueEnum;
@@ -29,6 +31,7 @@ pub(super) enum Lang {
 
 /// Sentences in one language; what that lacks is in English.
 pub(super) struct Catalogue {
+    lang: Lang,
     bundles: Vec<FluentBundle<FluentResource>>,
     escape: bool,
 }
@@ -50,7 +53,11 @@ impl Catalogue {
             Lang::Zh => vec![ZH, EN],
         };
         let bundles = languages.into_iter().map(bundle).collect();
-        Self { bundles, escape }
+        Self {
+            lang,
+            bundles,
+            escape,
+        }
     }
 
     /// A sentence that nothing goes into.
@@ -76,16 +83,25 @@ impl Catalogue {
 
     fn value(&self, arg: &Arg) -> FluentValue<'static> {
         match arg {
-            Arg::Text(text) if self.escape => {
-                FluentValue::String(Cow::Owned(Name::whole(text.as_bytes()).to_string()))
+            Arg::Text(text) => self.foreign(text),
+            Arg::Reason(text) => {
+                let known = reasons::chinese(text).filter(|_| self.lang == Lang::Zh);
+                known.map_or_else(|| self.foreign(text), FluentValue::from)
             }
-            Arg::Text(text) => FluentValue::String(Cow::Owned(text.clone())),
             Arg::Number(number) => FluentValue::from(*number),
             Arg::Bytes(bytes) => FluentValue::from(Bytes(*bytes).to_string()),
             Arg::Time(ns) => FluentValue::from(Duration(*ns).to_string()),
             Arg::Date(ns) => FluentValue::from(Date(*ns).to_string()),
             Arg::Message(message) => FluentValue::from(self.text(message)),
         }
+    }
+
+    fn foreign(&self, text: &str) -> FluentValue<'static> {
+        FluentValue::String(Cow::Owned(if self.escape {
+            Name::whole(text.as_bytes()).to_string()
+        } else {
+            text.to_owned()
+        }))
     }
 }
 

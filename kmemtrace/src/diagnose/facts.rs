@@ -190,6 +190,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether they were read of a copy, on which nothing can be tried.
+    pub fn is_copy(&self) -> bool {
+        self.efi.is_none()
+    }
+
     /// Reads them. `count` is how many memory cgroups there are.
     pub fn read(root: &Root, options: Options, count: Fact<Count>) -> Self {
         let facts = host::facts(root);

@@ -14,6 +14,8 @@ pub struct Message {
 pub enum Arg {
     /// From outside: whoever renders it sees to what it may hold.
     Text(String),
+    /// Why something could not be read or done, in English: the system's words, or kmemtrace's own.
+    Reason(String),
     /// A number.
     Number(u64),
     /// A size, in bytes.

@@ -100,7 +100,7 @@ impl Finding {
     fn unknown(id: &'static str, group: Group, unread: &facts::Unread) -> Self {
         let says = Message::new("unread")
             .arg("file", unread.file.clone())
-            .arg("reason", unread.reason.clone());
+            .arg("reason", Arg::Reason(unread.reason.clone()));
         let mut finding = Self::new(id, group, Verdict::Unknown, says);
         finding.evidence.push(Evidence {
             file: unread.file.clone(),

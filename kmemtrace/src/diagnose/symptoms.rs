@@ -1,7 +1,7 @@
 //! Whether something is wrong.
 
 use super::{
-    Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict,
+    Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict,
     facts::{Count, RuntimeError},
     trace::{firsts_and_lasts, times, traced},
 };
@@ -126,8 +126,8 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
             (false, true) => "rate-traced",
         })
         .arg("day", a_day)
-        .arg("left", super::Arg::Time(lasts_ns(left, a_day)))
-        .arg("lasts", super::Arg::Time(lasts_ns(count.capacity, a_day)));
+        .arg("left", Arg::Time(lasts_ns(left, a_day)))
+        .arg("lasts", Arg::Time(lasts_ns(count.capacity, a_day)));
         meaning = meaning.arg("rate", rate);
     } else {
         meaning = meaning.arg("rate", Message::new("nothing"));
@@ -171,6 +171,7 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
     let says = Message::new;
     let failed = traced(facts).map_or(&[][..], |traced| &traced.mkdir);
     let finding = match (&facts.probe, failed) {
+        (None, []) if facts.is_copy() => symptom(MKDIR, Verdict::Unknown, says("mkdir-copied")),
         (None, []) => symptom(MKDIR, Verdict::Unknown, says("mkdir-not-tried")),
         (None, [most, ..]) => symptom(
             MKDIR,
@@ -190,7 +191,7 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
         .evidence(firsts_and_lasts(failed)),
         (Some(Ok(())), []) => symptom(MKDIR, Verdict::Ok, says("mkdir-works")),
         (Some(Err(unread)), _) => {
-            let finding = says("mkdir-fails").arg("error", unread.reason.clone());
+            let finding = says("mkdir-fails").arg("error", Arg::Reason(unread.reason.clone()));
             symptom(MKDIR, Verdict::Fail, finding)
                 .meaning(says("mkdir-fails-meaning"))
                 .evidence([Evidence {
@@ -239,8 +240,8 @@ pub(super) fn kernel_log(facts: &Facts) -> Finding {
     let says = Message::new("kernel-log-failures")
         .arg("failures", failures)
         .arg("groups", log.slab.len() as u64)
-        .arg("first", super::Arg::Time(first))
-        .arg("last", super::Arg::Time(last))
+        .arg("first", Arg::Time(first))
+        .arg("last", Arg::Time(last))
         .arg("cache", most.cache.clone())
         .arg("cgroup", cgroup)
         .arg("most", most.count);
@@ -289,7 +290,7 @@ pub(super) fn memcg_oom(facts: &Facts) -> Finding {
         .arg("groups", log.killed.len() as u64)
         .arg("cgroup", most.cgroup.clone())
         .arg("most", most.count)
-        .arg("last", super::Arg::Time(last));
+        .arg("last", Arg::Time(last));
     symptom(MEMCG_OOM, Verdict::Warn, says)
         .meaning(Message::new("memcg-oom-meaning"))
         .evidence(
@@ -353,8 +354,8 @@ pub(super) fn free_memory(facts: &Facts) -> Finding {
         )
     };
     let says = Message::new(id)
-        .arg("available", super::Arg::Bytes(memory.available))
-        .arg("total", super::Arg::Bytes(memory.total));
+        .arg("available", Arg::Bytes(memory.available))
+        .arg("total", Arg::Bytes(memory.total));
     symptom(FREE_MEMORY, verdict, says)
         .meaning(Message::new(meaning))
         .evidence([memory.line.evidence()])

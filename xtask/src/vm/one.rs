@@ -73,6 +73,7 @@ impl Run<'_> {
         } else {
             // Tens of megabytes, and made anew each time.
             let _ = fs::remove_file(&initramfs);
+            let _ = fs::remove_file(home.join("disk"));
         }
         done
     }

@@ -24,6 +24,9 @@ pub(crate) const fn memory_mib(slow: bool) -> u64 {
     if slow { 6144 } else { 1536 }
 }
 
+/// Of the disk. It takes no more than is written to it.
+const DISK_BYTES: u64 = 128 << 20;
+
 /// How many lines of the console to show when a machine failed.
 const TAIL: usize = 60;
 
@@ -134,7 +137,8 @@ impl Machine<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(self.qemu);
         let mut line =
-            "console=ttyS0 printk.time=1 quiet loglevel=4 panic=-1 oops=panic".to_owned();
+            "console=ttyS0 printk.time=1 quiet loglevel=4 panic=-1 oops=panic swapaccount=1"
+                .to_owned();
         match self.accel {
             Accel::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
             Accel::Tcg => {
@@ -146,6 +150,14 @@ impl Machine<'_> {
             }
         };
         command
+            .args([
+                "-drive",
+                &format!(
+                    "file={},if=none,id=disk,format=raw,cache=unsafe",
+                    self.disk().display()
+                ),
+            ])
+            .args(["-device", "nvme,drive=disk,serial=disk"])
             .args(["-machine", "q35", "-smp", "2"])
             .arg("-m")
             .arg(self.memory_mib.to_string())
@@ -159,6 +171,18 @@ impl Machine<'_> {
         command
     }
 
+    /// An empty disk, which the tests swap to: `nvme` is built into every one of Debian's kernels.
+    fn disk(&self) -> PathBuf {
+        self.folder.join("disk")
+    }
+
+    fn make_disk(&self) -> Result<(), Error> {
+        let path = self.disk();
+        File::create(&path)
+            .and_then(|file| file.set_len(DISK_BYTES))
+            .map_err(|cause| Error::file("write", &path, &cause))
+    }
+
     /// The file with the guest's data.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
@@ -166,11 +190,13 @@ impl Machine<'_> {
 
     /// Boots with the console on this terminal.
     pub(crate) fn interactive(&self) -> Result<ExitStatus, Error> {
+        self.make_disk()?;
         workspace::status(self.command().args(["-serial", "mon:stdio"]))
     }
 
     /// Boots, and listens until the verdict, until trouble, or until nothing more is to be expected.
     pub(crate) fn run(&self, show: Show) -> Result<Ended, Error> {
+        self.make_disk()?;
         let data = self.data();
         File::create(&data).map_err(|cause| Error::file("write", &data, &cause))?;
         let log = self.folder.join("console.log");

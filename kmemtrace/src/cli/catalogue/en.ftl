@@ -11,6 +11,7 @@ headline-leaking = LEAKING: at least { $zombies } removed { $zombies ->
 headline-exhausted = EXHAUSTED: the memory cgroup ids are used up, or were: containers fail with "cannot allocate memory" while memory is free
 headline-failing = FAILING: memory cgroups could not be made, although no leak of them is seen
 headline-unknown = unknown: what could be read does not tell whether this node leaks memory cgroups
+unknown-next = run it as root on the node itself, or on a copy of the node that `kmemtrace snapshot` makes; the reasons are below
 
 npd-healthy = memory cgroups are freed
 npd-at-risk = kmem accounting is on and leaks memory cgroups on this kernel
@@ -79,6 +80,7 @@ fix-inherited = not fixed: what is made in { $place } is accounted, as it inheri
 fix-still-leaks = not fixed: { $stayed } of { $made } memory cgroups made just now stay as zombies
 
 mkdir-not-tried = not tried; --probe makes and removes one
+mkdir-copied = not known: on a copy nothing can be tried
 mkdir-traced = not tried; in the trace { $count } failed to be made, from { $first } to { $last }; most: { $what } in { $place }
 mkdir-traced-meaning = While that lasts, no container can start on this node.
 mkdir-works-again = a memory cgroup can be made now; in the trace { $count } failed, from { $first } to { $last }

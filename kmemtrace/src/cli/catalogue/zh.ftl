@@ -8,6 +8,7 @@ headline-leaking = 正在泄漏：至少 { $zombies } 个已删除的 memory cgr
 headline-exhausted = 已耗尽：memory cgroup 的 ID 已经（或曾经）用尽：内存虽有空闲，容器仍报 "cannot allocate memory"
 headline-failing = 故障：无法创建 memory cgroup，但未发现泄漏
 headline-unknown = 未知：从可读取的信息无法判断本节点是否泄漏 memory cgroup
+unknown-next = 请在该节点上以 root 运行，或用 `kmemtrace snapshot` 制作副本后再诊断；原因见下
 
 npd-healthy = memory cgroup 正常释放
 npd-at-risk = kmem 记账已开启，此内核会泄漏 cgroup
@@ -76,6 +77,7 @@ fix-inherited = 未修复：在 { $place } 中创建的会继承记账
 fix-still-leaks = 未修复：刚创建的 { $made } 个 memory cgroup 中有 { $stayed } 个成为僵尸
 
 mkdir-not-tried = 未尝试；--probe 会创建并删除一个
+mkdir-copied = 未知：在副本上无法尝试
 mkdir-traced = 未尝试；记录中有 { $count } 次创建失败，从 { $first } 到 { $last }；最多的是 { $place } 下的 { $what }
 mkdir-traced-meaning = 在此期间，本节点无法启动任何容器。
 mkdir-works-again = 现在可以创建 memory cgroup；记录中有 { $count } 次失败，从 { $first } 到 { $last }

@@ -30,6 +30,9 @@ pub(super) fn write(
         _ => palette.warn(&headline),
     };
     writeln!(out, "{headline}")?;
+    if diagnosis.state == State::Unknown {
+        writeln!(out, "  {}", catalogue.word("unknown-next"))?;
+    }
     for (group, title) in [
         (Group::Symptom, "title-symptoms"),
         (Group::Cause, "title-cause"),
