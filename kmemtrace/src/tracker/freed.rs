@@ -20,12 +20,15 @@ struct Freed {
 #[derive(Debug, Default)]
 pub(super) struct FreedLately {
     by_id: HashMap<Id, Freed>,
+    /// The latest end.
+    newest_ns: u64,
     order: VecDeque<(u64, Id)>,
 }
 
 impl FreedLately {
     pub(super) fn remember(&mut self, id: Id, serial: Option<u64>, time: Stamp, from_pool: bool) {
         let at_ns = time.mono_ns;
+        self.newest_ns = self.newest_ns.max(at_ns);
         self.by_id.insert(
             id,
             Freed {
@@ -44,6 +47,10 @@ impl FreedLately {
 
     /// Whether an event is about something whose end was told before it.
     pub(super) fn ended(&self, cgroup: &Cgroup, time: Stamp) -> bool {
+        // Most events are newer than any end.
+        if self.newest_ns < time.mono_ns {
+            return false;
+        }
         self.by_id.get(&Id::of(cgroup)).is_some_and(|freed| {
             let same = freed
                 .serial

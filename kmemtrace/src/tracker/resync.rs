@@ -126,7 +126,7 @@ impl Tracker {
             .table
             .insert(Entry::dead(time, &since_boot, Proof::Followed));
         if let Some(newer) = newer {
-            self.table.insert(newer);
+            self.table.insert(*newer);
         }
         key
     }

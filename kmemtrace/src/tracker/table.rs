@@ -40,7 +40,8 @@ pub(super) struct Table {
     grace_ns: u64,
     /// Events come from polls: what is only counted is judged by the counts, and not by time alone.
     polled: bool,
-    entries: BTreeMap<Key, Entry>,
+    /// Boxed, as the tree moves its values about when it changes.
+    entries: BTreeMap<Key, Box<Entry>>,
     /// When each zombie that is not leaked yet will be, in order.
     deadlines: BTreeSet<(u64, Key)>,
     live: u64,
@@ -136,14 +137,14 @@ impl Table {
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Entry> {
-        self.entries.get(&key)
+        self.entries.get(&key).map(|entry| &**entry)
     }
 
     /// All entries of a cgroup id from a generation on, oldest first.
     fn of(&self, id: Id, from: u32) -> impl DoubleEndedIterator<Item = (Key, &Entry)> {
         self.entries
             .range((id, from)..=(id, u32::MAX))
-            .map(|(key, entry)| (*key, entry))
+            .map(|(key, entry)| (*key, &**entry))
     }
 
     pub(super) fn next(&self, id: Id, from: u32) -> Option<(Key, &Entry)> {
@@ -151,7 +152,9 @@ impl Table {
     }
 
     pub(super) fn newest(&self, id: Id) -> Option<(Key, &Entry)> {
-        self.of(id, 0).next_back()
+        // From one side only: half the search.
+        let (key, entry) = self.entries.range(..=(id, u32::MAX)).next_back()?;
+        (key.0 == id).then_some((*key, &**entry))
     }
 
     /// The memcg with this serial number, or else the newest that may have it.
@@ -176,7 +179,7 @@ impl Table {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(|entry| &**entry)
     }
 
     /// Goes through all of them.
@@ -187,7 +190,8 @@ impl Table {
 
     /// For what no number depends on.
     pub(super) fn for_each(&mut self, change: impl FnMut(&mut Entry)) {
-        self.entries.values_mut().for_each(change);
+        let entries = self.entries.values_mut();
+        entries.map(|entry| &mut **entry).for_each(change);
     }
 
     pub(super) fn insert(&mut self, mut entry: Entry) -> Key {
@@ -198,11 +202,11 @@ impl Table {
         entry.generation = generation;
         let key = (id, generation);
         self.account(key, None, Some(standing(&entry)));
-        self.entries.insert(key, entry);
+        self.entries.insert(key, Box::new(entry));
         key
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<Entry> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Entry>> {
         let entry = self.entries.remove(&key)?;
         self.account(key, Some(standing(&entry)), None);
         Some(entry)
