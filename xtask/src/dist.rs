@@ -7,7 +7,7 @@ mod notices;
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
 };
 
 use crate::{error::Error, fingerprint, workspace};
@@ -81,7 +81,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// The commit, which must be all that is built unless `dirty` is allowed.
 fn source(root: &Path, dirty: bool) -> Result<Source, Error> {
-    let git = |args: &[&str]| output(Command::new("git").arg("-C").arg(root).args(args));
+    let git = |args: &[&str]| workspace::output(Command::new("git").arg("-C").arg(root).args(args));
     let changes = git(&["status", "--porcelain"])?;
     if let (false, Some(first)) = (dirty, changes.lines().next()) {
         return Err(Error::new(format!(
@@ -94,22 +94,6 @@ fn source(root: &Path, dirty: bool) -> Result<Source, Error> {
         commit: git(&["rev-parse", "--short=12", "HEAD"])?,
         seconds: git(&["log", "-1", "--format=%ct"])?,
     })
-}
-
-/// What a command that has to succeed says.
-fn output(command: &mut Command) -> Result<String, Error> {
-    let run = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|cause| workspace::cannot_start(command, &cause))?;
-    if !run.status.success() {
-        return Err(Error::new(format!(
-            "{} failed: {}",
-            command.get_program().display(),
-            run.status
-        )));
-    }
-    Ok(String::from_utf8_lossy(&run.stdout).trim().to_owned())
 }
 
 /// Has cargo build the binary in a target folder of its own; none if it could not.
@@ -147,7 +131,7 @@ fn check(path: &Path, bytes: &[u8], root: &Path, source: &Source) -> Result<Stri
     if env::consts::ARCH != "x86_64" {
         return Ok(format!("{facts}; not run: this is no x86-64 machine"));
     }
-    let version = output(Command::new(path).arg("--version"))?;
+    let version = workspace::output(Command::new(path).arg("--version"))?;
     let hash = fingerprint::of_bytes(&object);
     for part in [&source.commit[..], hash.get(..12).unwrap_or(&hash)] {
         if !version.contains(part) {

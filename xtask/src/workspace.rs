@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     path::{self, Path, PathBuf},
-    process::{Command, ExitCode, ExitStatus},
+    process::{Command, ExitCode, ExitStatus, Stdio},
 };
 
 use crate::error::Error;
@@ -66,6 +66,22 @@ pub(crate) fn status(command: &mut Command) -> Result<ExitStatus, Error> {
     command
         .status()
         .map_err(|cause| cannot_start(command, &cause))
+}
+
+/// What a command that has to succeed writes to its standard output, without the white space around it.
+pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
+    let run = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|cause| cannot_start(command, &cause))?;
+    if !run.status.success() {
+        return Err(Error::new(format!(
+            "{} failed: {}",
+            command.get_program().display(),
+            run.status
+        )));
+    }
+    Ok(String::from_utf8_lossy(&run.stdout).trim().to_owned())
 }
 
 /// What to say if `command` does not even start.

@@ -10,7 +10,6 @@ use std::{
 
 use flate2::{Compression, GzBuilder};
 
-use super::output;
 use crate::{error::Error, workspace};
 
 /// The package's version: the workspace's.
@@ -53,7 +52,7 @@ pub(crate) fn build(parts: &Parts<'_>) -> Result<PathBuf, Error> {
     stage.finish()?;
     let package = parts.folder.join(format!("kmemtrace_{VERSION}_amd64.deb"));
     // The same bytes for the same commit: sorted by dpkg-deb itself, and no younger than the commit.
-    output(
+    workspace::output(
         Command::new(dpkg)
             .args(["--root-owner-group", "-Zxz", "--build"])
             .args([&stage.0, &package])
@@ -92,13 +91,14 @@ fn fill(stage: &Stage, parts: &Parts<'_>) -> Result<(), Error> {
     stage.compressed(&format!("{doc}/changelog.gz"), &changes)?;
     stage.compressed(&format!("{doc}/THIRD-PARTY.gz"), parts.notices.as_bytes())?;
     for (shell, to) in COMPLETIONS {
-        let mut script = output(Command::new(parts.binary).args(["completions", shell]))?;
+        let mut script =
+            workspace::output(Command::new(parts.binary).args(["completions", shell]))?;
         script.push('\n');
         stage.write(to, script.as_bytes(), 0o644)?;
     }
     // Empty, whatever a run that failed has left there.
     let pages = Stage::new(parts.folder.join("man"))?.0;
-    output(Command::new(parts.binary).arg("man").arg(&pages))?;
+    workspace::output(Command::new(parts.binary).arg("man").arg(&pages))?;
     let cannot = |cause| Error::file("read", &pages, &cause);
     for entry in fs::read_dir(&pages).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();

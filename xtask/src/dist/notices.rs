@@ -8,7 +8,6 @@ use std::{
 
 use serde_json::Value;
 
-use super::output;
 use crate::{error::Error, workspace};
 
 /// How the files begin that say under which terms a crate may be used.
@@ -16,7 +15,7 @@ const NAMES: [&str; 4] = ["LICENSE", "LICENCE", "COPYING", "NOTICE"];
 
 /// The text for all crates that `target`'s binary is made of.
 pub(crate) fn collect(root: &Path, target: &str) -> Result<String, Error> {
-    let metadata = output(
+    let metadata = workspace::output(
         workspace::cargo()
             .args(["metadata", "--format-version", "1", "--locked"])
             .args(["--filter-platform", target])

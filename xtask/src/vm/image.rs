@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::BufWriter,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use serde_json::Value;
@@ -37,15 +37,11 @@ impl Programs {
             ])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(workspace::root()?);
-        let messages = output(&mut command, "build the tests for a virtual machine")?;
+        let messages = workspace::output(&mut command)?;
         let tests = stripped(&executable(&messages, "test")?, &folder.join("tests"))?;
         let kmemtrace = stripped(&executable(&messages, "bin")?, &folder.join("kmemtrace"))?;
-        let mut command = Command::new("ldd");
-        command.args([&tests, &kmemtrace]);
-        let libraries = libraries(&output(
-            &mut command,
-            "tell which libraries the tests load",
-        )?);
+        let ldd = workspace::output(Command::new("ldd").args([&tests, &kmemtrace]))?;
+        let libraries = libraries(&ldd);
         Ok(Self {
             tests,
             kmemtrace,
@@ -54,25 +50,10 @@ impl Programs {
     }
 }
 
-/// What a command prints.
-fn output(command: &mut Command, to: &str) -> Result<String, Error> {
-    let done = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|cause| workspace::cannot_start(command, &cause))?;
-    if done.status.success() {
-        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
-    } else {
-        Err(Error::new(format!("cannot {to}: {}", done.status)))
-    }
-}
-
 /// Copies a program without its symbols: a small one is loaded faster, and a machine's memory is small.
 fn stripped(program: &Path, to: &Path) -> Result<PathBuf, Error> {
     // Of binutils, which the linker is of as well.
-    let mut command = Command::new("strip");
-    command.arg("-o").args([to, program]);
-    output(&mut command, "strip the tests")?;
+    workspace::output(Command::new("strip").arg("-o").args([to, program]))?;
     Ok(to.to_path_buf())
 }
 
