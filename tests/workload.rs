@@ -52,6 +52,9 @@ pub(crate) fn main() -> ExitCode {
         (Some("make-directories"), Some(cgroup), Some(parent)) => {
             join(cgroup.as_ref()).map(|()| make_directories(parent.as_ref()))
         }
+        (Some("charge-directories"), Some(cgroup), Some(parent)) => {
+            charge_directories(cgroup.as_ref(), parent.as_ref())
+        }
         _ => Err(io::Error::other("no such workload")),
     };
     match done {
@@ -198,6 +201,18 @@ fn leak_many(base: &Path, files: &Path, count: Option<&OsString>) -> io::Result<
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// So many directories are made by `charge-directories`.
+pub(crate) const DIRECTORIES: u64 = 1_000;
+
+/// Makes directories in a cgroup, a dentry and an inode each, and moves to the root cgroup.
+fn charge_directories(cgroup: &Path, parent: &Path) -> io::Result<()> {
+    join(cgroup)?;
+    for n in 0..DIRECTORIES {
+        fs::create_dir(parent.join(n.to_string()))?;
+    }
+    join(root_of(cgroup))
 }
 
 /// Makes directories on a tmpfs until the kernel cannot allocate another dentry or inode: nothing can be reclaimed of them.

@@ -164,6 +164,16 @@ pub struct Layout {
     pub dentry_parent: u32,
     /// `dentry.d_name.name`
     pub dentry_name: u32,
+    /// `mem_cgroup.objcg_list`, or `mem_cgroup_per_node.objcg_list` from 7.1 on: the object cgroups of removed children
+    pub objcg_list: u32,
+    /// 1 if there is one for each NUMA node
+    pub objcg_by_node: u32,
+    /// `obj_cgroup.list`: its place in that list
+    pub objcg_entry: u32,
+    /// `obj_cgroup.memcg`
+    pub objcg_memcg: u32,
+    /// `obj_cgroup.refcnt.data`
+    pub objcg_ref_data: u32,
 }
 
 impl Layout {
@@ -244,10 +254,15 @@ impl Layout {
         dentry_alias: ABSENT,
         dentry_parent: ABSENT,
         dentry_name: ABSENT,
+        objcg_list: ABSENT,
+        objcg_by_node: ABSENT,
+        objcg_entry: ABSENT,
+        objcg_memcg: ABSENT,
+        objcg_ref_data: ABSENT,
     };
 }
 
 const _: () = assert!(
-    size_of::<Layout>() == (74 + STATS) * 4,
+    size_of::<Layout>() == (79 + STATS) * 4,
     "Layout has padding"
 );

@@ -5,6 +5,7 @@
 use crate::{
     files::{File, Page, PageCursor},
     layout::Layout,
+    objcgs::{Objcg, ObjcgCursor},
     walk::{Cursor, Node},
     wire::Head,
 };
@@ -29,3 +30,9 @@ unsafe impl aya::Pod for Page {}
 
 // SAFETY: as above, asserted in `files`.
 unsafe impl aya::Pod for File {}
+
+// SAFETY: as above, asserted in `objcgs`.
+unsafe impl aya::Pod for ObjcgCursor {}
+
+// SAFETY: as above, asserted in `objcgs`.
+unsafe impl aya::Pod for Objcg {}

@@ -26,6 +26,20 @@ macro_rules! layout {
 }
 pub(crate) use layout;
 
+/// Reads a field of a map's only value behind a pointer, or writes one, each time anew.
+macro_rules! shared {
+    ($value:expr, $field:ident) => {
+        // SAFETY: the map's only value; whoever else wrote to it would be another run of this program.
+        unsafe { (&raw const (*$value).$field).read_volatile() }
+    };
+    ($value:expr, $field:ident = $new:expr) => {{
+        let new = $new;
+        // SAFETY: as above.
+        unsafe { (&raw mut (*$value).$field).write_volatile(new) }
+    }};
+}
+pub(crate) use shared;
+
 /// Reads the field of [`LAYOUT`] at `offset`, so that the compiler cannot fold in the value it has at build time.
 #[inline(always)]
 pub(crate) fn volatile(offset: usize) -> u32 {

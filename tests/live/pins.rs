@@ -1,4 +1,5 @@
-//! What keeps zombies that were there before kmemtrace, by kind: shared memory, sockets, swap.
+//! What keeps zombies that were there before kmemtrace, by kind: shared memory, sockets, swap; and kernel objects, which keep
+//! none.
 
 use std::{
     ffi::CStr,
@@ -18,8 +19,8 @@ use super::{
     world::{self, World, hold, is_v1, mount, remove, wait_until, zombies},
 };
 use crate::{
-    harness::{Result, not_disposable},
-    workload::MUCH,
+    harness::{Result, not_disposable, output, text, workload},
+    workload::{DIRECTORIES, MUCH},
 };
 
 /// Sizes are right within what processors have in batches of their own, and what else is charged.
@@ -83,6 +84,54 @@ pub(super) fn kinds() -> Result {
     fs::remove_file(&open)?;
     world.unpin(&file);
     wait_until("their end", || zombies() <= before);
+    Ok(())
+}
+
+/// What the object cgroups that removed memory cgroups left to the test's own are charged for, and how many there are.
+fn left_to(world: &World) -> (u64, u64) {
+    let (seen, _) = scan(world, &["--settle", "1ms"]);
+    let left = &seen["object_cgroups"];
+    assert_eq!(left["complete"], true, "{left}");
+    let below = left["below"].as_array().into_iter().flatten();
+    let mut mine = below.filter(|below| below["path"] == *world.path);
+    let number = |below: &Value, key| below[key].as_u64().expect("a number");
+    let mine = mine.next();
+    mine.map_or((0, 0), |mine| {
+        (number(mine, "references"), number(mine, "count"))
+    })
+}
+
+/// Dentries and inodes of a removed cgroup keep no zombie: they are found with the cgroup above.
+pub(super) fn left_over() -> Result {
+    let world = World::new("left");
+    let directory = world.files.join("left");
+    fs::create_dir(&directory)?;
+    let hierarchical = world.base.join("memory.use_hierarchy");
+    if hierarchical.exists() {
+        // Up to 5.10 v1 gives all to the root otherwise.
+        fs::write(hierarchical, "1")?;
+    }
+    let cgroup = world.make("removed");
+    let args = [
+        "charge-directories".as_ref(),
+        cgroup.as_os_str(),
+        directory.as_os_str(),
+    ];
+    let done = output(workload(args));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(left_to(&world), (0, 0), "while it is there");
+    remove(&cgroup);
+    // The count can be read some time after the removal.
+    wait_until("what it left", || left_to(&world).0 > 0);
+    let (references, count) = left_to(&world);
+    // The task had structures of its own there, and from 7.1 on each NUMA node has an object cgroup.
+    assert!(
+        (2 * DIRECTORIES..3 * DIRECTORIES).contains(&references),
+        "{references}"
+    );
+    assert!((1..=8).contains(&count), "{count}");
+    fs::remove_dir_all(&directory)?;
+    wait_until("nothing left", || left_to(&world).0 < DIRECTORIES / 10);
     Ok(())
 }
 

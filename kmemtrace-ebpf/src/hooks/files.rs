@@ -15,10 +15,13 @@ use aya_ebpf::{
 use kmemtrace_common::{
     files::{File, Page, PageCursor, Pages, STEPS, TRIES, known, phase},
     layout::ABSENT,
-    walk::{LRU_LISTS, css_flag},
+    walk::LRU_LISTS,
 };
 
-use crate::read::{self, Access, Probed, layout};
+use crate::{
+    hooks::walk::is_linked,
+    read::{self, Access, Probed, layout, shared},
+};
 
 /// Where the walk of pages stands.
 #[map]
@@ -38,19 +41,6 @@ const LIST_HEAD: u64 = 16;
 /// Flags of the page's owner in the lowest bits of `folio.memcg_data` (`enum page_memcg_data_flags`).
 const MEMCG_FLAGS: u64 = 7;
 
-/// Reads a field of the map's value behind a pointer, or writes one, each time anew.
-macro_rules! shared {
-    ($value:expr, $field:ident) => {
-        // SAFETY: the map's only value; whoever else wrote to it would be another run of this program.
-        unsafe { (&raw const (*$value).$field).read_volatile() }
-    };
-    ($value:expr, $field:ident = $new:expr) => {{
-        let new = $new;
-        // SAFETY: as above.
-        unsafe { (&raw mut (*$value).$field).write_volatile(new) }
-    }};
-}
-
 #[raw_tracepoint(tracepoint = "pages")]
 fn raw_tp_pages(_: RawTracePointContext) -> u32 {
     let (Some(cursor), Some(pages)) = (PAGE_CURSOR.get_ptr_mut(0), PAGES.get_ptr_mut(0)) else {
@@ -58,11 +48,8 @@ fn raw_tp_pages(_: RawTracePointContext) -> u32 {
     };
     shared!(cursor, found = 0);
     let css = shared!(cursor, css);
-    // As in `walk::is_linked`; a run is one RCU read-side section, in which it is not freed.
-    let alive = Probed::field::<u64>(css, layout!(css_serial)) == Some(shared!(cursor, serial))
-        && Probed::field::<u32>(css, layout!(css_flags))
-            .is_some_and(|flags| flags & css_flag::RELEASED == 0);
-    if !alive {
+    // A run is one RCU read-side section, in which it is not freed.
+    if !is_linked(css, shared!(cursor, serial)) {
         shared!(cursor, phase = phase::GONE);
         return 0;
     }

@@ -5,5 +5,6 @@ mod files;
 mod lifecycle;
 mod memcg;
 mod mkdir_failure;
+mod objcgs;
 mod slab;
 mod walk;

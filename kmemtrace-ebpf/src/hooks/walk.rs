@@ -25,7 +25,7 @@ use kmemtrace_common::{
     },
 };
 
-use crate::read::{Access, Probed, layout, volatile};
+use crate::read::{Access, Probed, layout, shared, volatile};
 
 /// Where the walk stands.
 #[map]
@@ -41,25 +41,12 @@ static SIZES: Array<[u64; SIZES_MAX]> = Array::with_max_entries(1, 0);
 
 const SIZES_MAX: usize = (2 * GENERATIONS * ZONES) as usize;
 
-/// Reads a field of the cursor, or writes one, each time anew.
-macro_rules! cursor {
-    ($cursor:expr, $field:ident) => {
-        // SAFETY: the map's only value; whoever else wrote to it would be another run of this walk.
-        unsafe { (&raw const (*$cursor).$field).read_volatile() }
-    };
-    ($cursor:expr, $field:ident = $value:expr) => {{
-        let value = $value;
-        // SAFETY: as above.
-        unsafe { (&raw mut (*$cursor).$field).write_volatile(value) }
-    }};
-}
-
 #[raw_tracepoint(tracepoint = "walk")]
 fn raw_tp_walk(_: RawTracePointContext) -> u32 {
     let (Some(cursor), Some(nodes)) = (CURSOR.get_ptr_mut(0), NODES.get_ptr_mut(0)) else {
         return 0;
     };
-    cursor!(cursor, nodes = 0);
+    shared!(cursor, nodes = 0);
     resume(cursor);
     for _ in 0..STEPS {
         if !step(cursor, nodes) {
@@ -73,14 +60,14 @@ fn raw_tp_walk(_: RawTracePointContext) -> u32 {
 /// Keeps what tells the next run whether the cursor still stands where it stood.
 #[inline(always)]
 fn leave(cursor: *mut Cursor) {
-    let at = cursor!(cursor, at);
+    let at = shared!(cursor, at);
     let parent = Probed::field(at, layout!(css_parent)).unwrap_or(0);
-    cursor!(
+    shared!(
         cursor,
         at_serial = Probed::field(at, layout!(css_serial)).unwrap_or(0)
     );
-    cursor!(cursor, parent = parent);
-    cursor!(
+    shared!(cursor, parent = parent);
+    shared!(
         cursor,
         parent_serial = Probed::field(parent, layout!(css_serial)).unwrap_or(0)
     );
@@ -89,7 +76,7 @@ fn leave(cursor: *mut Cursor) {
 /// Whether a css from an earlier run is still linked. A serial number is never used again, and stands where nothing else
 /// has such a number; one that has been released keeps it until its memory is used for something else.
 #[inline(always)]
-fn is_linked(css: u64, serial: u64) -> bool {
+pub(super) fn is_linked(css: u64, serial: u64) -> bool {
     Probed::field::<u64>(css, layout!(css_serial)) == Some(serial)
         && Probed::field::<u32>(css, layout!(css_flags))
             .is_some_and(|flags| flags & css_flag::RELEASED == 0)
@@ -98,47 +85,47 @@ fn is_linked(css: u64, serial: u64) -> bool {
 /// Begins, or makes sure of where the last run ended.
 #[inline(always)]
 fn resume(cursor: *mut Cursor) {
-    if cursor!(cursor, phase) == phase::START {
+    if shared!(cursor, phase) == phase::START {
         // SAFETY: the helper takes nothing.
         let task = unsafe { bpf_get_current_task() };
         let set = Probed::pointer(task, layout!(task_cgroups)).unwrap_or(0);
         let css = Probed::pointer(set, layout!(css_set_memory)).unwrap_or(0);
-        cursor!(cursor, at = css);
+        shared!(cursor, at = css);
         let phase = if css == 0 { phase::BAD } else { phase::CLIMB };
-        cursor!(cursor, phase = phase);
+        shared!(cursor, phase = phase);
         return;
     }
-    let (at, serial) = (cursor!(cursor, at), cursor!(cursor, at_serial));
-    let parent = cursor!(cursor, parent);
+    let (at, serial) = (shared!(cursor, at), shared!(cursor, at_serial));
+    let parent = shared!(cursor, parent);
     if is_linked(at, serial) && Probed::field::<u64>(at, layout!(css_parent)) == Some(parent) {
         return;
     }
     // What is released has no children: only its siblings are left, those with greater serial numbers.
-    if cursor!(cursor, phase) != phase::CLIMB && is_linked(parent, cursor!(cursor, parent_serial)) {
-        cursor!(cursor, at = parent);
-        cursor!(cursor, after = serial);
-        cursor!(cursor, phase = phase::DOWN);
-        cursor!(cursor, resumed = cursor!(cursor, resumed) + 1);
+    if shared!(cursor, phase) != phase::CLIMB && is_linked(parent, shared!(cursor, parent_serial)) {
+        shared!(cursor, at = parent);
+        shared!(cursor, after = serial);
+        shared!(cursor, phase = phase::DOWN);
+        shared!(cursor, resumed = shared!(cursor, resumed) + 1);
     } else {
-        cursor!(cursor, phase = phase::LOST);
+        shared!(cursor, phase = phase::LOST);
     }
 }
 
 /// One step; `false` if there is none left to do.
 #[inline(always)]
 fn step(cursor: *mut Cursor, nodes: *mut Batch) -> bool {
-    let at = cursor!(cursor, at);
-    cursor!(cursor, steps = cursor!(cursor, steps) + 1);
-    let mut down = match cursor!(cursor, phase) {
+    let at = shared!(cursor, at);
+    shared!(cursor, steps = shared!(cursor, steps) + 1);
+    let mut down = match shared!(cursor, phase) {
         phase::CLIMB => {
             match Probed::field::<u64>(at, layout!(css_parent)) {
                 Some(0) => {
-                    cursor!(cursor, root = at);
-                    cursor!(cursor, phase = phase::DOWN);
+                    shared!(cursor, root = at);
+                    shared!(cursor, phase = phase::DOWN);
                     found(cursor, nodes, at);
                 }
-                Some(parent) => cursor!(cursor, at = parent),
-                None => cursor!(cursor, phase = phase::BAD),
+                Some(parent) => shared!(cursor, at = parent),
+                None => shared!(cursor, phase = phase::BAD),
             }
             return true;
         }
@@ -153,39 +140,39 @@ fn step(cursor: *mut Cursor, nodes: *mut Batch) -> bool {
         next = Probed::field(children, 0).unwrap_or(0);
         if next == children {
             // Most have none: what comes after is looked at in the same step.
-            cursor!(cursor, after = 0);
+            shared!(cursor, after = 0);
             down = false;
         }
     }
     let mut parent = at;
     if !down {
-        if at == cursor!(cursor, root) {
-            cursor!(cursor, phase = phase::DONE);
+        if at == shared!(cursor, root) {
+            shared!(cursor, phase = phase::DONE);
             return false;
         }
         parent = Probed::field(at, layout!(css_parent)).unwrap_or(0);
         next = Probed::field(at + u64::from(layout!(css_sibling)), 0).unwrap_or(0);
     }
     if next == 0 || parent == 0 {
-        cursor!(cursor, phase = phase::BAD);
+        shared!(cursor, phase = phase::BAD);
         return false;
     }
     if next == parent + u64::from(layout!(css_children)) {
         // The end of the list.
-        cursor!(cursor, at = parent);
-        cursor!(cursor, phase = phase::NEXT);
-        cursor!(cursor, after = 0);
+        shared!(cursor, at = parent);
+        shared!(cursor, phase = phase::NEXT);
+        shared!(cursor, after = 0);
         return true;
     }
     let child = next - u64::from(layout!(css_sibling));
-    cursor!(cursor, at = child);
-    let after = cursor!(cursor, after);
+    shared!(cursor, at = child);
+    let after = shared!(cursor, after);
     if after != 0 && Probed::field::<u64>(child, layout!(css_serial)).unwrap_or(0) <= after {
-        cursor!(cursor, phase = phase::NEXT);
+        shared!(cursor, phase = phase::NEXT);
         return true;
     }
-    cursor!(cursor, after = 0);
-    cursor!(cursor, phase = phase::DOWN);
+    shared!(cursor, after = 0);
+    shared!(cursor, phase = phase::DOWN);
     found(cursor, nodes, child);
     true
 }
@@ -193,11 +180,11 @@ fn step(cursor: *mut Cursor, nodes: *mut Batch) -> bool {
 /// Puts down what a css tells.
 #[inline(always)]
 fn found(cursor: *mut Cursor, nodes: *mut Batch, css: u64) {
-    let index = cursor!(cursor, nodes) as usize;
+    let index = shared!(cursor, nodes) as usize;
     if index >= STEPS {
         return;
     }
-    cursor!(cursor, nodes = index as u32 + 1);
+    shared!(cursor, nodes = index as u32 + 1);
     // SAFETY: the index is within the batch, and no other run writes to it.
     let node: &mut Node = unsafe { &mut *nodes.cast::<Node>().add(index) };
     // SAFETY: the helper takes nothing.

@@ -5,6 +5,7 @@ mod counted;
 mod files;
 mod inventory;
 mod kept;
+mod left;
 mod list;
 mod look;
 mod named;

@@ -238,6 +238,11 @@ fn what_a_walk_cannot_tell_is_said_with_its_reason() {
         dentry_alias: 176,
         dentry_parent: 24,
         dentry_name: 40,
+        objcg_list: 1500,
+        objcg_by_node: 0,
+        objcg_entry: 32,
+        objcg_memcg: 16,
+        objcg_ref_data: 8,
         ..Layout::UNKNOWN
     };
     assert_eq!(what(&all, Version::V2), [""; 0]);
@@ -251,6 +256,19 @@ fn what_a_walk_cannot_tell_is_said_with_its_reason() {
         what(&many, Version::V2),
         ["reference counts", "page cache and anonymous memory"]
     );
+    let by_node = Layout {
+        objcg_by_node: 1,
+        ..many
+    };
+    assert_eq!(
+        what(&by_node, Version::V2)[2..],
+        ["what removed memory cgroups left to live ones"]
+    );
+    let before = Layout {
+        objcg_list: ABSENT,
+        ..all
+    };
+    assert_eq!(objcgs_lack(&before), Some("no mem_cgroup.objcg_list"));
     assert_eq!(why(&all), None);
     let nowhere = Layout {
         folio_lru: ABSENT,

@@ -37,13 +37,16 @@ pub struct Lack {
 const STAT_KINDS: &str =
     "how much of it is shared memory, slab, per-CPU memory, kernel stacks or sockets";
 
+/// Why what each NUMA node has of its own is not read.
+const NUMA_UNKNOWN: &str = "too many NUMA nodes, or not known how many";
+
 /// What the kernel walk cannot tell of a hierarchy of this version, where this kernel does not have the fields, and why.
 pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
     let numa = layout.numa_nodes > NUMA_NODES;
     let lists = layout.lru_sizes == ABSENT || layout.memcg_nodeinfo == ABSENT;
     // Counters of cgroup v1, which v2 has no use for.
     let v1 = version == Version::V1;
-    let files = files_lack(layout);
+    let (files, objcgs) = (files_lack(layout), objcgs_lack(layout));
     let rows = [
         (
             layout.css_ref_data == ABSENT || layout.ref_count == ABSENT,
@@ -79,7 +82,7 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
         (
             !lists && numa,
             "page cache and anonymous memory",
-            "too many NUMA nodes, or not known how many",
+            NUMA_UNKNOWN,
         ),
         (
             !lists && !numa && files.is_some(),
@@ -93,6 +96,11 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
             "/proc/kallsyms does not tell where mem_cgroup_stats_index is",
         ),
         (
+            objcgs.is_some(),
+            "what removed memory cgroups left to live ones",
+            objcgs.unwrap_or_default(),
+        ),
+        (
             layout.cgroup_flags == ABSENT,
             "whether the directory is there",
             "no cgroup.self.flags",
@@ -102,10 +110,36 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
     lacking.map(|(_, what, why)| Lack { what, why }).collect()
 }
 
+/// The field that is missing, if this kernel's types do not tell of object cgroups: before 5.9 there are none.
+pub fn objcgs_lack(layout: &Layout) -> Option<&'static str> {
+    let by_node = layout.objcg_by_node == 1;
+    if by_node && layout.numa_nodes > NUMA_NODES {
+        return Some(NUMA_UNKNOWN);
+    }
+    let rows = [
+        (layout.objcg_list, "no mem_cgroup.objcg_list"),
+        (
+            if by_node { layout.memcg_nodeinfo } else { 0 },
+            "no mem_cgroup.nodeinfo",
+        ),
+        (layout.objcg_entry, "no obj_cgroup.list"),
+        (layout.objcg_memcg, "no obj_cgroup.memcg"),
+        (layout.objcg_ref_data, "no obj_cgroup.refcnt"),
+        (layout.ref_count, "no percpu_ref_data.count"),
+    ];
+    absent(&rows)
+}
+
+/// Why the first of these is not known.
+fn absent(rows: &[(u32, &'static str)]) -> Option<&'static str> {
+    let mut rows = rows.iter();
+    rows.find_map(|&(offset, why)| (offset == ABSENT).then_some(why))
+}
+
 /// The field that is missing, if this kernel's types do not tell all that takes a memcg's pages to their files.
 pub fn files_lack(layout: &Layout) -> Option<&'static str> {
     if layout.numa_nodes > NUMA_NODES {
-        return Some("too many NUMA nodes, or not known how many");
+        return Some(NUMA_UNKNOWN);
     }
     // Pages are on one kind of lists or on the other.
     let generations = layout.gen_pages != ABSENT && layout.gen_lists == ABSENT;
@@ -135,6 +169,5 @@ pub fn files_lack(layout: &Layout) -> Option<&'static str> {
         (layout.dentry_parent, "no dentry.d_parent"),
         (layout.dentry_name, "no dentry.d_name.name"),
     ];
-    let mut rows = rows.into_iter();
-    rows.find_map(|(offset, why)| (offset == ABSENT).then_some(why))
+    absent(&rows)
 }

@@ -10,7 +10,7 @@ use std::{cmp::Reverse, collections::HashMap, fmt, sync::Arc};
 use serde::Serialize;
 
 pub(super) use self::zombie::Zombie;
-use super::files;
+use super::{files, left};
 use crate::{
     attribution::PodUid,
     event::Pod,
@@ -70,6 +70,9 @@ pub(super) struct Inventory {
     /// What keeps them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) pins: Vec<PinTotal>,
+    /// What removed memory cgroups left to live ones; absent if nothing was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) object_cgroups: Option<left::Left>,
     /// How the look for files went, if that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) files: Option<files::Look>,
@@ -261,6 +264,7 @@ pub(super) fn inventory(
         amounts,
         kernel_bytes: kernel.memcg_bytes.map(|bytes| bytes * zombies),
         pins,
+        object_cgroups: None,
         files: None,
         reclaimable_zombies: frees,
         stuck_zombies: stuck,

@@ -38,6 +38,9 @@ impl Inventory {
             write!(out, ", which changed under it")?;
         }
         writeln!(out, ")")?;
+        if let Some(left) = &self.object_cgroups {
+            left.text(out)?;
+        }
         if walk.zombies == 0 {
             return Ok(());
         }

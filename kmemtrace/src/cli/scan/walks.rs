@@ -1,15 +1,19 @@
 //! Walks of the kernel's own tree of memory cgroups, one after each look.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
     files,
     inventory::{self, Inventory, PodName, Wanted},
+    left,
 };
 use crate::{
     host::{self, Facts, Root, Version},
     source::bpf::{KernelWalk, KernelWalker},
 };
+
+/// So long at most object cgroups are looked for.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The walks so far, or why there are none.
 pub(super) struct Walks {
@@ -65,6 +69,8 @@ impl Walks {
             version,
         };
         let mut inventory = inventory::inventory(last, before.last(), known, pod, wanted);
+        let left = walker.left_over(last, Instant::now() + LEFT_WITHIN);
+        inventory.object_cgroups = Some(left::left(left, &last.tree));
         if let Some(within) = files {
             let mut mounts = host::mounts(&Root::live());
             files::look(walker, last, &mut inventory, &mut mounts, within);

@@ -4,6 +4,7 @@
 //! [`ABSENT`], and the programs do without it.
 
 mod files;
+mod objcgs;
 mod walk;
 
 use std::{fs, path::Path};
@@ -29,6 +30,7 @@ pub(super) fn resolve(
         from_types(&Types(btf), &mut layout);
         walk::from_types(&Types(btf), symbol, &mut layout);
         files::from_types(&Types(btf), &mut layout);
+        objcgs::from_types(&Types(btf), &mut layout);
     }
     if let Some(tracefs) = tracefs {
         from_formats(tracefs, &mut layout);

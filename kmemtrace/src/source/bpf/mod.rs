@@ -4,9 +4,11 @@
 //! `source::upkeep` says.
 
 mod attach;
+mod demand;
 mod files;
 mod layout;
 mod losses;
+mod objcgs;
 mod ring;
 mod start;
 mod walk;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use aya::Ebpf;
 use bytes::Bytes;
 pub use files::{Device, FileName, HeldFile, Holdings};
+pub use objcgs::{LeftBelow, LeftOver};
 pub use start::hooks_without_source;
 use tokio::time::Interval;
 pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Stats, Tree};

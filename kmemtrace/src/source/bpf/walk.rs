@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use aya::{
     Ebpf,
-    maps::{Array, MapData},
     programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun},
 };
 use kmemtrace_common::walk::{Batch, Cursor, phase};
@@ -19,10 +18,8 @@ pub use self::{
     once::KernelWalker,
     tree::{Lru, Memcg, Stats, Tree},
 };
-use crate::{
-    error::{Error, causes},
-    source::clock,
-};
+use super::demand::{self, Cell};
+use crate::error::Error;
 
 /// The program's name in the object.
 const PROGRAM: &str = "raw_tp_walk";
@@ -50,8 +47,8 @@ pub struct KernelWalk {
 
 /// The maps of the walk's program.
 pub(super) struct Walker {
-    cursor: Array<MapData, Cursor>,
-    nodes: Array<MapData, Batch>,
+    cursor: Cell<Cursor>,
+    nodes: Cell<Batch>,
     page_bytes: u64,
 }
 
@@ -74,8 +71,8 @@ impl Walker {
     /// Takes the maps.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, Error> {
         Ok(Self {
-            cursor: map(ebpf, "CURSOR")?,
-            nodes: map(ebpf, "NODES")?,
+            cursor: Cell::take(ebpf, "CURSOR")?,
+            nodes: Cell::take(ebpf, "NODES")?,
             page_bytes: rustix::param::page_size() as u64,
         })
     }
@@ -86,11 +83,7 @@ impl Walker {
     ///
     /// The program cannot be run, its maps cannot be read, or kernel memory cannot.
     pub(super) fn walk(&mut self, ebpf: &Ebpf) -> Result<KernelWalk, Error> {
-        let Some(Program::RawTracePoint(program)) = ebpf.program(PROGRAM) else {
-            return Err(Error::new(format!(
-                "the eBPF object has no program {PROGRAM}"
-            )));
-        };
+        let program = demand::program(ebpf, PROGRAM)?;
         let mut walk = KernelWalk {
             tree: Tree::default(),
             complete: false,
@@ -99,7 +92,7 @@ impl Walker {
             took: Duration::ZERO,
         };
         for _ in 0..TRIES {
-            self.begin()?;
+            self.cursor.set(Cursor::default())?;
             loop {
                 let cursor = self.run(program, &mut walk)?;
                 walk.changed |= cursor.resumed > 0;
@@ -123,43 +116,17 @@ impl Walker {
         Ok(walk)
     }
 
-    fn begin(&mut self) -> Result<(), Error> {
-        self.cursor
-            .set(0, Cursor::default(), 0)
-            .map_err(|error| Error::caused("cannot write the map CURSOR", &error))
-    }
-
     /// Runs the program once and takes in what it found.
     fn run(&self, program: &RawTracePoint, walk: &mut KernelWalk) -> Result<Cursor, Error> {
-        let began = clock::thread_cpu();
-        let run = program.test_run(RawTracePointRunOptions::new());
-        walk.took += clock::thread_cpu().saturating_sub(began);
+        demand::run(program, PROGRAM, &mut walk.took)?;
         walk.runs += 1;
-        run.map_err(|error| {
-            Error::caused(
-                "cannot run the program that walks the memory cgroups",
-                &error,
-            )
-        })?;
-        let read = |map: &'static str| {
-            move |error| Error::caused(format!("cannot read the map {map}"), &error)
-        };
-        let cursor = self.cursor.get(&0, 0).map_err(read("CURSOR"))?;
+        let cursor = self.cursor.get()?;
         if cursor.nodes > 0 {
-            let nodes = self.nodes.get(&0, 0).map_err(read("NODES"))?;
+            let nodes = self.nodes.get()?;
             for node in nodes.iter().take(cursor.nodes as usize) {
                 walk.tree.add(Memcg::new(node, self.page_bytes));
             }
         }
         Ok(cursor)
     }
-}
-
-/// Takes a map with one value out of the object.
-pub(super) fn map<T: aya::Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Array<MapData, T>, Error> {
-    let map = ebpf
-        .take_map(name)
-        .ok_or_else(|| Error::new(format!("the eBPF object has no map {name}")))?;
-    Array::try_from(map)
-        .map_err(|error| Error::new(format!("cannot use the map {name}: {}", causes(&error))))
 }

@@ -14,6 +14,7 @@ use crate::{
             attach,
             files::{FileWalker, Holdings},
             layout,
+            objcgs::{LeftOver, ObjcgWalker},
             start::{raise_memlock, resolve, ring_size, types},
         },
         outcome,
@@ -28,8 +29,11 @@ pub struct KernelWalker {
     memcg_bytes: Option<u64>,
     /// Why the files of page cache cannot be named.
     files_lack: Option<&'static str>,
+    /// Why object cgroups cannot be told.
+    objcgs_lack: Option<&'static str>,
     /// Loaded when it is first wanted.
     files: Option<FileWalker>,
+    objcgs: Option<ObjcgWalker>,
 }
 
 impl KernelWalker {
@@ -70,7 +74,9 @@ impl KernelWalker {
             lacks: plan::walk_lacks(&layout, hierarchy.version),
             memcg_bytes,
             files_lack: plan::files_lack(&layout),
+            objcgs_lack: plan::objcgs_lack(&layout),
             files: None,
+            objcgs: None,
         })
     }
 
@@ -103,6 +109,22 @@ impl KernelWalker {
             None => self.files.insert(FileWalker::load(&mut self.ebpf)?),
         };
         files.holdings(&self.ebpf, memcg, until, progress)
+    }
+
+    /// What removed memcgs left to the live ones that a walk found, as far as that can be told until `until`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::holdings`].
+    pub fn left_over(&mut self, walk: &KernelWalk, until: Instant) -> Result<LeftOver, Error> {
+        if let Some(lack) = self.objcgs_lack {
+            return Err(Error::new(lack));
+        }
+        let objcgs = match &mut self.objcgs {
+            Some(objcgs) => objcgs,
+            None => self.objcgs.insert(ObjcgWalker::load(&mut self.ebpf)?),
+        };
+        objcgs.left_over(&self.ebpf, &walk.tree, until)
     }
 
     /// What it cannot tell on this kernel, and why.
