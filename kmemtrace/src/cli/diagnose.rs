@@ -137,13 +137,12 @@ fn facts(root: &Root, live: bool, args: &Args) -> Result<Facts, Failure> {
 
 /// What keeps the zombies, if there are any and the kernel's own tree can be walked.
 fn pinned(root: &Root, facts: &Facts) -> Option<Pinned> {
-    let hierarchy = facts.hierarchy.as_ref().ok()?;
     facts
         .count
         .as_ref()
         .ok()
         .filter(|count| count.staying > 0)?;
-    let totals = Keepers::new(root, hierarchy).below("/").ok()?;
+    let totals = Keepers::new(root).below("/").ok()?;
     let says = totals.iter().rev().map(message).reduce(|rest, first| {
         Message::new("pin-more")
             .arg("first", first)

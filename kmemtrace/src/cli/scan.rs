@@ -116,8 +116,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let mut scan = judge(&hierarchy, facts.kernel, first, second, by_slab);
     let mut pods = Pods::new(root.clone());
     let mut pod = |uid| pods.get(uid).cloned();
-    let inventory = walks
-        .map(|mut walks| walks.inventory(hierarchy.version, &mut pod, args.wanted(), args.files));
+    let inventory = walks.map(|mut walks| walks.inventory(&mut pod, args.wanted(), args.files));
     match inventory {
         Some(Ok(inventory)) => scan.take(inventory),
         Some(Err(reason)) => scan.walk_refused = Some(reason),

@@ -14,6 +14,8 @@ pub struct Holds {
     pub unevictable_bytes: Option<u64>,
     /// The buffers of its sockets: TCP's (`tcpmem.usage` of v1), or all where its statistics tell (`MEMCG_SOCK`).
     pub tcpmem_bytes: Option<u64>,
+    /// What of it is swapped out, where the kernel counts that.
+    pub swap_bytes: Option<u64>,
     /// It has its memcg id still, which a dead one keeps for its entries in swap alone (`mem_cgroup_id_get_many`).
     pub keeps_id: Option<bool>,
     /// References to it (`css.refcnt`), exact once it is dead.
@@ -23,11 +25,12 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// The pages on its lists, and its sockets' buffers; `None` where the lists could not be read.
+    /// The pages on its lists, what is swapped out, and its sockets' buffers; `None` where the lists could not be read.
     pub fn bytes(&self) -> Option<u64> {
         let lists = [self.anon_bytes?, self.unevictable_bytes?];
         let pages = self.file_bytes?.checked_add(lists[0])?;
         let pages = pages.checked_add(lists[1])?;
-        Some(pages.saturating_add(self.tcpmem_bytes.unwrap_or(0)))
+        let others = [self.swap_bytes, self.tcpmem_bytes].into_iter().flatten();
+        Some(others.fold(pages, u64::saturating_add))
     }
 }

@@ -62,29 +62,29 @@ impl Pin {
 
     /// What keeps it, if anything tells.
     ///
-    /// Pages come first: each is a reference of its own (each folio), whatever else there is. `kmem.usage` tells nothing:
-    /// what was charged for slab objects stays in it, though their object cgroup went to the parent
-    /// (`memcg_reparent_objcgs`).
+    /// Memory comes first: each page, in memory or swapped out, is a reference of its own (each folio), whatever else there is.
+    /// `kmem.usage` tells nothing: what was charged for slab objects stays in it, though their object cgroup went to the
+    /// parent (`memcg_reparent_objcgs`).
     pub fn of(holds: &Holds) -> Option<Self> {
         // What of the anonymous lists is a tmpfs's: most of it, or not.
         let anonymous = match (holds.anon_bytes, holds.shmem_bytes) {
             (Some(anon), Some(shmem)) if shmem > anon / 2 => Self::Tmpfs,
             _ => Self::Anonymous,
         };
-        let lists = [
+        let kinds = [
+            (holds.tcpmem_bytes, Self::Sockets),
+            (holds.swap_bytes, Self::Swap),
             (holds.file_bytes, Self::PageCache),
             (holds.anon_bytes, anonymous),
             (holds.unevictable_bytes, Self::Unevictable),
         ];
-        let most = lists.into_iter().filter(|(bytes, _)| *bytes > Some(0));
+        let most = kinds.into_iter().filter(|(bytes, _)| *bytes > Some(0));
         if let Some((_, pin)) = most.max_by_key(|(bytes, _)| *bytes) {
             return Some(pin);
         }
+        // Where swap is not counted (`swapaccount=0`).
         if holds.keeps_id == Some(true) {
             return Some(Self::Swap);
-        }
-        if holds.tcpmem_bytes > Some(0) {
-            return Some(Self::Sockets);
         }
         let others = holds
             .refcount
@@ -225,6 +225,7 @@ mod tests {
             shmem_bytes: None,
             unevictable_bytes: Some(0),
             tcpmem_bytes: Some(0),
+            swap_bytes: Some(0),
             keeps_id: Some(false),
             refcount: Some(refcount),
             dead_children,
@@ -256,6 +257,14 @@ mod tests {
             ..nothing
         };
         assert_eq!(of(swapped), Some(Pin::Swap));
+        for (swap, pin) in [(9, Pin::Anonymous), (10, Pin::Swap)] {
+            let some = Holds {
+                swap_bytes: Some(swap),
+                keeps_id: Some(true),
+                ..holds(9, [0, 9], 0)
+            };
+            assert_eq!(of(some), Some(pin), "{swap}");
+        }
         let tcp = Holds {
             tcpmem_bytes: Some(4096),
             ..nothing

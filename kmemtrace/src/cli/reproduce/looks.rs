@@ -55,7 +55,7 @@ impl<'a> Looks<'a> {
             base,
             before: 0,
             steps: Vec::new(),
-            keepers: Ok(Keepers::new(course.root, course.hierarchy)),
+            keepers: Ok(Keepers::new(course.root)),
         };
         // Found out now, so that all looks count the same way.
         if let Err(reason) = looks.walk() {

@@ -14,7 +14,6 @@ use super::{files, left};
 use crate::{
     attribution::PodUid,
     event::Pod,
-    host::Version,
     plan::Lack,
     source::bpf::{KernelWalk, Memcg},
     tracker::{Amounts, Pin, Trend},
@@ -169,8 +168,6 @@ pub(super) struct Kernel<'a> {
     pub(super) lacks: &'a [Lack],
     /// What a memcg costs it, in bytes.
     pub(super) memcg_bytes: Option<u64>,
-    /// The memory hierarchy's.
-    pub(super) version: Version,
 }
 
 /// What the node tells of a pod's name.
@@ -196,7 +193,7 @@ pub(super) fn inventory(
         .map(|memcg| {
             let children = children.get(&memcg.serial).copied().unwrap_or(0);
             let before = before.as_ref().map(|before| before.get(&memcg.serial));
-            let zombie = zombie::zombie(walk, memcg, children, kernel.version, pod);
+            let zombie = zombie::zombie(walk, memcg, children, pod);
             let held = |memcg: &Memcg| memcg.holds(0).bytes();
             let both = before.flatten().and_then(|before| held(before));
             let both = both.zip(zombie.held_bytes);

@@ -6,22 +6,20 @@ use super::{
 };
 use crate::{
     diagnose::{Arg, Message},
-    host::{self, Hierarchy, Root, Version},
+    host::{self, Root},
     tracker::Pin,
 };
 
 /// Walks of the kernel's own tree of memory cgroups, where that can be done.
 pub(in crate::cli) struct Keepers {
     walks: Walks,
-    version: Version,
 }
 
 impl Keepers {
     /// Makes ready to walk.
-    pub(in crate::cli) fn new(root: &Root, hierarchy: &Hierarchy) -> Self {
+    pub(in crate::cli) fn new(root: &Root) -> Self {
         Self {
             walks: Walks::new(&host::facts(root)),
-            version: hierarchy.version,
         }
     }
 
@@ -32,9 +30,9 @@ impl Keepers {
     /// Why nothing could be walked, or not all.
     pub(in crate::cli) fn below(&mut self, path: &str) -> Result<Vec<PinTotal>, String> {
         self.walks.walk();
-        let mut found =
-            self.walks
-                .inventory(self.version, &mut |_| None, Wanted::default(), None)?;
+        let mut found = self
+            .walks
+            .inventory(&mut |_| None, Wanted::default(), None)?;
         if !found.walk.complete {
             return Err("the kernel's tree changed too fast to be walked".to_owned());
         }

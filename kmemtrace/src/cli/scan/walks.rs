@@ -8,7 +8,7 @@ use super::{
     left,
 };
 use crate::{
-    host::{self, Facts, Root, Version},
+    host::{self, Facts, Root},
     source::bpf::{KernelWalk, KernelWalker},
 };
 
@@ -56,7 +56,6 @@ impl Walks {
     /// Why nothing could be walked.
     pub(super) fn inventory(
         &mut self,
-        version: Version,
         pod: PodName<'_>,
         wanted: Wanted,
         files: Option<Duration>,
@@ -66,7 +65,6 @@ impl Walks {
         let known = inventory::Kernel {
             lacks: walker.lacks(),
             memcg_bytes: walker.memcg_bytes(),
-            version,
         };
         let mut inventory = inventory::inventory(last, before.last(), known, pod, wanted);
         let left = walker.left_over(last, Instant::now() + LEFT_WITHIN);

@@ -289,6 +289,8 @@ line! { 'a;
     unevictable_bytes: u64,
     /// The buffers of its sockets: TCP's on v1, all where the kernel's statistics tell.
     tcpmem_bytes: u64,
+    /// What of it is swapped out, in bytes.
+    swap_bytes: u64,
     /// Whether the dead memcg has its id still: for pages in swap.
     keeps_id: bool,
     /// References to the dead memcg.
@@ -297,7 +299,7 @@ line! { 'a;
     dead_children: u64,
     /// What keeps the zombie.
     pin: Text<'a>,
-    /// What it holds: its pages, and TCP's buffers.
+    /// What it holds: its pages, in memory or swapped out, and TCP's buffers.
     holds_bytes: u64,
     /// What it held when the first walk after its removal came by.
     holds_first_bytes: u64,

@@ -131,6 +131,7 @@ impl<'a> Line<'a> {
             self.unevictable_bytes = holds.unevictable_bytes;
             self.shmem_bytes = holds.shmem_bytes;
             self.tcpmem_bytes = holds.tcpmem_bytes;
+            self.swap_bytes = holds.swap_bytes;
             self.keeps_id = holds.keeps_id;
             self.refcount = holds.refcount;
             self.dead_children = Some(holds.dead_children);

@@ -268,6 +268,7 @@ fn cgroup(line: &Line<'_>) -> Result<Cgroup, Fault> {
                 unevictable_bytes: line.unevictable_bytes,
                 shmem_bytes: line.shmem_bytes,
                 tcpmem_bytes: line.tcpmem_bytes,
+                swap_bytes: line.swap_bytes,
                 keeps_id: line.keeps_id,
                 refcount: line.refcount,
                 dead_children,

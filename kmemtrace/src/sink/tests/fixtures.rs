@@ -276,6 +276,7 @@ pub(super) fn changes() -> Vec<Change> {
             shmem_bytes: Some(0),
             unevictable_bytes: Some(0),
             tcpmem_bytes: Some(0),
+            swap_bytes: Some(0),
             keeps_id: Some(false),
             refcount: Some(22),
             dead_children: 0,

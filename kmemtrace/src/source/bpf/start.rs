@@ -74,7 +74,8 @@ impl Source {
             .map_err(|error| Error::caused("cannot wait for the ring buffer", &error))?;
         let drops = ebpf.take_map("DROPS").ok_or_else(|| map("DROPS"))?;
         let losses = Losses::new(drops, &ebpf, &outcomes)?;
-        let walker = walks.then(|| Walker::new(&mut ebpf)).transpose()?;
+        let walker = walks.then(|| Walker::new(&mut ebpf, hierarchy.version));
+        let walker = walker.transpose()?;
         let mut timer = interval(READ);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {

@@ -19,7 +19,7 @@ pub use self::{
     tree::{Lru, Memcg, Stats, Tree},
 };
 use super::demand::{self, Cell};
-use crate::error::Error;
+use crate::{error::Error, host::Version};
 
 /// The program's name in the object.
 const PROGRAM: &str = "raw_tp_walk";
@@ -50,6 +50,7 @@ pub(super) struct Walker {
     cursor: Cell<Cursor>,
     nodes: Cell<Batch>,
     page_bytes: u64,
+    version: Version,
 }
 
 /// Loads the program and runs it once, to see whether it can be.
@@ -68,12 +69,13 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut RawTracePoint, ProgramError> {
 }
 
 impl Walker {
-    /// Takes the maps.
-    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, Error> {
+    /// Takes the maps; the memory hierarchy is of this version.
+    pub(super) fn new(ebpf: &mut Ebpf, version: Version) -> Result<Self, Error> {
         Ok(Self {
             cursor: Cell::take(ebpf, "CURSOR")?,
             nodes: Cell::take(ebpf, "NODES")?,
             page_bytes: rustix::param::page_size() as u64,
+            version,
         })
     }
 
@@ -124,7 +126,8 @@ impl Walker {
         if cursor.nodes > 0 {
             let nodes = self.nodes.get()?;
             for node in nodes.iter().take(cursor.nodes as usize) {
-                walk.tree.add(Memcg::new(node, self.page_bytes));
+                walk.tree
+                    .add(Memcg::new(node, self.page_bytes, self.version));
             }
         }
         Ok(cursor)

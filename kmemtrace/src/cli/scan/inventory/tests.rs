@@ -22,6 +22,7 @@ fn memcg(serial: u64, parent_serial: u64, name: &'static str) -> Memcg {
         directory: Some(true),
         refcount: None,
         memory_bytes: Some(1 << 20),
+        memsw_bytes: Some(0),
         swap_bytes: Some(0),
         kmem_bytes: Some(1 << 20),
         tcpmem_bytes: Some(0),
@@ -93,7 +94,6 @@ fn taken(earlier: Option<&KernelWalk>, wanted: Wanted) -> Inventory {
     let kernel = Kernel {
         lacks: &lacks,
         memcg_bytes: Some(8000),
-        version: Version::V1,
     };
     let mut named = |uid: PodUid| {
         let pod = Pod {

@@ -8,7 +8,6 @@ use super::{PodName, files};
 use crate::{
     attribution::{self, Owner, Qos, Runtime},
     event::json::Hex,
-    host::Version,
     source::bpf::{KernelWalk, Memcg, Stats},
     tracker::{Pin, Trend, reclaimable},
 };
@@ -71,8 +70,8 @@ pub(in crate::cli::scan) struct Zombie {
     /// Whether reclaim would free it, as far as is seen; absent if nothing tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli::scan) reclaimable: Option<bool>,
-    /// The pages on its LRU lists, and TCP's buffers where they are counted apart (v1). Not what is charged: in that stays what
-    /// was charged for slab objects, though these went to the parent.
+    /// The pages on its LRU lists, what is swapped out, and TCP's buffers where they are counted apart (v1). Not what is charged:
+    /// in that stays what was charged for slab objects, though these went to the parent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli::scan) held_bytes: Option<u64>,
     /// What is charged to it and to those below it: `memory.usage`.
@@ -81,7 +80,7 @@ pub(in crate::cli::scan) struct Zombie {
     /// v1: memory and swap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) memsw_bytes: Option<u64>,
-    /// v2: swap.
+    /// What of it is swapped out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) swap_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,13 +110,7 @@ impl Zombie {
 }
 
 /// Makes it of what a walk found; what one walk alone does not tell is left out.
-pub(super) fn zombie(
-    walk: &KernelWalk,
-    memcg: &Memcg,
-    children: u64,
-    version: Version,
-    pod: PodName<'_>,
-) -> Zombie {
+pub(super) fn zombie(walk: &KernelWalk, memcg: &Memcg, children: u64, pod: PodName<'_>) -> Zombie {
     let path = walk.tree.path(memcg).bytes;
     let Owner {
         pod_uid,
@@ -131,7 +124,6 @@ pub(super) fn zombie(
         .map(|pod| (pod.namespace.clone(), pod.name.clone()))
         .unzip();
     let holds = memcg.holds(children);
-    let is_v1 = version == Version::V1;
     Zombie {
         path_hex: Hex::unless_text(&path).map(|hex| hex.to_string()),
         pod_uid: pod_uid.map(|uid| uid.as_str().to_owned()),
@@ -158,8 +150,8 @@ pub(super) fn zombie(
         reclaimable: None,
         held_bytes: holds.bytes(),
         memory_bytes: memcg.memory_bytes,
-        memsw_bytes: memcg.swap_bytes.filter(|_| is_v1),
-        swap_bytes: memcg.swap_bytes.filter(|_| !is_v1),
+        memsw_bytes: memcg.memsw_bytes,
+        swap_bytes: memcg.swap_bytes,
         kmem_bytes: memcg.kmem_bytes,
         tcpmem_bytes: memcg.tcpmem_bytes,
         anon_bytes: holds.anon_bytes,

@@ -48,19 +48,20 @@ fn cgroup() -> BoxedStrategy<Cgroup> {
         },
     ));
     let holds = (
-        any::<[Option<u64>; 5]>(),
+        any::<[Option<u64>; 6]>(),
         any::<Option<bool>>(),
         any::<Option<i64>>(),
         any::<u64>(),
     );
     let holds = holds.prop_map(
-        |([file, anon, shmem, unevictable, tcpmem], keeps_id, refcount, dead)| {
+        |([file, anon, shmem, unevictable, tcpmem, swap], keeps_id, refcount, dead)| {
             Box::new(Holds {
                 file_bytes: file,
                 anon_bytes: anon,
                 shmem_bytes: shmem,
                 unevictable_bytes: unevictable,
                 tcpmem_bytes: tcpmem,
+                swap_bytes: swap,
                 keeps_id,
                 refcount,
                 dead_children: dead,

@@ -69,7 +69,7 @@ impl KernelWalker {
             layout::memcg_bytes(&types, host::numa_nodes(&root)?, host::cpus(&root)?)
         });
         Ok(Self {
-            walker: Walker::new(&mut ebpf)?,
+            walker: Walker::new(&mut ebpf, hierarchy.version)?,
             ebpf,
             lacks: plan::walk_lacks(&layout, hierarchy.version),
             memcg_bytes,

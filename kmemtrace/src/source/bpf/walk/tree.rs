@@ -9,7 +9,10 @@ use kmemtrace_common::{
 };
 use serde::Serialize;
 
-use crate::event::{Holds, Path};
+use crate::{
+    event::{Holds, Path},
+    host::Version,
+};
 
 /// A memcg as the kernel has it. What could not be read is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +43,9 @@ pub struct Memcg {
     pub refcount: Option<i64>,
     /// `memory.usage`, in bytes. From 7.1 on, of a dead one, what it was when its pages went to the parent.
     pub memory_bytes: Option<u64>,
-    /// `swap.usage`, in bytes: on v2 swap, on v1 memory and swap.
+    /// `memsw.usage`, in bytes: memory and swap, v1.
+    pub memsw_bytes: Option<u64>,
+    /// What is swapped out, in bytes: `swap.usage` of v2, on v1 what `memsw.usage` has beyond `memory.usage`.
     pub swap_bytes: Option<u64>,
     /// `kmem.usage`, in bytes: v1.
     pub kmem_bytes: Option<u64>,
@@ -120,14 +125,24 @@ impl Lru {
 }
 
 impl Memcg {
-    /// Makes one of a node of the walk's.
-    pub(super) fn new(node: &Node, page_bytes: u64) -> Self {
+    /// Makes one of a node of the walk's; the hierarchy's `version` says what its counters mean.
+    pub(super) fn new(node: &Node, page_bytes: u64, version: Version) -> Self {
         let has = |bit| node.known & bit != 0;
         // A counter may be below 0 for a moment.
         let bytes = |pages: i64| u64::try_from(pages).unwrap_or(0).saturating_mul(page_bytes);
         let usage = |bit, pages| has(bit).then(|| bytes(pages));
         let list = |n: usize| node.lru[n].saturating_mul(page_bytes);
         let name = node.name.get(..node.name_len as usize).unwrap_or_default();
+        let memory_bytes = usage(known::MEMORY, node.memory);
+        // `mem_cgroup.swap` and `memsw` are one field.
+        let swap = usage(known::SWAP, node.swap);
+        let (memsw_bytes, swap_bytes) = match version {
+            Version::V1 => {
+                let both = swap.zip(memory_bytes);
+                (swap, both.map(|(both, memory)| both.saturating_sub(memory)))
+            }
+            Version::V2 => (None, swap),
+        };
         Self {
             mono_ns: node.mono_ns,
             css: node.css,
@@ -141,8 +156,9 @@ impl Memcg {
             memcg_id: has(known::MEMCG_ID).then_some(node.memcg_id),
             directory: has(known::DIRECTORY_KNOWN).then(|| has(known::DIRECTORY)),
             refcount: has(known::REFCOUNT).then_some(node.refcount),
-            memory_bytes: usage(known::MEMORY, node.memory),
-            swap_bytes: usage(known::SWAP, node.swap),
+            memory_bytes,
+            memsw_bytes,
+            swap_bytes,
             kmem_bytes: usage(known::KMEM, node.kmem),
             tcpmem_bytes: usage(known::TCPMEM, node.tcpmem),
             lru: has(known::LRU).then(|| Lru {
@@ -169,6 +185,11 @@ impl Memcg {
             shmem_bytes: own(self.stats.shmem_bytes),
             unevictable_bytes: self.lru.map(|lru| lru.unevictable_bytes),
             tcpmem_bytes: self.tcpmem_bytes.max(own(self.stats.socket_bytes)),
+            // A swapped page keeps the id.
+            swap_bytes: match self.memcg_id {
+                Some(0) => Some(0),
+                _ => own(self.swap_bytes),
+            },
             keeps_id: self.memcg_id.map(|id| id != 0),
             refcount: self.refcount,
             dead_children,

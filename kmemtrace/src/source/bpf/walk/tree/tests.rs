@@ -38,7 +38,7 @@ fn node(serial: u64, parent_serial: u64, name: &[u8]) -> Node {
 fn tree(nodes: &[(u64, u64, &[u8])]) -> Tree {
     let mut tree = Tree::default();
     for (serial, parent, name) in nodes {
-        tree.add(Memcg::new(&node(*serial, *parent, name), 4096));
+        tree.add(Memcg::new(&node(*serial, *parent, name), 4096, Version::V2));
     }
     tree
 }
@@ -50,10 +50,18 @@ fn path(tree: &Tree, serial: u64) -> Path {
 
 #[test]
 fn what_is_not_known_is_absent_and_pages_are_bytes() {
-    let memcg = Memcg::new(&node(7, 1, b"c"), 4096);
+    let memcg = Memcg::new(&node(7, 1, b"c"), 4096, Version::V2);
     assert_eq!(memcg.refcount, Some(3));
     assert_eq!(memcg.memory_bytes, Some(4 * 4096));
     assert_eq!(memcg.swap_bytes, Some(0), "a counter below 0 for a moment");
+    assert_eq!(memcg.memsw_bytes, None);
+    let swapped = Node {
+        swap: 6,
+        ..node(7, 1, b"c")
+    };
+    let v1 = Memcg::new(&swapped, 4096, Version::V1);
+    assert_eq!(v1.memsw_bytes, Some(6 * 4096));
+    assert_eq!(v1.swap_bytes, Some(2 * 4096));
     assert_eq!((memcg.kmem_bytes, memcg.memcg_id), (None, None));
     assert_eq!(memcg.directory, Some(false));
     let lru = memcg.lru.expect("it is known");
@@ -89,7 +97,7 @@ fn a_path_without_its_roots_end_says_so() {
 #[test]
 fn one_that_is_found_twice_is_there_once() {
     let mut tree = tree(&[(1, 0, b""), (2, 1, b"old")]);
-    tree.add(Memcg::new(&node(2, 1, b"new"), 4096));
+    tree.add(Memcg::new(&node(2, 1, b"new"), 4096, Version::V2));
     assert_eq!(tree.iter().count(), 2);
     assert_eq!(path(&tree, 2), Path::whole(&b"/new"[..]));
 }
@@ -99,7 +107,7 @@ proptest! {
     fn whatever_was_read_paths_end(nodes in proptest::collection::vec((0u64..8, 0u64..8, 0usize..256), 0..40)) {
         let mut tree = Tree::default();
         for (serial, parent, len) in nodes {
-            tree.add(Memcg::new(&Node { name_len: 300, ..node(serial, parent, &vec![b'x'; len]) }, 4096));
+            tree.add(Memcg::new(&Node { name_len: 300, ..node(serial, parent, &vec![b'x'; len]) }, 4096, Version::V2));
         }
         for memcg in tree.iter() {
             prop_assert!(tree.path(memcg).bytes.len() <= TEXT_MAX + 4);
