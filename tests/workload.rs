@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{self, Write},
     mem::MaybeUninit,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     os::unix::net::UnixDatagram,
     path::Path,
     process::ExitCode,
@@ -38,6 +38,23 @@ pub(crate) fn main() -> ExitCode {
         (Some("charge-tcp"), Some(cgroup), Some(file)) => {
             charge_tcp(cgroup.as_ref(), file.as_ref())
         }
+        (Some("charge-anonymous"), Some(cgroup), Some(file)) => {
+            charge_open(cgroup.as_ref(), file.as_ref(), || Ok(vec![1_u8; MUCH]))
+        }
+        (Some("charge-memfd"), Some(cgroup), Some(file)) => {
+            charge_open(cgroup.as_ref(), file.as_ref(), memfd)
+        }
+        (Some("charge-pipe"), Some(cgroup), Some(file)) => {
+            charge_open(cgroup.as_ref(), file.as_ref(), pipe)
+        }
+        (Some("charge-udp"), Some(cgroup), Some(file)) => {
+            charge_open(cgroup.as_ref(), file.as_ref(), || {
+                UdpSocket::bind("127.0.0.1:0")
+            })
+        }
+        (Some("charge-inodes"), Some(cgroup), Some(directory)) => {
+            charge_directories(cgroup.as_ref(), directory.as_ref(), 8)
+        }
         (Some("flood-signals"), None, None) => flood_signals(),
         (Some("hold-memory"), None, None) => {
             let held = vec![1_u8; 4 << 20];
@@ -53,7 +70,7 @@ pub(crate) fn main() -> ExitCode {
             join(cgroup.as_ref()).map(|()| make_directories(parent.as_ref()))
         }
         (Some("charge-directories"), Some(cgroup), Some(parent)) => {
-            charge_directories(cgroup.as_ref(), parent.as_ref())
+            charge_directories(cgroup.as_ref(), parent.as_ref(), DIRECTORIES)
         }
         _ => Err(io::Error::other("no such workload")),
     };
@@ -130,21 +147,42 @@ fn hold(file: &Path) {
     }
 }
 
-/// Makes TCP connections in a cgroup, with data that nobody reads, and moves to the root cgroup; keeps them until somebody
-/// removes the file, which pins nothing.
+/// TCP connections with data that nobody reads, as [`charge_open`] keeps them.
 fn charge_tcp(cgroup: &Path, file: &Path) -> io::Result<()> {
     // On v1 TCP's buffers are counted where they are limited.
     let limit = cgroup.join("memory.kmem.tcp.limit_in_bytes");
     if limit.exists() {
         fs::write(limit, "1G")?;
     }
-    let connections = charge(cgroup, file, |_| {
+    charge_open(cgroup, file, || {
         (0..8).map(|_| connection()).collect::<io::Result<Vec<_>>>()
-    })?;
+    })
+}
+
+/// Makes something in a cgroup and moves to the root cgroup; keeps it until somebody removes the file, which pins nothing.
+fn charge_open<T>(cgroup: &Path, file: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<()> {
+    let open = charge(cgroup, file, |_| make())?;
     fs::write(file, "")?;
     hold(file);
-    drop(connections);
+    drop(open);
     Ok(())
+}
+
+fn memfd() -> io::Result<fs::File> {
+    let memfd = rustix::fs::memfd_create("kmemtrace", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut memfd = fs::File::from(memfd);
+    // A buffer as large would stay with the process.
+    for _ in 0..MUCH >> 10 {
+        memfd.write_all(&[b'x'; 1 << 10])?;
+    }
+    Ok(memfd)
+}
+
+/// Both ends, with as much between them as fits.
+fn pipe() -> io::Result<(io::PipeReader, io::PipeWriter)> {
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(&[b'x'; 64 << 10])?;
+    Ok((reader, writer))
 }
 
 /// Both ends of a connection, with as much on the way as they take.
@@ -207,9 +245,9 @@ fn leak_many(base: &Path, files: &Path, count: Option<&OsString>) -> io::Result<
 pub(crate) const DIRECTORIES: u64 = 1_000;
 
 /// Makes directories in a cgroup, a dentry and an inode each, and moves to the root cgroup.
-fn charge_directories(cgroup: &Path, parent: &Path) -> io::Result<()> {
+fn charge_directories(cgroup: &Path, parent: &Path, count: u64) -> io::Result<()> {
     join(cgroup)?;
-    for n in 0..DIRECTORIES {
+    for n in 0..count {
         fs::create_dir(parent.join(n.to_string()))?;
     }
     join(root_of(cgroup))

@@ -108,6 +108,15 @@ pub(super) fn is_debian() -> bool {
     version.contains("-cloud-amd64 ") && version.contains("debian-kernel@")
 }
 
+/// Whether this kernel is of that release, or later.
+pub(super) fn is_from(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
 /// Which kernel this is, if it is a known one.
 fn kernel() -> Option<&'static Kernel> {
     if is_debian() {

@@ -42,7 +42,7 @@ pub(super) fn write(cgroup: &Path, file: &Path) {
 }
 
 /// A directory on a disk, if there is one.
-fn on_disk() -> Option<tempfile::TempDir> {
+pub(super) fn on_disk() -> Option<tempfile::TempDir> {
     let kind = rustix::fs::statfs("/var/tmp").ok()?.f_type as u64 & 0xffff_ffff;
     // tmpfs, ramfs, overlay: what is on no disk, or has other paths underneath.
     let disk = ![0x0102_1994, 0x8584_58f6, 0x794c_7630].contains(&kind);

@@ -5,6 +5,7 @@ mod expected;
 mod failures;
 mod files;
 mod hostile;
+mod kinds;
 mod leaks;
 mod parity;
 mod pins;
@@ -112,6 +113,7 @@ fn bpf() -> Vec<Trial> {
         bpf("zombies_have_names_after_a_gap", walk::named_after_a_gap),
         bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
         bpf("zombies_are_told_by_kind", pins::kinds),
+        bpf("a_zombie_of_each_kind_from_before_is_listed", kinds::each),
         bpf("what_removed_cgroups_left_is_told", pins::left_over),
         test_if(
             "live::bpf::a_zombie_in_swap_is_told",

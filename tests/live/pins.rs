@@ -26,7 +26,7 @@ use crate::{
 /// Sizes are right within what processors have in batches of their own, and what else is charged.
 const ABOUT: u64 = 1 << 20;
 
-fn about(told: &Value) -> bool {
+pub(super) fn about(told: &Value) -> bool {
     (MUCH as u64 - ABOUT..=MUCH as u64 + ABOUT).contains(&told.as_u64().unwrap_or(0))
 }
 
@@ -106,11 +106,6 @@ pub(super) fn left_over() -> Result {
     let world = World::new("left");
     let directory = world.files.join("left");
     fs::create_dir(&directory)?;
-    let hierarchical = world.base.join("memory.use_hierarchy");
-    if hierarchical.exists() {
-        // Up to 5.10 v1 gives all to the root otherwise.
-        fs::write(hierarchical, "1")?;
-    }
     let cgroup = world.make("removed");
     let args = [
         "charge-directories".as_ref(),

@@ -4,7 +4,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::world::{self, World, is_v1, mount, remove, wait_until, zombies};
+use super::{
+    expected::is_from,
+    world::{self, World, is_v1, mount, remove, wait_until, zombies},
+};
 use crate::harness::{Result, output, program, text, too_slow};
 
 const COUNT: u64 = 10;
@@ -20,7 +23,7 @@ fn json(args: &[&str]) -> (Option<i32>, Value) {
 /// kernel's own tree says that it does, where that tells one thing, or a second one until its statistics are up to date.
 fn pins(workload: &str) -> (bool, Option<[&'static str; 2]>) {
     // From 7.1 on pages go to the parent.
-    let pages = !reparents_pages();
+    let pages = !is_from(7, 1);
     match workload {
         "tmpfs" => (pages, Some(["tmpfs", "anonymous"])),
         "page-cache" => (pages, Some(["page_cache"; 2])),
@@ -30,14 +33,6 @@ fn pins(workload: &str) -> (bool, Option<[&'static str; 2]>) {
         // Slab goes to the parent.
         _ => (false, None),
     }
-}
-
-fn reparents_pages() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(7), Some(1))
 }
 
 /// What pins does so until it goes, what does not pin leaves no zombie, and nothing is left behind.

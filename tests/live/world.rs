@@ -178,6 +178,11 @@ impl World {
             delegate(&mount);
             delegate(&world.base);
         }
+        let hierarchical = world.base.join("memory.use_hierarchy");
+        if hierarchical.exists() {
+            // As systemd and runc have it; there is nothing else from 5.11 on.
+            fs::write(hierarchical, "1").expect("one hierarchy");
+        }
         world
     }
 
@@ -200,6 +205,11 @@ impl World {
     /// Removes a file that pinned a cgroup, and sees to it that nothing else does.
     pub(super) fn unpin(&self, file: &Path) {
         fs::remove_file(file).expect("the file is there");
+        self.drain();
+    }
+
+    /// Nothing is to be kept in processors' own stocks.
+    pub(super) fn drain(&self) {
         self.draining
             .get_or_init(|| Draining::start(self.base.clone()));
     }
