@@ -181,7 +181,7 @@ fn memfd() -> io::Result<fs::File> {
 /// Both ends, with as much between them as fits.
 fn pipe() -> io::Result<(io::PipeReader, io::PipeWriter)> {
     let (reader, mut writer) = io::pipe()?;
-    writer.write_all(&[b'x'; 64 << 10])?;
+    writer.write_all(&vec![b'x'; 64 << 10])?;
     Ok((reader, writer))
 }
 

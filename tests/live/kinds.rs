@@ -15,7 +15,7 @@ use super::{
     files::{on_disk, write},
     pins::about,
     walk::scan,
-    world::{World, hold, is_v1, remove, wait_until},
+    world::{World, hold, is_v1, remove},
 };
 use crate::harness::{Result, output, patience, text, workload};
 

@@ -81,6 +81,18 @@ impl Catalogue {
         found.unwrap_or_else(|| message.id.to_owned())
     }
 
+    /// What goes into a sentence, by itself.
+    pub(super) fn arg(&self, arg: &Arg) -> String {
+        match arg {
+            Arg::Message(message) => self.text(message),
+            other => match self.value(other) {
+                FluentValue::String(text) => text.into_owned(),
+                FluentValue::Number(number) => number.as_string().into_owned(),
+                _ => String::new(),
+            },
+        }
+    }
+
     fn value(&self, arg: &Arg) -> FluentValue<'static> {
         match arg {
             Arg::Text(text) => self.foreign(text),

@@ -28,7 +28,15 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
     };
     let vendor = era::vendor(&release).map_or_else(
         || Message::new("vendor-untold"),
-        |vendor| Message::new("vendor").arg("vendor", vendor),
+        |vendor| {
+            // Those who rebuild it keep its mark.
+            let id = if vendor.starts_with("Red Hat") {
+                "vendor-or-rebuild"
+            } else {
+                "vendor"
+            };
+            Message::new(id).arg("vendor", vendor)
+        },
     );
     let Some((era, origin)) = known else {
         let says = Message::new("kernel-unknown").arg("release", release);
@@ -212,20 +220,24 @@ pub(super) fn programs(facts: &Facts) -> Finding {
     }
     let told: Vec<_> = facts.programs.iter().map(|program| program.name).collect();
     let evidence = facts.programs.iter().map(|program| {
+        let reason = |unread: &Unread| Arg::Reason(unread.reason.clone());
         let version = match &program.version {
-            Ok(version) => version.clone(),
-            Err(unread) => format!("version not known: {}", unread.reason),
+            Ok(version) => version.clone().into(),
+            Err(unread) => Message::new("program-version-untold")
+                .arg("reason", reason(unread))
+                .into(),
         };
-        let mark = match &program.mark {
-            Mark::NoKmem => "; built with nokmem".to_owned(),
-            Mark::None => String::new(),
-            Mark::Unread(unread) => format!("; {}", unread.reason),
+        let says: Arg = match &program.mark {
+            Mark::NoKmem => Message::new("program-marked")
+                .arg("version", version)
+                .into(),
+            Mark::None => version,
+            Mark::Unread(unread) => Message::new("program-mark-untold")
+                .arg("version", version)
+                .arg("reason", reason(unread))
+                .into(),
         };
-        Evidence {
-            file: program.path.clone(),
-            line: None,
-            says: format!("{version}{mark}"),
-        }
+        Evidence::of_file(&program.path, says)
     });
     let marked: Vec<_> = facts
         .programs

@@ -99,9 +99,9 @@ pub(super) fn el7_build(release: &str) -> Option<u32> {
 /// Who made this kernel, as its release tells: distributions mark theirs.
 pub(super) fn vendor(release: &str) -> Option<&'static str> {
     const MARKS: [(&str, &str); 11] = [
-        (".el7", "Red Hat Enterprise Linux 7 or a rebuild of it"),
-        (".el8", "Red Hat Enterprise Linux 8 or a rebuild of it"),
-        (".el9", "Red Hat Enterprise Linux 9 or a rebuild of it"),
+        (".el7", "Red Hat Enterprise Linux 7"),
+        (".el8", "Red Hat Enterprise Linux 8"),
+        (".el9", "Red Hat Enterprise Linux 9"),
         (".elrepo", "ELRepo"),
         (".amzn", "Amazon Linux"),
         (".alios7", "Alibaba Cloud Linux"),

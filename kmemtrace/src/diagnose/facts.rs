@@ -20,7 +20,7 @@ pub use programs::{Mark, Program, copied as programs};
 pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog, journal_lines as journal};
 pub use traced::{Traced, TracedFailures};
 
-use super::Evidence;
+use super::{Evidence, Message};
 use crate::host::{self, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, Slabinfo, Version};
 
 /// A fact, or why it is not known.
@@ -62,7 +62,7 @@ impl Line {
         Evidence {
             file: self.file.clone(),
             line: Some(self.number),
-            says: self.text.clone(),
+            says: self.text.clone().into(),
         }
     }
 }
@@ -116,18 +116,16 @@ impl Directory {
     /// What its `memory.kmem.slabinfo` says.
     pub(super) fn evidence(&self) -> Evidence {
         let says = match self.slabinfo {
-            Slabinfo::Active { caches, .. } => format!("{caches} slab caches"),
-            Slabinfo::HeaderOnly => "a header and no slab caches".to_owned(),
-            Slabinfo::Inactive => "input/output error".to_owned(),
-            Slabinfo::Empty => "empty".to_owned(),
-            Slabinfo::Absent => "no such file".to_owned(),
-            Slabinfo::Unknown => "cannot be read".to_owned(),
+            Slabinfo::Active { caches, .. } => {
+                Message::new("slabinfo-caches").arg("caches", caches)
+            }
+            Slabinfo::HeaderOnly => Message::new("slabinfo-header"),
+            Slabinfo::Inactive => Message::new("slabinfo-inactive"),
+            Slabinfo::Empty => Message::new("slabinfo-empty"),
+            Slabinfo::Absent => Message::new("slabinfo-absent"),
+            Slabinfo::Unknown => Message::new("slabinfo-unread"),
         };
-        Evidence {
-            file: format!("{}/memory.kmem.slabinfo", self.place),
-            line: None,
-            says,
-        }
+        Evidence::of_file(format!("{}/memory.kmem.slabinfo", self.place), says)
     }
 }
 
@@ -139,7 +137,7 @@ pub struct Pinned {
     /// Bytes of page cache that they hold.
     pub file: u64,
     /// So many are kept by this, so many by that.
-    pub says: super::Message,
+    pub says: Message,
 }
 
 /// All that is known of a node.

@@ -49,16 +49,25 @@ pub enum Group {
 }
 
 /// Where something was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// The file, on the machine itself.
     pub file: String,
-    /// The line, counted from 1; absent if it is the whole file, or if only the file's end was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The line, counted from 1; `None` if it is the whole file, or if only the file's end was read.
     pub line: Option<u64>,
     /// What stands there, as it stands there; of a whole file, what it came to.
-    pub says: String,
+    pub says: Arg,
+}
+
+impl Evidence {
+    /// What a whole file came to.
+    fn of_file(file: impl Into<String>, says: impl Into<Arg>) -> Self {
+        Self {
+            file: file.into(),
+            line: None,
+            says: says.into(),
+        }
+    }
 }
 
 /// An answer to one question about the node.
@@ -102,11 +111,10 @@ impl Finding {
             .arg("file", unread.file.clone())
             .arg("reason", Arg::Reason(unread.reason.clone()));
         let mut finding = Self::new(id, group, Verdict::Unknown, says);
-        finding.evidence.push(Evidence {
-            file: unread.file.clone(),
-            line: None,
-            says: unread.reason.clone(),
-        });
+        let reason = Arg::Reason(unread.reason.clone());
+        finding
+            .evidence
+            .push(Evidence::of_file(&unread.file, reason));
         finding
     }
 

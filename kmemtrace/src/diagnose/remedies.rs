@@ -16,8 +16,8 @@ pub struct Remedy {
     pub title: Message,
     /// Why it applies here, or why not.
     pub why: Message,
-    /// The commands, to be read before they are run.
-    pub commands: Vec<String>,
+    /// The commands, to be read before they are run; a sentence among them is a comment.
+    pub commands: Vec<Arg>,
     /// What it takes: a reboot, a drained node, a rebuild.
     pub cost: Message,
     /// What may go wrong.
@@ -118,8 +118,13 @@ macro_rules! remedy {
     };
 }
 
-fn commands<const N: usize>(lines: [&str; N]) -> Vec<String> {
-    lines.map(str::to_owned).to_vec()
+fn commands<const N: usize>(lines: [&str; N]) -> Vec<Arg> {
+    lines.map(Arg::from).to_vec()
+}
+
+/// A comment among them.
+fn comment(id: &'static str) -> Arg {
+    Message::new(id).into()
 }
 
 impl Case<'_> {
@@ -186,7 +191,7 @@ impl Case<'_> {
     }
 
     /// How a word gets onto the kernel's command line here.
-    fn nokmem_commands(&self) -> Vec<String> {
+    fn nokmem_commands(&self) -> Vec<Arg> {
         let known = self.facts.distribution.as_ref().ok();
         let id = known.map_or("DISTRIBUTION", |known| &known.id);
         let append =
@@ -200,16 +205,15 @@ impl Case<'_> {
             return commands([append, make, "reboot"]);
         }
         let mut lines = commands(["grubby --update-kernel=ALL --args=cgroup.memory=nokmem"]);
-        lines.push(format!("# or, without grubby: {append}"));
+        let or = Message::new("nokmem-without-grubby").arg("command", append);
+        lines.push(or.into());
         if self.facts.efi != Some(false) {
-            lines.push(format!(
-                "#   EFI:  grub2-mkconfig -o /boot/efi/EFI/{id}/grub.cfg"
-            ));
+            lines.push(format!("#   EFI:  grub2-mkconfig -o /boot/efi/EFI/{id}/grub.cfg").into());
         }
         if self.facts.efi != Some(true) {
-            lines.push("#   BIOS: grub2-mkconfig -o /boot/grub2/grub.cfg".to_owned());
+            lines.push("#   BIOS: grub2-mkconfig -o /boot/grub2/grub.cfg".into());
         }
-        lines.push("reboot".to_owned());
+        lines.push("reboot".into());
         lines
     }
 
@@ -253,26 +257,29 @@ impl Case<'_> {
         } else {
             (true, "kubelet-why")
         };
-        let mut lines = vec![format!(
-            "git clone --depth 1 --branch {tag} https://github.com/kubernetes/kubernetes && cd kubernetes"
-        )];
+        let mut lines = vec![
+            format!("git clone --depth 1 --branch {tag} https://github.com/kubernetes/kubernetes && cd kubernetes").into(),
+        ];
         if minor.is_none_or(|minor| minor < 14) {
+            lines.push(comment("kubelet-before"));
             lines.push(
-                "# 1.13 and before: in vendor/github.com/opencontainers/runc/libcontainer/cgroups/fs/memory.go let \
-                 EnableKernelMemoryAccounting and setKernelMemory do nothing but `return nil`, then: make kubelet"
-                    .to_owned(),
+                "#   vendor/github.com/opencontainers/runc/libcontainer/cgroups/fs/memory.go"
+                    .into(),
             );
+            lines.push("#   make kubelet".into());
         }
         if minor.is_none_or(|minor| minor >= 14) {
-            lines.push(format!(
-                "KUBE_GIT_VERSION={tag} ./build/run.sh make kubelet GOFLAGS=-tags=nokmem   # 1.14 to 1.21; from 1.22 on it is so anyway"
-            ));
+            lines.push(comment("kubelet-from"));
+            lines.push(
+                format!("KUBE_GIT_VERSION={tag} ./build/run.sh make kubelet GOFLAGS=-tags=nokmem")
+                    .into(),
+            );
         }
         lines.extend(commands([
             "kubectl drain NODE --ignore-daemonsets",
             "systemctl stop kubelet && install -m 755 _output/dockerized/bin/linux/amd64/kubelet /usr/bin/kubelet",
-            "reboot   # directories keep what they were made with",
         ]));
+        lines.extend([comment("kubelet-reboot"), "reboot".into()]);
         remedy!("kubelet-nokmem", applies, Message::new(why), lines)
     }
 
@@ -296,13 +303,17 @@ impl Case<'_> {
         } else {
             (false, "runc-not-on")
         };
-        let lines = commands([
-            "runc --version   # 1.0.0-rc94 and later never switch it on: updating runc (package containerd.io, or runc) is enough",
-            "git clone https://github.com/opencontainers/runc && cd runc && git checkout COMMIT   # the commit that runc --version names",
-            r#"make BUILDTAGS="seccomp nokmem""#,
-            "install -m 755 runc $(command -v runc || command -v docker-runc)",
-            "systemctl restart docker containerd   # containers made before keep what they were made with",
-        ]);
+        let lines = vec![
+            comment("runc-update"),
+            "runc --version".into(),
+            comment("runc-commit"),
+            "git clone https://github.com/opencontainers/runc && cd runc && git checkout COMMIT"
+                .into(),
+            r#"make BUILDTAGS="seccomp nokmem""#.into(),
+            "install -m 755 runc $(command -v runc || command -v docker-runc)".into(),
+            comment("runc-containers"),
+            "systemctl restart docker containerd".into(),
+        ];
         remedy!("runc-nokmem", applies, Message::new(why), lines)
     }
 
@@ -324,16 +335,13 @@ impl Case<'_> {
             .as_ref()
             .is_ok_and(|known| known.red_hat);
         let lines = if red_hat {
-            commands([
-                "# RHEL or CentOS 7: move the node to release 8 or later, or install a newer kernel (ELRepo's kernel-lt):",
-                "yum --enablerepo=elrepo-kernel install kernel-lt && grub2-set-default 0",
-                "reboot",
-            ])
+            vec![
+                comment("newer-kernel-el7"),
+                "yum --enablerepo=elrepo-kernel install kernel-lt && grub2-set-default 0".into(),
+                "reboot".into(),
+            ]
         } else {
-            commands([
-                "# install a newer kernel of this distribution, then:",
-                "reboot",
-            ])
+            vec![comment("newer-kernel-install"), "reboot".into()]
         };
         remedy!("newer-kernel", applies, Message::new(why), lines)
     }

@@ -136,32 +136,24 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         .meaning(meaning)
         .evidence(facts.counted.iter().map(super::facts::Line::evidence))
         .verify(Message::new("ids-verify"));
-    let slab = |says: String| Evidence {
-        file: "/sys/kernel/slab".to_owned(),
-        line: None,
-        says,
-    };
+    let slab = |says: Message| Evidence::of_file("/sys/kernel/slab", says);
     if count.with_caches > 0 {
         let removed = count.with_caches;
-        finding = finding.evidence([slab(format!("CACHE(ID:LEAF) of {removed} removed cgroups"))]);
+        let says = Message::new("slab-names").arg("removed", removed);
+        finding = finding.evidence([slab(says)]);
     }
     if let Some(peak) = count.peak {
-        finding = finding.evidence([slab(format!(
-            "the highest ID in CACHE(ID:LEAF) is {}",
-            peak.saturating_sub(1)
-        ))]);
+        let says = Message::new("slab-peak").arg("id", peak.saturating_sub(1));
+        finding = finding.evidence([slab(says)]);
     }
     if let Some(held) = count.held_bytes.filter(|&held| held > 0)
         && let Ok(hierarchy) = &facts.hierarchy
     {
-        finding = finding.evidence([Evidence {
-            file: format!(
-                "{}/**/memory.kmem.usage_in_bytes",
-                hierarchy.mount.display()
-            ),
-            line: None,
-            says: format!("{held} bytes more than the directories below have"),
-        }]);
+        let mount = hierarchy.mount.display();
+        finding = finding.evidence([Evidence::of_file(
+            format!("{mount}/**/memory.kmem.usage_in_bytes"),
+            Message::new("kmem-held").arg("held", Arg::Bytes(held)),
+        )]);
     }
     finding
 }
@@ -177,7 +169,7 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
             MKDIR,
             Verdict::Fail,
             times(says("mkdir-traced"), failed)
-                .arg("what", most.what.clone())
+                .arg("what", Arg::Reason(most.what.clone()))
                 .arg("place", most.place.clone()),
         )
         .meaning(says("mkdir-traced-meaning"))
@@ -194,11 +186,10 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
             let finding = says("mkdir-fails").arg("error", Arg::Reason(unread.reason.clone()));
             symptom(MKDIR, Verdict::Fail, finding)
                 .meaning(says("mkdir-fails-meaning"))
-                .evidence([Evidence {
-                    file: unread.file.clone(),
-                    line: None,
-                    says: format!("mkdir: {}", unread.reason),
-                }])
+                .evidence([Evidence::of_file(
+                    &unread.file,
+                    Message::new("mkdir-said").arg("error", Arg::Reason(unread.reason.clone())),
+                )])
                 .evidence(firsts_and_lasts(failed))
         }
     };
@@ -257,10 +248,11 @@ pub(super) fn kernel_log(facts: &Facts) -> Finding {
             .cgroup
             .as_ref()
             .map_or_else(String::new, |cgroup| format!("({cgroup})"));
-        evidence.says = format!(
-            "{}  [{}{cgroup} x {}]",
-            evidence.says, group.cache, group.count
-        );
+        evidence.says = Message::new("kernel-log-group")
+            .arg("line", evidence.says)
+            .arg("cache", format!("{}{cgroup}", group.cache))
+            .arg("count", group.count)
+            .into();
         evidence
     });
     symptom(KERNEL_LOG, Verdict::Warn, says)

@@ -66,11 +66,12 @@ pub(super) fn fix(
             Message::new("fix-done").arg("made", trial.made),
         )
     };
-    let evidence = Evidence {
-        file: trial.place.clone(),
-        line: None,
-        says: format!("{} made and removed, {} stayed", trial.made, trial.stayed),
-    };
+    let evidence = Evidence::of_file(
+        &trial.place,
+        Message::new("fix-trial")
+            .arg("made", trial.made)
+            .arg("stayed", trial.stayed),
+    );
     let finding = Finding::new(FIX, Group::Symptom, verdict, says).evidence([evidence]);
     Some(match level_on {
         Some(_) if verdict == Verdict::Fail => {

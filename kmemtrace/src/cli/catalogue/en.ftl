@@ -131,6 +131,7 @@ free-memory-scarce-meaning = Failed allocations may be just that: too little mem
 kernel-is = { $release }, { $vendor }
 kernel-unknown = { $release }: what this kernel does with zombies is not known
 vendor = of { $vendor }
+vendor-or-rebuild = of { $vendor } or a rebuild of it
 vendor-untold = whose it is, the release does not tell
 known-by-sign = (seen here)
 known-by-release = (by its release)
@@ -174,6 +175,38 @@ accounting-verify = cat /sys/fs/cgroup/memory/kubepods/memory.kmem.slabinfo: an 
 programs-none = none of kubelet, runc, containerd, dockerd, crio is where programs usually are
 programs-found = found: { $programs }
 programs-marked = found: { $programs }; built without kernel-memory accounting: { $marked }
+
+slabinfo-caches = { $caches ->
+    [one] { $caches } slab cache
+   *[other] { $caches } slab caches
+}
+slabinfo-header = a header and no slab caches
+slabinfo-inactive = input/output error
+slabinfo-empty = empty
+slabinfo-absent = no such file
+slabinfo-unread = cannot be read
+slab-names = CACHE(ID:LEAF) of { $removed } removed cgroups
+slab-peak = the highest ID in CACHE(ID:LEAF) is { $id }
+kmem-held = { $held } more than the directories below have
+mkdir-said = mkdir: { $error }
+kernel-log-group = { $line }  [{ $cache } x { $count }]
+traced-mkdir = mkdir { $path }: { $error }
+traced-mkdir-by = mkdir { $path }: { $error } by { $task }
+traced-slab = no object of slab cache { $cache }
+fix-trial = { $made } made and removed, { $stayed } stayed
+program-version-untold = version not known: { $reason }
+program-marked = { $version }; built with nokmem
+program-mark-untold = { $version }; { $reason }
+
+nokmem-without-grubby = # or, without grubby: { $command }
+kubelet-before = # 1.13 and before: let EnableKernelMemoryAccounting and setKernelMemory do nothing but `return nil`, then make:
+kubelet-from = # 1.14 to 1.21; from 1.22 on it is so anyway:
+kubelet-reboot = # directories keep what they were made with:
+runc-update = # 1.0.0-rc94 and later never switch it on: there updating runc (package containerd.io, or runc) is enough
+runc-commit = # COMMIT is what runc --version names:
+runc-containers = # containers keep what they were made with:
+newer-kernel-el7 = # RHEL or CentOS 7: move the node to release 8 or later, or install a newer kernel (ELRepo's kernel-lt):
+newer-kernel-install = # install a newer kernel of this distribution, then:
 
 pins-no-zombies = no zombies, so nothing pins any
 pins-kernel-memory = zombies hold at least { $held } of kernel memory

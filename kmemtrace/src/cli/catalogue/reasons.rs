@@ -39,6 +39,7 @@ const OWN: &[(&str, &str)] = &[
     ),
     ("no run in it", "其中没有任何一次运行"),
     ("no such file", "没有该文件"),
+    ("rolled back", "被内核回滚"),
     ("no word of CONFIG_MEMCG", "其中没有提到 CONFIG_MEMCG"),
     (
         "not asked, as --no-exec says",

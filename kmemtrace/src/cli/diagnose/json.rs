@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::catalogue::Catalogue;
-use crate::diagnose::{Diagnosis, Era, Evidence, Facts, Group, LevelRow, State, Verdict};
+use crate::diagnose::{Diagnosis, Era, Facts, Group, LevelRow, State, Verdict};
 
 /// The version of this form: it changes when a field goes or changes its meaning.
 const SCHEMA: u32 = 1;
@@ -34,7 +34,7 @@ pub(super) struct Report<'a> {
     /// Kernel-memory accounting by level.
     levels: &'a [LevelRow],
     /// What can be done, what applies first.
-    remedies: Vec<Remedy<'a>>,
+    remedies: Vec<Remedy>,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,7 +52,7 @@ struct Finding<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     meaning: Option<String>,
     /// Where it was read.
-    evidence: &'a [Evidence],
+    evidence: Vec<Evidence<'a>>,
     /// What to do: ids of remedies.
     remedies: &'a [&'static str],
     /// How to see for oneself.
@@ -62,7 +62,19 @@ struct Finding<'a> {
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-struct Remedy<'a> {
+struct Evidence<'a> {
+    /// The file, on the machine itself.
+    file: &'a str,
+    /// The line, counted from 1; absent if it is the whole file, or if only the file's end was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    /// What stands there, as it stands there; of a whole file, what it came to.
+    says: String,
+}
+
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct Remedy {
     /// Its name, which stays the same.
     id: &'static str,
     /// Whether it is for this node.
@@ -71,8 +83,8 @@ struct Remedy<'a> {
     title: String,
     /// Why it applies, or does not.
     why: String,
-    /// What to run, in this order.
-    commands: &'a [String],
+    /// What to run, in this order; what begins with `#` is a comment.
+    commands: Vec<String>,
     /// What it takes: a reboot, a drain, a rebuild.
     cost: String,
     /// What can go wrong.
@@ -112,7 +124,15 @@ impl<'a> Report<'a> {
                     verdict: finding.verdict,
                     says: say(&finding.says),
                     meaning: finding.meaning.as_ref().map(say),
-                    evidence: &finding.evidence,
+                    evidence: finding
+                        .evidence
+                        .iter()
+                        .map(|evidence| Evidence {
+                            file: &evidence.file,
+                            line: evidence.line,
+                            says: catalogue.arg(&evidence.says),
+                        })
+                        .collect(),
                     remedies: &finding.remedies,
                     verify: finding.verify.as_ref().map(say),
                 })
@@ -126,7 +146,11 @@ impl<'a> Report<'a> {
                     applies: remedy.applies,
                     title: say(&remedy.title),
                     why: say(&remedy.why),
-                    commands: &remedy.commands,
+                    commands: remedy
+                        .commands
+                        .iter()
+                        .map(|line| catalogue.arg(line))
+                        .collect(),
                     cost: say(&remedy.cost),
                     risk: say(&remedy.risk),
                     verify: say(&remedy.verify),

@@ -7,7 +7,7 @@ use super::super::{
     report::{Palette, wide},
 };
 use crate::{
-    diagnose::{Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
+    diagnose::{Arg, Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
     sink::escape::Name,
 };
 
@@ -97,7 +97,11 @@ fn write_finding(
             let line = evidence
                 .line
                 .map_or_else(String::new, |line| format!(":{line}"));
-            let says = evidence.says.replace('\t', " ");
+            let says = match &evidence.says {
+                // Columns of a file.
+                Arg::Text(line) => line.replace('\t', " "),
+                other => catalogue.arg(other),
+            };
             let says = Name::short(says.as_bytes(), SAYS_MAX);
             writeln!(
                 out,
@@ -172,7 +176,7 @@ fn write_remedy(
     )?;
     writeln!(out, "     {}", catalogue.text(&remedy.why))?;
     for command in &remedy.commands {
-        writeln!(out, "       {}", Name::whole(command.as_bytes()))?;
+        writeln!(out, "       {}", catalogue.arg(command))?;
     }
     for (label, message) in [
         ("label-cost", &remedy.cost),

@@ -58,7 +58,11 @@ fn fixes(diagnosis: &Diagnosis, catalogue: &Catalogue) -> Vec<Fix> {
     let fix = |remedy: &Remedy| Fix {
         title: catalogue.text(&remedy.title),
         why: catalogue.text(&remedy.why),
-        commands: remedy.commands.clone(),
+        commands: remedy
+            .commands
+            .iter()
+            .map(|line| catalogue.arg(line))
+            .collect(),
         takes: [
             ("takes", &remedy.cost),
             ("risk", &remedy.risk),

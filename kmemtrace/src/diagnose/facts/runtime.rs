@@ -116,7 +116,7 @@ fn grouped(lines: Vec<RuntimeLine>) -> Vec<RuntimeLines> {
         let line = Evidence {
             file: line.file,
             line: line.number,
-            says,
+            says: says.into(),
         };
         let same =
             |group: &&mut RuntimeLines| group.error == error && group.first.file == line.file;

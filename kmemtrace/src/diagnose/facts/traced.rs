@@ -1,7 +1,7 @@
 //! What recorded traces say of failures: evidence of what has been, with the file and the line.
 
 use crate::{
-    diagnose::Evidence,
+    diagnose::{Arg, Evidence, Message},
     event::{Event, Fact, MkdirFailure, json::errno_name},
 };
 
@@ -60,14 +60,18 @@ impl Traced {
                 let place = path.rsplit_once('/').map_or("", |(parent, _)| parent);
                 let place = if place.is_empty() { "/" } else { place }.to_owned();
                 let task = failure.task.map(|task| text(task.comm()));
-                let by = task.map_or_else(String::new, |task| format!(" by {task}"));
-                let says = format!("mkdir {path}: {what}{by}");
+                let says = match task {
+                    Some(task) => Message::new("traced-mkdir-by").arg("task", task),
+                    None => Message::new("traced-mkdir"),
+                };
+                let error = Arg::Reason(what.clone());
+                let says = says.arg("path", path.clone()).arg("error", error);
                 (&mut self.mkdir, what, place, says)
             }
             Fact::SlabFailure(failure) => {
                 let cache = failure.cache.as_deref().unwrap_or(b"?");
                 let what = failure.owned_cache().map_or(cache, |owned| owned.cache);
-                let says = format!("no object of slab cache {}", text(cache));
+                let says = Message::new("traced-slab").arg("cache", text(cache));
                 (&mut self.slab, text(what), String::new(), says)
             }
             _ => return,
@@ -75,7 +79,7 @@ impl Traced {
         let here = Evidence {
             file: file.to_owned(),
             line: Some(line),
-            says,
+            says: says.into(),
         };
         let wall_ns = event.time.wall_ns;
         let known = groups
@@ -201,7 +205,11 @@ mod tests {
         );
         assert_eq!(
             traced.mkdir[0].last.says,
-            "mkdir /kubepods/pod3: ENOMEM by runc"
+            Message::new("traced-mkdir-by")
+                .arg("task", "runc")
+                .arg("path", "/kubepods/pod3")
+                .arg("error", Arg::Reason("ENOMEM".to_owned()))
+                .into()
         );
         assert_eq!(
             (&traced.slab[0].what[..], traced.slab[0].count),
