@@ -249,6 +249,7 @@ fn hostile() -> Result {
     let tree = kubelet_only();
     tree.put("/proc/cmdline", "cgroup.memory=\x1b[31m\u{202e}\n")
         .put("/proc/sys/kernel/osrelease", "3.10.0\x1b]0;x\x07\n")
+        .put("/proc/sys/kernel/hostname", "node-7;reboot\n")
         .put(
             "/var/log/messages",
             "mkdir /sys/fs/cgroup/\x1b[2J: cannot allocate memory\n",
@@ -258,5 +259,6 @@ fn hostile() -> Result {
     let hidden = |c: &char| *c != '\n' && kmemtrace::sink::escape::is_hidden(*c);
     assert_eq!(told.chars().find(hidden), None, "{told}");
     assert!(told.contains(r"\x1b[2J"), "{told}");
+    assert!(told.contains("kubectl drain NODE "), "{told}");
     Ok(())
 }

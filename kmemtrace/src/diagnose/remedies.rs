@@ -1,5 +1,9 @@
 //! What can be done: what applies to this node first.
 
+mod commands;
+
+use commands::commands;
+
 use super::{
     Arg, Era, Facts, Finding, Message, Origin, State, Verdict, cause, era::el7_build, facts::Mark,
     levels::Who, symptoms,
@@ -118,15 +122,6 @@ macro_rules! remedy {
     };
 }
 
-fn commands<const N: usize>(lines: [&str; N]) -> Vec<Arg> {
-    lines.map(Arg::from).to_vec()
-}
-
-/// A comment among them.
-fn comment(id: &'static str) -> Arg {
-    Message::new(id).into()
-}
-
 impl Case<'_> {
     /// Whether accounting, which somebody switched on, leaks here.
     fn opt_in(&self) -> bool {
@@ -190,33 +185,6 @@ impl Case<'_> {
         )
     }
 
-    /// How a word gets onto the kernel's command line here.
-    fn nokmem_commands(&self) -> Vec<Arg> {
-        let known = self.facts.distribution.as_ref().ok();
-        let id = known.map_or("DISTRIBUTION", |known| &known.id);
-        let append =
-            r#"sed -i 's/^GRUB_CMDLINE_LINUX="/&cgroup.memory=nokmem /' /etc/default/grub"#;
-        if known.is_some_and(|known| !known.red_hat) {
-            let make = if matches!(id, "debian" | "ubuntu") {
-                "update-grub"
-            } else {
-                "grub2-mkconfig -o /boot/grub2/grub.cfg"
-            };
-            return commands([append, make, "reboot"]);
-        }
-        let mut lines = commands(["grubby --update-kernel=ALL --args=cgroup.memory=nokmem"]);
-        let or = Message::new("nokmem-without-grubby").arg("command", append);
-        lines.push(or.into());
-        if self.facts.efi != Some(false) {
-            lines.push(format!("#   EFI:  grub2-mkconfig -o /boot/efi/EFI/{id}/grub.cfg").into());
-        }
-        if self.facts.efi != Some(true) {
-            lines.push("#   BIOS: grub2-mkconfig -o /boot/grub2/grub.cfg".into());
-        }
-        lines.push("reboot".into());
-        lines
-    }
-
     /// Whether a program that is here was built with nokmem.
     fn marked(&self, names: &[&str]) -> bool {
         let mut programs = self
@@ -227,26 +195,7 @@ impl Case<'_> {
         programs.any(|one| one.mark == Mark::NoKmem)
     }
 
-    fn version(&self, name: &str) -> Option<&str> {
-        let program = self.facts.programs.iter().find(|one| one.name == name)?;
-        let words = program.version.as_ref().ok()?.split_whitespace();
-        let digits = |word: &&str| {
-            let word = word.strip_prefix('v').unwrap_or(word);
-            word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.')
-        };
-        words.map(|word| word.trim_end_matches(',')).find(digits)
-    }
-
     fn kubelet(&self) -> Remedy {
-        let version = self.version("kubelet");
-        let minor = version.and_then(|version| {
-            let minor = version.trim_start_matches('v').split('.').nth(1)?;
-            minor.parse::<u32>().ok()
-        });
-        let tag = version.map_or_else(
-            || "VERSION".to_owned(),
-            |version| format!("v{}", version.trim_start_matches('v')),
-        );
         let on = self.who.is_some_and(|who| who.kubelet.is_some());
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
             (false, "kubelet-not-needed")
@@ -257,30 +206,12 @@ impl Case<'_> {
         } else {
             (true, "kubelet-why")
         };
-        let mut lines = vec![
-            format!("git clone --depth 1 --branch {tag} https://github.com/kubernetes/kubernetes && cd kubernetes").into(),
-        ];
-        if minor.is_none_or(|minor| minor < 14) {
-            lines.push(comment("kubelet-before"));
-            lines.push(
-                "#   vendor/github.com/opencontainers/runc/libcontainer/cgroups/fs/memory.go"
-                    .into(),
-            );
-            lines.push("#   make kubelet".into());
-        }
-        if minor.is_none_or(|minor| minor >= 14) {
-            lines.push(comment("kubelet-from"));
-            lines.push(
-                format!("KUBE_GIT_VERSION={tag} ./build/run.sh make kubelet GOFLAGS=-tags=nokmem")
-                    .into(),
-            );
-        }
-        lines.extend(commands([
-            "kubectl drain NODE --ignore-daemonsets",
-            "systemctl stop kubelet && install -m 755 _output/dockerized/bin/linux/amd64/kubelet /usr/bin/kubelet",
-        ]));
-        lines.extend([comment("kubelet-reboot"), "reboot".into()]);
-        remedy!("kubelet-nokmem", applies, Message::new(why), lines)
+        remedy!(
+            "kubelet-nokmem",
+            applies,
+            Message::new(why),
+            self.kubelet_commands()
+        )
     }
 
     fn runc(&self) -> Remedy {
@@ -303,18 +234,12 @@ impl Case<'_> {
         } else {
             (false, "runc-not-on")
         };
-        let lines = vec![
-            comment("runc-update"),
-            "runc --version".into(),
-            comment("runc-commit"),
-            "git clone https://github.com/opencontainers/runc && cd runc && git checkout COMMIT"
-                .into(),
-            r#"make BUILDTAGS="seccomp nokmem""#.into(),
-            "install -m 755 runc $(command -v runc || command -v docker-runc)".into(),
-            comment("runc-containers"),
-            "systemctl restart docker containerd".into(),
-        ];
-        remedy!("runc-nokmem", applies, Message::new(why), lines)
+        remedy!(
+            "runc-nokmem",
+            applies,
+            Message::new(why),
+            self.runc_commands()
+        )
     }
 
     fn kernel(&self) -> Remedy {
@@ -329,21 +254,12 @@ impl Case<'_> {
             }
             _ => (false, "newer-kernel-not-needed"),
         };
-        let red_hat = self
-            .facts
-            .distribution
-            .as_ref()
-            .is_ok_and(|known| known.red_hat);
-        let lines = if red_hat {
-            vec![
-                comment("newer-kernel-el7"),
-                "yum --enablerepo=elrepo-kernel install kernel-lt && grub2-set-default 0".into(),
-                "reboot".into(),
-            ]
-        } else {
-            vec![comment("newer-kernel-install"), "reboot".into()]
-        };
-        remedy!("newer-kernel", applies, Message::new(why), lines)
+        remedy!(
+            "newer-kernel",
+            applies,
+            Message::new(why),
+            self.kernel_commands()
+        )
     }
 
     fn reclaim(&self) -> Remedy {
@@ -387,11 +303,6 @@ impl Case<'_> {
             None if applies => Message::new("reboot-why-untimed"),
             None => Message::new("reboot-not-needed"),
         };
-        let commands = commands([
-            "kubectl drain NODE --ignore-daemonsets",
-            "reboot",
-            "kubectl uncordon NODE",
-        ]);
-        remedy!("reboot", applies, why, commands)
+        remedy!("reboot", applies, why, self.reboot_commands())
     }
 }
