@@ -64,6 +64,11 @@ fn glob(text: &str) -> Result<GlobMatcher, Error> {
 }
 
 impl Filter {
+    /// Whether a life in good order is shown.
+    pub(super) fn shows_lives(&self) -> bool {
+        self.all && !self.quiet
+    }
+
     /// Whether a change is shown. Walks, gaps and the summary always are: without them the rest would be misread.
     pub(super) fn shows(&self, change: &Change) -> bool {
         if self.quiet {

@@ -69,7 +69,10 @@ impl Speed {
 /// Plays traces to their ends.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let filter = args.show.filter()?;
-    let play = playing::open(&args.files, args.grace)?;
+    let mut play = playing::open(&args.files, args.grace)?;
+    if !filter.shows_lives() {
+        play = play.without_lives();
+    }
     let view = view(&args.show, color, play.hostnames().len() > 1);
     let factor = args.speed.factor();
     let bar = match factor {

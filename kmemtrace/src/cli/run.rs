@@ -95,6 +95,9 @@ impl Run<'_> {
         let header = header(&started, facts, self.source.grace);
         let mut source = started.source;
         let mut tracker = Tracker::new(Config::of(&header, self.source.grace));
+        if !self.filter.shows_lives() {
+            tracker = tracker.without_lives();
+        }
         self.record(|recorder| recorder.header(began, &header));
         let shown = match sink.header(began, &header) {
             Ok(()) => {

@@ -179,21 +179,21 @@ impl<R: Read> Iterator for Trace<R> {
     type Item = Result<Item, TraceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let read = self.reader.next()?.and_then(|item| {
-            self.check(&item)
-                .map_err(|fault| self.reader.refuse(fault))?;
-            Ok(item)
-        });
-        Some(read.map_err(|error| {
-            let file = self.name.clone();
-            match error {
-                ReadError::Line(error) => TraceError::Line { file, error },
-                ReadError::Io(error) => TraceError::Io {
-                    file,
-                    line: self.reader.tally().lines,
-                    error,
-                },
-            }
+        let error = match self.reader.next()? {
+            Ok(item) => match self.check(&item) {
+                Ok(()) => return Some(Ok(item)),
+                Err(fault) => self.reader.refuse(fault),
+            },
+            Err(error) => error,
+        };
+        let file = self.name.clone();
+        Some(Err(match error {
+            ReadError::Line(error) => TraceError::Line { file, error },
+            ReadError::Io(error) => TraceError::Io {
+                file,
+                line: self.reader.tally().lines,
+                error,
+            },
         }))
     }
 }

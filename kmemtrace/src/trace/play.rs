@@ -63,6 +63,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Play {
     grace: Option<Duration>,
+    lives: bool,
     /// Files that are still to be opened, the latest first.
     waiting: Vec<Waiting>,
     began_ns: i64,
@@ -141,6 +142,7 @@ impl Play {
         let hostnames = waiting.iter().filter_map(|file| file.hostname.clone());
         Self {
             grace,
+            lives: true,
             began_ns: waiting.last().map_or(0, |file| file.from_ns),
             hostnames: hostnames.collect(),
             waiting,
@@ -151,6 +153,13 @@ impl Play {
             ready: VecDeque::new(),
             done: Done::default(),
         }
+    }
+
+    /// Tells of lives only where something is wrong: see [`Tracker::without_lives`].
+    #[must_use]
+    pub fn without_lives(mut self) -> Self {
+        self.lives = false;
+        self
     }
 
     /// When the first of the files begins, on the wall clock in nanoseconds.
@@ -329,7 +338,10 @@ impl Play {
         } else {
             let grace = Duration::from_nanos(header.grace_ns);
             let grace = self.grace.unwrap_or(grace);
-            let tracker = Tracker::new(Config::of(&header, grace));
+            let mut tracker = Tracker::new(Config::of(&header, grace));
+            if !self.lives {
+                tracker = tracker.without_lives();
+            }
             self.runs.insert(
                 run,
                 Run {

@@ -62,7 +62,7 @@ impl Tracker {
             entry.learn(time, cgroup);
             entry.prove(proof);
         });
-        self.report(time, key, What::Zombie, changes);
+        self.report_life(time, key, What::Zombie, changes);
         if proof == Proof::Nothing && self.table.get(key).is_some_and(Entry::is_leaked) {
             // Its verdict rested on what is not there any more, and nothing will ever tell.
             self.table.remove(key);

@@ -88,9 +88,11 @@ impl Entry {
 
     /// One seen coming to life.
     pub(super) fn born(time: Stamp, cgroup: &Cgroup) -> Self {
-        let mut entry = Self::new(time, cgroup);
-        entry.bear(time, cgroup);
-        entry
+        Self {
+            created: Some(time),
+            creator: cgroup.task,
+            ..Self::new(time, cgroup)
+        }
     }
 
     /// One that was there when a walk came by.

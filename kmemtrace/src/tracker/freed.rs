@@ -1,6 +1,8 @@
 //! Ids freed a short while ago: several CPUs report, so news of a life can come after that of its end.
 
-use std::collections::{HashMap, VecDeque};
+use std::{collections::HashMap, mem};
+
+use foldhash::fast::RandomState;
 
 use super::table::Id;
 use crate::event::{Cgroup, Stamp};
@@ -17,32 +19,42 @@ struct Freed {
     from_pool: bool,
 }
 
+/// Kept by the time of their ends in two halves, the older of which is dropped as a whole: nothing is searched to be forgotten.
 #[derive(Debug, Default)]
 pub(super) struct FreedLately {
-    by_id: HashMap<Id, Freed>,
+    recent: HashMap<Id, Freed, RandomState>,
+    /// Those of the [`REMEMBER_NS`] before `recent` began.
+    older: HashMap<Id, Freed, RandomState>,
+    began_ns: u64,
+    now_ns: u64,
     /// The latest end.
     newest_ns: u64,
-    order: VecDeque<(u64, Id)>,
 }
 
 impl FreedLately {
     pub(super) fn remember(&mut self, id: Id, serial: Option<u64>, time: Stamp, from_pool: bool) {
         let at_ns = time.mono_ns;
         self.newest_ns = self.newest_ns.max(at_ns);
-        self.by_id.insert(
-            id,
-            Freed {
-                at_ns,
-                serial,
-                from_pool,
-            },
-        );
-        self.order.push_back((at_ns, id));
+        let freed = Freed {
+            at_ns,
+            serial,
+            from_pool,
+        };
+        self.recent.insert(id, freed);
+    }
+
+    fn is_remembered(freed: &Freed, now_ns: u64) -> bool {
+        freed.at_ns.saturating_add(REMEMBER_NS) >= now_ns
+    }
+
+    fn get(&self, id: Id) -> Option<&Freed> {
+        let freed = self.recent.get(&id).or_else(|| self.older.get(&id));
+        freed.filter(|freed| Self::is_remembered(freed, self.now_ns))
     }
 
     /// When it was freed, in nanoseconds.
     pub(super) fn at_ns(&self, id: Id) -> Option<u64> {
-        self.by_id.get(&id).map(|freed| freed.at_ns)
+        self.get(id).map(|freed| freed.at_ns)
     }
 
     /// Whether an event is about something whose end was told before it.
@@ -51,7 +63,7 @@ impl FreedLately {
         if self.newest_ns < time.mono_ns {
             return false;
         }
-        self.by_id.get(&Id::of(cgroup)).is_some_and(|freed| {
+        self.get(Id::of(cgroup)).is_some_and(|freed| {
             let same = freed
                 .serial
                 .zip(cgroup.serial)
@@ -62,28 +74,25 @@ impl FreedLately {
 
     /// Whether it was taken for one of the pool's: answered with yes once.
     pub(super) fn reclaim(&mut self, id: Id) -> bool {
-        self.by_id
-            .get_mut(&id)
-            .is_some_and(|freed| std::mem::take(&mut freed.from_pool))
+        let now_ns = self.now_ns;
+        let freed = self.recent.get_mut(&id).or_else(|| self.older.get_mut(&id));
+        freed
+            .filter(|freed| Self::is_remembered(freed, now_ns))
+            .is_some_and(|freed| mem::take(&mut freed.from_pool))
     }
 
+    /// Forgets what ended long before now.
     pub(super) fn forget(&mut self, now: Stamp) {
-        while let Some(&(at_ns, id)) = self.order.front()
-            && at_ns.saturating_add(REMEMBER_NS) < now.mono_ns
-        {
-            self.order.pop_front();
-            if self
-                .by_id
-                .get(&id)
-                .is_some_and(|freed| freed.at_ns == at_ns)
-            {
-                self.by_id.remove(&id);
-            }
+        self.now_ns = now.mono_ns;
+        if self.now_ns.saturating_sub(self.began_ns) > REMEMBER_NS {
+            self.began_ns = self.now_ns;
+            mem::swap(&mut self.recent, &mut self.older);
+            self.recent.clear();
         }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        self.recent.len() + self.older.len()
     }
 }

@@ -13,10 +13,13 @@ impl Tracker {
         if self.ended(time, cgroup) {
             return;
         }
-        let known = self.table.find(Id::of(cgroup), cgroup.serial);
-        let known = known.or_else(|| self.table.newest(Id::of(cgroup)));
+        let id = Id::of(cgroup);
+        let known = match self.table.find(id, cgroup.serial) {
+            None if cgroup.serial.is_some() => self.table.newest(id),
+            known => known,
+        };
         let key = match known.map(|(key, entry)| (key, entry.birth(time, cgroup), entry.found)) {
-            None => self.table.insert(Entry::born(time, cgroup)),
+            None => self.table.insert_newest(Entry::born(time, cgroup)),
             Some((key, Birth::Known, _)) => {
                 self.table.update(key, |entry| entry.bear(time, cgroup));
                 return;
@@ -35,7 +38,7 @@ impl Tracker {
         };
         if self.table.get(key).is_some_and(Entry::is_memcg) {
             self.tally.created += 1;
-            self.report(time, key, What::Created, changes);
+            self.report_life(time, key, What::Created, changes);
         }
     }
 
@@ -95,7 +98,7 @@ impl Tracker {
     pub(super) fn removed(&mut self, time: Stamp, key: Key, changes: &mut Vec<Change>) {
         if self.table.get(key).is_some_and(Entry::is_memcg) {
             self.tally.offlined += 1;
-            self.report(time, key, What::Offlined, changes);
+            self.report_life(time, key, What::Offlined, changes);
         }
     }
 
@@ -148,11 +151,9 @@ impl Tracker {
             known = true;
             // else an old cgroup's end, told after its id was given out again
             if !entry.is_born_after(time) {
-                self.table.update(key, |entry| {
-                    if entry.cgroup.path.is_none() || cgroup.slab.is_some() {
-                        entry.learn(time, cgroup);
-                    }
-                });
+                if entry.cgroup.path.is_none() || cgroup.slab.is_some() {
+                    self.table.update(key, |entry| entry.learn(time, cgroup));
+                }
                 self.end(time, key, true, changes);
             }
         }
@@ -172,7 +173,9 @@ impl Tracker {
         self.freed
             .remember(Id::of(cgroup), cgroup.serial, time, from_pool);
         self.tally.freed += 1;
-        self.emit(time, What::Freed(Subject::unknown(cgroup)), changes);
+        if self.lives {
+            self.emit(time, What::Freed(Subject::unknown(cgroup)), changes);
+        }
     }
 
     /// Whether a fact is late news of what is gone. If that was taken for one of the pool's, it was none.
@@ -192,19 +195,25 @@ impl Tracker {
         if !entry.is_memcg() {
             return;
         }
-        let mut subject = entry.subject(time);
-        let exact = seen && entry.is_certain() && subject.offlined_after_ns.is_none();
-        if let (true, Some(ns)) = (exact, subject.zombie_ns) {
+        if seen
+            && entry.is_certain()
+            && let Some(ns) = entry.exact_zombie_ns(time)
+        {
             self.tally.delays.record(ns);
         }
+        self.tally.freed += 1;
+        if entry.is_leaked() {
+            // Of those that the count told of, it tells how many.
+            self.tally.recovered += u64::from(entry.by_count.is_none());
+        } else if !self.lives {
+            return;
+        }
+        let mut subject = entry.subject(time);
         if !seen {
             subject.across_gap = true;
             subject.cgroup.after_ns = None;
         }
-        self.tally.freed += 1;
         let what = if entry.is_leaked() {
-            // Of those that the count told of, it tells how many.
-            self.tally.recovered += u64::from(entry.by_count.is_none());
             What::Recovered(subject)
         } else {
             What::Freed(subject)
@@ -233,7 +242,7 @@ impl Tracker {
                 entry.cgroup.path = moved.or_else(|| entry.cgroup.path.take());
             });
         }
-        self.report(time, key, What::Renamed, changes);
+        self.report_life(time, key, What::Renamed, changes);
     }
 
     /// A memcg that earlier files of the trace told of.
@@ -257,15 +266,14 @@ impl Tracker {
             return;
         }
         self.tally.found += 1;
-        let what = match carried.zombie {
-            None => What::Present,
+        match carried.zombie {
+            None => self.report_life(time, key, What::Present, changes),
             Some(zombie) if zombie.leaked => {
                 self.tally.leaks += 1;
-                What::Leaked
+                self.report(time, key, What::Leaked, changes);
             }
-            Some(_) => What::Zombie,
-        };
-        self.report(time, key, what, changes);
+            Some(_) => self.report_life(time, key, What::Zombie, changes),
+        }
     }
 
     /// A cgroup that was rolled back: its memcg may have been seen coming online.

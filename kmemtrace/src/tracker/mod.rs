@@ -158,6 +158,8 @@ pub struct Tracker {
     inherited_is_final: bool,
     kept: Kept,
     tally: Tally,
+    /// Whether lives in good order are told of.
+    lives: bool,
 }
 
 impl Tracker {
@@ -180,7 +182,16 @@ impl Tracker {
             inherited_is_final: false,
             kept: config.kept,
             tally: Tally::default(),
+            lives: true,
         }
+    }
+
+    /// Tells of births, removals, ends and ticks only where something is wrong: nothing else changes, and what is not told of
+    /// need not be put together.
+    #[must_use]
+    pub fn without_lives(mut self) -> Self {
+        self.lives = false;
+        self
     }
 
     /// Where things stand.
@@ -278,7 +289,9 @@ impl Tracker {
                     Some(_) => counts.zombies_of(),
                 };
                 self.reconcile(time, counts, changes);
-                self.emit(time, What::Tick(*counts), changes);
+                if self.lives {
+                    self.emit(time, What::Tick(*counts), changes);
+                }
             }
             Fact::Carried(_) => {} // in apply
         }
@@ -312,6 +325,19 @@ impl Tracker {
             self.table.update(key, Entry::leak);
             self.tally.leaks += 1;
             self.report(self.now, key, What::Leaked, changes);
+        }
+    }
+
+    /// Tells of a life in good order.
+    fn report_life(
+        &self,
+        time: Stamp,
+        key: Key,
+        what: impl FnOnce(Subject) -> What,
+        changes: &mut Vec<Change>,
+    ) {
+        if self.lives {
+            self.report(time, key, what, changes);
         }
     }
 

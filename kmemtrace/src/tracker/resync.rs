@@ -57,7 +57,7 @@ impl Tracker {
         });
         if was_memcg {
             // Known, and told all the same: a trace must hold all that a walk saw.
-            self.report(time, key, What::Present, changes);
+            self.report_life(time, key, What::Present, changes);
         } else {
             // +memory, not seen
             self.found(time, key, changes);
@@ -67,7 +67,7 @@ impl Tracker {
     fn found(&mut self, time: Stamp, key: Key, changes: &mut Vec<Change>) {
         if self.table.get(key).is_some_and(Entry::is_memcg) {
             self.tally.found += 1;
-            self.report(time, key, What::Present, changes);
+            self.report_life(time, key, What::Present, changes);
         }
     }
 
@@ -106,7 +106,7 @@ impl Tracker {
                 entry.lose_directory();
             }
         });
-        self.report(time, key, What::Zombie, changes);
+        self.report_life(time, key, What::Zombie, changes);
     }
 
     /// A zombie that was there before, or came to be in a gap.

@@ -195,12 +195,15 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, mut entry: Entry) -> Key {
-        let id = Id::of(&entry.cgroup);
-        let generation = self
-            .newest(id)
-            .map_or(entry.generation, |((_, newest), _)| newest + 1);
-        entry.generation = generation;
-        let key = (id, generation);
+        if let Some(((_, newest), _)) = self.newest(Id::of(&entry.cgroup)) {
+            entry.generation = newest + 1;
+        }
+        self.insert_newest(entry)
+    }
+
+    /// With the generation that it has: where it is known to be the newest of its id.
+    pub(super) fn insert_newest(&mut self, entry: Entry) -> Key {
+        let key = (Id::of(&entry.cgroup), entry.generation);
         self.account(key, None, Some(standing(&entry)));
         self.entries.insert(key, Box::new(entry));
         key

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::{Content, Fault, LineError, parse};
+use super::{Content, Fault, LineError, Parsed, parse};
 use crate::event::{Event, Stamp, header::Header};
 
 /// The longest line that is read, in bytes: a path of 4 KiB makes one of about 40 KiB at worst.
@@ -109,12 +109,45 @@ impl<R: BufRead> Reader<R> {
         Ok(true)
     }
 
-    fn item(&mut self) -> Result<Option<Item>, ReadError> {
+    /// Takes the next line apart where it lies, if all of it has been read: most have. `None` if not, or if it is empty.
+    fn parse_in_place(&mut self) -> Result<Option<Result<Parsed, LineError>>, ReadError> {
+        let read = match self.input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
+            read => read?,
+        };
+        let Some(end) = memchr::memchr(b'\n', read).filter(|end| *end <= LINE_MAX) else {
+            return Ok(None);
+        };
+        let line = read.get(..end).unwrap_or_default();
+        if line.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        self.tally.lines += 1;
+        let parsed = parse(line, self.tally.lines);
+        self.input.consume(end + 1);
+        Ok(Some(parsed))
+    }
+
+    /// The same of a line that has to be put together first; `None` at the trace's end.
+    fn parse_whole(&mut self) -> Result<Option<Result<Parsed, LineError>>, ReadError> {
         while !self.ended && self.line()? {
-            if self.buffer.trim_ascii().is_empty() {
-                continue;
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(Some(parse(&self.buffer, self.tally.lines)));
             }
-            let parsed = match parse(&self.buffer, self.tally.lines) {
+        }
+        Ok(None)
+    }
+
+    fn item(&mut self) -> Result<Option<Item>, ReadError> {
+        while !self.ended {
+            let parsed = match self.parse_in_place()? {
+                Some(parsed) => parsed,
+                None => match self.parse_whole()? {
+                    Some(parsed) => parsed,
+                    None => return Ok(None),
+                },
+            };
+            let parsed = match parsed {
                 Ok(parsed) => parsed,
                 Err(_) if self.ended => {
                     self.tally.torn = true;
@@ -139,12 +172,16 @@ impl<R: BufRead> Iterator for Reader<R> {
     type Item = Result<Item, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.item().transpose();
-        match &item {
-            Some(Err(ReadError::Line(_))) => self.tally.skipped += 1,
-            Some(Err(ReadError::Io(_))) => self.ended = true,
-            _ => {}
+        let error = match self.item() {
+            Ok(None) => return None,
+            // Straight on: an item is big, and there are many.
+            Ok(Some(item)) => return Some(Ok(item)),
+            Err(error) => error,
+        };
+        match &error {
+            ReadError::Line(_) => self.tally.skipped += 1,
+            ReadError::Io(_) => self.ended = true,
         }
-        item
+        Some(Err(error))
     }
 }

@@ -70,6 +70,16 @@ impl Entry {
         }
     }
 
+    /// Nanoseconds as a zombie, if it was seen going offline.
+    pub(in crate::tracker) fn exact_zombie_ns(&self, now: Stamp) -> Option<u64> {
+        match self.state {
+            State::Zombie {
+                since, after: None, ..
+            } => Some(now.mono_ns.saturating_sub(since.mono_ns)),
+            State::Zombie { .. } | State::Live => None,
+        }
+    }
+
     /// What keeps it, as walks found it.
     pub(in crate::tracker) fn pinned(&self, now: Stamp) -> Option<Pinned> {
         let holds = self.cgroup.holds.as_deref()?;
