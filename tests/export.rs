@@ -32,6 +32,11 @@ pub(crate) fn tests() -> Vec<Trial> {
             no_trace_processor,
             perfetto,
         ),
+        test_if(
+            "export::perfetto_is_as_its_definitions_say",
+            no_definitions,
+            defined,
+        ),
         test("export::what_cannot_be_written_is_named", unwritable),
     ]
 }
@@ -179,11 +184,12 @@ fn python() -> Command {
     Command::new(python.unwrap_or_else(|_| "python3".to_owned()))
 }
 
+fn has(module: &str) -> bool {
+    let run = python().args(["-c", &format!("import {module}")]).output();
+    run.is_ok_and(|run| run.status.success())
+}
+
 fn no_reader() -> Option<String> {
-    let has = |module: &str| {
-        let run = python().args(["-c", &format!("import {module}")]).output();
-        run.is_ok_and(|run| run.status.success())
-    };
     (!has("pyarrow.parquet") && !has("duckdb")).then(|| {
         "needs a python3 with pyarrow or duckdb; KMEMTRACE_TESTS_PYTHON names another one"
             .to_owned()
@@ -332,6 +338,58 @@ fn perfetto() -> Result {
         "{said}{}",
         text(&run.stderr)
     );
+    Ok(())
+}
+
+/// Reads a trace by Perfetto's own definitions, and says what is in it.
+const DEFINED: &str = "
+import json, sys
+from google.protobuf.unknown_fields import UnknownFieldSet
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
+def unknown(message):
+    fields = len(UnknownFieldSet(message))
+    for field, value in message.ListFields():
+        if field.message_type:
+            fields += sum(unknown(one) for one in (value if field.is_repeated else [value]))
+    return fields
+trace = Trace()
+trace.ParseFromString(open(sys.argv[1], 'rb').read())
+tracks, begun, depth, astray = set(), {}, {}, 0
+for packet in trace.packet:
+    if packet.HasField('track_descriptor'):
+        tracks.add(packet.track_descriptor.uuid)
+    if packet.HasField('track_event'):
+        event = packet.track_event
+        step = {event.TYPE_SLICE_BEGIN: 1, event.TYPE_SLICE_END: -1}.get(event.type, 0)
+        depth[event.track_uuid] = depth.get(event.track_uuid, 0) + step
+        astray += depth[event.track_uuid] < 0 or event.track_uuid not in tracks
+        if step > 0:
+            begun[event.name] = begun.get(event.name, 0) + 1
+print(json.dumps({'unknown': unknown(trace), 'astray': astray, 'begun': begun}))
+";
+
+const DEFINITIONS: &str = "perfetto.protos.perfetto.trace.perfetto_trace_pb2";
+
+fn no_definitions() -> Option<String> {
+    (!has(DEFINITIONS)).then(|| {
+        "needs a python3 with the package perfetto; KMEMTRACE_TESTS_PYTHON names another one"
+            .to_owned()
+    })
+}
+
+fn defined() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let trace = folder.path().join("trace.pftrace");
+    fs::write(&trace, export("perfetto").stdout)?;
+    let run = python().args(["-c", DEFINED]).arg(&trace).output()?;
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let read: Value = serde_json::from_slice(&run.stdout)?;
+    let changes = lines(&export("jsonl").stdout)?;
+    let count = |kind: &str| changes.iter().filter(|line| line["kind"] == kind).count();
+    assert_eq!(read["unknown"], 0, "{read}");
+    assert_eq!(read["astray"], 0, "{read}");
+    assert_eq!(read["begun"]["zombie"], count("offlined"), "{read}");
+    assert_eq!(read["begun"]["leaked"], count("leaked"), "{read}");
     Ok(())
 }
 
