@@ -1,5 +1,9 @@
 //! What is ahead at the pace at which memcgs leak: no ids, where zombies keep theirs; elsewhere so much memory a day. Pure.
 
+mod range;
+
+use range::poisson;
+pub use range::{Amounts, Range};
 use serde::Serialize;
 
 use super::{Totals, Tracker, entry::Entry};
@@ -15,9 +19,6 @@ const WATCHED_MIN_NS: u64 = 60_000_000_000;
 
 /// The recent part of a run, whose pace may be another: a quarter.
 const RECENT: u64 = 4;
-
-/// Standard deviations on each side: of 100 such intervals 95 hold what is true.
-const DEVIATIONS: f64 = 1.96;
 
 /// Whether a zombie keeps its memcg id until it is freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,28 +56,6 @@ impl Kept {
     }
 }
 
-/// A number that is known with so much certainty: in 95 of 100 such cases it is not outside.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Range {
-    /// At least.
-    pub min: f64,
-    /// As it was seen.
-    pub seen: f64,
-    /// At most.
-    pub max: f64,
-}
-
-impl Range {
-    fn times(self, factor: f64) -> Self {
-        Self {
-            min: self.min * factor,
-            seen: self.seen * factor,
-            max: self.max * factor,
-        }
-    }
-}
-
 /// So many memcgs leaked in so long a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -93,61 +72,6 @@ impl Seen {
             return None;
         }
         Some(poisson(self.leaked as f64).times(DAY_NS / self.over_ns as f64))
-    }
-}
-
-/// The interval of a Poisson process's mean, of which so many were seen: Byar's approximation to the exact one.
-fn poisson(count: f64) -> Range {
-    let bound = |count: f64, deviations: f64| {
-        let root = 1.0 - 1.0 / (9.0 * count) + deviations / (3.0 * count.sqrt());
-        count * root * root * root
-    };
-    Range {
-        min: bound(count, -DEVIATIONS).max(0.0),
-        seen: count,
-        max: bound(count + 1.0, DEVIATIONS),
-    }
-}
-
-/// What memcgs hold, in bytes, as far as their sum and its spread take it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Amounts {
-    count: f64,
-    sum: f64,
-    squares: f64,
-}
-
-impl FromIterator<u64> for Amounts {
-    fn from_iter<I: IntoIterator<Item = u64>>(amounts: I) -> Self {
-        amounts.into_iter().fold(Self::default(), |so_far, bytes| {
-            let bytes = bytes as f64;
-            Self {
-                count: so_far.count + 1.0,
-                sum: so_far.sum + bytes,
-                squares: so_far.squares + bytes * bytes,
-            }
-        })
-    }
-}
-
-impl Amounts {
-    /// What one more memcg holds, on average, as a range: the sum of unequal amounts scatters as that of fewer equal ones,
-    /// `sum² / squares` of them (the scaled Poisson distribution of Bohm and Zech, 2014). So where one holds nearly
-    /// everything, the range is that of a single event. `leaked` is how many there were, these among them.
-    fn each(self, leaked: u64) -> Option<Range> {
-        if self.count == 0.0 {
-            return None;
-        }
-        if self.sum == 0.0 {
-            return Some(Range {
-                min: 0.0,
-                seen: 0.0,
-                max: 0.0,
-            });
-        }
-        let share = self.sum * self.sum / (self.squares * self.count);
-        let alike = share * leaked as f64;
-        Some(poisson(alike).times(self.sum / self.count / alike))
     }
 }
 
@@ -386,27 +310,6 @@ mod tests {
         for (bytes, of_all) in [(grows.min, pace.min), (grows.max, pace.max)] {
             assert!((bytes / of_all - 1.0).abs() < 1e-9, "{grows:?} {pace:?}");
         }
-    }
-
-    /// Ninety-nine that hold a page and one that holds a GiB say little of what the next hundred hold.
-    #[test]
-    fn a_huge_zombie_makes_the_range_wide() {
-        let range = |amounts: &mut dyn Iterator<Item = u64>| {
-            let paced: Amounts = amounts.collect();
-            paced.each(100).unwrap()
-        };
-        let alike = range(&mut iter::repeat_n(4096, 100));
-        let unlike = range(&mut iter::repeat_n(4096, 99).chain([1 << 30]));
-        assert!(alike.max / alike.min < 1.6, "{alike:?}");
-        // One event: 0.025 to 5.57 of it.
-        assert!(unlike.min < 0.1 * unlike.seen, "{unlike:?}");
-        assert!(unlike.max > 5.0 * unlike.seen, "{unlike:?}");
-        // Of half of them nothing is known; that many there were all the same.
-        let half = range(&mut iter::repeat_n(4096, 50));
-        assert_eq!(half, alike);
-        let nothing = range(&mut iter::repeat_n(0, 100));
-        assert_eq!((nothing.min, nothing.max), (0.0, 0.0));
-        assert_eq!(Amounts::default().each(100), None);
     }
 
     /// A leak that began of late is faster than the whole run tells, and the range says so.
