@@ -257,6 +257,7 @@ fn scanned(root: Option<&Path>) -> std::result::Result<Value, Failed> {
         "ids_kept",
         "zombie_bytes",
         "kernel_bytes",
+        "object_cgroups",
         "pins",
         "list",
         "list_more",
