@@ -18,10 +18,10 @@ use serde_json::Value;
 
 use super::{
     walk::scan,
-    world::{World, remove, wait_until, zombies},
+    world::{World, charged, remove, wait_until, zombies},
 };
 use crate::{
-    harness::{Result, output, patience, program, text, workload},
+    harness::{Result, output, patience, program, text},
     workload::MUCH,
 };
 
@@ -33,12 +33,7 @@ const NAME: &[u8] = b"big \x1b[2J";
 
 /// Has a task in the cgroup write a file of [`MUCH`] bytes.
 pub(super) fn write(cgroup: &Path, file: &Path) {
-    let done = output(workload([
-        "charge-much".as_ref(),
-        cgroup.as_os_str(),
-        file.as_os_str(),
-    ]));
-    assert!(done.status.success(), "{}", text(&done.stderr));
+    charged("charge-much", cgroup, file);
 }
 
 /// A directory on a disk, if there is one.

@@ -15,9 +15,9 @@ use super::{
     files::{on_disk, write},
     pins::about,
     walk::scan,
-    world::{World, hold, is_v1, remove},
+    world::{World, charged, hold, is_v1, remove},
 };
-use crate::harness::{Result, output, patience, text, workload};
+use crate::harness::{Result, patience};
 
 /// A kind, and what is right of a zombie that it keeps.
 struct Kind {
@@ -67,13 +67,7 @@ fn make(kind: &str, world: &World, disk: &Path, cgroup: &Path) -> PathBuf {
         "tmpfs" | "page-cache" => write(cgroup, &file),
         "inodes" => {
             fs::create_dir(&file).expect("a directory on the disk");
-            let args = [
-                "charge-inodes".as_ref(),
-                cgroup.as_os_str(),
-                file.as_os_str(),
-            ];
-            let done = output(workload(args));
-            assert!(done.status.success(), "{}", text(&done.stderr));
+            charged("charge-inodes", cgroup, &file);
         }
         _ => hold(&format!("charge-{kind}"), cgroup, &file),
     }

@@ -16,10 +16,10 @@ use super::{
     expected::is_debian,
     files::write,
     walk::scan,
-    world::{self, World, hold, is_v1, mount, remove, wait_until, zombies},
+    world::{self, World, charged, hold, is_v1, mount, remove, wait_until, zombies},
 };
 use crate::{
-    harness::{Result, not_disposable, output, text, workload},
+    harness::{Result, not_disposable},
     workload::{DIRECTORIES, MUCH},
 };
 
@@ -107,13 +107,7 @@ pub(super) fn left_over() -> Result {
     let directory = world.files.join("left");
     fs::create_dir(&directory)?;
     let cgroup = world.make("removed");
-    let args = [
-        "charge-directories".as_ref(),
-        cgroup.as_os_str(),
-        directory.as_os_str(),
-    ];
-    let done = output(workload(args));
-    assert!(done.status.success(), "{}", text(&done.stderr));
+    charged("charge-directories", &cgroup, &directory);
     assert_eq!(left_to(&world), (0, 0), "while it is there");
     remove(&cgroup);
     // The count can be read some time after the removal.

@@ -220,14 +220,19 @@ impl World {
     pub(super) fn charge(&self, cgroup: &Path, file: &str) -> PathBuf {
         let file = self.files.join(file);
         if is_v1() {
-            let args = ["charge-file".as_ref(), cgroup.as_os_str(), file.as_os_str()];
-            let done = output(workload(args));
-            assert!(done.status.success(), "{}", text(&done.stderr));
+            charged("charge-file", cgroup, &file);
             return file;
         }
         hold("charge-socket", cgroup, &file);
         file
     }
+}
+
+/// Runs a workload that charges something to a cgroup and ends.
+pub(super) fn charged(kind: &str, cgroup: &Path, file: &Path) {
+    let args = [kind.as_ref(), cgroup.as_os_str(), file.as_os_str()];
+    let done = output(workload(args));
+    assert!(done.status.success(), "{}", text(&done.stderr));
 }
 
 /// Starts a workload that holds what it charged to a cgroup until `file` is removed, and waits until it has charged it.
