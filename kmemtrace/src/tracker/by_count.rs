@@ -15,9 +15,20 @@ use super::{
 };
 use crate::event::{Cgroup, Counts, Proof, Scope, Stamp};
 
-/// The count of the dying rises with `css_offline`, which a kworker calls up to about a second after `rmdir` on a busy
-/// machine: only after that the count speaks of a removed cgroup.
+/// So long after `rmdir` a count may not speak of a removed cgroup yet. A directory may have been walked past before it went,
+/// and counted after.
 const SETTLE_NS: u64 = 2_000_000_000;
+
+/// `nr_dying_subsys_memory` rises with `css_offline`, which a kworker calls: seconds after `rmdir` on a busy machine.
+const SETTLE_OFFLINE_NS: u64 = 5_000_000_000;
+
+fn settle_ns(counts: &Counts) -> u64 {
+    if counts.dying_memory.is_some() {
+        SETTLE_OFFLINE_NS
+    } else {
+        SETTLE_NS
+    }
+}
 
 /// A candidate about which the counts have not decided after so many times the grace time is given up.
 const GIVE_UP: u64 = 3;
@@ -110,19 +121,26 @@ impl Tracker {
         if leaked == 0 {
             self.end_counted(time, Entry::is_leaked, changes);
         }
+        let settle_ns = settle_ns(counts);
         if excess == 0 {
-            let told = time.mono_ns.saturating_sub(SETTLE_NS);
+            let told = time.mono_ns.saturating_sub(settle_ns);
             let settled = |entry: &Entry| {
                 !entry.is_leaked() && entry.since().is_some_and(|since| since.mono_ns <= told)
             };
             self.end_counted(time, settled, changes);
         }
-        let judged = self.judge_candidates(time, excess, changes);
+        let judged = self.judge_candidates(time, excess, settle_ns, changes);
         self.judge_unseen(time, excess - judged, changes);
     }
 
     /// Says which candidates that are older than the grace time have leaked; returns how many zombies that accounts for.
-    fn judge_candidates(&mut self, time: Stamp, excess: u64, changes: &mut Vec<Change>) -> u64 {
+    fn judge_candidates(
+        &mut self,
+        time: Stamp,
+        excess: u64,
+        settle_ns: u64,
+        changes: &mut Vec<Change>,
+    ) -> u64 {
         let older = |entry: &Entry, than: u64| {
             entry
                 .since()
@@ -136,7 +154,7 @@ impl Tracker {
         let younger = self.candidates() - candidates;
         let zombies = excess.saturating_sub(younger).min(candidates);
         if zombies == 0 {
-            let patience = SETTLE_NS.saturating_add(grace.saturating_mul(GIVE_UP));
+            let patience = settle_ns.saturating_add(grace.saturating_mul(GIVE_UP));
             let given_up: Vec<Key> = self
                 .table
                 .keys(|entry| is_candidate(entry) && older(entry, patience));

@@ -70,6 +70,23 @@ fn a_removed_one_that_the_count_does_not_have_is_freed() {
     assert_eq!(run.tracker.summary().leaks, 0);
 }
 
+/// `nr_dying_subsys_memory` may rise seconds after a removal.
+#[test]
+fn a_count_of_what_is_offline_may_come_late() {
+    let mut run = Run::polled(&[1, 2], dying_memory(0));
+    run.offlined(1000, missing(2, 2))
+        .tick(1000, dying_memory(0));
+    run.tick(1000 + SETTLE, dying_memory(0));
+    assert_eq!(run.said(), ["offlined 2?"]);
+    run.tick(1000 + SETTLE + 1000, dying_memory(1));
+    assert_eq!(run.totals(), (1, 1, 1));
+    assert_eq!(run.said(), ["leaked 2?"]);
+    let mut clean = Run::polled(&[1, 2], dying_memory(0));
+    clean.offlined(1000, missing(2, 2));
+    clean.tick(6000, dying_memory(0));
+    assert_eq!(clean.said(), ["offlined 2?", "freed 2?"]);
+}
+
 #[test]
 fn what_the_count_keeps_has_leaked() {
     let mut run = Run::polled(&[1, 2], num_cgroups(5));
