@@ -116,7 +116,11 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let mut scan = judge(&hierarchy, facts.kernel, first, second, by_slab);
     let mut pods = Pods::new(root.clone());
     let mut pod = |uid| pods.get(uid).cloned();
-    let inventory = walks.map(|mut walks| walks.inventory(&mut pod, args.wanted(), args.files));
+    let inventory = walks.map(|mut walks| {
+        let mut inventory = walks.inventory(&mut pod, args.wanted())?;
+        walks.look_further(&mut inventory, args.files);
+        Ok(inventory)
+    });
     match inventory {
         Some(Ok(inventory)) => scan.take(inventory),
         Some(Err(reason)) => scan.walk_refused = Some(reason),

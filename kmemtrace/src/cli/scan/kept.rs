@@ -30,9 +30,7 @@ impl Keepers {
     /// Why nothing could be walked, or not all.
     pub(in crate::cli) fn below(&mut self, path: &str) -> Result<Vec<PinTotal>, String> {
         self.walks.walk();
-        let mut found = self
-            .walks
-            .inventory(&mut |_| None, Wanted::default(), None)?;
+        let mut found = self.walks.inventory(&mut |_| None, Wanted::default())?;
         if !found.walk.complete {
             return Err("the kernel's tree changed too fast to be walked".to_owned());
         }

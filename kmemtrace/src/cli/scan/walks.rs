@@ -48,31 +48,38 @@ impl Walks {
             .is_some_and(|walk| walk.tree.dead().next().is_some())
     }
 
-    /// What the last one found, compared with the one before it; and the files of page cache, if that is wanted, as far as
-    /// they are found within so long.
+    /// What the last one found, compared with the one before it.
     ///
     /// # Errors
     ///
     /// Why nothing could be walked.
-    pub(super) fn inventory(
-        &mut self,
-        pod: PodName<'_>,
-        wanted: Wanted,
-        files: Option<Duration>,
-    ) -> Result<Inventory, String> {
-        let walker = self.walker.as_mut().map_err(|reason| reason.clone())?;
+    pub(super) fn inventory(&self, pod: PodName<'_>, wanted: Wanted) -> Result<Inventory, String> {
+        let walker = self.walker.as_ref().map_err(String::clone)?;
         let (last, before) = self.done.split_last().ok_or("not tried")?;
         let known = inventory::Kernel {
             lacks: walker.lacks(),
             memcg_bytes: walker.memcg_bytes(),
         };
-        let mut inventory = inventory::inventory(last, before.last(), known, pod, wanted);
+        Ok(inventory::inventory(
+            last,
+            before.last(),
+            known,
+            pod,
+            wanted,
+        ))
+    }
+
+    /// Adds what walks of other things find: what was left to live memory cgroups; and the files of page cache, if that is
+    /// wanted, as far as they are found within so long.
+    pub(super) fn look_further(&mut self, inventory: &mut Inventory, files: Option<Duration>) {
+        let (Ok(walker), Some(last)) = (&mut self.walker, self.done.last()) else {
+            return;
+        };
         let left = walker.left_over(last, Instant::now() + LEFT_WITHIN);
         inventory.object_cgroups = Some(left::left(left, &last.tree));
         if let Some(within) = files {
             let mut mounts = host::mounts(&Root::live());
-            files::look(walker, last, &mut inventory, &mut mounts, within);
+            files::look(walker, last, inventory, &mut mounts, within);
         }
-        Ok(inventory)
     }
 }
