@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
     record::Field,
@@ -196,13 +196,17 @@ fn no_reader() -> Option<String> {
     })
 }
 
-fn parquet_elsewhere() -> Result {
-    let folder = tempfile::TempDir::new()?;
-    let file = folder.path().join("trace.parquet");
-    fs::write(&file, export("parquet").stdout)?;
-    let run = python().args(["-c", READ]).arg(&file).output()?;
+/// What a script says of an export, as JSON.
+fn read_by(script: &str, format: &str) -> std::result::Result<Value, Failed> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, export(format).stdout)?;
+    let run = python().args(["-c", script]).arg(file.path()).output()?;
     assert!(run.status.success(), "{}", text(&run.stderr));
-    let read: Value = serde_json::from_slice(&run.stdout)?;
+    Ok(serde_json::from_slice(&run.stdout)?)
+}
+
+fn parquet_elsewhere() -> Result {
+    let read = read_by(READ, "parquet")?;
     let changes = lines(&export("jsonl").stdout)?;
     let changes = changes
         .iter()
@@ -378,12 +382,7 @@ fn no_definitions() -> Option<String> {
 }
 
 fn defined() -> Result {
-    let folder = tempfile::TempDir::new()?;
-    let trace = folder.path().join("trace.pftrace");
-    fs::write(&trace, export("perfetto").stdout)?;
-    let run = python().args(["-c", DEFINED]).arg(&trace).output()?;
-    assert!(run.status.success(), "{}", text(&run.stderr));
-    let read: Value = serde_json::from_slice(&run.stdout)?;
+    let read = read_by(DEFINED, "perfetto")?;
     let changes = lines(&export("jsonl").stdout)?;
     let count = |kind: &str| changes.iter().filter(|line| line["kind"] == kind).count();
     assert_eq!(read["unknown"], 0, "{read}");

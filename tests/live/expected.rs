@@ -111,10 +111,7 @@ pub(super) fn is_debian() -> bool {
 /// Whether this kernel is of that release, or later.
 pub(super) fn is_from(major: u32, minor: u32) -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+    kmemtrace::event::release::version(&release) >= Some((major, minor))
 }
 
 /// Which kernel this is, if it is a known one.

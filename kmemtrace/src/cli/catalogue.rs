@@ -83,13 +83,10 @@ impl Catalogue {
 
     /// What goes into a sentence, by itself.
     pub(super) fn arg(&self, arg: &Arg) -> String {
-        match arg {
-            Arg::Message(message) => self.text(message),
-            other => match self.value(other) {
-                FluentValue::String(text) => text.into_owned(),
-                FluentValue::Number(number) => number.as_string().into_owned(),
-                _ => String::new(),
-            },
+        match self.value(arg) {
+            FluentValue::String(text) => text.into_owned(),
+            FluentValue::Number(number) => number.as_string().into_owned(),
+            _ => String::new(),
         }
     }
 

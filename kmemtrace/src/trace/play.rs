@@ -3,6 +3,7 @@
 //! A run may lie in several files, and a file may hold several runs. Memory is bounded by the memcgs alive in the runs that
 //! are open at a time: a file is opened when its time comes.
 
+mod done;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -17,13 +18,10 @@ use std::{
 
 use super::{Trace, TraceError};
 use crate::{
-    event::{
-        Stamp,
-        header::Header,
-        json::{Item, Tally},
-    },
+    event::{Stamp, header::Header, json::Item},
     tracker::{Change, Config, Summary, Totals, Tracker},
 };
+pub use done::Done;
 use run::{PartId, Run, RunId, goes_on};
 use waiting::{File, Waiting, time};
 
@@ -76,17 +74,6 @@ pub struct Play {
     begun: usize,
     ready: VecDeque<Result<Step, TraceError>>,
     done: Done,
-}
-
-/// What is known of the files that have been read to their ends.
-#[derive(Clone, Debug, Default)]
-pub struct Done {
-    /// Their bytes, packed as they are.
-    pub bytes: u64,
-    /// What was skipped and passed over in them, added up.
-    pub tally: Tally,
-    /// Those that were torn at their end.
-    pub torn: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -388,21 +375,6 @@ impl Play {
         let mut followers = file.followers;
         if let Some(follower) = followers.pop_front() {
             self.begin(follower, followers);
-        }
-    }
-}
-
-impl Done {
-    fn add(&mut self, trace: &Trace) {
-        let tally = trace.tally();
-        self.bytes += trace.position();
-        self.tally.lines += tally.lines;
-        self.tally.skipped += tally.skipped;
-        self.tally.unknown_kinds += tally.unknown_kinds;
-        self.tally.unknown_fields += tally.unknown_fields;
-        self.tally.torn |= tally.torn;
-        if tally.torn {
-            self.torn.push(trace.name().to_owned());
         }
     }
 }
