@@ -1,29 +1,12 @@
-//! What the walk of a memcg's pages keeps between its runs ([`PageCursor`]), what one run finds ([`Page`]), and what there
-//! is to know of a file ([`File`]).
-//!
-//! As in [`crate::walk`], a run does at most [`STEPS`] steps from where the cursor stands, so that the verifier's work is
-//! bounded and lists of any length are walked.
+//! What one run of the walk of a memcg's pages finds ([`Page`]), and what there is to know of a file ([`File`]).
 
 use crate::wire::{NAME_BYTES, TEXT_MAX};
 
 /// The most steps that one run does, and so the most folios that it finds. A power of two.
 pub const STEPS: usize = 128;
 
-/// How often a list is begun again where the walk's place in it was lost, before the next one is gone to.
-pub const TRIES: u32 = 3;
-
 /// Bytes of the name that a super block goes by (`super_block.s_id`).
 pub const FS_BYTES: usize = 32;
-
-/// How a walk of pages stands: values of [`PageCursor::phase`].
-pub mod phase {
-    /// There is more to look at.
-    pub const GOING: u32 = 0;
-    /// All lists were walked.
-    pub const DONE: u32 = 1;
-    /// The memcg was freed.
-    pub const GONE: u32 = 2;
-}
 
 /// Bits of [`File::known`].
 pub mod known {
@@ -33,30 +16,6 @@ pub mod known {
     pub const NAME: u32 = 1 << 1;
     /// The text does not reach the file system's root.
     pub const CUT: u32 = 1 << 2;
-}
-
-/// Where a walk of a memcg's pages stands. The collector says whose in `css` and `serial` and clears the rest to begin.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageCursor {
-    /// The memcg's `struct cgroup_subsys_state *`.
-    pub css: u64,
-    /// Its serial number.
-    pub serial: u64,
-    /// The `lru` of the folio that was found last; 0 at the head of a list.
-    pub at: u64,
-    /// The NUMA node.
-    pub node: u32,
-    /// The list there: those of `lruvec.lists`, then those of the multi-gen LRU.
-    pub list: u32,
-    /// How often this list was begun again.
-    pub tries: u32,
-    /// One of [`phase`].
-    pub phase: u32,
-    /// How many folios the last run found.
-    pub found: u32,
-    /// Nothing.
-    pub reserved: u32,
 }
 
 /// A folio on a list.
@@ -71,7 +30,7 @@ pub struct Page {
     pub count: u64,
 }
 
-/// What a run found: the first [`PageCursor::found`] of these.
+/// What a run found: the first [`crate::lists::ListCursor::found`] of these.
 pub type Pages = [Page; STEPS];
 
 /// A file that has a page in the page cache: the collector asks for it by the first three fields, the rest is the answer.
@@ -125,7 +84,6 @@ impl File {
 }
 
 const _: () = {
-    assert!(size_of::<PageCursor>() == 3 * 8 + 6 * 4, "padding");
     assert!(size_of::<Page>() == 3 * 8, "padding");
     assert!(
         size_of::<File>() == 4 * 8 + 6 * 4 + FS_BYTES + TEXT_MAX + NAME_BYTES,

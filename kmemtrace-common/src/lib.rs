@@ -1,5 +1,5 @@
 //! What kmemtrace's eBPF programs and its collector share: the records in the ring buffer ([`wire`]), what the
-//! kernel walk finds ([`walk`], [`files`], [`objcgs`]) and the layout of the running kernel that the collector injects into the programs before
+//! kernel walk finds ([`walk`], [`lists`], [`files`], [`objcgs`]) and the layout of the running kernel that the collector injects into the programs before
 //! they are loaded ([`layout`]).
 //!
 //! Everything here is integers and byte arrays with no implicit padding, so that a record means the same on both sides
@@ -9,6 +9,7 @@
 
 pub mod files;
 pub mod layout;
+pub mod lists;
 pub mod objcgs;
 #[cfg(feature = "user")]
 mod pod;

@@ -3,9 +3,10 @@
 #![expect(unsafe_code, reason = "aya's Pod is an unsafe marker trait")]
 
 use crate::{
-    files::{File, Page, PageCursor},
+    files::{File, Page},
     layout::Layout,
-    objcgs::{Objcg, ObjcgCursor},
+    lists::ListCursor,
+    objcgs::Objcg,
     walk::{Cursor, Node},
     wire::Head,
 };
@@ -23,16 +24,13 @@ unsafe impl aya::Pod for Cursor {}
 unsafe impl aya::Pod for Node {}
 
 // SAFETY: as above, asserted in `files`.
-unsafe impl aya::Pod for PageCursor {}
-
-// SAFETY: as above, asserted in `files`.
 unsafe impl aya::Pod for Page {}
 
 // SAFETY: as above, asserted in `files`.
 unsafe impl aya::Pod for File {}
 
-// SAFETY: as above, asserted in `objcgs`.
-unsafe impl aya::Pod for ObjcgCursor {}
+// SAFETY: as above, asserted in `lists`.
+unsafe impl aya::Pod for ListCursor {}
 
 // SAFETY: as above, asserted in `objcgs`.
 unsafe impl aya::Pod for Objcg {}

@@ -1,9 +1,8 @@
 //! What page cache a memcg holds, dead or alive, and of which files: walks of its LRU lists, run on demand and attached to
 //! nothing.
 //!
-//! The lists change while they are walked, and their lock is not taken. So nothing that was read is believed before it is
-//! looked at: a folio counts if it says itself that it is on a list and this memcg's. Where the next one is not, the walk's
-//! place is lost, and the list begins again; the collector knows folios that it has seen.
+//! Nothing that was read is believed before it is looked at ([`super::lists`]): a folio counts if it says itself that it is on a
+//! list and this memcg's.
 
 #![expect(unsafe_code, reason = "map values are shared, and the helpers unsafe")]
 
@@ -13,19 +12,20 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use kmemtrace_common::{
-    files::{File, Page, PageCursor, Pages, STEPS, TRIES, known, phase},
+    files::{File, Page, Pages, STEPS, known},
     layout::ABSENT,
+    lists::{ListCursor, phase},
     walk::LRU_LISTS,
 };
 
 use crate::{
-    hooks::walk::is_linked,
+    hooks::lists,
     read::{self, Access, Probed, layout, shared},
 };
 
 /// Where the walk of pages stands.
 #[map]
-static PAGE_CURSOR: Array<PageCursor> = Array::with_max_entries(1, 0);
+static PAGE_CURSOR: Array<ListCursor> = Array::with_max_entries(1, 0);
 
 /// What the last run found.
 #[map]
@@ -46,13 +46,9 @@ fn raw_tp_pages(_: RawTracePointContext) -> u32 {
     let (Some(cursor), Some(pages)) = (PAGE_CURSOR.get_ptr_mut(0), PAGES.get_ptr_mut(0)) else {
         return 0;
     };
-    shared!(cursor, found = 0);
-    let css = shared!(cursor, css);
-    // A run is one RCU read-side section, in which it is not freed.
-    if !is_linked(css, shared!(cursor, serial)) {
-        shared!(cursor, phase = phase::GONE);
+    let Some(css) = lists::resume(cursor) else {
         return 0;
-    }
+    };
     for _ in 0..STEPS {
         if !step(cursor, pages, css) {
             return 0;
@@ -63,7 +59,7 @@ fn raw_tp_pages(_: RawTracePointContext) -> u32 {
 
 /// One step: to the next folio, or to the next list; `false` if there is none left.
 #[inline(always)]
-fn step(cursor: *mut PageCursor, pages: *mut Pages, css: u64) -> bool {
+fn step(cursor: *mut ListCursor, pages: *mut Pages, css: u64) -> bool {
     let (node, list) = (shared!(cursor, node), shared!(cursor, list));
     if node >= layout!(numa_nodes) {
         shared!(cursor, phase = phase::DONE);
@@ -75,8 +71,7 @@ fn step(cursor: *mut PageCursor, pages: *mut Pages, css: u64) -> bool {
     };
     let info = Probed::pointer(css, layout!(memcg_nodeinfo) + 8 * node).unwrap_or(0);
     if info == 0 || list >= LRU_LISTS as u32 + generations {
-        shared!(cursor, node = node + 1);
-        begin(cursor, 0);
+        lists::begin(cursor, node + 1, 0);
         return true;
     }
     let head = if list < LRU_LISTS as u32 {
@@ -91,7 +86,7 @@ fn step(cursor: *mut PageCursor, pages: *mut Pages, css: u64) -> bool {
     // `list_head.next` is its first member.
     let next = Probed::field::<u64>(at, 0).unwrap_or(0);
     if next == head {
-        begin(cursor, list + 1);
+        lists::begin(cursor, node, list + 1);
         return true;
     }
     let folio = next.wrapping_sub(u64::from(layout!(folio_lru)));
@@ -100,27 +95,13 @@ fn step(cursor: *mut PageCursor, pages: *mut Pages, css: u64) -> bool {
         return true;
     }
     // From 5.18 on the head of the unevictable list leads nowhere (`lruvec_init`).
-    let tries = shared!(cursor, tries) + 1;
-    if tries > TRIES {
-        begin(cursor, list + 1);
-    } else {
-        shared!(cursor, at = 0);
-        shared!(cursor, tries = tries);
-    }
+    lists::lose(cursor, node, list + 1);
     true
-}
-
-/// Goes to the head of a list.
-#[inline(always)]
-fn begin(cursor: *mut PageCursor, list: u32) {
-    shared!(cursor, list = list);
-    shared!(cursor, at = 0);
-    shared!(cursor, tries = 0);
 }
 
 /// Puts down a folio, if it is on a list and the memcg's.
 #[inline(always)]
-fn found(cursor: *mut PageCursor, pages: *mut Pages, css: u64, folio: u64) -> Option<()> {
+fn found(cursor: *mut ListCursor, pages: *mut Pages, css: u64, folio: u64) -> Option<()> {
     let flags = on_list(folio, css)?;
     let mapping = Probed::field::<u64>(folio, layout!(folio_mapping))?;
     let mut count = 1;

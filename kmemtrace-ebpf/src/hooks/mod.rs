@@ -3,6 +3,7 @@
 
 mod files;
 mod lifecycle;
+mod lists;
 mod memcg;
 mod mkdir_failure;
 mod objcgs;

@@ -1,8 +1,7 @@
 //! The object cgroups that removed memcgs left to a live one: a walk of its list, run on demand and attached to nothing.
 //!
-//! The list changes while it is walked, and its lock is not taken. So nothing that was read is believed before it is looked
-//! at: an object cgroup counts if it says itself that it is this memcg's, and is linked both ways. Where the next one is not,
-//! the walk's place is lost, and the list begins again; the collector knows those that it has seen.
+//! Nothing that was read is believed before it is looked at ([`super::lists`]): an object cgroup counts if it says itself that
+//! it is this memcg's, and is linked both ways.
 
 #![expect(unsafe_code, reason = "map values are shared")]
 
@@ -11,16 +10,19 @@ use aya_ebpf::{
     maps::Array,
     programs::RawTracePointContext,
 };
-use kmemtrace_common::objcgs::{Objcg, ObjcgCursor, Objcgs, STEPS, TRIES, phase};
+use kmemtrace_common::{
+    lists::{ListCursor, phase},
+    objcgs::{Objcg, Objcgs, STEPS},
+};
 
 use crate::{
-    hooks::walk::is_linked,
+    hooks::lists,
     read::{Access, Probed, layout, shared},
 };
 
 /// Where the walk of object cgroups stands.
 #[map]
-static OBJCG_CURSOR: Array<ObjcgCursor> = Array::with_max_entries(1, 0);
+static OBJCG_CURSOR: Array<ListCursor> = Array::with_max_entries(1, 0);
 
 /// What the last run found.
 #[map]
@@ -34,12 +36,9 @@ fn raw_tp_objcgs(_: RawTracePointContext) -> u32 {
     let (Some(cursor), Some(found)) = (OBJCG_CURSOR.get_ptr_mut(0), OBJCGS.get_ptr_mut(0)) else {
         return 0;
     };
-    shared!(cursor, found = 0);
-    let css = shared!(cursor, css);
-    if !is_linked(css, shared!(cursor, serial)) {
-        shared!(cursor, phase = phase::GONE);
+    let Some(css) = lists::resume(cursor) else {
         return 0;
-    }
+    };
     for _ in 0..STEPS {
         if !step(cursor, found, css) {
             return 0;
@@ -50,7 +49,7 @@ fn raw_tp_objcgs(_: RawTracePointContext) -> u32 {
 
 /// One step: to the next object cgroup, or to the next list; `false` if there is none left.
 #[inline(always)]
-fn step(cursor: *mut ObjcgCursor, objcgs: *mut Objcgs, css: u64) -> bool {
+fn step(cursor: *mut ListCursor, objcgs: *mut Objcgs, css: u64) -> bool {
     let node = shared!(cursor, node);
     let by_node = layout!(objcg_by_node) != 0;
     if node >= if by_node { layout!(numa_nodes) } else { 1 } {
@@ -70,42 +69,21 @@ fn step(cursor: *mut ObjcgCursor, objcgs: *mut Objcgs, css: u64) -> bool {
     // `list_head.next` is its first member.
     let next = Probed::field::<u64>(at, 0).unwrap_or(0);
     if owner == 0 || next == head {
-        begin(cursor, node + 1);
+        lists::begin(cursor, node + 1, 0);
         return true;
     }
     if next != 0 && found(cursor, objcgs, css, at, next).is_some() {
         shared!(cursor, at = next);
         return true;
     }
-    let tries = shared!(cursor, tries) + 1;
-    if tries > TRIES {
-        shared!(cursor, lost = shared!(cursor, lost) + 1);
-        begin(cursor, node + 1);
-    } else {
-        shared!(cursor, at = 0);
-        shared!(cursor, tries = tries);
-    }
+    lists::lose(cursor, node + 1, 0);
     true
-}
-
-/// Goes to the head of a list.
-#[inline(always)]
-fn begin(cursor: *mut ObjcgCursor, node: u32) {
-    shared!(cursor, node = node);
-    shared!(cursor, at = 0);
-    shared!(cursor, tries = 0);
 }
 
 /// Puts down the object cgroup whose `list` is `next`, if it is the memcg's and comes after `at`. The css is the first member
 /// of `struct mem_cgroup`.
 #[inline(always)]
-fn found(
-    cursor: *mut ObjcgCursor,
-    objcgs: *mut Objcgs,
-    css: u64,
-    at: u64,
-    next: u64,
-) -> Option<()> {
+fn found(cursor: *mut ListCursor, objcgs: *mut Objcgs, css: u64, at: u64, next: u64) -> Option<()> {
     let address = next.wrapping_sub(u64::from(layout!(objcg_entry)));
     let owned = Probed::field::<u64>(address, layout!(objcg_memcg))? == css
         && Probed::field::<u64>(next, PREV)? == at;

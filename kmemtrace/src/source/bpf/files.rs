@@ -8,7 +8,10 @@
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use kmemtrace_common::files::{File, PageCursor, Pages, phase};
+use kmemtrace_common::{
+    files::{File, Pages},
+    lists::{ListCursor, phase},
+};
 
 mod held;
 
@@ -27,7 +30,7 @@ const FILE: &str = "raw_tp_file";
 
 /// The maps of the programs.
 pub(super) struct FileWalker {
-    cursor: Cell<PageCursor>,
+    cursor: Cell<ListCursor>,
     pages: Cell<Pages>,
     file: Cell<File>,
     page_bytes: u64,
@@ -60,12 +63,7 @@ impl FileWalker {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Holdings, Error> {
         let (pages, file) = (demand::program(ebpf, PAGES)?, demand::program(ebpf, FILE)?);
-        let begin = PageCursor {
-            css: memcg.css,
-            serial: memcg.serial,
-            ..PageCursor::default()
-        };
-        self.cursor.set(begin)?;
+        self.cursor.set(ListCursor::of(memcg.css, memcg.serial))?;
         let counted = memcg.lru.unwrap_or_default().bytes();
         let mut seen = Seen::new(self.page_bytes, counted);
         let mut took = Duration::ZERO;

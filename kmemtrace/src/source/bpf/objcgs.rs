@@ -10,7 +10,10 @@ use std::{
 };
 
 use aya::Ebpf;
-use kmemtrace_common::objcgs::{Objcg, ObjcgCursor, Objcgs, phase};
+use kmemtrace_common::{
+    lists::{ListCursor, phase},
+    objcgs::{Objcg, Objcgs},
+};
 
 use super::{
     demand::{self, Cell},
@@ -45,7 +48,7 @@ pub struct LeftOver {
 
 /// The maps of the program.
 pub(super) struct ObjcgWalker {
-    cursor: Cell<ObjcgCursor>,
+    cursor: Cell<ListCursor>,
     objcgs: Cell<Objcgs>,
 }
 
@@ -100,11 +103,7 @@ impl ObjcgWalker {
         took: &mut Duration,
     ) -> Result<bool, Error> {
         let program = demand::program(ebpf, PROGRAM)?;
-        self.cursor.set(ObjcgCursor {
-            css: memcg.css,
-            serial: memcg.serial,
-            ..ObjcgCursor::default()
-        })?;
+        self.cursor.set(ListCursor::of(memcg.css, memcg.serial))?;
         loop {
             if Instant::now() >= until {
                 return Ok(false);
