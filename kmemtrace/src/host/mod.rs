@@ -1,5 +1,6 @@
 //! Facts about this machine, read under a root directory that a test can point elsewhere. Nothing is judged here.
 
+mod act;
 pub mod archive;
 mod controllers;
 mod copied;
@@ -24,6 +25,7 @@ use std::{
 };
 
 pub use crate::event::MEMCG_IDS;
+pub use act::{Acts, Live};
 pub use controllers::{Hierarchy, NoMemory, Version, memory_words};
 pub use copy::{Copied, Told, copy, kernel_log};
 pub use counts::counts;

@@ -6,6 +6,7 @@ use super::*;
 use crate::event::Counts;
 
 mod walk;
+pub(crate) mod world;
 
 /// A copy of a machine's files in a temporary directory.
 pub(crate) fn root(files: &[(&str, &str)]) -> (tempfile::TempDir, Root) {
