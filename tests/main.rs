@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and all tests have one type"
 )]
 
+mod agree;
 mod browser;
 mod cli;
 mod copies;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         harness::Role::Tests => {
             let arguments = Arguments::from_args();
             let tests = [
+                agree::tests(),
                 cli::tests(),
                 copies::tests(),
                 diagnose::tests(),

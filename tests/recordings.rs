@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kmemtrace::host::{
-    Hierarchy, Kmem, Root, SlabLayout, Slabinfo, archive::unpack, facts, kmem, slab_memcgs,
+    Ask, Hierarchy, Kmem, Root, SlabLayout, Slabinfo, archive::unpack, facts, kmem, slab_memcgs,
     slab_pin,
 };
 use libtest_mimic::{Failed, Trial};
@@ -73,7 +73,8 @@ impl Recording {
         Ok(kmem(
             &root,
             &hierarchy,
-            slab_memcgs(&root).layout.is_some(),
+            &slab_memcgs(&root),
+            Ask::Settled(&mut |_| true),
         )?)
     }
 }

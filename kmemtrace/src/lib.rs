@@ -8,6 +8,7 @@ pub mod diagnose;
 pub mod error;
 pub mod event;
 pub mod host;
+pub mod judge;
 pub mod plan;
 pub mod report;
 #[cfg(feature = "schema")]

@@ -173,9 +173,5 @@ fn verdict(diagnosis: &Diagnosis) -> Verdict {
         Some(_) => return Verdict::Leak,
         None => {}
     }
-    match diagnosis.state {
-        State::Healthy => Verdict::Clean,
-        State::Unknown => Verdict::Unknown,
-        _ => Verdict::Leak,
-    }
+    diagnosis.state.into()
 }

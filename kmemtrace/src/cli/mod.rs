@@ -37,7 +37,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 #[cfg(feature = "schema")]
 pub use diagnose::schema as diagnosis_schema;
 
-use crate::{error::Error, tracker::Finding};
+use crate::{error::Error, judge::State, tracker::Finding};
 
 /// The version, with what it was built from.
 const VERSION: &str = concat!(
@@ -147,6 +147,16 @@ impl From<Finding> for Verdict {
             Finding::Clean => Self::Clean,
             Finding::Leak => Self::Leak,
             Finding::Unjudged => Self::Unknown,
+        }
+    }
+}
+
+impl From<State> for Verdict {
+    fn from(state: State) -> Self {
+        match state.is_affected() {
+            Some(false) => Self::Clean,
+            Some(true) => Self::Leak,
+            None => Self::Unknown,
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
         tail::{Tail, TailOptions},
     },
     source::{self, Kind, Source, Started},
-    tracker::{Change, Config, Finding, Totals, Tracker, What},
+    tracker::{Change, Config, Summary, Totals, Tracker, What},
 };
 
 /// What a run does with what it sees.
@@ -109,23 +109,27 @@ impl Run<'_> {
         };
         // Whoever read it may have had enough: the recording has its end all the same.
         let time = source.now();
-        let summary = tracker.summary();
+        let mut summary = tracker.summary();
+        if self.is_one_look() {
+            // One look cannot tell how old they are; that they are there it can.
+            summary.state = tracker.state(summary.totals.zombies);
+        }
         let totals = tracker.totals();
         self.record(|recorder| recorder.end(time, &summary, totals));
         let failure = shown?;
         if let Some(error) = failure {
             if totals != Totals::default() {
-                summarize(&tracker, time, &mut *sink)?;
+                summarize(summary, time, &mut *sink)?;
             }
             // Else it has seen nothing at all: there is nothing to sum up.
             return Err(error.into());
         }
-        summarize(&tracker, time, &mut *sink)?;
-        let verdict = match summary.finding() {
-            // One look cannot tell how old they are; that they are there it can.
-            Finding::Unjudged if self.is_one_look() => Verdict::Leak,
-            finding => finding.into(),
+        let verdict = if self.is_one_look() {
+            summary.state.into()
+        } else {
+            summary.finding().into()
         };
+        summarize(summary, time, &mut *sink)?;
         let recorded = self.recording.as_ref().is_none_or(Recording::is_whole);
         Ok(Watched { verdict, recorded })
     }
@@ -183,11 +187,11 @@ impl Run<'_> {
 }
 
 /// Shows the summary.
-pub(super) fn summarize(tracker: &Tracker, time: Stamp, sink: &mut dyn Sink) -> io::Result<()> {
+pub(super) fn summarize(summary: Summary, time: Stamp, sink: &mut dyn Sink) -> io::Result<()> {
     sink.change(&Change {
         time,
-        what: What::Summary(Box::new(tracker.summary())),
-        totals: tracker.totals(),
+        totals: summary.totals,
+        what: What::Summary(Box::new(summary)),
     })?;
     sink.flush()
 }

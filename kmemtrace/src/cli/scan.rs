@@ -28,13 +28,14 @@ use super::{Color, Format, Outcome, Verdict, duration, pods::Pods, report, root:
 use crate::{
     error::Error,
     host::{self, Hierarchy, MEMCG_IDS},
-    tracker::{Amounts, Forecast, Held, Kept, Seen},
+    judge::{Kept, Signs, State},
+    tracker::{Amounts, Forecast, Held, Seen},
 };
 
 /// Arguments of `kmemtrace scan`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Exit status: 0 no zombies, or none that stayed; 1 zombies that were there in both looks; 2 could not tell or an error.
+Exit status: 0 no zombies that stay, or too few to matter; 1 zombies that keep their ids, or many; 2 could not tell or an error.
 
 A scan sees numbers, not ages: where cgroups are removed all the time, there are always some that are just being freed. \
 `kmemtrace watch` follows each of them.")]
@@ -128,7 +129,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     }
     scan.look_ahead(host::uptime_ns(root));
     report::print(&scan, args.format, color)?;
-    Ok(scan.verdict)
+    Ok(scan.verdict())
 }
 
 /// What a scan found; as JSON, one object with these fields.
@@ -141,6 +142,8 @@ struct Scan {
     hierarchy: &'static str,
     /// Where it is mounted.
     mount: String,
+    /// The node's state in one word, as `diagnose` has it; what `accounting` adds to that is not in it.
+    state: State,
     /// Memory cgroups whose directory exists, the root included.
     live: u64,
     /// Removed and not freed, in the last look; absent if the number is not known exactly.
@@ -155,9 +158,13 @@ struct Scan {
     staying: u64,
     /// memcg ids in use, at least: the live ones', the root's included, and those of zombies that are known to keep theirs.
     ids_min: u64,
-    /// memcg ids in use, at most: zombies keep theirs before 4.8 and on all of RHEL 7; absent if zombies are unknown.
+    /// memcg ids in use, at most: zombies keep theirs before 4.8 and on all of RHEL 7; absent if that cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     ids_max: Option<u64>,
+    /// memcg ids in use at one time: memory cgroups with kernel memory, as the names of their slab caches tell, and the live ones
+    /// without; absent where nothing tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids_peak: Option<u64>,
     /// All memcg ids that there are.
     ids_capacity: u64,
     /// Cgroups were made or removed during every look: the numbers are off by that many.
@@ -199,8 +206,11 @@ struct Scan {
     /// This kernel's count leaves zombies out.
     #[serde(skip)]
     leaves_out: bool,
+    /// That there are no zombies that stay is known.
     #[serde(skip)]
-    verdict: Verdict,
+    none: bool,
+    #[serde(skip)]
+    kept: Kept,
 }
 
 /// One look or two made into a verdict: pure.
@@ -213,14 +223,7 @@ fn judge(
 ) -> Scan {
     let last = second.unwrap_or(first);
     let (earlier, zombies) = (first.zombies(), last.zombies());
-    let staying = earlier.min.min(zombies.min);
-    let verdict = if staying > 0 {
-        Verdict::Leak
-    } else if earlier.max == Some(0) || zombies.max == Some(0) || last.no_sign() {
-        Verdict::Clean
-    } else {
-        Verdict::Unknown
-    };
+    let kept = Kept::by(kernel.as_deref());
     let leaves_out = zombies.max.is_none() && (last.slab.is_some() || zombies.min > 0);
     let mut held_bytes = last.kmem.map(|kmem| kmem.bytes);
     // From 5.3 on a removed memcg leaves its caches and what was charged to it to its parent, and is freed: then the count
@@ -234,25 +237,33 @@ fn judge(
         held_bytes = None;
         named.held.clear();
     }
+    let slab = last.slab;
+    let peak = slab.and_then(|slab| Some(slab.peak? + slab.unnamed));
+    // A kernel whose count leaves zombies out is so old that they keep their ids, whatever its release is called.
+    let kept = if leaves_out { Kept::Yes } else { kept };
+    let (kept_min, kept_max) = match kept {
+        Kept::Yes => (zombies.min, zombies.max),
+        Kept::No => (0, Some(0)),
+        Kept::Unknown => (0, zombies.max),
+    };
     Scan {
         kernel,
         hierarchy: hierarchy.version.as_str(),
         mount: hierarchy.mount.display().to_string(),
+        state: State::Unknown,
         live: last.live,
         zombies: zombies.max.filter(|&max| max == zombies.min),
         zombies_min: zombies.min,
         zombies_max: zombies.max,
-        staying,
-        // Such kernels are long before 4.8.
-        ids_min: last.live + if leaves_out { zombies.min } else { 0 },
-        ids_max: zombies
-            .max
-            .map(|zombies| (last.live + zombies).min(MEMCG_IDS)),
+        staying: earlier.min.min(zombies.min),
+        ids_min: (last.live + kept_min).min(MEMCG_IDS),
+        ids_max: kept_max.map(|kept| (last.live + kept).min(MEMCG_IDS)),
+        ids_peak: peak.map(|peak| peak.min(MEMCG_IDS)),
         ids_capacity: MEMCG_IDS,
         moving: last.before != last.after,
         settled: second.is_some(),
-        kmem_peak: last.slab.and_then(|slab| slab.peak),
-        kmem_without_caches: last.slab.map(|slab| slab.without_cache),
+        kmem_peak: slab.and_then(|slab| slab.peak),
+        kmem_without_caches: slab.map(|slab| slab.without_cache),
         held_bytes,
         forecast: None,
         held: named.held,
@@ -262,8 +273,10 @@ fn judge(
         inventory: None,
         walk_refused: None,
         leaves_out,
-        verdict,
+        none: earlier.max == Some(0) || zombies.max == Some(0) || last.no_sign(),
+        kept,
     }
+    .judged()
 }
 
 impl Scan {
@@ -271,28 +284,49 @@ impl Scan {
     fn take(&mut self, inventory: Inventory) {
         if let Some(staying) = inventory.staying.filter(|_| inventory.walk.complete) {
             self.staying = staying;
-            self.verdict = if staying > 0 {
-                Verdict::Leak
-            } else {
-                Verdict::Clean
-            };
+            self.none = staying == 0;
+        }
+        if let Some(used) = inventory.ids_used {
+            (self.ids_min, self.ids_max) = (used, Some(used));
         }
         self.inventory = Some(inventory);
+        self.state = self.signs().state();
+    }
+
+    fn judged(mut self) -> Self {
+        self.state = self.signs().state();
+        self
+    }
+
+    fn signs(&self) -> Signs {
+        Signs {
+            live: self.live,
+            staying: self.staying,
+            none: self.none,
+            ids_min: self.ids_min,
+            ids_peak: self.ids_peak,
+            kept: self.kept,
+            ..Signs::default()
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.state.into()
     }
 
     /// Looks ahead: a scan has one number, and the time in which that many came to be.
     fn look_ahead(&mut self, uptime_ns: Option<u64>) {
-        let kept = Kept::by(self.kernel.as_deref());
         let inventory = self.inventory.as_ref();
-        let zombies = inventory.map_or(self.zombies_min, |all| all.walk.zombies);
-        let Some(over_ns) = uptime_ns.filter(|_| zombies > 0) else {
+        let zombies = inventory.map(|all| all.walk.zombies).or(self.zombies_max);
+        // So many at least: no pace comes of that.
+        let Some(zombies) = zombies.filter(|&zombies| zombies > 0) else {
+            return;
+        };
+        let Some(over_ns) = uptime_ns else {
             return;
         };
         let ids_used = inventory.and_then(|all| all.ids_used);
-        let ids_used = ids_used.unwrap_or(match kept {
-            Kept::No => self.live,
-            Kept::Yes | Kept::Unknown => self.live + zombies,
-        });
+        let ids_used = ids_used.unwrap_or_else(|| self.kept.used(self.live, zombies));
         let bytes = inventory.and_then(|all| all.zombie_bytes);
         let seen = Seen {
             leaked: zombies,
@@ -302,7 +336,7 @@ impl Scan {
             all: bytes,
             paced: inventory.map_or_else(Amounts::default, |all| all.amounts),
         };
-        self.forecast = Some(Forecast::new(kept, ids_used, seen, None, held));
+        self.forecast = Some(Forecast::new(self.kept, ids_used, seen, None, held));
     }
 }
 

@@ -68,7 +68,12 @@ pub(super) fn era(facts: &Facts) -> Option<(Era, Origin)> {
         return Some((Era::OptIn, Origin::Sign));
     }
     let release = &facts.kernel.as_ref().ok()?.text;
-    Some((by_release(release)?, Origin::Release))
+    let era = by_release(release)?;
+    // RHEL 8's 4.18 has what came with 5.3.
+    if era == Era::FreesIds && facts.reparents.is_some() {
+        return Some((Era::ReparentsSlab, Origin::Sign));
+    }
+    Some((era, Origin::Release))
 }
 
 /// Where each era ends: the first release that is not of it.
@@ -128,7 +133,9 @@ pub(super) fn evidence(facts: &Facts, origin: Origin) -> Vec<Evidence> {
         .iter()
         .map(super::facts::Line::evidence)
         .collect();
-    if origin == Origin::Sign
+    if let Some(reparents) = facts.reparents.as_ref().filter(|_| origin == Origin::Sign) {
+        evidence.push(reparents.clone());
+    } else if origin == Origin::Sign
         && let Some(root) = facts.levels.as_ref().ok().and_then(|levels| levels.first())
     {
         evidence.push(root.evidence());

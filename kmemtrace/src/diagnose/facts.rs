@@ -7,10 +7,11 @@ mod log;
 mod meminfo;
 mod pins;
 mod programs;
+mod reparents;
 mod runtime;
 mod traced;
 
-use std::{io, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 pub use kernel::{BuiltIn, Config, Distribution};
 pub use log::{KernelLog, Killed, SlabFailures};
@@ -20,8 +21,10 @@ pub use programs::{Mark, Program, copied as programs};
 pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog, journal_lines as journal};
 pub use traced::{Traced, TracedFailures};
 
-use super::{Evidence, Message};
-use crate::host::{self, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, Slabinfo, Version};
+use super::{Evidence, Level, Message};
+use crate::host::{
+    self, Ask, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, SlabMemcgs, Slabinfo, Version,
+};
 
 /// A fact, or why it is not known.
 pub type Fact<T> = Result<T, Unread>;
@@ -93,10 +96,19 @@ pub struct Count {
     pub capacity: u64,
     /// So many memcgs had kernel memory at one time, at least: up to 4.4.
     pub peak: Option<u64>,
+    /// memcg ids in use at one time: those, and the live ones without kernel memory.
+    pub ids_peak: Option<u64>,
     /// Zombies that are known by their slab caches.
     pub with_caches: u64,
     /// Kernel memory that zombies hold, in bytes, at least.
     pub held_bytes: Option<u64>,
+}
+
+impl Count {
+    /// Whether all ids are taken, or were at one time.
+    pub fn all_taken(&self) -> bool {
+        self.ids_min >= self.capacity || self.ids_peak.is_some_and(|peak| peak >= self.capacity)
+    }
 }
 
 /// A directory of the memory hierarchy and its accounting of kernel memory.
@@ -110,10 +122,42 @@ pub struct Directory {
     pub slabinfo: Slabinfo,
     /// `memory.kmem.limit_in_bytes`, if it is a limit.
     pub limit: Option<u64>,
+    /// Whether it has slab caches of its own, by their names in `/sys/kernel/slab`.
+    pub caches: Option<bool>,
+    /// `memory.kmem.usage_in_bytes` of a directory without others below it: all of that is its own.
+    pub own_usage: Option<u64>,
 }
 
 impl Directory {
-    /// What its `memory.kmem.slabinfo` says.
+    /// Whether kernel memory is accounted to it, on kernels where somebody has to switch that on; `None` where nothing tells.
+    /// `memory.kmem.slabinfo` is not read everywhere ([`host::Ask`]), but what is charged, limited or named is accounted.
+    pub fn accounted(&self) -> Option<bool> {
+        match self.slabinfo {
+            Slabinfo::Active { .. } | Slabinfo::HeaderOnly => Some(true),
+            Slabinfo::Inactive => Some(false),
+            _ => self.sign().map(|_| true),
+        }
+    }
+
+    /// What shows that it is accounted, besides `memory.kmem.slabinfo`.
+    fn sign(&self) -> Option<Evidence> {
+        let leaf = || {
+            let leaf = self.path.rsplit(|&byte| byte == b'/').next();
+            String::from_utf8_lossy(leaf.unwrap_or_default()).into_owned()
+        };
+        let file = |name: &str| format!("{}/memory.kmem.{name}_in_bytes", self.place);
+        if self.caches == Some(true) {
+            let says = Message::new("slab-named").arg("cgroup", leaf());
+            return Some(Evidence::of_file("/sys/kernel/slab", says));
+        }
+        if let Some(limit) = self.limit {
+            return Some(Evidence::of_file(file("limit"), limit.to_string()));
+        }
+        let usage = self.own_usage.filter(|&usage| usage > 0)?;
+        Some(Evidence::of_file(file("usage"), usage.to_string()))
+    }
+
+    /// What its `memory.kmem.slabinfo` says, or what else tells.
     pub(super) fn evidence(&self) -> Evidence {
         let says = match self.slabinfo {
             Slabinfo::Active { caches, .. } => {
@@ -124,8 +168,17 @@ impl Directory {
             Slabinfo::Empty => Message::new("slabinfo-empty"),
             Slabinfo::Absent => Message::new("slabinfo-absent"),
             Slabinfo::Unknown => Message::new("slabinfo-unread"),
+            Slabinfo::Young => Message::new("slabinfo-young"),
+            Slabinfo::Unasked => Message::new("slabinfo-unasked"),
         };
-        Evidence::of_file(format!("{}/memory.kmem.slabinfo", self.place), says)
+        let told = matches!(
+            self.slabinfo,
+            Slabinfo::Active { .. } | Slabinfo::HeaderOnly | Slabinfo::Inactive
+        );
+        let sign = if told { None } else { self.sign() };
+        sign.unwrap_or_else(|| {
+            Evidence::of_file(format!("{}/memory.kmem.slabinfo", self.place), says)
+        })
     }
 }
 
@@ -167,6 +220,8 @@ pub struct Facts {
     pub levels: Fact<Vec<Directory>>,
     /// Where slab caches of memcgs stand.
     pub layout: Option<SlabLayout>,
+    /// What shows that the slab of a removed memory cgroup is its parent's, if anything does.
+    pub reparents: Option<Evidence>,
     /// What removed memory cgroups hold, by kind.
     pub held: Fact<Held>,
     /// What keeps removed memory cgroups, where the kernel's own tree of them was walked.
@@ -198,15 +253,17 @@ impl Facts {
         let facts = host::facts(root);
         let kernel = line(root, "/proc/sys/kernel/osrelease", |_| true);
         let release = kernel.as_ref().ok().map(|line| line.text.clone());
-        let layout = host::slab_memcgs(root).layout;
+        let slab = host::slab_memcgs(root);
         let hierarchy = facts.memory;
         let unread = |none: &NoMemory| match none {
             NoMemory::Unread => Unread::new("/proc/self/mountinfo", "cannot be read"),
             none => Unread::new("/proc/self/mountinfo", none),
         };
         let hierarchy_or = hierarchy.as_ref().map_err(unread);
-        let levels = hierarchy_or.clone().and_then(|at| levels(root, at, layout));
+        let levels = hierarchy_or.clone().and_then(|at| levels(root, at, &slab));
         let counted = hierarchy.as_ref().ok().and_then(|at| counted(root, at));
+        let reparents = hierarchy.as_ref().ok();
+        let reparents = reparents.and_then(|at| reparents::read(root, at));
         let held = hierarchy_or.and_then(|at| held(root, at));
         Self {
             hostname: facts.hostname,
@@ -220,7 +277,8 @@ impl Facts {
             count,
             counted,
             levels,
-            layout,
+            layout: slab.layout,
+            reparents,
             held,
             meminfo: meminfo::read(root),
             log: log::read(root),
@@ -286,9 +344,18 @@ fn counted(root: &Root, hierarchy: &Hierarchy) -> Option<Line> {
 /// Of so many directories the limits are read.
 const LIMITS: usize = 20_000;
 
-fn levels(root: &Root, at: &Hierarchy, layout: Option<SlabLayout>) -> Fact<Vec<Directory>> {
+/// Of so many directories of each level `memory.kmem.slabinfo` is read, on a running machine: enough to tell the level.
+const ASKED: usize = 64;
+
+fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Fact<Vec<Directory>> {
     let mount = at.mount.display().to_string();
-    let kmem = host::kmem(root, at, layout.is_some())
+    let mut asked: HashMap<Level, usize> = HashMap::new();
+    let mut picks = |path: &[u8]| {
+        let asked = asked.entry(Level::of(path)).or_default();
+        *asked += 1;
+        !root.is_live() || *asked <= ASKED
+    };
+    let kmem = host::kmem(root, at, slab, Ask::Settled(&mut picks))
         .map_err(|error| Unread::new(mount.clone(), &error))?;
     let one = |(number, one): (usize, KmemDirectory)| {
         let path = one.path.strip_suffix(b"/").unwrap_or(&one.path);
@@ -301,6 +368,8 @@ fn levels(root: &Root, at: &Hierarchy, layout: Option<SlabLayout>) -> Fact<Vec<D
             slabinfo: one.slabinfo,
             // No limit is the largest number of whole pages (RESOURCE_MAX, PAGE_COUNTER_MAX), which differs.
             limit: limit.filter(|&limit: &u64| limit < i64::MAX as u64 - (1 << 20)),
+            caches: one.caches,
+            own_usage: one.usage.filter(|_| !one.parent),
             path: one.path,
         }
     };

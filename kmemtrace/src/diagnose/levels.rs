@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{
-    Evidence, Facts,
+    Arg, Evidence, Facts, Message,
     facts::{Directory, Unread},
 };
-use crate::{attribution::owner, host::Slabinfo};
+use crate::attribution::owner;
 
 /// A level of the memory hierarchy: who makes its directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -78,7 +78,7 @@ impl Level {
     }
 
     /// Whether kubelet makes it.
-    const fn is_kubelet_s(self) -> bool {
+    pub(super) const fn is_kubelet_s(self) -> bool {
         matches!(self, Self::Kubepods | Self::Qos | Self::Pod)
     }
 
@@ -102,27 +102,18 @@ pub struct LevelRow {
     pub level: Level,
     /// How many directories.
     pub directories: u64,
-    /// With accounting on: `memory.kmem.slabinfo` has a header, with or without rows.
+    /// With accounting on: `memory.kmem.slabinfo` has a header, with or without rows, or something else shows it.
     pub on: u64,
     /// Of those, with slab caches.
     pub with_caches: u64,
     /// With accounting off: reading it gives EIO.
     pub off: u64,
-    /// Where it does not tell: empty, not there, or not to be read.
+    /// Where nothing tells.
     pub untold: u64,
     /// With a limit of kernel memory.
     pub limited: u64,
     /// One of them: with accounting on, if there is such a one.
     pub example: String,
-}
-
-/// Whether accounting is on; `None` where that is not told.
-fn on(slabinfo: Slabinfo) -> Option<bool> {
-    match slabinfo {
-        Slabinfo::Active { .. } | Slabinfo::HeaderOnly => Some(true),
-        Slabinfo::Inactive => Some(false),
-        Slabinfo::Empty | Slabinfo::Absent | Slabinfo::Unknown => None,
-    }
 }
 
 /// The levels that there are, from the root down.
@@ -147,8 +138,8 @@ pub(super) fn rows(facts: &Facts) -> Vec<LevelRow> {
         let row = &mut rows[at];
         row.directories += 1;
         row.limited += u64::from(directory.limit.is_some());
-        row.with_caches += u64::from(matches!(directory.slabinfo, Slabinfo::Active { .. }));
-        match on(directory.slabinfo) {
+        row.with_caches += u64::from(directory.caches == Some(true));
+        match directory.accounted() {
             Some(true) => {
                 if row.on == 0 {
                     row.example.clone_from(&directory.place);
@@ -168,7 +159,7 @@ pub(super) fn rows(facts: &Facts) -> Vec<LevelRow> {
 pub(super) struct Who {
     /// A directory that kubelet makes and that has it on.
     pub(super) kubelet: Option<Evidence>,
-    /// A container that has it on while its parent has it off: runc did that.
+    /// A container that has it on while its parent has it off: runc did that. Without a container, what removed ones left.
     pub(super) runc: Option<Evidence>,
     /// A container that has it on below a parent that has it on: it was inherited (`memcg_propagate_kmem`), and says
     /// nothing of runc.
@@ -201,8 +192,8 @@ pub(super) fn who(facts: &Facts) -> Result<Who, Unread> {
     let mut who = Who::default();
     for directory in levels {
         let level = Level::of(&directory.path);
-        let inherits = parent(&directory.path).is_some_and(|one| on(one.slabinfo) == Some(true));
-        let place = match on(directory.slabinfo) {
+        let inherits = parent(&directory.path).is_some_and(|one| one.accounted() == Some(true));
+        let place = match directory.accounted() {
             Some(true) if level.is_kubelet_s() => &mut who.kubelet,
             Some(true) if level.is_runc_s() && inherits => &mut who.inherited,
             Some(true) if level.is_runc_s() => &mut who.runc,
@@ -213,7 +204,26 @@ pub(super) fn who(facts: &Facts) -> Result<Who, Unread> {
         };
         place.get_or_insert_with(|| directory.evidence());
     }
+    if !who.anybody() && who.kubelet_off.is_some() && who.runc_off.is_none() {
+        who.runc = removed(facts);
+    }
     Ok(who)
+}
+
+/// What removed containers left: slab caches with their names, or kernel memory that is charged below the live ones. They
+/// had accounting on then.
+fn removed(facts: &Facts) -> Option<Evidence> {
+    let count = facts.count.as_ref().ok()?;
+    if count.with_caches > 0 {
+        let says = Message::new("slab-names").arg("removed", count.with_caches);
+        return Some(Evidence::of_file("/sys/kernel/slab", says));
+    }
+    let held = count.held_bytes.filter(|&held| held > 0)?;
+    let mount = facts.hierarchy.as_ref().ok()?.mount.display();
+    Some(Evidence::of_file(
+        format!("{mount}/**/memory.kmem.usage_in_bytes"),
+        Message::new("kmem-held").arg("held", Arg::Bytes(held)),
+    ))
 }
 
 #[cfg(test)]

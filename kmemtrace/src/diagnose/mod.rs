@@ -22,6 +22,9 @@ pub use message::{Arg, Message};
 pub use remedies::Remedy;
 pub use verify::Trial;
 
+pub use crate::judge::State;
+use crate::judge::{Kept, Signs};
+
 /// What a finding comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -134,27 +137,6 @@ impl Finding {
     }
 }
 
-/// What all findings come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// No leak, and nothing that would cause one.
-    Healthy,
-    /// Nothing has leaked, but what leaks is switched on.
-    AtRisk,
-    /// A kernel that frees the ids at once has many zombies even so.
-    PilingUp,
-    /// Zombies keep their ids, and will until the ids are used up.
-    Leaking,
-    /// The ids are used up, or were.
-    Exhausted,
-    /// Something fails as it does once the ids are used up, but they are not, or it cannot be told.
-    Failing,
-    /// Could not be told.
-    Unknown,
-}
-
 /// The whole diagnosis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -194,7 +176,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         cause::pins(facts, era),
     ];
     findings.extend(trace::trace(facts));
-    let state = state(&findings, facts, era);
+    let state = state(&findings, &symptoms::signs(facts, era));
     let remedies = remedies::remedies(facts, era, who.as_ref().ok(), state);
     let fix = verify::fix(facts, era, &levels, &who);
     let headline = fix
@@ -221,42 +203,34 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     }
 }
 
-/// All findings in one word: the worst symptom, else the cause.
-fn state(findings: &[Finding], facts: &Facts, era: Option<(Era, Origin)>) -> State {
-    let of = |id: &str| {
-        let finding = findings.iter().find(|finding| finding.id == id);
-        finding.map_or(Verdict::Unknown, |finding| finding.verdict)
-    };
-    let keeps_ids = era.is_none_or(|(era, _)| era.keeps_ids());
-    let all_taken = symptoms::exhausted(facts);
-    match of(symptoms::IDS) {
-        Verdict::Fail if all_taken => State::Exhausted,
-        Verdict::Fail if keeps_ids => State::Leaking,
-        _ if [symptoms::MKDIR, symptoms::RUNTIME_LOG]
-            .map(of)
-            .contains(&Verdict::Fail) =>
-        {
-            State::Failing
+/// All findings in one word: what the verbs that only count say as well, and what accounting adds to that.
+fn state(findings: &[Finding], signs: &Signs) -> State {
+    let accounting = findings
+        .iter()
+        .find(|finding| finding.id == cause::ACCOUNTING);
+    let accounting = accounting.map_or(Verdict::Unknown, |finding| finding.verdict);
+    match signs.state() {
+        State::Healthy | State::Unknown if accounting >= Verdict::Warn => State::AtRisk,
+        State::Healthy if signs.kept != Kept::No && accounting == Verdict::Unknown => {
+            State::Unknown
         }
-        Verdict::Fail | Verdict::Warn => State::PilingUp,
-        _ if of(cause::ACCOUNTING) >= Verdict::Warn => State::AtRisk,
-        Verdict::Unknown => State::Unknown,
-        Verdict::Ok if keeps_ids && of(cause::ACCOUNTING) == Verdict::Unknown => State::Unknown,
-        Verdict::Ok => State::Healthy,
+        state => state,
     }
 }
 
 fn headline(state: State, facts: &Facts) -> Message {
     let zombies = facts.count.as_ref().map_or(0, |count| count.staying);
     let id = match state {
-        State::Healthy if zombies > 0 => "headline-few",
+        State::Few => "headline-few",
         State::Healthy => "headline-healthy",
         State::AtRisk => "headline-at-risk",
         State::PilingUp => "headline-piling-up",
         State::Leaking => "headline-leaking",
         State::Exhausted => "headline-exhausted",
+        State::Crowded => "headline-crowded",
         State::Failing => "headline-failing",
         State::Unknown => "headline-unknown",
     };
-    Message::new(id).arg("zombies", zombies)
+    let live = facts.count.as_ref().map_or(0, |count| count.live);
+    Message::new(id).arg("zombies", zombies).arg("live", live)
 }

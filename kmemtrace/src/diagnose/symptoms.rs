@@ -1,10 +1,11 @@
 //! Whether something is wrong.
 
 use super::{
-    Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict,
-    facts::{Count, RuntimeError},
+    Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, State, Verdict,
+    facts::{Meminfo, RuntimeError},
     trace::{firsts_and_lasts, times, traced},
 };
+use crate::judge::{Kept, Refused, Signs};
 
 /// Names of findings.
 pub(super) const IDS: &str = "ids";
@@ -13,9 +14,6 @@ pub(super) const KERNEL_LOG: &str = "kernel-log";
 pub(super) const MEMCG_OOM: &str = "memcg-oom";
 pub(super) const RUNTIME_LOG: &str = "runtime-log";
 pub(super) const FREE_MEMORY: &str = "free-memory";
-
-/// So many zombies are nothing to speak of where they do not keep their ids: cgroups come and go.
-const FEW: u64 = 50;
 
 /// An average over less than ten minutes says nothing of a day.
 const LEAST_UPTIME_NS: u64 = 600_000_000_000;
@@ -27,19 +25,61 @@ fn symptom(id: &'static str, verdict: Verdict, says: Message) -> Finding {
     Finding::new(id, Group::Symptom, verdict, says)
 }
 
-/// Whether all ids are taken, or were: so many memcgs had kernel memory at one time. The root has an id, too.
-pub(super) fn all_taken(count: &Count) -> bool {
-    count.ids_min >= count.capacity || count.peak.is_some_and(|peak| peak + 1 >= count.capacity)
+/// What the judgement rests on.
+pub(super) fn signs(facts: &Facts, era: Option<(Era, Origin)>) -> Signs {
+    let count = facts.count.as_ref();
+    let counted = count.map_or_else(
+        |_| Signs::default(),
+        |count| Signs {
+            live: count.live,
+            staying: count.staying,
+            none: count.none,
+            ids_min: count.ids_min,
+            ids_peak: count.ids_peak,
+            ..Signs::default()
+        },
+    );
+    Signs {
+        kept: era.map_or(Kept::Unknown, |(era, _)| {
+            if era.keeps_ids() { Kept::Yes } else { Kept::No }
+        }),
+        refused: refused(facts),
+        made: facts.probe == Some(Ok(())),
+        ..counted
+    }
 }
 
-/// Whether there are zombies and all ids are taken, as far as is known: one that could be made just now says that they are
-/// not, or no longer.
-pub(super) fn exhausted(facts: &Facts) -> bool {
-    let taken = facts
-        .count
+/// Whether memory cgroups could not be made, and how that is known.
+fn refused(facts: &Facts) -> Refused {
+    let free = !facts.meminfo.as_ref().is_ok_and(Meminfo::is_scarce);
+    let probed = match &facts.probe {
+        Some(Err(unread)) => refusal(&unread.reason, free),
+        _ => Refused::No,
+    };
+    let traced = traced(facts).map_or(&[][..], |traced| &traced.mkdir);
+    let traced = traced.iter().map(|failed| refusal(&failed.what, free));
+    let told = facts
+        .runtime
         .as_ref()
-        .is_ok_and(|count| all_taken(count) && count.staying > 0);
-    taken && facts.probe != Some(Ok(()))
+        .is_ok_and(|log| !log.lines.is_empty());
+    let told = if told { Refused::Told } else { Refused::No };
+    let all = traced.chain([probed, told]);
+    all.max().unwrap_or_default()
+}
+
+/// What an error of mkdir says: that of the probe, in the kernel's words and made at the hierarchy's root, or one of a trace, by
+/// its name.
+fn refusal(error: &str, memory_is_free: bool) -> Refused {
+    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    if says(&["os error 28", "No space left on device", "ENOSPC"]) {
+        Refused::Proved
+    } else if says(&["os error 12", "Cannot allocate memory"]) && memory_is_free {
+        Refused::Proved
+    } else if says(&["os error 12", "Cannot allocate memory", "ENOMEM"]) {
+        Refused::Told
+    } else {
+        Refused::No
+    }
 }
 
 /// How many ids are used a day, and whether a trace tells that; else what was used since the machine came up is shared out
@@ -53,7 +93,7 @@ pub(super) fn ids_a_day(facts: &Facts) -> Option<(u64, bool)> {
 fn since_boot(facts: &Facts) -> Option<u64> {
     let count = facts.count.as_ref().ok()?;
     // The live ones come and go: what was leaked counts, all of it since boot.
-    let leaked = if all_taken(count) {
+    let leaked = if count.all_taken() {
         count.capacity
     } else {
         count
@@ -80,26 +120,21 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         Ok(count) => count,
         Err(unread) => return Finding::unknown(IDS, Group::Symptom, unread),
     };
-    let keeps = era.is_none_or(|(era, _)| era.keeps_ids());
-    let many = count.staying > FEW.max(count.live);
-    let (verdict, id, meaning) = if exhausted(facts) {
-        (Verdict::Fail, "ids-taken", "ids-taken-meaning")
-    } else if count.live >= count.capacity - count.capacity / 20 {
-        (Verdict::Fail, "ids-live", "ids-live-meaning")
-    } else if count.staying > 0 && keeps {
-        (Verdict::Fail, "ids-leaking", "ids-leaking-meaning")
-    } else if many {
-        (
+    let signs = signs(facts, era);
+    let keeps = signs.kept != Kept::No;
+    let (verdict, id, meaning) = match signs.state() {
+        State::Crowded => (Verdict::Fail, "ids-live", "ids-live-meaning"),
+        State::Exhausted if signs.all_taken() => (Verdict::Fail, "ids-taken", "ids-taken-meaning"),
+        State::Exhausted => (Verdict::Fail, "ids-refused", "ids-taken-meaning"),
+        State::Leaking => (Verdict::Fail, "ids-leaking", "ids-leaking-meaning"),
+        State::PilingUp => (
             Verdict::Warn,
             "ids-many-zombies",
             "ids-many-zombies-meaning",
-        )
-    } else if count.staying > 0 {
-        (Verdict::Ok, "ids-few-zombies", "ids-few-zombies-meaning")
-    } else if count.none {
-        (Verdict::Ok, "ids-fine", "ids-fine-meaning")
-    } else {
-        (Verdict::Unknown, "ids-unknown", "ids-unknown-meaning")
+        ),
+        _ if count.staying > 0 => (Verdict::Ok, "ids-few-zombies", "ids-few-zombies-meaning"),
+        _ if count.none => (Verdict::Ok, "ids-fine", "ids-fine-meaning"),
+        _ => (Verdict::Unknown, "ids-unknown", "ids-unknown-meaning"),
     };
     let exact = count.zombies_max == Some(count.zombies_min);
     let zombies =
@@ -114,12 +149,12 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         .arg("zombies", zombies)
         .arg("ids", ids)
         .arg("capacity", count.capacity)
-        .arg("peak", count.peak.unwrap_or(0));
+        .arg("peak", count.ids_peak.unwrap_or(0));
     let mut meaning = Message::new(meaning);
     let a_day = ids_a_day(facts).filter(|_| verdict == Verdict::Fail && keeps);
     if let Some((a_day, traced)) = a_day {
         let left = count.capacity.saturating_sub(count.ids_min);
-        let rate = Message::new(match (all_taken(count), traced) {
+        let rate = Message::new(match (count.all_taken(), traced) {
             (true, false) => "rate-used",
             (true, true) => "rate-used-traced",
             (false, false) => "rate",
@@ -182,6 +217,10 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
         .meaning(says("mkdir-traced-meaning"))
         .evidence(firsts_and_lasts(failed)),
         (Some(Ok(())), []) => symptom(MKDIR, Verdict::Ok, says("mkdir-works")),
+        // Not the kernel's: nobody may write there.
+        (Some(Err(unread)), []) if refusal(&unread.reason, true) == Refused::No => {
+            return Finding::unknown(MKDIR, Group::Symptom, unread);
+        }
         (Some(Err(unread)), _) => {
             let finding = says("mkdir-fails").arg("error", Arg::Reason(unread.reason.clone()));
             symptom(MKDIR, Verdict::Fail, finding)
@@ -331,7 +370,7 @@ pub(super) fn free_memory(facts: &Facts) -> Finding {
         Ok(memory) => memory,
         Err(unread) => return Finding::unknown(FREE_MEMORY, Group::Symptom, unread),
     };
-    let scarce = memory.available < memory.total / 20;
+    let scarce = memory.is_scarce();
     let (verdict, id, meaning) = if scarce {
         (
             Verdict::Warn,

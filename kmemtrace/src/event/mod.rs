@@ -276,6 +276,9 @@ pub struct Counts {
     /// So many memcgs had kernel memory at one time, at least: one more than the highest kmemcg id that a slab cache names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kmemcg_peak: Option<u64>,
+    /// memcg ids in use at one time, at least: those, and the live memcgs that no slab cache names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids_peak: Option<u64>,
 }
 
 impl Counts {

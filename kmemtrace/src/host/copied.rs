@@ -1,8 +1,11 @@
 //! The inode numbers that a machine's cgroup directories had, as a copy of its files tells them.
 
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{collections::HashMap, path::Path};
 
-use super::parse::{bounded, number};
+use super::{
+    open::{self, bounded},
+    parse::number,
+};
 
 /// The file's name, at the root of a copy.
 pub(super) const INODES: &str = "cgroup-dirs-inodes.txt";
@@ -17,7 +20,7 @@ pub(super) struct Ids(HashMap<Vec<u8>, u64>);
 impl Ids {
     /// Reads `INODE PATH` lines; `None` if there is no such file. A line that is not understood is passed over.
     pub(super) fn read(directory: &Path) -> Option<Self> {
-        let file = File::open(directory.join(INODES)).ok()?;
+        let file = open::file(&directory.join(INODES)).ok()?;
         Some(Self::parse(&bounded(file, MOST).ok()?))
     }
 

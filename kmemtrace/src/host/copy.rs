@@ -6,16 +6,15 @@ mod slab;
 use std::{
     ffi::OsStr,
     fmt::Write as _,
-    fs::File,
     io::{self, Write},
     os::unix::ffi::OsStrExt,
     path::Path,
 };
 
 use super::{
-    Directory, Hierarchy, POD_LOGS, Root, Version, copied, facts,
+    Directory, Hierarchy, POD_LOGS, Root, Slabinfo, Version, copied, facts,
     files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, PROGRAMS, SMALL, V1, V2},
-    parse::bounded,
+    open::{self, bounded},
     pods::pod_logs,
     runtime_log::{self, RuntimeLine},
     walk,
@@ -89,7 +88,7 @@ pub fn copy<W: Write>(
             }
             for file in MOUNT {
                 let path = mount.mount.join(file);
-                let bytes = File::open(root.path(&path)).and_then(|file| bounded(file, SMALL));
+                let bytes = open::file(&root.path(&path)).and_then(|file| bounded(file, SMALL));
                 copy.file(path.as_os_str().as_bytes(), bytes)?;
             }
         }
@@ -129,7 +128,7 @@ struct Copy<'a, W: Write> {
 impl<W: Write> Copy<'_, W> {
     fn machine_file(&mut self, path: &str, most: u64) -> io::Result<()> {
         let read = |path: &str| {
-            let file = File::open(self.root.path(path));
+            let file = open::file(&self.root.path(path));
             file.and_then(|file| bounded(file, most))
         };
         let mut bytes = read(path);
@@ -186,7 +185,12 @@ impl<W: Write> Copy<'_, W> {
             if directory.parent_id.is_none() && MOUNT.contains(name) {
                 continue;
             }
-            let mut bytes = directory.read(name, SMALL);
+            let mut bytes = if *name == Slabinfo::FILE && directory.parent_id.is_some() {
+                let read = directory.read_if_settled(name, SMALL);
+                read.and_then(|bytes| bytes.ok_or_else(|| io::Error::other(Slabinfo::NOT_READ)))
+            } else {
+                directory.read(name, SMALL)
+            };
             if bytes.as_ref().is_err_and(gone)
                 && let Ok(error) = directory.read(&format!("{name}.error"), SMALL)
             {

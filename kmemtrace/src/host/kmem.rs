@@ -2,12 +2,15 @@
 
 mod slabinfo;
 
-use std::io::{self, Read};
+use std::{
+    collections::HashSet,
+    io::{self, Read},
+};
 
 pub use slabinfo::Slabinfo;
 
 use super::{
-    Directory, Hierarchy, Malformed, Root, Unread, Version,
+    Directory, Hierarchy, Malformed, Root, SlabMemcgs, Unread, Version,
     parse::{SMALL, lines, number},
     walk,
 };
@@ -15,8 +18,25 @@ use super::{
 /// How many directories are told one by one: more have no business on one machine, but a copy can hold anything.
 const DIRECTORIES: usize = 200_000;
 
+/// In how many of them files are read: on a machine with more, what removed memcgs hold is not worth the time that it takes.
+const READ: usize = 20_000;
+
 /// How many problems are told one by one.
 const PROBLEMS: usize = 100;
+
+/// Of which directories `memory.kmem.slabinfo` may be read.
+///
+/// On 3.10.0-514 its reader locks a mutex that is not initialised yet while accounting is being switched on
+/// (`memcg_update_cache_sizes` comes after `KMEM_ACCOUNTED_ACTIVE`), and hangs or oopses. So it is never read in a directory
+/// that has not been there for a minute, and never again and again.
+pub enum Ask<'a> {
+    /// Of none.
+    Nobody,
+    /// Of the root alone, which has no such mutex: it is refused before (`memcg_can_account_kmem`).
+    Root,
+    /// Of the root, and of those of the others that this picks by their paths.
+    Settled(&'a mut dyn FnMut(&[u8]) -> bool),
+}
 
 /// What `memory.kmem.*` of all directories tells.
 #[derive(Debug, Default)]
@@ -41,10 +61,16 @@ pub struct KmemDirectory {
     pub path: Vec<u8>,
     /// `memory.kmem.usage_in_bytes`: its own and all that is below it, dead or alive. `None` without such a file.
     pub usage: Option<u64>,
-    /// Whether tasks are in it (`cgroup.procs`, else `tasks`); `None` if that cannot be read.
+    /// Whether tasks are in it (`cgroup.procs`, else `tasks`); `None` if that cannot be read, or was not as it has no kernel
+    /// memory.
     pub tasks: Option<bool>,
     /// `memory.kmem.slabinfo`.
     pub slabinfo: Slabinfo,
+    /// Whether it has slab caches of its own, by their names in `/sys/kernel/slab`, else by `memory.kmem.slabinfo`; `None` if
+    /// neither tells.
+    pub caches: Option<bool>,
+    /// Whether there are directories below it.
+    pub parent: bool,
     /// Bytes held by what has been removed directly below it: what it has beyond its children. 0 if nothing is held, or if
     /// that cannot be told, since memory may be its own. It is told of the root, which is not charged anything itself, and
     /// of directories without tasks and without slab caches of their own.
@@ -59,24 +85,29 @@ struct Children {
     usage: u64,
     /// All of them could be read.
     known: bool,
-    any: bool,
     /// There may be tasks in them or further down.
     busy: bool,
 }
 
 /// Reads the kernel memory of all directories of a v1 hierarchy; on v2 there is nothing of the kind.
 ///
-/// `per_memcg_caches` says that memcgs have slab caches of their own here ([`super::slab_memcgs`]): the kernels on which
-/// a removed memcg keeps what was charged to it.
+/// Two small files of each of the first 20,000, and of one without kernel memory but one. `slab` says which have slab caches of
+/// their own.
 ///
 /// # Errors
 ///
 /// The hierarchy cannot be walked. What else cannot be read is among the problems.
-pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::Result<Kmem> {
+pub fn kmem(
+    root: &Root,
+    hierarchy: &Hierarchy,
+    slab: &SlabMemcgs,
+    mut ask: Ask<'_>,
+) -> io::Result<Kmem> {
     let mut kmem = Kmem::default();
     if hierarchy.version == Version::V2 {
         return Ok(kmem);
     }
+    let per_memcg_caches = slab.layout.is_some();
     let mut children: Vec<Children> = Vec::new();
     // The places of the directories from the root to the last one seen: its next sibling's parent is among them.
     let mut above: Vec<usize> = Vec::new();
@@ -100,15 +131,23 @@ pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::R
         while above.last().is_some_and(|at| !is_parent(at)) {
             above.pop();
         }
+        let parent = above.last().copied();
         children.push(Children {
-            parent: above.last().copied(),
+            parent,
             usage: 0,
             known: true,
-            any: false,
             busy: false,
         });
+        if let Some(parent) = parent {
+            kmem.directories[parent].parent = true;
+        }
         above.push(kmem.directories.len());
-        let read = read(&directory, &mut |problem| {
+        if kmem.directories.len() >= READ {
+            kmem.left_out += 1;
+            kmem.directories.push(KmemDirectory::unread(&directory));
+            return;
+        }
+        let read = read(&directory, &mut ask, &mut |problem| {
             if kmem.problems.len() < PROBLEMS {
                 kmem.problems.push(problem);
             } else {
@@ -117,6 +156,7 @@ pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::R
         });
         kmem.directories.push(read);
     })?;
+    caches(&mut kmem.directories, slab);
     let accounted = per_memcg_caches || kmem.directories.iter().any(|one| one.slabinfo.tells());
     if accounted && kmem.left_out == 0 {
         held(&mut kmem, &mut children);
@@ -124,16 +164,44 @@ pub fn kmem(root: &Root, hierarchy: &Hierarchy, per_memcg_caches: bool) -> io::R
     Ok(kmem)
 }
 
+/// What a directory's `memory.kmem.slabinfo` says, if it is safe to read there; for a few directories, and not again and again
+/// ([`Ask`]).
+pub fn slabinfo(directory: &Directory<'_>) -> Slabinfo {
+    slabinfo::read(directory).unwrap_or(Slabinfo::Unknown)
+}
+
+/// Says which directories have slab caches of their own.
+fn caches(directories: &mut [KmemDirectory], slab: &SlabMemcgs) {
+    let names: HashSet<&[u8]> = slab
+        .with_cache()
+        .flat_map(|(_, memcg)| std::iter::once(&memcg.leaf).chain(&memcg.or))
+        .map(|leaf| &leaf[..])
+        .collect();
+    // 4.x may be built to show none (CONFIG_SLUB_MEMCG_SYSFS_ON).
+    let root = directories.first().map(|root| root.slabinfo);
+    let all_named = slab.listed && (slab.layout.is_some() || root == Some(Slabinfo::Inactive));
+    for directory in directories {
+        let leaf = directory.path.rsplit(|&byte| byte == b'/').next();
+        directory.caches = match directory.slabinfo {
+            Slabinfo::Active { .. } => Some(true),
+            _ if leaf.is_some_and(|leaf| names.contains(leaf)) => Some(true),
+            _ if all_named => Some(false),
+            Slabinfo::HeaderOnly | Slabinfo::Inactive => Some(false),
+            _ => None,
+        };
+    }
+}
+
 /// Works out what is held below each directory.
 fn held(kmem: &mut Kmem, children: &mut [Children]) {
     // Children before parents.
     for (at, directory) in kmem.directories.iter_mut().enumerate().rev() {
-        let busy = directory.tasks != Some(false) || children[at].busy;
+        let usage = directory.usage;
+        let busy = directory.tasks != Some(false) && usage != Some(0) || children[at].busy;
         if let Some(parent) = children[at].parent {
             let parent = &mut children[parent];
-            parent.any = true;
             parent.busy |= busy;
-            match directory.usage {
+            match usage {
                 Some(usage) => parent.usage = parent.usage.saturating_add(usage),
                 None => parent.known = false,
             }
@@ -141,13 +209,11 @@ fn held(kmem: &mut Kmem, children: &mut [Children]) {
         // The root is charged nothing itself (`memcg_can_account_kmem`, 4.x `memcg_kmem_charge`), whatever tasks it has. Where
         // the hierarchy is not one (use_hierarchy is 0), it has less than its children: nothing is held there.
         let is_root = children[at].parent.is_none();
-        let nothing_own = directory.tasks == Some(false) && directory.slabinfo.none();
+        let nothing_own = directory.tasks == Some(false) && directory.caches == Some(false);
         let below = &children[at];
-        let Some(usage) = directory
-            .usage
-            .filter(|_| below.known && (is_root || nothing_own))
-        else {
-            kmem.blind += u64::from(below.any);
+        let tells = below.known && (is_root || nothing_own) || usage == Some(0);
+        let Some(usage) = usage.filter(|_| tells) else {
+            kmem.blind += u64::from(directory.parent);
             continue;
         };
         let beyond = usage.saturating_sub(below.usage);
@@ -162,20 +228,52 @@ fn held(kmem: &mut Kmem, children: &mut [Children]) {
     }
 }
 
-fn read(directory: &Directory<'_>, problem: &mut dyn FnMut(Unread)) -> KmemDirectory {
+impl KmemDirectory {
+    fn unread(directory: &Directory<'_>) -> Self {
+        Self {
+            path: directory.path.to_vec(),
+            usage: None,
+            tasks: None,
+            slabinfo: Slabinfo::Unasked,
+            caches: None,
+            parent: false,
+            held: 0,
+        }
+    }
+}
+
+fn read(
+    directory: &Directory<'_>,
+    ask: &mut Ask<'_>,
+    problem: &mut dyn FnMut(Unread),
+) -> KmemDirectory {
     let usage = number_in(directory, "memory.kmem.usage_in_bytes").unwrap_or_else(|unread| {
         problem(unread);
         None
     });
-    KmemDirectory {
-        path: directory.path.to_vec(),
-        usage,
-        tasks: tasks(directory),
-        slabinfo: slabinfo::read(directory).unwrap_or_else(|unread| {
+    let is_root = directory.parent_id.is_none();
+    let asked = match ask {
+        Ask::Nobody => false,
+        Ask::Root => is_root,
+        Ask::Settled(picks) => is_root || picks(directory.path),
+    };
+    let slabinfo = if asked {
+        slabinfo::read(directory).unwrap_or_else(|unread| {
             problem(unread);
             Slabinfo::Unknown
-        }),
-        held: 0,
+        })
+    } else {
+        Slabinfo::Unasked
+    };
+    KmemDirectory {
+        usage,
+        tasks: if usage == Some(0) {
+            None
+        } else {
+            tasks(directory)
+        },
+        slabinfo,
+        ..KmemDirectory::unread(directory)
     }
 }
 

@@ -9,6 +9,7 @@ mod counts;
 mod files;
 mod kmem;
 mod mounts;
+pub(crate) mod open;
 mod parse;
 mod pods;
 mod privileges;
@@ -19,9 +20,10 @@ mod tracing;
 mod walk;
 
 use std::{
-    fs, io,
+    io,
     path::{Component, Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 pub use crate::event::MEMCG_IDS;
@@ -30,7 +32,7 @@ pub use controllers::{Hierarchy, NoMemory, Version, memory_words};
 pub use copy::{Copied, Told, copy, kernel_log};
 pub use counts::counts;
 pub use files::{KMSG, PROGRAMS};
-pub use kmem::{Kmem, KmemDirectory, Slabinfo, kmem};
+pub use kmem::{Ask, Kmem, KmemDirectory, Slabinfo, kmem, slabinfo};
 pub use mounts::{CgroupMount, Mounts};
 pub use parse::{Malformed, Unread};
 pub use pods::{POD_LOGS, pod_logs};
@@ -40,11 +42,15 @@ pub use runtime_log::{
 };
 pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
-    slab_memcgs, slab_pin,
+    slab_links, slab_memcgs, slab_pin,
 };
 pub use symbols::symbol;
 pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};
 pub use walk::{Directory, walk};
+
+/// So long ago a cgroup has been made if everything in it is safe to read. Its makers (runc, kubelet) are done with it after
+/// milliseconds.
+const SETTLED: Duration = Duration::from_mins(1);
 
 /// Where the kernel says how long it has been up.
 pub const UPTIME: &str = "/proc/uptime";
@@ -55,6 +61,8 @@ pub struct Root {
     directory: PathBuf,
     /// What a copy says about the machine's directories.
     copied: Option<Arc<copied::Ids>>,
+    /// What is there may just be being made, unless it is older than this: not so in a copy.
+    settles: Option<Duration>,
 }
 
 impl Root {
@@ -63,6 +71,7 @@ impl Root {
         Self {
             directory: PathBuf::from("/"),
             copied: None,
+            settles: Some(SETTLED),
         }
     }
 
@@ -74,7 +83,20 @@ impl Root {
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         let directory = directory.into();
         let copied = copied::Ids::read(&directory).map(Arc::new);
-        Self { directory, copied }
+        Self {
+            directory,
+            copied,
+            settles: None,
+        }
+    }
+
+    /// A directory that is treated as the machine itself: nobody knows what is just being made in it.
+    #[cfg(test)]
+    pub(crate) fn settling(directory: impl Into<PathBuf>, after: Duration) -> Self {
+        Self {
+            settles: Some(after),
+            ..Self::at(directory)
+        }
     }
 
     /// The inode number that a copy has recorded for a directory of the memory hierarchy.
@@ -101,7 +123,7 @@ impl Root {
 
     /// A whole file of at most 16 MiB: some hundred thousand mounts.
     pub(crate) fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        parse::bounded(fs::File::open(self.path(path))?, 16 << 20)
+        open::bounded(open::file(&self.path(path))?, 16 << 20)
     }
 
     pub(crate) fn has(&self, path: &Path) -> bool {
@@ -149,6 +171,11 @@ fn numbers(root: &Root, file: &str) -> Option<u32> {
     let line = root.line(file)?;
     let highest: u32 = line.rsplit(['-', ',']).next()?.parse().ok()?;
     highest.checked_add(1)
+}
+
+/// The kernel's release: `/proc/sys/kernel/osrelease`.
+pub fn release(root: &Root) -> Option<String> {
+    root.line("/proc/sys/kernel/osrelease")
 }
 
 /// What there is to work with on a host. What cannot be read is `None` or empty.
@@ -205,7 +232,7 @@ pub fn facts(root: &Root) -> Facts {
     };
     let lockdown = root.line("/sys/kernel/security/lockdown");
     Facts {
-        kernel: root.line("/proc/sys/kernel/osrelease"),
+        kernel: release(root),
         hostname: root.line("/proc/sys/kernel/hostname"),
         boot_id: root.line("/proc/sys/kernel/random/boot_id"),
         cmdline: root

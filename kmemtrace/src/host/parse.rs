@@ -1,12 +1,8 @@
 //! What a file of the kernel's that cannot be understood looks like as an error.
 
-use std::{
-    borrow::Cow,
-    fmt::Display,
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::{borrow::Cow, fmt::Display, io, path::Path};
+
+use super::open::{self, bounded};
 
 /// A line that is not what the kernel writes there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,16 +60,5 @@ pub(super) const SMALL: u64 = 1 << 20;
 
 /// Reads a small file. Its size is what can be read, whatever `stat` says: files of /proc and /sys have none.
 pub(super) fn small(path: &Path) -> io::Result<Vec<u8>> {
-    bounded(File::open(path)?, SMALL)
-}
-
-/// Reads all there is, if that is no more than `most` bytes.
-pub(super) fn bounded(file: impl Read, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        let kind = io::ErrorKind::FileTooLarge;
-        return Err(io::Error::new(kind, format!("longer than {most} bytes")));
-    }
-    Ok(bytes)
+    bounded(open::file(path)?, SMALL)
 }

@@ -1,15 +1,12 @@
 //! What kubelet and the container runtimes say when they cannot make a cgroup: the lines of the logs that say so, and of those
 //! nothing else.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use memchr::memmem::Finder;
 
 use super::{
-    Root,
+    Root, open,
     parse::{lines, number},
 };
 
@@ -118,7 +115,7 @@ pub const NO_SPACE: &str = "no space left on device";
 
 /// The end of a file, and whether it is all of it.
 fn tail(root: &Root, path: &str) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(root.path(path))?;
+    let mut file = open::file(&root.path(path))?;
     let length = file.metadata()?.len();
     let whole = length <= LOG_TAIL;
     if !whole {

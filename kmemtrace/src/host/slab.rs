@@ -4,13 +4,13 @@ pub(super) mod listing;
 mod pin;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     os::fd::OwnedFd,
 };
 
 use listing::{Entry, Kind};
 pub use pin::{SlabPin, slab_pin};
-use rustix::fs::{AtFlags, CWD, FileType, statat};
+use rustix::fs::{AtFlags, CWD, FileType, readlinkat, statat};
 
 use super::{MEMCG_IDS, Root, parse::number};
 
@@ -30,6 +30,8 @@ pub enum SlabLayout {
 /// What `/sys/kernel/slab` says about memcgs that have slab caches of their own. Kernels from 5.9 on have no such caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlabMemcgs {
+    /// Whether the names could be listed at all: not with `CONFIG_SLAB`, nor without sysfs for slab caches.
+    pub listed: bool,
     /// Where they stand; `None` if there is not one such name, with or without a cache behind it.
     pub layout: Option<SlabLayout>,
     /// How many memcgs with kernel memory there were at one time, at least: the highest kmemcg id that a name has, plus
@@ -83,6 +85,18 @@ impl SlabCache {
 }
 
 impl SlabMemcgs {
+    /// How many of the live memcgs, given by the last parts of their paths, no cache is named after, and so are not among those
+    /// that [`SlabMemcgs::peak`] counts.
+    pub fn unnamed<'a>(&self, live: impl Iterator<Item = (&'a [u8], u64)>) -> u64 {
+        let named: HashSet<&[u8]> = self
+            .with_cache()
+            .flat_map(|(_, memcg)| std::iter::once(&memcg.leaf).chain(&memcg.or))
+            .map(|leaf| &leaf[..])
+            .collect();
+        let unnamed = live.filter(|(leaf, _)| !named.contains(leaf));
+        unnamed.map(|(_, count)| count).sum()
+    }
+
     /// The memcgs that have a cache. Up to 5.2 that keeps them alive; from 5.3 on the caches of a removed memcg are its
     /// parent's (`memcg_reparent_kmem_caches`), and only still have its name.
     pub fn with_cache(&self) -> impl Iterator<Item = (u32, &SlabMemcg)> {
@@ -101,16 +115,31 @@ pub fn slab_cache(cache: &SlabCache) -> std::path::PathBuf {
 /// Whether `num_cgroups` leaves out the zombies that kernel memory pins, as names at the top of `/sys/kernel/slab` show
 /// ([`SlabLayout::TopLevel`]). The first such name will do.
 pub fn count_leaves_zombies_out(root: &Root) -> bool {
-    let names = std::fs::read_dir(root.path(SLAB)).into_iter().flatten();
-    names
-        .filter_map(Result::ok)
-        .any(|entry| owner(entry.file_name().as_encoded_bytes()).is_some())
+    let Ok(top) = top(root) else {
+        return false;
+    };
+    let mut any = false;
+    let _ = listing::each(&top, &mut |entry| any |= owner(entry.name).is_some());
+    any
 }
 
-/// Reads the names in `/sys/kernel/slab`: a listing, on 4.x one more for each cache, and a stat for each link. Where merged
-/// caches are links, a dangling one is a cache that is gone. What cannot be read is not there.
+/// How many links `/sys/kernel/slab` has (`stat`): one for each directory in it, so that a change shows without a listing.
+pub fn slab_links(root: &Root) -> Option<u64> {
+    let stat = rustix::fs::stat(&root.path(SLAB)).ok()?;
+    Some(stat.st_nlink as u64)
+}
+
+fn top(root: &Root) -> rustix::io::Result<OwnedFd> {
+    listing::directory(CWD, root.path(SLAB).as_os_str().as_encoded_bytes())
+}
+
+/// Reads the names in `/sys/kernel/slab`: a listing, on 4.x one more for each cache, and one `readlink` for each cache name.
+/// Where merged caches are links, a dangling one is a cache that is gone. What cannot be read is not there.
+///
+/// A node that has used up its ids has some 200,000 names. None of them is looked at by itself: on 3.10 a link leads to
+/// `:at-0000192-00000007` beside it (`sysfs_slab_add`, `create_unique_id`), so the listing tells which links lead nowhere.
 pub fn slab_memcgs(root: &Root) -> SlabMemcgs {
-    let Ok(top) = listing::open(CWD, root.path(SLAB)) else {
+    let Ok(top) = top(root) else {
         return SlabMemcgs::default();
     };
     let mut found = Found::default();
@@ -118,30 +147,34 @@ pub fn slab_memcgs(root: &Root) -> SlabMemcgs {
     let _ = listing::each(&top, &mut |entry| {
         // A number past the last kmemcg id is no kmemcg id (MEMCG_CACHES_MAX_SIZE).
         match owner(entry.name).filter(|(_, id, _)| u64::from(*id) < MEMCG_IDS) {
-            Some((_, id, leaf)) => found.add(&top, b"", &entry, id, leaf),
-            None if entry.kind != Kind::Link && !of_one_memcg(entry.name) => {
-                caches.push(entry.name.to_vec());
+            Some((cache, id, leaf)) => found.add(b"", &entry, cache, id, leaf),
+            None if entry.kind == Kind::Link => {}
+            None if of_one_memcg(entry.name) => {
+                found.targets.insert(entry.name.to_vec(), entry.inode);
             }
-            None => {}
+            None => caches.push(entry.name.to_vec()),
         }
     });
+    found.resolve(&top, b"");
     let mut layout = (!found.memcgs.is_empty()).then_some(SlabLayout::TopLevel);
     let peak = found.memcgs.keys().next_back();
     let peak = peak.map(|id| u64::from(*id) + 1);
     for cache in caches {
         let place = [&cache, &b"/cgroup"[..]].concat();
-        let Ok(nested) = listing::open(&top, &place) else {
+        let Ok(nested) = listing::directory(&top, &place) else {
             continue;
         };
         let place = [&place, &b"/"[..]].concat();
         let _ = listing::each(&nested, &mut |entry| {
-            if let Some((_, id, leaf)) = owner(entry.name) {
+            if let Some((cache, id, leaf)) = owner(entry.name) {
                 layout = Some(SlabLayout::Nested);
-                found.add(&nested, &place, &entry, id, leaf);
+                found.add(&place, &entry, cache, id, leaf);
             }
         });
+        found.resolve(&nested, &place);
     }
     SlabMemcgs {
+        listed: true,
         layout,
         peak: peak.filter(|_| layout == Some(SlabLayout::TopLevel)),
         memcgs: found.settle(),
@@ -169,38 +202,67 @@ struct Names {
 #[derive(Default)]
 struct Found {
     memcgs: BTreeMap<u32, Names>,
+    /// What links can lead to, and its inode number.
+    targets: HashMap<Vec<u8>, u64>,
+    /// Links by the cache that they are of, with the id, and where the leaf begins.
+    links: HashMap<Vec<u8>, Vec<(u32, Vec<u8>)>>,
 }
 
 impl Found {
-    fn add(&mut self, at: &OwnedFd, place: &[u8], entry: &Entry<'_>, id: u32, leaf: &[u8]) {
-        let link = match entry.kind {
-            Kind::Directory => false,
-            Kind::Link => true,
-            Kind::Other => return,
-        };
-        let inode = if link {
-            // Follows the link.
-            statat(at, entry.name, AtFlags::empty())
-                .ok()
-                .filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-                .map(|stat| stat.st_ino)
-        } else {
-            Some(entry.inode)
-        };
-        let names = self.memcgs.entry(id).or_default();
-        let Some(inode) = inode else {
-            if names.gone == 0 || leaf < &names.dangling[..] {
-                names.dangling = leaf.to_vec();
+    fn add(&mut self, place: &[u8], entry: &Entry<'_>, cache: &[u8], id: u32, leaf: &[u8]) {
+        match entry.kind {
+            Kind::Directory => self.live(place, entry.name, id, leaf, entry.inode, false),
+            Kind::Link => {
+                let name = entry.name.to_vec();
+                match self.links.get_mut(cache) {
+                    Some(links) => links.push((id, name)),
+                    None => {
+                        self.links.insert(cache.to_vec(), vec![(id, name)]);
+                    }
+                }
             }
-            names.gone = names.gone.saturating_add(1);
-            return;
-        };
-        names.live.push(Live {
+            Kind::Other => {}
+        }
+    }
+
+    fn live(&mut self, place: &[u8], name: &[u8], id: u32, leaf: &[u8], inode: u64, link: bool) {
+        self.memcgs.entry(id).or_default().live.push(Live {
             leaf: leaf.to_vec(),
-            path: [place, entry.name].concat(),
+            path: [place, name].concat(),
             inode,
             link,
         });
+    }
+
+    /// Finds out where the links lead: by name where they lead to names with their ids, else one by one.
+    fn resolve(&mut self, at: &OwnedFd, place: &[u8]) {
+        for (_, links) in std::mem::take(&mut self.links) {
+            let prefix = links.first().and_then(|(id, name)| {
+                let target = readlinkat(at, &name[..], Vec::new()).ok()?;
+                let prefix = target.to_bytes().strip_suffix(&suffix(*id)[..])?;
+                (prefix.starts_with(b":") && !prefix.contains(&b'/')).then(|| prefix.to_vec())
+            });
+            for (id, name) in links {
+                let inode = match &prefix {
+                    Some(prefix) => self
+                        .targets
+                        .get(&[&prefix[..], &suffix(id)].concat())
+                        .copied(),
+                    // Follows the link.
+                    None => statat(at, &name[..], AtFlags::empty())
+                        .ok()
+                        .filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+                        .map(|stat| stat.st_ino),
+                };
+                let Some((_, _, leaf)) = owner(&name) else {
+                    continue;
+                };
+                match inode {
+                    Some(inode) => self.live(place, &name, id, leaf, inode, true),
+                    None => self.memcgs.entry(id).or_default().dangle(leaf),
+                }
+            }
+        }
     }
 
     fn settle(self) -> BTreeMap<u32, SlabMemcg> {
@@ -209,7 +271,20 @@ impl Found {
     }
 }
 
+/// How `create_unique_id` ends the name of a memcg's cache: `-%08d`.
+fn suffix(id: u32) -> Vec<u8> {
+    format!("-{id:08}").into_bytes()
+}
+
 impl Names {
+    /// A name that leads nowhere.
+    fn dangle(&mut self, leaf: &[u8]) {
+        if self.gone == 0 || leaf < &self.dangling[..] {
+            self.dangling = leaf.to_vec();
+        }
+        self.gone = self.gone.saturating_add(1);
+    }
+
     fn settle(self) -> SlabMemcg {
         let Self {
             mut live,

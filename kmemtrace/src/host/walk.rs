@@ -5,16 +5,19 @@ use std::{
     fs::File,
     io::{self, Read},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, fstat, fstatfs, openat, statat},
+    fs::{AtFlags, CWD, FileType, OFlags, RawDir, fstat, fstatfs, statat},
     io::Errno,
 };
 
 use super::{
     Hierarchy, Root, Version,
-    parse::{about, bounded},
+    open::{self, bounded},
+    parse::about,
+    slab::listing,
 };
 
 /// A directory that a walk came by.
@@ -33,6 +36,8 @@ pub struct Directory<'a> {
     /// Where it is: its parent, and its name in there, or itself and `.`.
     at: BorrowedFd<'a>,
     name: &'a CStr,
+    /// After so long it is not just being made any more; `None` in a copy.
+    settles: Option<Duration>,
 }
 
 impl Directory<'_> {
@@ -43,8 +48,36 @@ impl Directory<'_> {
     /// As the kernel gives them: `NotFound` or `ENODEV` if the directory is gone by now. A symbolic link is refused.
     pub fn open(&self, file: &str) -> io::Result<File> {
         let name = [self.name.to_bytes(), b"/", file.as_bytes()].concat();
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(openat(self.at, name, flags, Mode::empty())?.into())
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        Ok(open::at(self.at, &name, flags)?.into())
+    }
+
+    /// Reads a file that is not safe to read while the directory is being made, if that is at least a minute ago; else
+    /// `None`. Of a copy everything is safe to read.
+    ///
+    /// The directory's own times tell. On 3.10 they are those of its making; on kernfs those at which its inode came into
+    /// memory, which is later. A time that is ahead of the clock is not believed.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Directory::read`].
+    pub fn read_if_settled(&self, file: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(settles) = self.settles else {
+            return self.read(file, most).map(Some);
+        };
+        // What stands under this name may be another one by the time that the file is opened: so the directory first.
+        let here = directory(self.at, self.name)?;
+        let stat = fstat(&here)?;
+        let changed = stat.st_mtime.max(stat.st_ctime);
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+        if now.saturating_sub(changed) < settles.as_secs().cast_signed() {
+            // Looking for it does not call the kernel's reader.
+            statat(&here, file, AtFlags::SYMLINK_NOFOLLOW)?;
+            return Ok(None);
+        }
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = File::from(open::at(&here, file.as_bytes(), flags)?);
+        bounded(file, most).map(Some)
     }
 
     /// Reads a file in it that is no longer than `most` bytes.
@@ -95,7 +128,8 @@ pub fn walk(
     let v1 = hierarchy.version == Version::V1;
     let mut buffer = Vec::with_capacity(32 << 10);
     let mut path = Vec::with_capacity(4096);
-    let mut here = open(CWD, root.path(&hierarchy.mount))?;
+    let mount = root.path(&hierarchy.mount);
+    let mut here = listing::directory(CWD, mount.as_os_str().as_encoded_bytes())?;
     let links_count = counts_links(&here);
     let id = root.recorded_id(b"/");
     let id = id.map_or_else(|| fstat(&here).map(|stat| stat.st_ino), Ok)?;
@@ -106,6 +140,7 @@ pub fn walk(
         memory: true,
         at: here.as_fd(),
         name: c".",
+        settles: root.settles,
     });
     let mut count = 1;
     let mut levels = vec![Level::enter(&here, id, 0, v1, &mut buffer)?];
@@ -115,7 +150,8 @@ pub fn walk(
             levels.pop();
             if !levels.is_empty() {
                 // Works in a removed directory, too. kernfs does not move directories to another parent.
-                here = open(&here, c"..").map_err(|error| about(path.escape_ascii(), error))?;
+                here =
+                    directory(&here, c"..").map_err(|error| about(path.escape_ascii(), error))?;
             }
             path.truncate(left);
             continue;
@@ -136,11 +172,12 @@ pub fn walk(
             memory,
             at: here.as_fd(),
             name: &name,
+            settles: root.settles,
         });
         count += 1;
         let leaf = links_count && stat.st_nlink == 2;
         if !leaf
-            && let Some(child) = unless_gone(&path, open(&here, &name))?
+            && let Some(child) = unless_gone(&path, directory(&here, &name))?
             && let entered = Level::enter(&child, id, path_len, v1, &mut buffer)
             && let Some(level) = unless_gone(&path, entered)?
         {
@@ -200,8 +237,7 @@ fn counts_links(here: &OwnedFd) -> bool {
 
 /// v2: whether the children of a directory have memcgs: `memory` is in its `cgroup.subtree_control`.
 fn gives_memory(here: &OwnedFd) -> bool {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = openat(here, c"cgroup.subtree_control", flags, Mode::empty());
+    let file = open::at(here, b"cgroup.subtree_control", OFlags::empty());
     let mut text = Vec::new();
     // A directory that is gone has no children to tell about.
     file.is_ok_and(|file| File::from(file).read_to_end(&mut text).is_ok())
@@ -210,9 +246,8 @@ fn gives_memory(here: &OwnedFd) -> bool {
             .any(|name| name == b"memory")
 }
 
-fn open(at: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(at, name, flags, Mode::empty())
+fn directory(at: impl AsFd, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    listing::directory(at, name.to_bytes())
 }
 
 /// `None` for what was removed between being seen and being looked at.

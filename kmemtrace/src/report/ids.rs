@@ -1,7 +1,7 @@
 //! The memcg ids: when they run out if zombies keep piling up.
 
 use super::Run;
-pub use crate::tracker::Kept;
+pub use crate::judge::Kept;
 
 /// So long somebody has to watch, in nanoseconds, before an owner's pace is spoken of.
 pub(super) const PACE_MIN_NS: u64 = 600_000_000_000;

@@ -85,6 +85,7 @@ impl Tracker {
     pub(super) fn count_polled(&mut self, time: Stamp, counts: &Counts, changes: &mut Vec<Change>) {
         self.tally.held_bytes = counts.held_bytes.or(self.tally.held_bytes);
         self.tally.kmemcg_peak = counts.kmemcg_peak.max(self.tally.kmemcg_peak);
+        self.tally.ids_peak = counts.ids_peak.max(self.tally.ids_peak);
         let first = self.polled.is_some_and(|polled| polled.inherited.is_none());
         let Some(counted) = self.table.pool_by(counts) else {
             if first {

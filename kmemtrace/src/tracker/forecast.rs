@@ -6,8 +6,8 @@ use range::poisson;
 pub use range::{Amounts, Range};
 use serde::Serialize;
 
-use super::{Totals, Tracker, entry::Entry};
-use crate::event::{MEMCG_IDS, release};
+use super::{Tracker, entry::Entry};
+use crate::{event::MEMCG_IDS, judge::Kept};
 
 const DAY_NS: f64 = 86_400_000_000_000.0;
 
@@ -19,42 +19,6 @@ const WATCHED_MIN_NS: u64 = 60_000_000_000;
 
 /// The recent part of a run, whose pace may be another: a quarter.
 const RECENT: u64 = 4;
-
-/// Whether a zombie keeps its memcg id until it is freed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kept {
-    /// It does: before that release, and so on RHEL 7.
-    Yes,
-    /// The kernel takes it back at removal, unless entries in swap hold it ([`release::FREES_IDS`]).
-    No,
-    /// The kernel's release is not known.
-    #[default]
-    Unknown,
-}
-
-impl Kept {
-    /// What the kernel's release tells. Nothing is chosen by it but words: no trace holds better evidence.
-    pub fn by(release: Option<&str>) -> Self {
-        match release.and_then(release::version) {
-            Some(version) if version < release::FREES_IDS => Self::Yes,
-            Some(_) => Self::No,
-            None => Self::Unknown,
-        }
-    }
-
-    /// How many ids are in use, as far as zombies are counted.
-    pub fn used(self, totals: Totals) -> u64 {
-        match self {
-            Self::No => totals.live,
-            Self::Yes | Self::Unknown => totals.live.saturating_add(totals.zombies),
-        }
-    }
-
-    /// How many are left, as far as zombies are counted.
-    pub fn left(self, totals: Totals) -> u64 {
-        MEMCG_IDS.saturating_sub(self.used(totals))
-    }
-}
 
 /// So many memcgs leaked in so long a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -197,7 +161,7 @@ impl Tracker {
         };
         Some(Forecast::new(
             self.kept,
-            self.kept.used(totals),
+            self.kept.used(totals.live, totals.zombies),
             whole,
             Some(recent),
             held,
@@ -212,24 +176,6 @@ mod tests {
     use super::*;
 
     const HOUR_NS: u64 = 3_600_000_000_000;
-
-    #[test]
-    fn who_keeps_ids() {
-        for (release, kept) in [
-            (Some("3.10.0-1160.el7.x86_64"), Kept::Yes),
-            // the remedy on the same distribution
-            (Some("5.4.278-1.el7.elrepo.x86_64"), Kept::No),
-            (Some("4.7.10"), Kept::Yes),
-            (Some("4.8.0"), Kept::No),
-            (Some("4.14.67"), Kept::No),
-            (Some("6.1.0-40-cloud-amd64"), Kept::No),
-            (Some("custom"), Kept::Unknown),
-            (Some("99999999999999.1"), Kept::Unknown),
-            (None, Kept::Unknown),
-        ] {
-            assert_eq!(Kept::by(release), kept, "{release:?}");
-        }
-    }
 
     /// The exact intervals, from tables of the chi-squared distribution.
     #[test]

@@ -35,7 +35,7 @@ use by_count::Polled;
 use counts::Check;
 use entry::Entry;
 pub use entry::{ByCount, Subject};
-pub use forecast::{Amounts, Forecast, Held, Kept, Range, Seen};
+pub use forecast::{Amounts, Forecast, Held, Range, Seen};
 use freed::FreedLately;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
 use summary::Tally;
@@ -43,10 +43,18 @@ pub(crate) use summary::owner;
 pub use summary::{CreatorCount, Delays, Finding, OwnerCount, PinCount, Recorder, Summary};
 use table::{Id, Key, Table};
 
-use crate::event::{
-    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
-    Walked, header::Header,
+pub use crate::judge::Kept;
+use crate::{
+    event::{
+        Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
+        Walked, header::Header,
+    },
+    judge::{Refused, Signs, State},
 };
+
+/// `ENOMEM` and `ENOSPC`.
+const NO_MEMORY: i32 = 12;
+const NO_SPACE: i32 = 28;
 
 /// What became of a fact, and where things stand after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,8 +224,42 @@ impl Tracker {
             totals: self.totals(),
             inherited: self.inherited,
             forecast: self.forecast(&leaked),
+            state: self.state(self.totals().leaked),
             ..self.tally.summary(self.now, &leaked)
         }
+    }
+
+    /// The node's state, if so many zombies are not just being freed.
+    pub fn state(&self, staying: u64) -> State {
+        let Totals { live, zombies, .. } = self.totals();
+        let tally = &self.tally;
+        // Such names are of kernels whose zombies keep their ids, and whose count leaves them out.
+        let by_names = tally.kmemcg_peak.is_some();
+        let held = by_names.then_some(tally.held_bytes).flatten();
+        let kept = if by_names { Kept::Yes } else { self.kept };
+        let counted = self.counting.is_some() || held == Some(0);
+        let refused = if tally.mkdir_no_space > 0 {
+            Refused::Proved
+        } else if tally.mkdir_no_memory > 0 && kept != Kept::No {
+            Refused::Told
+        } else {
+            Refused::No
+        };
+        Signs {
+            live,
+            // What is held is held by one at least.
+            staying: staying.max(u64::from(held > Some(0))),
+            none: zombies == 0 && counted,
+            ids_min: match kept {
+                Kept::Unknown => live,
+                kept => kept.used(live, zombies),
+            },
+            ids_peak: tally.ids_peak,
+            kept,
+            refused,
+            made: false,
+        }
+        .state()
     }
 
     /// All that is known of each memcg now: what the next file of a trace begins with.
@@ -275,6 +317,11 @@ impl Tracker {
             }
             Fact::MkdirFailure(failure) => {
                 self.tally.mkdir_failures += 1;
+                match failure.errno {
+                    Some(NO_SPACE) => self.tally.mkdir_no_space += 1,
+                    Some(NO_MEMORY) | None => self.tally.mkdir_no_memory += 1,
+                    Some(_) => {}
+                }
                 if let Some(id) = failure.cgroup_id {
                     self.never_made(Id::Cgroup(id));
                 }

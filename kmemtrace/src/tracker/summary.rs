@@ -9,6 +9,7 @@ use super::{Forecast, Pin, Pinned, Totals, entry::Entry};
 use crate::{
     attribution,
     event::{Gap, Stamp, Task},
+    judge::State,
 };
 
 /// How many owners a summary names.
@@ -48,10 +49,21 @@ pub struct Summary {
     /// So many memcgs had kernel memory at one time, at least, as slab caches' names tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kmemcg_peak: Option<u64>,
+    /// memcg ids in use at one time, at least, as they tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids_peak: Option<u64>,
+    /// The node's state at its end.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub state: State,
     /// Slab allocations that failed.
     pub slab_failures: u64,
     /// Cgroups that could not be made.
     pub mkdir_failures: u64,
+    /// Of those, with `ENOSPC`: in the memory hierarchy that says that no id is left.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub mkdir_no_space: u64,
     /// Stretches of time in which events may have been lost.
     pub gaps: u64,
     /// Records known to be lost.
@@ -81,7 +93,7 @@ pub struct Summary {
 pub enum Finding {
     /// Every memcg that was removed has been freed.
     Clean,
-    /// Some memcgs are leaked.
+    /// Some memcgs are leaked, or none can be made.
     Leak,
     /// Zombies are left, and none that can be called leaked: younger than the grace time, or there before the run.
     Unjudged,
@@ -90,6 +102,12 @@ pub enum Finding {
 impl Summary {
     /// What the run comes to.
     pub fn finding(&self) -> Finding {
+        if matches!(
+            self.state,
+            State::Exhausted | State::Crowded | State::Failing
+        ) {
+            return Finding::Leak;
+        }
         match self.totals {
             Totals { leaked: 1.., .. } => Finding::Leak,
             Totals { zombies: 1.., .. } => Finding::Unjudged,
@@ -174,8 +192,12 @@ pub(super) struct Tally {
     pub(super) unproven: u64,
     pub(super) held_bytes: Option<u64>,
     pub(super) kmemcg_peak: Option<u64>,
+    pub(super) ids_peak: Option<u64>,
     pub(super) slab_failures: u64,
     pub(super) mkdir_failures: u64,
+    pub(super) mkdir_no_space: u64,
+    /// Failed mkdirs with `ENOMEM`, or by the release of what was never made, which has the same cause.
+    pub(super) mkdir_no_memory: u64,
     gaps: u64,
     lost: u64,
     pub(super) delays: Recorder,
@@ -212,8 +234,11 @@ impl Tally {
             unproven: self.unproven,
             held_bytes: self.held_bytes,
             kmemcg_peak: self.kmemcg_peak,
+            ids_peak: self.ids_peak,
+            state: State::Unknown,
             slab_failures: self.slab_failures,
             mkdir_failures: self.mkdir_failures,
+            mkdir_no_space: self.mkdir_no_space,
             gaps: self.gaps,
             lost: self.lost,
             delays: self.delays.figures(),

@@ -9,6 +9,7 @@ headline-leaking = LEAKING: at least { $zombies } removed { $zombies ->
    *[other] memory cgroups keep their ids
  }; when all 65,535 are used, no container starts until a reboot
 headline-exhausted = EXHAUSTED: the memory cgroup ids are used up, or were: containers fail with "cannot allocate memory" while memory is free
+headline-crowded = CROWDED: { $live } live memory cgroups use up the ids: something makes cgroups and does not remove them
 headline-failing = FAILING: memory cgroups could not be made, although no leak of them is seen
 headline-unknown = unknown: what could be read does not tell whether this node leaks memory cgroups
 unknown-next = run it as root on the node itself, or on a copy of the node that `kmemtrace snapshot` makes; the reasons are below
@@ -18,6 +19,7 @@ npd-at-risk = kmem accounting is on and leaks memory cgroups on this kernel
 npd-piling-up = { $zombies } zombie memory cgroups
 npd-leaking = memory cgroups leak: at least { $zombies } zombies keep their ids
 npd-exhausted = memory cgroup ids are used up: no container starts; reboot needed
+npd-crowded = { $live } live memory cgroups use up the ids
 npd-failing = memory cgroups cannot be made
 npd-unknown = cannot tell whether memory cgroups leak
 
@@ -51,8 +53,9 @@ exactly = { $number }
 at-least = at least { $number }
 nothing = { "" }
 
-ids-taken = all { $capacity } ids were taken ({ $peak } memory cgroups with kernel memory at one time, and the root); { $live } live, { $zombies } zombies seen
+ids-taken = all { $capacity } ids are in use, or were ({ $peak } at one time, by the names of slab caches); { $live } live, { $zombies } zombies seen
 ids-taken-meaning = Zombies keep their ids. As long as they do, mkdir fails under the memory hierarchy, and no container starts. { $rate }
+ids-refused = no id is left: the kernel refuses a new memory cgroup; { $live } live, { $zombies } zombies seen
 ids-live = { $live } of { $capacity } ids are in use by live memory cgroups alone
 ids-live-meaning = This is no leak: something makes cgroups and does not remove them. mkdir fails once all ids are used. { $rate }
 ids-leaking = { $zombies } zombies, { $live } live; { $ids } of { $capacity } ids in use
@@ -139,7 +142,7 @@ era-not-accounted = Before 3.8 kernel memory is not accounted to memory cgroups.
 era-opt-in = Where kernel-memory accounting is switched on for a memory cgroup, it is not freed while a slab cache of its own holds an object, and keeps its id until then: for ever, in practice. { $known }
 era-keeps-ids = 4.5 to 4.7 account kernel memory by default, and zombies keep their ids. { $known }
 era-frees-ids = Ids are given back when a cgroup is removed (since 4.8). Slab caches and page cache can still pin zombies. { $known }
-era-reparents-slab = Ids are given back when a cgroup is removed, and slab goes to its parent (5.3 to 7.0). Page cache and tmpfs files can still pin zombies. { $known }
+era-reparents-slab = Ids are given back when a cgroup is removed, and slab goes to its parent (5.3 to 7.0, and RHEL 8). Page cache and tmpfs files can still pin zombies. { $known }
 era-reparents-all = Slab and page cache go to the parent when a cgroup is removed (since 7.1). Sockets, swap and writeback can still pin zombies. { $known }
 
 built-in = kernel-memory accounting is built in
@@ -185,6 +188,9 @@ slabinfo-inactive = input/output error
 slabinfo-empty = empty
 slabinfo-absent = no such file
 slabinfo-unread = cannot be read
+slabinfo-young = not read: the cgroup is younger than a minute, and some kernels hang when it is read too early
+slabinfo-unasked = not read
+slab-named = caches named CACHE(ID:{ $cgroup })
 slab-names = CACHE(ID:LEAF) of { $removed } removed cgroups
 slab-peak = the highest ID in CACHE(ID:LEAF) is { $id }
 kmem-held = { $held } more than the directories below have

@@ -7,11 +7,12 @@ const MOST: usize = 80;
 
 pub(super) fn line(diagnosis: &Diagnosis, catalogue: &Catalogue) -> String {
     let id = match diagnosis.state {
-        State::Healthy => "npd-healthy",
+        State::Healthy | State::Few => "npd-healthy",
         State::AtRisk => "npd-at-risk",
         State::PilingUp => "npd-piling-up",
         State::Leaking => "npd-leaking",
         State::Exhausted => "npd-exhausted",
+        State::Crowded => "npd-crowded",
         State::Failing => "npd-failing",
         State::Unknown => "npd-unknown",
     };

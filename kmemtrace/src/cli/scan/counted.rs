@@ -4,10 +4,9 @@ use std::{thread, time::Duration};
 
 use super::{Named, judge, look::look};
 use crate::{
-    cli::Verdict,
     diagnose::facts::Count,
     error::Error,
-    host::{Hierarchy, Root, SlabMemcg},
+    host::{self, Hierarchy, Root, SlabMemcg},
 };
 
 /// Looks, and once more after `settle` if there are zombies: those that are just being freed do not count.
@@ -25,17 +24,19 @@ pub(in crate::cli) fn counted(
         let (again, last) = look(root, hierarchy)?;
         (second, names) = (Some(again), last);
     }
-    let scan = judge(hierarchy, None, first, second, Named::default());
+    let kernel = host::release(root);
+    let scan = judge(hierarchy, kernel, first, second, Named::default());
     let with_caches = names.orphans.len() as u64;
     Ok(Count {
         live: scan.live,
         zombies_min: scan.zombies_min,
         zombies_max: scan.zombies_max,
         staying: scan.staying,
-        none: scan.verdict == Verdict::Clean,
+        none: scan.none,
         ids_min: scan.ids_min,
         capacity: scan.ids_capacity,
         peak: scan.kmem_peak,
+        ids_peak: scan.ids_peak,
         // From 5.3 on a removed memcg leaves its caches to its parent.
         with_caches: if scan.zombies_max.is_some_and(|max| max < with_caches) {
             0

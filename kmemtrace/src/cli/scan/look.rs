@@ -1,11 +1,11 @@
 //! One look at all memory cgroups, and what it makes of zombies.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::{
     error::Error,
     event::Counts,
-    host::{self, Hierarchy, Root, SlabLayout, SlabMemcg, SlabMemcgs, Slabinfo, Version},
+    host::{self, Ask, Hierarchy, Root, SlabLayout, SlabMemcg, SlabMemcgs, Slabinfo, Version},
 };
 
 /// What one look saw, in numbers.
@@ -32,6 +32,8 @@ pub(super) struct Slab {
     pub(super) without_cache: u64,
     /// So many had kernel memory at one time.
     pub(super) peak: Option<u64>,
+    /// Live ones that no name is of, the root included: they have ids, too, and are not among those.
+    pub(super) unnamed: u64,
 }
 
 /// What kernel memory tells about removed memcgs.
@@ -118,16 +120,16 @@ pub(super) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), 
         Error::caused(format!("cannot walk {}", hierarchy.mount.display()), &error)
     };
     let mut tries = TRIES;
+    let slab = host::slab_memcgs(root);
     loop {
-        let slab = host::slab_memcgs(root);
         let before = counts()?;
         let mut live = 0;
-        let mut leaves = HashSet::new();
+        let mut leaves: HashMap<Vec<u8>, u64> = HashMap::new();
         host::walk(root, hierarchy, &mut |directory| {
             live += u64::from(directory.memory);
             if slab.layout.is_some() {
                 let leaf = directory.path.rsplit(|&byte| byte == b'/').next();
-                leaves.extend(leaf.map(Vec::from));
+                *leaves.entry(leaf.unwrap_or_default().to_vec()).or_default() += 1;
             }
         })
         .map_err(cannot_walk)?;
@@ -137,6 +139,7 @@ pub(super) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), 
             let (kmem, held) = kmem(root, hierarchy, &slab).map_err(cannot_walk)?;
             let layout = slab.layout;
             let peak = slab.peak;
+            let unnamed = slab.unnamed(leaves.iter().map(|(leaf, count)| (&leaf[..], *count)));
             let without_cache = slab.memcgs.len() - slab.with_cache().count();
             let orphans = orphans(slab, &leaves);
             let look = Look {
@@ -148,6 +151,7 @@ pub(super) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), 
                     orphans: orphans.len() as u64,
                     without_cache: without_cache as u64,
                     peak,
+                    unnamed,
                 }),
                 kmem,
             };
@@ -157,10 +161,10 @@ pub(super) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), 
 }
 
 /// The memcgs with caches and without a directory of that name; fewer than there are where a name is used again.
-pub(super) fn orphans(slab: SlabMemcgs, leaves: &HashSet<Vec<u8>>) -> Vec<(u32, SlabMemcg)> {
+pub(super) fn orphans(slab: SlabMemcgs, leaves: &HashMap<Vec<u8>, u64>) -> Vec<(u32, SlabMemcg)> {
     let memcgs = slab.memcgs.into_iter().filter(|(_, memcg)| {
         let mut own = std::iter::once(&memcg.leaf).chain(&memcg.or);
-        !memcg.caches.is_empty() && !own.any(|leaf| leaves.contains(leaf))
+        !memcg.caches.is_empty() && !own.any(|leaf| leaves.contains_key(leaf))
     });
     memcgs.collect()
 }
@@ -172,7 +176,7 @@ fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Resul
     if hierarchy.version == Version::V2 {
         return Ok((None, Vec::new()));
     }
-    let kmem = host::kmem(root, hierarchy, slab.layout.is_some())?;
+    let kmem = host::kmem(root, hierarchy, slab, Ask::Root)?;
     let first = kmem.directories.first();
     let pins = first.is_some_and(|root| root.slabinfo == Slabinfo::Inactive);
     for problem in &kmem.problems {

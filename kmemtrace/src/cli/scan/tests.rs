@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::{
     look::{Held, Slab},
@@ -68,6 +68,7 @@ fn top_level(orphans: u64, peak: u64) -> Slab {
         orphans,
         without_cache: 7,
         peak: Some(peak),
+        unnamed: 1,
     }
 }
 
@@ -81,7 +82,7 @@ fn text(scan: &Scan) -> String {
 fn no_zombies_is_clean() {
     let scan = scan(v1(48, 48), None);
     assert_eq!(
-        (scan.verdict, scan.ids_min, scan.ids_max),
+        (scan.verdict(), scan.ids_min, scan.ids_max),
         (Verdict::Clean, 48, Some(48))
     );
     insta::assert_snapshot!(text(&scan));
@@ -91,7 +92,7 @@ fn no_zombies_is_clean() {
 fn zombies_that_stay_are_a_leak() {
     let scan = scan(v1(48, 260), Some(v1(50, 261)));
     assert_eq!(
-        (scan.verdict, scan.zombies, scan.staying),
+        (scan.verdict(), scan.zombies, scan.staying),
         (Verdict::Leak, Some(211), 211)
     );
     insta::assert_snapshot!(text(&scan));
@@ -101,14 +102,14 @@ fn zombies_that_stay_are_a_leak() {
 #[test]
 fn zombies_that_go_are_none() {
     let scan = scan(v1(48, 51), Some(v1(48, 48)));
-    assert_eq!(scan.verdict, Verdict::Clean);
+    assert_eq!(scan.verdict(), Verdict::Clean);
     insta::assert_snapshot!(text(&scan));
 }
 
 #[test]
 fn a_copy_is_looked_at_once() {
     let scan = scan(v1(4, 98), None);
-    assert_eq!(scan.verdict, Verdict::Leak);
+    assert_eq!(scan.verdict(), Verdict::Leak);
     insta::assert_snapshot!(text(&scan));
 }
 
@@ -123,7 +124,7 @@ fn v2_counts_memcgs_where_it_can() {
             Some(look),
             Named::default(),
         );
-        (scan.zombies, scan.verdict)
+        (scan.zombies, scan.verdict())
     };
     assert_eq!(zombies(Some(7), Some(5)), (Some(5), Verdict::Leak));
     assert_eq!(zombies(Some(7), Some(0)), (Some(0), Verdict::Clean));
@@ -147,7 +148,7 @@ fn a_count_that_leaves_zombies_out_is_not_believed() {
     };
     let scan = scan(look, Some(look));
     assert_eq!(
-        (scan.verdict, scan.zombies, scan.ids_max),
+        (scan.verdict(), scan.zombies, scan.ids_max),
         (Verdict::Unknown, None, None)
     );
     insta::assert_snapshot!(text(&scan));
@@ -161,7 +162,7 @@ fn slab_caches_without_a_directory_are_zombies() {
     };
     let scan = scan(look, Some(look));
     assert_eq!(
-        (scan.verdict, scan.zombies_min, scan.zombies_max),
+        (scan.verdict(), scan.zombies_min, scan.zombies_max),
         (Verdict::Leak, 995, None)
     );
     insta::assert_snapshot!(text(&scan));
@@ -175,7 +176,7 @@ fn a_name_in_use_is_no_orphan() {
         ("/sys/kernel/slab/dentry(2:gone)/shrink", ""),
     ]);
     let memcgs = host::slab_memcgs(&root);
-    let names = HashSet::from([b"pod".to_vec(), Vec::new()]);
+    let names = HashMap::from([(b"pod".to_vec(), 1), (Vec::new(), 1)]);
     let orphans = look::orphans(memcgs, &names);
     let leaves: Vec<_> = orphans
         .iter()
@@ -211,7 +212,11 @@ fn held_kernel_memory_is_a_sign_of_zombies() {
             ..v1(4, 4)
         };
         let scan = scan(look, None);
-        assert_eq!((scan.verdict, scan.zombies_min), (verdict, min), "{look:?}");
+        assert_eq!(
+            (scan.verdict(), scan.zombies_min),
+            (verdict, min),
+            "{look:?}"
+        );
     }
     let look = Look {
         slab: Some(top_level(0, 3)),
@@ -252,6 +257,7 @@ fn nested_caches_leave_the_count_alone() {
     ] {
         let look = Look {
             slab: Some(Slab {
+                unnamed: 4,
                 layout: SlabLayout::Nested,
                 orphans: 1,
                 without_cache: 0,
@@ -266,7 +272,7 @@ fn nested_caches_leave_the_count_alone() {
         let scan = judge(&hierarchy(Version::V1), None, look, None, one_named());
         assert_eq!(
             (
-                scan.verdict,
+                scan.verdict(),
                 scan.zombies,
                 scan.ids_min,
                 scan.named.len(),
@@ -320,15 +326,15 @@ fn moving_numbers_say_so() {
     let few = moving(48, 48, 50);
     let scan1 = scan(few, Some(few));
     assert_eq!(
-        (scan1.verdict, scan1.zombies_min, scan1.zombies_max),
+        (scan1.verdict(), scan1.zombies_min, scan1.zombies_max),
         (Verdict::Unknown, 0, Some(2))
     );
     insta::assert_snapshot!(text(&scan1));
     let many = moving(48, 300, 310);
     assert_eq!(
         (
-            scan(many, Some(many)).verdict,
-            scan(few, Some(v1(48, 48))).verdict
+            scan(many, Some(many)).verdict(),
+            scan(few, Some(v1(48, 48))).verdict()
         ),
         (Verdict::Leak, Verdict::Clean)
     );

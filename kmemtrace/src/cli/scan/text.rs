@@ -3,15 +3,15 @@
 use std::io::{self, Write};
 
 use super::{
-    super::{
-        Verdict,
-        report::{Palette, Report},
-    },
+    super::report::{Palette, Report},
     Scan,
 };
-use crate::sink::{
-    escape::Name,
-    tail::{ahead::Ahead, units::Bytes},
+use crate::{
+    judge::{Kept, State},
+    sink::{
+        escape::Name,
+        tail::{ahead::Ahead, units::Bytes},
+    },
 };
 
 /// So many zombies are listed by name.
@@ -36,9 +36,7 @@ impl Report for Scan {
             None => format!("at least {min}"),
         };
         let zombies = match self.zombies_max {
-            None if self.zombies_min == 0 && self.verdict == Verdict::Clean => {
-                "none seen".to_owned()
-            }
+            None if self.zombies_min == 0 && self.none => "none seen".to_owned(),
             None if self.zombies_min == 0 => "not known".to_owned(),
             max => range(self.zombies_min, max),
         };
@@ -58,11 +56,7 @@ impl Report for Scan {
         writeln!(out)?;
         self.by_name(out)?;
         let capacity = self.ids_capacity;
-        let used = self.inventory.as_ref().and_then(|all| all.ids_used);
-        let (ids_min, ids_max) = match used {
-            Some(used) => (used, Some(used)),
-            None => (self.ids_min, self.ids_max),
-        };
+        let (ids_min, ids_max) = (self.ids_min, self.ids_max);
         write!(
             out,
             "  ids        {} of {capacity} in use",
@@ -81,10 +75,19 @@ impl Report for Scan {
                 kept => write!(out, ": {kept} of them by zombies")?,
             }
         }
-        if ids_max != Some(ids_min) {
-            write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
-            if let Some(kernel) = &self.kernel {
-                write!(out, " (this is {})", Name::whole(kernel.as_bytes()))?;
+        let walked = self
+            .inventory
+            .as_ref()
+            .is_some_and(|all| all.ids_kept.is_some());
+        match self.kept {
+            _ if walked || self.zombies_max == Some(0) => {}
+            Kept::Yes => write!(out, ": zombies keep theirs on this kernel")?,
+            Kept::No => write!(out, ": this kernel takes a zombie's id back")?,
+            Kept::Unknown => {
+                write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
+                if let Some(kernel) = &self.kernel {
+                    write!(out, " (this is {})", Name::whole(kernel.as_bytes()))?;
+                }
             }
         }
         writeln!(out)?;
@@ -97,9 +100,8 @@ impl Report for Scan {
                 out,
                 "  peak       {peak} with kernel memory at one time, at least"
             )?;
-            // The root has an id, too, and no slab caches.
-            if peak + 1 >= capacity {
-                write!(out, ": all ids were taken")?;
+            if self.ids_peak.is_some_and(|peak| peak >= capacity) {
+                write!(out, ": all ids were taken, live ones without included")?;
             }
             writeln!(out)?;
         }
@@ -235,30 +237,55 @@ impl Scan {
 
     /// The verdict in one line.
     fn headline(&self, palette: Palette) -> String {
-        match self.verdict {
-            Verdict::Clean if self.leaves_out => palette.good(
+        let staying = self.staying;
+        let some = if self.zombies_max.is_none() {
+            "at least "
+        } else {
+            ""
+        };
+        let zombies = match staying {
+            1 => "zombie",
+            _ => "zombies",
+        };
+        match self.state {
+            State::Exhausted => palette.bad(
+                "EXHAUSTED: the memory cgroup ids are used up, or were: then no container starts until zombies are freed or the node reboots",
+            ),
+            State::Crowded => palette.bad(&format!(
+                "CROWDED: {} live memory cgroups use up the ids: something makes cgroups and does not remove them",
+                self.live
+            )),
+            State::Leaking => {
+                let (keep, were) = match staying {
+                    1 => ("keeps its id", "memory cgroup that was"),
+                    _ => ("keep their ids", "memory cgroups that were"),
+                };
+                palette.bad(&format!(
+                    "LEAK: {some}{staying} {zombies} {keep}: {were} removed and not freed"
+                ))
+            }
+            State::PilingUp => palette.bad(&format!(
+                "ZOMBIES: {some}{staying} {zombies}: memory cgroups that were removed and not freed; ids are safe"
+            )),
+            State::Few => palette.good(&format!(
+                "ok: {some}{staying} {zombies}, too few to matter; ids are safe"
+            )),
+            State::Healthy | State::AtRisk if self.leaves_out => palette.good(
                 "ok: no sign of zombies: no slab caches of removed memory cgroups, and no kernel memory held by any",
             ),
-            Verdict::Clean if self.settled => {
+            State::Healthy | State::AtRisk if self.settled => {
                 palette.good("ok: no zombies that stay: removed memory cgroups are freed")
             }
-            Verdict::Clean => palette.good("ok: no zombies: every removed memory cgroup is freed"),
-            Verdict::Leak => {
-                let some = if self.zombies_max.is_none() { "at least " } else { "" };
-                let (zombies, were) = match self.staying {
-                    1 => ("zombie", "memory cgroup that was"),
-                    _ => ("zombies", "memory cgroups that were"),
-                };
-                let staying = self.staying;
-                palette.bad(&format!("LEAK: {some}{staying} {zombies}: {were} removed and not freed"))
+            State::Healthy | State::AtRisk => {
+                palette.good("ok: no zombies: every removed memory cgroup is freed")
             }
-            Verdict::Unknown if self.leaves_out => palette.warn(
+            State::Unknown | State::Failing if self.leaves_out => palette.warn(
                 "unknown: this kernel gives memory cgroups slab caches of their own, and its count in /proc/cgroups may leave their zombies out",
             ),
-            Verdict::Unknown if self.zombies_max.is_none() => {
+            State::Unknown | State::Failing if self.zombies_max.is_none() => {
                 palette.warn("unknown: this kernel does not count zombies")
             }
-            Verdict::Unknown => palette.warn(
+            State::Unknown | State::Failing => palette.warn(
                 "unknown: cgroups are made and removed faster than they can be counted; `kmemtrace watch` follows each of them",
             ),
         }

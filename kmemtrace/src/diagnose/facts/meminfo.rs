@@ -13,6 +13,13 @@ pub struct Meminfo {
     pub line: Line,
 }
 
+impl Meminfo {
+    /// Whether so little is available that failures may be just that.
+    pub fn is_scarce(&self) -> bool {
+        self.available < self.total / 20
+    }
+}
+
 fn value(line: &Line) -> Option<u64> {
     // `MemTotal:        2055212 kB`
     let kib: u64 = line.text.split_whitespace().nth(1)?.parse().ok()?;

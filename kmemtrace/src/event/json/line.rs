@@ -343,6 +343,8 @@ line! { 'a;
     held_bytes: u64,
     /// One more than the highest number that slab caches' names have.
     kmemcg_peak: u64,
+    /// memcg ids in use at one time.
+    ids_peak: u64,
     /// The slab cache.
     cache: Text<'a>,
     /// Its bytes, if they are not UTF-8.

@@ -217,6 +217,7 @@ impl<'a> Line<'a> {
         self.dying_memory = counts.dying_memory;
         self.held_bytes = counts.held_bytes;
         self.kmemcg_peak = counts.kmemcg_peak;
+        self.ids_peak = counts.ids_peak;
     }
 
     /// Sets a failed slab allocation's fields.

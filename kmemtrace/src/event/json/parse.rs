@@ -356,6 +356,7 @@ fn counts(line: &Line<'_>) -> Counts {
         dying_memory,
         held_bytes,
         kmemcg_peak,
+        ids_peak,
         ..
     } = line;
     Counts {
@@ -364,6 +365,7 @@ fn counts(line: &Line<'_>) -> Counts {
         dying_memory,
         held_bytes,
         kmemcg_peak,
+        ids_peak,
     }
 }
 

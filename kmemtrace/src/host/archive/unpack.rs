@@ -138,7 +138,7 @@ pub(super) fn unpack_stream(stream: impl Read, into: &Path) -> Result<Unpacked, 
 
 /// What `..._name` entries and pax headers hold.
 fn extension(entry: &mut impl Read) -> Result<Vec<u8>, Refused> {
-    Ok(super::super::parse::bounded(entry, NAME)?)
+    Ok(super::super::open::bounded(entry, NAME)?)
 }
 
 /// A name in an entry of its own, which ends with a zero byte.

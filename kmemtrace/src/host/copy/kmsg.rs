@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{KMSG, Root};
-use crate::host::{files::LARGE, parse::bounded};
+use crate::host::{files::LARGE, open::bounded};
 
 /// Reads the records that the kernel still has: `PRIO,SEQ,USEC,FLAG;TEXT` lines with indented continuation lines. From a
 /// copy of a machine's files, the copy's.

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt};
 use super::{Copy, Write};
 use crate::host::{
     files::{CACHE, SIZED_CACHES, SMALL},
-    parse::bounded,
+    open::{self, bounded},
     slab::{
         SLAB,
         listing::{self, Kind},
@@ -14,7 +14,10 @@ use crate::host::{
 };
 
 pub(super) fn copy<W: Write>(copy: &mut Copy<'_, W>) -> io::Result<()> {
-    let Ok(top) = listing::open(rustix::fs::CWD, copy.root.path(SLAB)) else {
+    let Ok(top) = listing::directory(
+        rustix::fs::CWD,
+        copy.root.path(SLAB).as_os_str().as_encoded_bytes(),
+    ) else {
         return Ok(());
     };
     copy.directory(SLAB.as_bytes())?;
@@ -29,7 +32,7 @@ pub(super) fn copy<W: Write>(copy: &mut Copy<'_, W>) -> io::Result<()> {
     });
     for cache in caches {
         let place = [&cache, &b"/cgroup"[..]].concat();
-        let Ok(nested) = listing::open(&top, &place) else {
+        let Ok(nested) = listing::directory(&top, &place) else {
             continue;
         };
         let _ = listing::each(&nested, &mut |entry| {
@@ -64,7 +67,7 @@ pub(super) fn copy<W: Write>(copy: &mut Copy<'_, W>) -> io::Result<()> {
         for file in CACHE {
             let place = [name, &b"/"[..], file.as_bytes()].concat();
             let path = copy.root.path(SLAB).join(OsStr::from_bytes(&place));
-            let bytes = std::fs::File::open(path).and_then(|file| bounded(file, SMALL));
+            let bytes = open::file(&path).and_then(|file| bounded(file, SMALL));
             copy.file(&[SLAB.as_bytes(), b"/", &place].concat(), bytes)?;
         }
     }

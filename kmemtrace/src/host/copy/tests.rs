@@ -1,7 +1,9 @@
+use std::fs::File;
+
 use std::{collections::BTreeMap, fs, os::unix::fs::symlink};
 
 use super::*;
-use crate::host::{kmem, slab_memcgs, tests::root};
+use crate::host::{Ask, kmem, slab_memcgs, tests::root};
 
 /// The paths in an archive, and what is there: a file's content, a link's target after an arrow, `/` for a directory.
 fn listed(archive: &[u8]) -> BTreeMap<String, String> {
@@ -151,7 +153,15 @@ fn a_copy_reads_as_the_machine_does() {
     assert_eq!(facts(&first), facts(&second));
     assert_eq!(slab_memcgs(&first), slab_memcgs(&second));
     let hierarchy = facts(&first).memory.unwrap();
-    let kmem = |root| kmem(root, &hierarchy, true).unwrap();
+    let kmem = |root| {
+        kmem(
+            root,
+            &hierarchy,
+            &slab_memcgs(root),
+            Ask::Settled(&mut |_| true),
+        )
+        .unwrap()
+    };
     assert_eq!(kmem(&first).directories, kmem(&second).directories);
     assert_eq!(kmem(&second).held_bytes, Some(5000));
     let (_, again) = copied(&second);

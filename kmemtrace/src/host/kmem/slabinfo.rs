@@ -4,8 +4,6 @@ use rustix::io::Errno;
 
 use super::{Directory, Malformed, SMALL, Unread, gone, lines, named, number};
 
-const FILE: &str = "memory.kmem.slabinfo";
-
 /// What a directory's `memory.kmem.slabinfo` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slabinfo {
@@ -26,9 +24,19 @@ pub enum Slabinfo {
     Absent,
     /// It cannot be read or understood.
     Unknown,
+    /// It was not read: the directory has not been there for a minute.
+    Young,
+    /// It was not read, as nobody asked.
+    Unasked,
 }
 
 impl Slabinfo {
+    /// The file's name.
+    pub const FILE: &str = "memory.kmem.slabinfo";
+
+    /// What a snapshot says instead of [`Slabinfo::Young`].
+    pub(in crate::host) const NOT_READ: &str = "not read: the cgroup is younger than a minute";
+
     /// Whether the kernel fills this file at all.
     pub const fn tells(self) -> bool {
         matches!(
@@ -36,19 +44,21 @@ impl Slabinfo {
             Self::Active { .. } | Self::HeaderOnly | Self::Inactive
         )
     }
-
-    /// Whether this memcg is known to have no slab caches of its own.
-    pub const fn none(self) -> bool {
-        !matches!(self, Self::Active { .. } | Self::Unknown)
-    }
 }
 
 /// Reads it. In a copy of a machine's files, the error that the machine gave is in a file beside.
 pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, Unread> {
-    match directory.read(FILE, SMALL) {
-        Ok(bytes) => parse(&bytes).map_err(|(line, problem)| {
+    // The root's is refused before anything of it is looked at.
+    let bytes = if directory.parent_id.is_none() {
+        directory.read(Slabinfo::FILE, SMALL).map(Some)
+    } else {
+        directory.read_if_settled(Slabinfo::FILE, SMALL)
+    };
+    match bytes {
+        Ok(None) => Ok(Slabinfo::Young),
+        Ok(Some(bytes)) => parse(&bytes).map_err(|(line, problem)| {
             Unread::Malformed(Malformed {
-                file: named(directory, FILE).into(),
+                file: named(directory, Slabinfo::FILE).into(),
                 line,
                 problem,
             })
@@ -58,18 +68,20 @@ pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, Unread> {
         }
         Err(error) if gone(&error) => {
             let error = directory.read("memory.kmem.slabinfo.error", SMALL);
-            let inactive = error.is_ok_and(|text| {
-                let text = String::from_utf8_lossy(&text);
-                text.contains("Input/output error") || text.contains("I/O error")
-            });
-            Ok(if inactive {
-                Slabinfo::Inactive
-            } else {
-                Slabinfo::Absent
-            })
+            let text = error.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            Ok(
+                if text.contains("Input/output error") || text.contains("I/O error") {
+                    Slabinfo::Inactive
+                } else if text.starts_with(Slabinfo::NOT_READ) {
+                    Slabinfo::Young
+                } else {
+                    Slabinfo::Absent
+                },
+            )
         }
         Err(error) => Err(Unread::Read {
-            file: named(directory, FILE),
+            file: named(directory, Slabinfo::FILE),
             error,
         }),
     }

@@ -1,7 +1,12 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::host::tests::{hierarchy, root};
+use crate::host::{
+    SlabLayout, open, slab_memcgs,
+    tests::{hierarchy, root},
+};
 
 const HEADER: &str = "slabinfo - version: 2.1\n# name  <active_objs> ...\n";
 const ROW: &str = "dentry  84 84 192 21 2 : tunables 0 0 0 : slabdata 4 4 0\n";
@@ -31,7 +36,13 @@ fn read_with(files: &[(&str, &str)], per_memcg_caches: bool) -> Kmem {
         .map(|(name, text)| (&name[..], *text))
         .collect();
     let (_directory, root) = root(&files);
-    kmem(&root, &hierarchy(Version::V1), per_memcg_caches).unwrap()
+    let slab = SlabMemcgs {
+        listed: per_memcg_caches,
+        layout: per_memcg_caches.then_some(SlabLayout::TopLevel),
+        ..SlabMemcgs::default()
+    };
+    let ask = Ask::Settled(&mut |_| true);
+    kmem(&root, &hierarchy(Version::V1), &slab, ask).unwrap()
 }
 
 fn held_of(kmem: &Kmem) -> Vec<(String, u64)> {
@@ -96,11 +107,6 @@ fn a_root_that_is_not_charged_holds_nothing() {
 fn where_it_may_be_its_own_nothing_is_told() {
     for (file, content, blind) in [
         ("pods/cgroup.procs", "5\n", 1),
-        (
-            "pods/memory.kmem.slabinfo",
-            "slabinfo - version: 2.1\ndentry 84 8",
-            1,
-        ),
         ("pods/x/memory.kmem.usage_in_bytes", "?", 1),
         ("pods/memory.kmem.usage_in_bytes", "", 2),
     ] {
@@ -161,7 +167,8 @@ fn where_the_file_is_always_empty_nothing_is_told() {
 }
 
 fn kmem_of_v2(root: &Root) -> Kmem {
-    kmem(root, &hierarchy(Version::V2), true).unwrap()
+    let slab = SlabMemcgs::default();
+    kmem(root, &hierarchy(Version::V2), &slab, Ask::Root).unwrap()
 }
 
 #[test]
@@ -243,6 +250,102 @@ fn every_state_of_slabinfo() {
     ] {
         assert_eq!(read_of(&[(file, content)]).directories[0].slabinfo, state);
     }
+}
+
+/// Where nothing is known of slab caches, what a directory has may be its own.
+#[test]
+fn where_no_name_can_be_seen_nothing_is_told() {
+    let kmem = read_with(
+        &[
+            ("memory.kmem.usage_in_bytes", "9000\n"),
+            ("memory.kmem.slabinfo.error", "Input/output error\n"),
+            ("pods/memory.kmem.usage_in_bytes", "9000\n"),
+            ("pods/cgroup.procs", ""),
+            ("pods/x/memory.kmem.usage_in_bytes", "0\n"),
+        ],
+        false,
+    );
+    assert_eq!((kmem.held_bytes, kmem.blind), (Some(0), 1));
+}
+
+/// 3.10.0-514 hangs where this is not so.
+#[test]
+fn the_slabinfo_of_a_young_cgroup_is_not_opened() {
+    let files = [
+        ("/cg/memory.kmem.usage_in_bytes", "0\n"),
+        ("/cg/memory.kmem.slabinfo", HEADER),
+        ("/cg/pods/memory.kmem.slabinfo", HEADER),
+        ("/cg/pods/old/memory.kmem.slabinfo", HEADER),
+        ("/cg/pods/new/memory.kmem.slabinfo", HEADER),
+        ("/cg/pods/none/cgroup.procs", ""),
+    ];
+    let (directory, _) = root(&files);
+    let at = directory.path();
+    // What was opened, and what was too young, in: a young tree, one that is old enough, a copy.
+    let (young, old) = (Duration::from_mins(1), Duration::ZERO);
+    for (root, settled) in [
+        (Root::settling(at, young), (1, 2)),
+        (Root::settling(at, old), (4, 0)),
+        (Root::at(at), (4, 0)),
+    ] {
+        let mut picks = |path: &[u8]| path != b"/pods";
+        // Without the root's there is nothing that tells.
+        for (ask, expected) in [
+            (Ask::Nobody, (0, 0)),
+            (Ask::Root, (1, 0)),
+            (Ask::Settled(&mut picks), settled),
+        ] {
+            let slab = SlabMemcgs::default();
+            let (kmem, count) =
+                open::counted(|| kmem(&root, &hierarchy(Version::V1), &slab, ask).unwrap());
+            let opened = count.opened.iter();
+            let opened = opened.filter(|name| name.ends_with("slabinfo")).count();
+            let young = kmem.directories.iter();
+            let young = young.filter(|one| one.slabinfo == Slabinfo::Young).count();
+            assert_eq!((opened, young), expected);
+        }
+    }
+}
+
+/// 65,000 cgroups, live ones or the names of dead ones, cost so many files and bytes at most.
+#[test]
+fn what_65_000_cgroups_cost_is_bounded() {
+    // In memory: so many files take minutes on a disk.
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    std::fs::create_dir(directory.path().join("cg")).unwrap();
+    let slab = directory.path().join("sys/kernel/slab");
+    std::fs::create_dir_all(&slab).unwrap();
+    for id in 0..65_000 {
+        for cache in ["dentry", "kmalloc-16", "kmalloc-4096"] {
+            let to = format!(":t-{cache}-{id:08}");
+            std::os::unix::fs::symlink(to, slab.join(format!("{cache}({id}:c{id})"))).unwrap();
+        }
+    }
+    let root = Root::settling(directory.path(), Duration::from_mins(1));
+    let (slab, count) = open::counted(|| slab_memcgs(&root));
+    assert_eq!((slab.peak, slab.memcgs.len()), (Some(65_000), 65_000));
+    // The listing is all that there is.
+    assert_eq!((count.opened.len(), count.bytes), (1, 0));
+
+    for number in 0..65_000 {
+        let at = directory
+            .path()
+            .join(format!("cg/{}/{number}", number % 100));
+        std::fs::create_dir_all(&at).unwrap();
+        std::fs::write(at.join("memory.kmem.usage_in_bytes"), "0\n").unwrap();
+    }
+    let (kmem, count) =
+        open::counted(|| kmem(&root, &hierarchy(Version::V1), &slab, Ask::Root).unwrap());
+    assert_eq!((kmem.directories.len(), kmem.held_bytes), (65_101, None));
+    let read = |name: &str| {
+        let opened = count.opened.iter();
+        opened.filter(|file| file.ends_with(name)).count()
+    };
+    assert_eq!(read("memory.kmem.usage_in_bytes"), 20_000);
+    assert_eq!(read("memory.kmem.slabinfo"), 1);
+    // What has no kernel memory of its own, tasks are not looked for in.
+    assert!(read("cgroup.procs") <= 101, "{}", read("cgroup.procs"));
+    assert!(count.bytes <= 100_000, "{} bytes", count.bytes);
 }
 
 proptest! {

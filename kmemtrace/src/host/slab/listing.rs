@@ -5,7 +5,9 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
+use rustix::fs::{AtFlags, FileType, OFlags, RawDir, statat};
+
+use crate::host::open;
 
 /// A name in a directory.
 pub(in crate::host) struct Entry<'a> {
@@ -23,12 +25,8 @@ pub(in crate::host) enum Kind {
 }
 
 /// Opens a directory; a link is not followed.
-pub(in crate::host) fn open(
-    at: impl AsFd,
-    name: impl rustix::path::Arg,
-) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(at, name, flags, Mode::empty())
+pub(in crate::host) fn directory(at: impl AsFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    open::at(at, name, OFlags::DIRECTORY | OFlags::NOFOLLOW)
 }
 
 /// Tells all names but `.` and `..`.

@@ -62,7 +62,7 @@ pub(super) fn timeline(report: &Report) -> String {
     }
     time.draw(&mut svg, 14.0, bottom);
     line(&mut svg, report, &time, "ids", |totals| {
-        ids.at(kept.left(totals))
+        ids.at(kept.left(totals.live, totals.zombies))
     });
     line(&mut svg, report, &time, "live", |totals| {
         counts.at(totals.live)
@@ -124,7 +124,7 @@ pub(super) fn forecast(report: &Report, run: &Run, forecast: &Forecast) -> Strin
     }
     time.draw(&mut svg, ids.y.0, ids.y.1);
     let kept = report.kept();
-    let now = ids.at(kept.left(run.totals()));
+    let now = ids.at(kept.left(run.totals().live, run.totals().zombies));
     let (x, bottom) = (time.at(ended), ids.y.1);
     let _ = write!(
         svg,
@@ -139,7 +139,7 @@ pub(super) fn forecast(report: &Report, run: &Run, forecast: &Forecast) -> Strin
         ids.y.0
     );
     run_line(&mut svg, report, run, &time, "ids", &|totals| {
-        ids.at(kept.left(totals))
+        ids.at(kept.left(totals.live, totals.zombies))
     });
     svg.push_str("</svg>");
     svg
@@ -314,7 +314,7 @@ fn hover(svg: &mut String, report: &Report, time: &Time, bottom: f64) {
             bottom - 14.0,
             Date(report.series.begin_of(at)),
             Duration(report.series.step_ns),
-            kept.left(totals)
+            kept.left(totals.live, totals.zombies)
         );
         for (name, count) in [
             ("called leaked", step.leaks),

@@ -202,7 +202,7 @@ fn figures(report: &Report) -> Vec<Figure> {
         note,
         class,
     };
-    let left = report.kept().left(totals);
+    let left = report.kept().left(totals.live, totals.zombies);
     let of = match report.kept() {
         // Zombies from before the trace may not be counted; those with pages in swap keep their ids anywhere.
         Kept::Yes | Kept::No => "at most, of 65,535",

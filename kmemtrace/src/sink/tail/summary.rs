@@ -13,6 +13,7 @@ use super::{
     units::{Bytes, Duration},
 };
 use crate::{
+    judge::State,
     sink::{
         escape::Name,
         style::{ALARM, BOLD, GOOD, PLAIN, WARNING},
@@ -68,9 +69,23 @@ impl Display for Verdict<'_> {
             mkdir_failures,
             inherited,
             held_bytes,
+            state,
             ..
         } = self.0;
+        let state = match state {
+            State::Exhausted => Some("EXHAUSTED: the memory cgroup ids are used up, or were"),
+            State::Crowded => Some("CROWDED: live memory cgroups use up the ids"),
+            State::Failing => Some("FAILING: memory cgroups could not be made"),
+            _ => None,
+        };
+        if let Some(state) = state {
+            f.write_str(state)?;
+            if totals.leaked > 0 {
+                f.write_str("; ")?;
+            }
+        }
         match (totals.leaked, *leaks) {
+            (0, 0) if state.is_some() => {}
             (0, 0) => f.write_str("no leak seen")?,
             (0, leaks) => {
                 let were = if leaks == 1 { "was" } else { "were" };

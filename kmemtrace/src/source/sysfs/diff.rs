@@ -26,12 +26,19 @@ pub(super) struct History {
     last: Option<Seen>,
     /// By the number in the caches' names.
     kmem: BTreeMap<u32, Known>,
+    /// Whether memory cgroups have come or gone since the caches' names were listed.
+    moved: bool,
 }
 
 impl History {
     /// No poll has been taken in yet.
     pub(super) fn is_new(&self) -> bool {
         self.last.is_none()
+    }
+
+    /// Whether memory cgroups have come or gone since the caches' names were listed, as far as polls saw.
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved
     }
 
     /// When the last poll began, on `CLOCK_MONOTONIC`, in nanoseconds.
@@ -115,7 +122,12 @@ impl History {
             }
             Some(last) => {
                 directories(&last, &seen, &mut told);
-                self.caches(&seen, zombies, &mut told);
+                // Counts tell of those that came and went between two polls.
+                let moved = !told.facts.is_empty() || last.counts != seen.counts;
+                if seen.slab.listed {
+                    self.caches(&seen, zombies, &mut told);
+                }
+                self.moved = moved || self.moved && !seen.slab.listed;
                 told.say(Fact::Tick(seen.counts));
             }
         }

@@ -6,13 +6,18 @@
 
 mod copied;
 mod diff;
+mod pace;
 mod seen;
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
-use self::{diff::History, seen::Seen};
+use self::{
+    diff::History,
+    pace::{Names, Pace},
+    seen::Seen,
+};
 use super::{
     clock::Clock,
     kmsg::{Kmsg, finish_kernel_log, read_kernel_log},
@@ -20,12 +25,15 @@ use super::{
 use crate::{
     error::Error,
     event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport},
-    host::{self, Facts, Hierarchy, Root, Version},
+    host::{self, Ask, Facts, Hierarchy, Root, Version},
     plan::{HookId, WayKind},
 };
 
-/// How often the kernel memory that zombies hold is added up.
+/// How often the kernel memory that zombies hold is added up, at most.
 const ADD_UP: Duration = Duration::from_secs(30);
+
+/// A poll that begins so much later than it was due, beyond its interval, leaves a gap: the machine or this process stood still.
+const LATE: Duration = Duration::from_secs(1);
 
 /// What the source is started with.
 #[derive(Clone, Debug)]
@@ -46,8 +54,12 @@ pub struct Source {
     done: bool,
     hierarchy: Hierarchy,
     history: History,
+    /// The names of slab caches: as a node that leaks has many, they have a pace of their own.
+    names: Names,
     /// When the kernel memory that zombies hold was added up.
-    measured: Option<Instant>,
+    measured: Pace,
+    /// When directories were read.
+    polled: Pace,
     clock: Clock,
     kmsg: Option<Kmsg>,
     /// Why there is no kernel log.
@@ -55,6 +67,8 @@ pub struct Source {
     interval: Duration,
     /// When the next poll is due.
     due: Instant,
+    /// The distance between polls that was told of last.
+    told: Duration,
 }
 
 impl Source {
@@ -84,11 +98,14 @@ impl Source {
             done: false,
             hierarchy,
             history: History::default(),
-            measured: None,
+            names: Names::default(),
+            measured: Pace::default(),
+            polled: Pace::default(),
             kmsg,
             no_kmsg,
             interval: config.interval,
             due: Instant::now(),
+            told: config.interval,
         })
     }
 
@@ -180,6 +197,7 @@ impl Source {
 
     fn poll(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         let started = Instant::now();
+        let late = started.saturating_duration_since(self.due) > self.interval + LATE;
         let began_ns = copied::mono_ns(&self.root);
         self.clock = copied::clock(&self.root);
         if self.root.is_live() {
@@ -187,7 +205,12 @@ impl Source {
         } else {
             self.read_copied_log(events);
         }
-        let mut seen = match seen::look(&self.root, &self.hierarchy) {
+        // Before the directories: what is named then and has no directory after it is no live one.
+        let slab = self.names.list(&self.root, self.history.has_moved());
+        let looked = self
+            .polled
+            .measure(|| seen::look(&self.root, &self.hierarchy, self.names.layout()));
+        let mut seen = match looked {
             Ok(seen) => seen,
             Err(error) => {
                 let what = format!("cannot walk {}", self.hierarchy.mount.display());
@@ -204,24 +227,34 @@ impl Source {
                 return Ok(());
             }
         };
+        seen.slab = slab;
+        self.names.complete(&mut seen);
         if !self.root.is_live() {
             (seen.began_ns, seen.ended_ns) = (began_ns, began_ns);
         }
         let zombies = self.history.zombies(&seen);
         self.add_up(&mut seen, &zombies);
-        seen::measure(&self.root, &mut seen, self.history.unmeasured(&zombies));
+        let unmeasured = self.history.unmeasured(&zombies);
+        self.names
+            .measure(|| seen::measure(&self.root, &mut seen, unmeasured));
         for (mono_ns, fact) in self.history.take(seen, &zombies) {
             events.push(Event {
                 time: self.clock.stamp(mono_ns),
                 fact,
             });
         }
-        let took = started.elapsed();
-        if self.root.is_live() && took > self.interval {
+        if self.root.is_live() && late {
             self.gap(GapReason::LatePoll, began_ns, events);
         }
-        // Half of the time at most goes into polling.
-        self.due = started + self.interval.max(took.saturating_mul(2));
+        let distance = self.interval.max(self.polled.rest());
+        if distance > self.told * 2 {
+            tracing::info!(
+                "polling every {distance:.1?} instead of {:.1?}, so as to take 1 % of a CPU",
+                self.interval
+            );
+            self.told = distance;
+        }
+        self.due = Instant::now().max(started + distance);
         Ok(())
     }
 
@@ -231,17 +264,25 @@ impl Source {
         if seen.slab.layout.is_none() {
             return;
         }
-        let due = self
-            .measured
-            .is_none_or(|measured| measured.elapsed() >= ADD_UP);
-        if self.root.is_live() && !due && !self.history.loses(zombies) {
+        let least = if self.history.loses(zombies) {
+            Duration::ZERO
+        } else {
+            ADD_UP
+        };
+        if self.root.is_live() && !self.measured.is_due(least) {
             return;
         }
-        match host::kmem(&self.root, &self.hierarchy, true) {
+        let kmem = self
+            .measured
+            .measure(|| host::kmem(&self.root, &self.hierarchy, &seen.slab, Ask::Nobody));
+        match kmem {
+            // A part that cannot be seen is not nothing.
+            Ok(kmem) if kmem.blind > 0 => {
+                seen.counts.held_bytes = kmem.held_bytes.filter(|&bytes| bytes > 0);
+            }
             Ok(kmem) => seen.counts.held_bytes = kmem.held_bytes,
             Err(error) => tracing::warn!("cannot read what zombies hold: {error}"),
         }
-        self.measured = Some(Instant::now());
     }
 
     fn gap(&self, reason: GapReason, from_mono_ns: u64, events: &mut Vec<Event>) {

@@ -46,21 +46,25 @@ pub(super) struct Seen {
     pub(super) began_ns: u64,
     pub(super) ended_ns: u64,
     pub(super) directories: HashMap<u64, Directory>,
+    /// The names of slab caches; none of them are listed in a poll that left them out.
     pub(super) slab: SlabMemcgs,
     pub(super) pins: BTreeMap<u32, SlabPin>,
     /// The kernel's counts, if they held still while the directories were read.
     pub(super) counts: Counts,
 }
 
-/// Reads the directories, the slab caches' names and the kernel's counts.
+/// Reads the directories and the kernel's counts. `layout` is where slab caches of memcgs stand.
 ///
 /// # Errors
 ///
 /// The directories cannot be read. Of the rest, what cannot be read is not there, and a warning says so.
-pub(super) fn look(root: &Root, hierarchy: &Hierarchy) -> io::Result<Seen> {
-    let slab = host::slab_memcgs(root);
+pub(super) fn look(
+    root: &Root,
+    hierarchy: &Hierarchy,
+    layout: Option<SlabLayout>,
+) -> io::Result<Seen> {
     // There the count falls at rmdir and leaves out the zombies that kernel memory holds.
-    let counted = slab.layout != Some(SlabLayout::TopLevel);
+    let counted = layout != Some(SlabLayout::TopLevel);
     let read = || match host::counts(root, hierarchy) {
         Ok(counts) if counted => counts,
         Ok(_) => Counts::default(),
@@ -70,21 +74,18 @@ pub(super) fn look(root: &Root, hierarchy: &Hierarchy) -> io::Result<Seen> {
         }
     };
     let mut tries = TRIES;
-    let mut seen = loop {
+    loop {
         let before = read();
         let seen = walk(root, hierarchy)?;
         let counts = read();
         tries -= 1;
         if before == counts {
-            break Seen { counts, ..seen };
+            return Ok(Seen { counts, ..seen });
         }
         if tries == 0 {
-            break seen;
+            return Ok(seen);
         }
-    };
-    seen.counts.kmemcg_peak = slab.peak;
-    seen.slab = slab;
-    Ok(seen)
+    }
 }
 
 fn walk(root: &Root, hierarchy: &Hierarchy) -> io::Result<Seen> {

@@ -104,13 +104,21 @@ fn cgroup() -> BoxedStrategy<Cgroup> {
 }
 
 fn counts() -> impl Strategy<Value = Counts> {
-    any::<[Option<u64>; 5]>().prop_map(
-        |[num_cgroups, dying, dying_memory, held_bytes, kmemcg_peak]| Counts {
+    any::<[Option<u64>; 6]>().prop_map(
+        |[
             num_cgroups,
             dying,
             dying_memory,
             held_bytes,
             kmemcg_peak,
+            ids_peak,
+        ]| Counts {
+            num_cgroups,
+            dying,
+            dying_memory,
+            held_bytes,
+            kmemcg_peak,
+            ids_peak,
         },
     )
 }

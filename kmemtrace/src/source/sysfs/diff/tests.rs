@@ -39,6 +39,7 @@ fn with_caches(seen: Seen, caches: &[(u32, &str)]) -> Seen {
         })
         .collect();
     let slab = SlabMemcgs {
+        listed: true,
         layout: Some(SlabLayout::TopLevel),
         peak: memcgs.keys().next_back().map(|id| u64::from(*id) + 1),
         memcgs,

@@ -1,0 +1,311 @@
+//! What state a node is in, by what was counted and what failed: one judgement for every verb. Pure.
+
+use serde::Serialize;
+
+use crate::event::{MEMCG_IDS, release};
+
+/// So many zombies are nothing to speak of where they do not keep their ids: cgroups come and go, and page cache of a removed
+/// container is kept as long as there is memory.
+const FEW: u64 = 50;
+
+/// The state in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// No zombies, and nothing that would make them.
+    Healthy,
+    /// Zombies that do not keep their ids, and too few to matter.
+    Few,
+    /// Nothing has leaked, but what leaks is switched on.
+    AtRisk,
+    /// Many zombies, which do not keep their ids.
+    PilingUp,
+    /// Zombies keep their ids, and will until the ids are used up.
+    Leaking,
+    /// The ids are used up, or were.
+    Exhausted,
+    /// Live memory cgroups use up the ids: nobody removes them.
+    Crowded,
+    /// Memory cgroups could not be made, but their ids are not used up, or it cannot be told.
+    Failing,
+    /// Could not be told.
+    #[default]
+    Unknown,
+}
+
+impl State {
+    /// As it is in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Few => "few",
+            Self::AtRisk => "at-risk",
+            Self::PilingUp => "piling-up",
+            Self::Leaking => "leaking",
+            Self::Exhausted => "exhausted",
+            Self::Crowded => "crowded",
+            Self::Failing => "failing",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether somebody should look into it; `None` if that cannot be told.
+    pub const fn is_affected(self) -> Option<bool> {
+        match self {
+            Self::Healthy | Self::Few => Some(false),
+            Self::AtRisk
+            | Self::PilingUp
+            | Self::Leaking
+            | Self::Exhausted
+            | Self::Crowded
+            | Self::Failing => Some(true),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// Whether a zombie keeps its memcg id until it is freed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// It does: before that release, and so on RHEL 7.
+    Yes,
+    /// The kernel takes it back at removal, unless entries in swap hold it ([`release::FREES_IDS`]).
+    No,
+    /// The kernel's release is not known.
+    #[default]
+    Unknown,
+}
+
+impl Kept {
+    /// What the kernel's release tells. Nothing is chosen by it but words: no trace holds better evidence.
+    pub fn by(release: Option<&str>) -> Self {
+        match release.and_then(release::version) {
+            Some(version) if version < release::FREES_IDS => Self::Yes,
+            Some(_) => Self::No,
+            None => Self::Unknown,
+        }
+    }
+
+    /// How many ids are in use with so many memory cgroups.
+    pub fn used(self, live: u64, zombies: u64) -> u64 {
+        match self {
+            Self::No => live,
+            Self::Yes | Self::Unknown => live.saturating_add(zombies),
+        }
+        .min(MEMCG_IDS)
+    }
+
+    /// How many ids are left then.
+    pub fn left(self, live: u64, zombies: u64) -> u64 {
+        MEMCG_IDS - self.used(live, zombies)
+    }
+}
+
+/// Memory cgroups that could not be made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refused {
+    /// None, as far as is known.
+    #[default]
+    No,
+    /// Somebody says so, or the kernel does with an error that has other causes as well (`ENOMEM`: a limit above).
+    Told,
+    /// The kernel said so to us, or under our eyes, with an error that has no other cause in the memory hierarchy: `ENOSPC`,
+    /// or `ENOMEM` at the hierarchy's root with memory free (`mem_cgroup_alloc`, before that `idr_alloc` of the css id).
+    Proved,
+}
+
+/// What a judgement rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signs {
+    /// Memory cgroups with a directory.
+    pub live: u64,
+    /// Zombies that are not just being freed, at least.
+    pub staying: u64,
+    /// That there are none is known.
+    pub none: bool,
+    /// memcg ids in use, at least.
+    pub ids_min: u64,
+    /// memcg ids in use at one time, as far as slab caches' names tell.
+    pub ids_peak: Option<u64>,
+    /// Whether zombies keep their ids.
+    pub kept: Kept,
+    /// Whether memory cgroups could not be made.
+    pub refused: Refused,
+    /// One could be made just now: so no id is short, or no longer.
+    pub made: bool,
+}
+
+impl Signs {
+    /// Whether all ids are taken, or were at one time.
+    pub fn all_taken(&self) -> bool {
+        self.ids_min >= MEMCG_IDS || self.ids_peak.is_some_and(|peak| peak >= MEMCG_IDS)
+    }
+
+    /// Whether live ones alone use up the ids: of twenty one is left at most.
+    pub fn is_crowded(&self) -> bool {
+        self.live >= MEMCG_IDS - MEMCG_IDS / 20
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        let keeps = self.kept != Kept::No;
+        let refused = if self.made { Refused::No } else { self.refused };
+        let taken = self.all_taken() && self.staying > 0 && !self.made;
+        if self.is_crowded() {
+            State::Crowded
+        } else if keeps && (taken || refused == Refused::Proved) {
+            State::Exhausted
+        } else if keeps && self.staying > 0 {
+            State::Leaking
+        } else if refused != Refused::No {
+            State::Failing
+        } else if self.staying > FEW.max(self.live) {
+            State::PilingUp
+        } else if self.staying > 0 {
+            State::Few
+        } else if self.none {
+            State::Healthy
+        } else {
+            State::Unknown
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn signs(kept: Kept, live: u64, staying: u64) -> Signs {
+        Signs {
+            live,
+            staying,
+            none: staying == 0,
+            ids_min: kept.used(live, staying),
+            kept,
+            ..Signs::default()
+        }
+    }
+
+    #[test]
+    fn who_keeps_ids() {
+        for (release, kept) in [
+            (Some("3.10.0-1160.el7.x86_64"), Kept::Yes),
+            // the remedy on the same distribution
+            (Some("5.4.278-1.el7.elrepo.x86_64"), Kept::No),
+            (Some("4.7.10"), Kept::Yes),
+            (Some("4.8.0"), Kept::No),
+            (Some("4.14.67"), Kept::No),
+            (Some("6.1.0-40-cloud-amd64"), Kept::No),
+            (Some("custom"), Kept::Unknown),
+            (Some("99999999999999.1"), Kept::Unknown),
+            (None, Kept::Unknown),
+        ] {
+            assert_eq!(Kept::by(release), kept, "{release:?}");
+        }
+    }
+
+    #[test]
+    fn one_threshold() {
+        let state = |kept, live, staying| signs(kept, live, staying).state();
+        assert_eq!(state(Kept::No, 8, 0), State::Healthy);
+        assert_eq!(state(Kept::No, 8, 44), State::Few);
+        assert_eq!(state(Kept::No, 8, 50), State::Few);
+        assert_eq!(state(Kept::No, 8, 51), State::PilingUp);
+        assert_eq!(state(Kept::No, 400, 400), State::Few);
+        assert_eq!(state(Kept::Yes, 8, 1), State::Leaking);
+        assert_eq!(state(Kept::Yes, 4, 65_531), State::Exhausted);
+        assert_eq!(state(Kept::No, 4, 70_000), State::PilingUp);
+        assert_eq!(Signs::default().state(), State::Unknown);
+    }
+
+    /// What the names of slab caches tell, where nothing counts: `el7-514-exhausted-65531` of the recordings.
+    #[test]
+    fn ids_that_were_used_up_are_used_up_until_one_can_be_made() {
+        let mut signs = Signs {
+            ids_min: 5,
+            ids_peak: Some(65_535),
+            ..signs(Kept::Yes, 4, 1)
+        };
+        assert_eq!(signs.state(), State::Exhausted);
+        signs.made = true;
+        assert_eq!(signs.state(), State::Leaking);
+        signs.ids_peak = Some(65_534);
+        signs.made = false;
+        assert_eq!(signs.state(), State::Leaking);
+    }
+
+    #[test]
+    fn ids_that_live_ones_use_are_no_leak() {
+        assert_eq!(signs(Kept::Yes, 64_734, 0).state(), State::Crowded);
+        assert_eq!(signs(Kept::No, 64_734, 9).state(), State::Crowded);
+        assert_eq!(signs(Kept::Yes, 60_000, 0).state(), State::Healthy);
+    }
+
+    #[test]
+    fn a_memory_cgroup_that_could_not_be_made_is_never_nothing() {
+        let state = |kept, staying, refused, made| {
+            let signs = Signs {
+                refused,
+                made,
+                none: false,
+                ..signs(kept, 4, staying)
+            };
+            signs.state()
+        };
+        use Refused::{Proved, Told};
+        assert_eq!(state(Kept::Yes, 0, Proved, false), State::Exhausted);
+        assert_eq!(state(Kept::Unknown, 3, Proved, false), State::Exhausted);
+        assert_eq!(state(Kept::No, 3, Proved, false), State::Failing);
+        assert_eq!(state(Kept::Yes, 3, Told, false), State::Leaking);
+        assert_eq!(state(Kept::Yes, 0, Told, false), State::Failing);
+        assert_eq!(state(Kept::Yes, 0, Told, true), State::Unknown);
+        assert_eq!(state(Kept::No, 60, Told, true), State::PilingUp);
+    }
+
+    fn any_signs() -> impl Strategy<Value = Signs> {
+        let kept = prop_oneof![Just(Kept::Yes), Just(Kept::No), Just(Kept::Unknown)];
+        let refused = prop_oneof![
+            Just(Refused::No),
+            Just(Refused::Told),
+            Just(Refused::Proved)
+        ];
+        let number = || prop_oneof![0..200u64, 65_400..65_600u64];
+        (
+            (number(), number(), any::<bool>()),
+            (proptest::option::of(number()), kept, refused, any::<bool>()),
+        )
+            .prop_map(
+                |((live, staying, none), (ids_peak, kept, refused, made))| Signs {
+                    ids_peak,
+                    refused,
+                    made,
+                    none: none && staying == 0,
+                    ..signs(kept, live, staying)
+                },
+            )
+    }
+
+    proptest! {
+        /// More that is wrong never makes it look better, and what is not known is never well.
+        #[test]
+        fn bad_news_never_help(signs in any_signs()) {
+            let rank = |state| match state {
+                State::Unknown | State::Healthy => 0,
+                State::Few => 1,
+                State::AtRisk | State::PilingUp => 2,
+                State::Failing | State::Leaking => 3,
+                State::Exhausted | State::Crowded => 4,
+            };
+            let state = signs.state();
+            let worse = Signs { refused: Refused::Proved, made: false, ..signs };
+            prop_assert!(rank(worse.state()) >= rank(state).min(3));
+            let more = Signs { staying: signs.staying + 1000, none: false, ..signs };
+            prop_assert!(rank(more.state()) >= rank(state).min(2));
+            prop_assert!(state != State::Healthy || signs.none);
+            prop_assert_eq!(state.is_affected() == Some(true), rank(state) >= 2);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! How often what costs much is read again: so that polling takes 2 % of a CPU at most, whatever there is to read.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::seen::Seen;
+use crate::{
+    event::MEMCG_IDS,
+    host::{self, Root, SlabLayout, SlabMemcgs},
+    source::clock,
+};
+
+/// The rest after something, as a multiple of the CPU time that it took. Directories and names have it each: 1 % of a CPU.
+const REST: u32 = 100;
+
+/// So often names are listed though nothing shows that they have changed.
+const ANYWAY: Duration = Duration::from_mins(1);
+
+/// When something was read, and what that cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    last: Option<Instant>,
+    /// CPU time.
+    cost: Duration,
+}
+
+impl Pace {
+    /// Reads it, and measures that.
+    pub(super) fn measure<T>(&mut self, read: impl FnOnce() -> T) -> T {
+        let before = clock::thread_cpu();
+        let done = read();
+        self.cost = clock::thread_cpu().saturating_sub(before);
+        self.last = Some(Instant::now());
+        done
+    }
+
+    /// How long to wait before it is read again.
+    pub(super) fn rest(&self) -> Duration {
+        self.cost.saturating_mul(REST)
+    }
+
+    /// Whether so much time has passed since the last time, and the time to rest.
+    pub(super) fn is_due(&self, least: Duration) -> bool {
+        self.last
+            .is_none_or(|last| last.elapsed() >= self.rest().max(least))
+    }
+}
+
+/// The names of slab caches: 200,000 on a node that has used up its ids.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pace: Pace,
+    /// How many links the directory had: on 3.10 and later one for each cache in it.
+    links: Option<u64>,
+    layout: Option<SlabLayout>,
+    peak: Option<u64>,
+    ids_peak: Option<u64>,
+}
+
+impl Names {
+    /// The names, if they may have changed and it is time; else nothing is listed. `moved` says that memory cgroups came or
+    /// went since the last time. Copies are always listed.
+    pub(super) fn list(&mut self, root: &Root, moved: bool) -> SlabMemcgs {
+        if root.is_live() {
+            let links = host::slab_links(root);
+            let changed = moved || links != self.links || self.pace.is_due(ANYWAY);
+            if !changed || !self.pace.is_due(Duration::ZERO) {
+                return SlabMemcgs::default();
+            }
+            self.links = links;
+        }
+        let slab = self.pace.measure(|| host::slab_memcgs(root));
+        (self.layout, self.peak) = (slab.layout, slab.peak);
+        slab
+    }
+
+    /// Reads something of the caches that are named, which counts like the listing.
+    pub(super) fn measure<T>(&mut self, read: impl FnOnce() -> T) -> T {
+        let before = clock::thread_cpu();
+        let done = read();
+        self.pace.cost += clock::thread_cpu().saturating_sub(before);
+        done
+    }
+
+    /// Where the caches of memcgs stood when they were listed last.
+    pub(super) fn layout(&self) -> Option<SlabLayout> {
+        self.layout
+    }
+
+    /// Takes in what a poll saw, and adds what the last listing tells of the past to its counts.
+    pub(super) fn complete(&mut self, seen: &mut Seen) {
+        if seen.slab.listed {
+            let live = seen.directories.values().filter(|one| one.memory);
+            let unnamed = seen.slab.unnamed(live.map(|one| (one.leaf(), 1)));
+            self.ids_peak = self.peak.map(|peak| (peak + unnamed).min(MEMCG_IDS));
+        }
+        seen.counts.kmemcg_peak = self.peak;
+        seen.counts.ids_peak = self.ids_peak;
+    }
+}

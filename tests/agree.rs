@@ -1,0 +1,188 @@
+//! All verbs say the same of one node: `scan`, `diagnose` and `watch --once`, on copies of real machines and on built ones.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use kmemtrace::host::archive::unpack;
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::harness::{Result, data, output, program, test, text};
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("agree::on_snapshots_of_booted_kernels", snapshots),
+        test("agree::on_built_trees", built),
+    ]
+}
+
+/// A verb's exit status and its JSON; of several lines the last.
+fn run(args: &[&str], root: &Path) -> (Option<i32>, Value) {
+    let mut command = program(args);
+    command.arg("--root").arg(root);
+    let run = output(command);
+    let stdout = text(&run.stdout);
+    let told = stdout.lines().last().map(serde_json::from_str);
+    let told = told.and_then(std::result::Result::ok);
+    let told = told.unwrap_or_else(|| panic!("{args:?}: {stdout}{}", text(&run.stderr)));
+    (run.status.code(), told)
+}
+
+/// What the verbs call the node's state, if they agree.
+fn state(root: &Path) -> String {
+    let scan = run(&["scan", "--format", "json"], root);
+    let watch = run(&["watch", "--once", "--format", "json"], root);
+    let diagnose = run(&["diagnose", "--no-exec", "--format", "json"], root);
+    let of = |(code, told): &(Option<i32>, Value)| {
+        let state = told["state"].as_str().unwrap_or_default().to_owned();
+        let expected = match &state[..] {
+            "healthy" | "few" => 0,
+            "unknown" => 2,
+            _ => 1,
+        };
+        assert_eq!(*code, Some(expected), "{}: {told}", root.display());
+        state
+    };
+    let (scan, watch, diagnose) = (of(&scan), of(&watch), of(&diagnose));
+    assert_eq!(scan, watch, "{}: scan, watch --once", root.display());
+    // What accounting and logs tell, the others do not look at.
+    let as_counted = match &diagnose[..] {
+        "at-risk" | "unknown" | "failing" if ["healthy", "unknown"].contains(&&scan[..]) => &scan,
+        state => state,
+    };
+    assert_eq!(scan, as_counted, "{}: scan, diagnose", root.display());
+    diagnose
+}
+
+fn snapshots() -> Result {
+    for (name, expected) in [
+        ("el7-514-exhausted-65531-snapshot", "exhausted"),
+        ("el7-514-leaking-20-snapshot", "leaking"),
+        ("snapshot-4.19.222-v1-320tmpfs", "piling-up"),
+        ("snapshot-4.19.222-v1-83zombies-slab", "piling-up"),
+        ("snapshot-4.19.222-v2-80zombies-slab", "piling-up"),
+        ("snapshot-504.286-v1-301tmpfs", "piling-up"),
+        ("snapshot-504.286-v1-44zombies", "few"),
+        ("snapshot-504.286-v2-44zombies", "few"),
+        ("snapshot-el8.1-418.147-v1-300tmpfs", "piling-up"),
+        ("snapshot-el8.1-418.147-v1-45zombies", "few"),
+        ("snapshot-el8.1-418.147-v2-46zombies", "few"),
+    ] {
+        let directory = tempfile::tempdir()?;
+        let archive = data(&format!("recordings/{name}.tar.zst"));
+        let unpacked = unpack(&archive, directory.path())?;
+        let root = directory.path().join(&unpacked.snapshots[0]);
+        assert_eq!(state(&root), expected, "{name}");
+        if name.contains("el8") && !name.contains("tmpfs") {
+            let (_, told) = run(&["diagnose", "--no-exec", "--format", "json"], &root);
+            assert_eq!(told["era"], "reparents-slab", "{name}: {told}");
+        }
+    }
+    Ok(())
+}
+
+/// Where slab caches of memory cgroups stand, and so what the kernel's count is good for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Slab {
+    None,
+    TopLevel,
+    Nested,
+}
+
+/// A v1 machine with five directories and so many zombies.
+fn tree(at: &Path, release: &str, slab: Slab, zombies: u64, peak: u64, held: u64) -> Result {
+    const LIVE: [&str; 5] = [
+        "",
+        "/kubepods",
+        "/kubepods/pod1",
+        "/docker",
+        "/system.slice",
+    ];
+    let put = |path: &str, text: &str| {
+        let path = at.join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().expect("a parent"))?;
+        fs::write(path, text)
+    };
+    put("/proc/sys/kernel/osrelease", release)?;
+    put("/proc/uptime", "864000.00 1.00\n")?;
+    put("/proc/cmdline", "ro\n")?;
+    put(
+        "/proc/meminfo",
+        "MemTotal: 8000000 kB\nMemAvailable: 6000000 kB\n",
+    )?;
+    let mount = "32 31 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+    put("/proc/self/mountinfo", mount)?;
+    let counted = if slab == Slab::TopLevel { 0 } else { zombies };
+    let count = LIVE.len() as u64 + counted;
+    put("/proc/cgroups", &format!("memory\t4\t{count}\t1\n"))?;
+    for path in LIVE {
+        let at = format!("/sys/fs/cgroup/memory{path}");
+        put(&format!("{at}/cgroup.procs"), "")?;
+        let usage = if path.is_empty() || path.starts_with("/kubepods") {
+            held
+        } else {
+            0
+        };
+        put(
+            &format!("{at}/memory.kmem.usage_in_bytes"),
+            &format!("{usage}\n"),
+        )?;
+        if slab == Slab::TopLevel {
+            let file = format!("{at}/memory.kmem.slabinfo.error");
+            put(&file, "Input/output error\n")?;
+        } else {
+            put(&format!("{at}/memory.kmem.slabinfo"), "")?;
+        }
+    }
+    let caches = at.join("sys/kernel/slab");
+    fs::create_dir_all(&caches)?;
+    for id in 0..zombies {
+        match slab {
+            Slab::None => {}
+            Slab::TopLevel => fs::create_dir(caches.join(format!("dentry({id}:gone{id})")))?,
+            Slab::Nested => {
+                fs::create_dir_all(caches.join(format!("dentry/cgroup/dentry({id}:gone{id})")))?;
+            }
+        }
+    }
+    if slab == Slab::TopLevel && peak > 0 {
+        // A cache that is gone.
+        let name = format!("dentry({}:last)", peak - 1);
+        symlink(format!(":t-0000192-{:08}", peak - 1), caches.join(name))?;
+    }
+    Ok(())
+}
+
+fn built() -> Result {
+    let mut states = Vec::new();
+    for (release, slab) in [
+        ("3.10.0-514.el7.x86_64", Slab::TopLevel),
+        ("3.10.0", Slab::TopLevel),
+        ("custom", Slab::TopLevel),
+        ("4.14.67", Slab::Nested),
+        ("4.19.222", Slab::None),
+        ("4.6.0", Slab::None),
+        ("6.1.0-40-amd64", Slab::None),
+    ] {
+        for (zombies, peak, held) in [
+            (0, 0, 0),
+            (0, 9, 0),
+            (0, 9, 1 << 20),
+            (0, 65_530, 1 << 20),
+            (0, 65_530, 0),
+            (1, 9, 4096),
+            (44, 50, 1 << 20),
+            (60, 65_529, 1 << 20),
+            (60, 65_530, 1 << 20),
+            (300, 300, 1 << 20),
+        ] {
+            let directory = tempfile::tempdir()?;
+            tree(directory.path(), release, slab, zombies, peak, held)?;
+            let state = state(directory.path());
+            states.push(format!(
+                "{release} {slab:?} {zombies} {peak} {held}: {state}"
+            ));
+        }
+    }
+    insta::assert_snapshot!(states.join("\n"));
+    Ok(())
+}
