@@ -170,7 +170,8 @@ fn recordings_3_10() -> Result {
             ("01-made-kmem-off", 0, "healthy", "ok", "ok"),
             ("02-kmem-on-idle", 1, "at-risk", "ok", "warn"),
             ("03-live", 1, "at-risk", "ok", "warn"),
-            ("05-after-rmdir", 1, "leaking", "fail", "ok"),
+            // There is no container any more, but it left slab caches below a pod that has none.
+            ("05-after-rmdir", 1, "leaking", "fail", "warn"),
         ],
     )?;
     recording(
@@ -197,7 +198,7 @@ fn recordings_4_14() -> Result {
         &[
             ("before", 0, "healthy", "ok", "ok"),
             ("after-loop", 1, "piling-up", "warn", "ok"),
-            ("after-shrink", 0, "healthy", "ok", "ok"),
+            ("after-shrink", 0, "few", "ok", "ok"),
         ],
     )
 }

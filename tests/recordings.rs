@@ -236,14 +236,14 @@ fn limit() -> Result {
 fn k414() -> Result {
     let few = [
         ("before", 4, 0, NONE, 0),
-        ("after-loop", 4, 10, Some(360_448), 1),
-        ("after-drop_caches", 4, 10, Some(360_448), 1),
-        ("after-shrink", 4, 2, Some(0), 1),
-        ("end", 1, 5, Some(0), 1),
+        ("after-loop", 4, 10, Some(360_448), 0),
+        ("after-drop_caches", 4, 10, Some(360_448), 0),
+        ("after-shrink", 4, 2, Some(0), 0),
+        ("end", 1, 5, Some(0), 0),
     ];
     let mut many = few;
     for copy in &mut many[1..3] {
-        (copy.2, copy.3) = (94, Some(3_502_080));
+        (copy.2, copy.3, copy.4) = (94, Some(3_502_080), 1);
     }
     for (name, copies) in [("k414-leaked-10", few), ("k414-leaked-100", many)] {
         let recording = Recording::new(name)?;

@@ -48,6 +48,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "error",
             "event",
             "host",
+            "judge",
             "plan",
             "report",
             "schema",

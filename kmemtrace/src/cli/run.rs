@@ -109,11 +109,7 @@ impl Run<'_> {
         };
         // Whoever read it may have had enough: the recording has its end all the same.
         let time = source.now();
-        let mut summary = tracker.summary();
-        if self.is_one_look() {
-            // One look cannot tell how old they are; that they are there it can.
-            summary.state = tracker.state(summary.totals.zombies);
-        }
+        let summary = tracker.summary();
         let totals = tracker.totals();
         self.record(|recorder| recorder.end(time, &summary, totals));
         let failure = shown?;
@@ -124,7 +120,8 @@ impl Run<'_> {
             // Else it has seen nothing at all: there is nothing to sum up.
             return Err(error.into());
         }
-        let verdict = if self.is_one_look() {
+        let verdict = if self.is_one_look() && summary.leaks == 0 {
+            // How old zombies are one look cannot tell; that they are there it can.
             summary.state.into()
         } else {
             summary.finding().into()

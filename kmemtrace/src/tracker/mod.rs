@@ -224,14 +224,19 @@ impl Tracker {
             totals: self.totals(),
             inherited: self.inherited,
             forecast: self.forecast(&leaked),
-            state: self.state(self.totals().leaked),
+            state: self.state(),
             ..self.tally.summary(self.now, &leaked)
         }
     }
 
-    /// The node's state, if so many zombies are not just being freed.
-    pub fn state(&self, staying: u64) -> State {
-        let Totals { live, zombies, .. } = self.totals();
+    /// The node's state. What was there before the run is not just being freed, as far as it is there still.
+    fn state(&self) -> State {
+        let Totals {
+            live,
+            zombies,
+            leaked,
+        } = self.totals();
+        let staying = leaked.max(self.inherited.unwrap_or(0).min(zombies));
         let tally = &self.tally;
         // Such names are of kernels whose zombies keep their ids, and whose count leaves them out.
         let by_names = tally.kmemcg_peak.is_some();

@@ -3,7 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use super::*;
-use crate::host::{Acts, SlabLayout, count_leaves_zombies_out, counts, facts, kmem, slab_memcgs};
+use crate::host::{
+    Acts, Ask, SlabLayout, count_leaves_zombies_out, counts, facts, kmem, slab_memcgs,
+};
 
 fn counted(world: &World) -> (Option<u64>, Option<u64>) {
     let hierarchy = facts(world.root()).memory.unwrap();
@@ -38,7 +40,13 @@ fn on_3_10_zombies_are_not_counted_and_shrink_frees_them_after_dropping() {
     assert_eq!((world.zombies("/pod/"), caches(&world)), (4, 3));
     assert_eq!(number(&world, "pod/memory.kmem.usage_in_bytes"), 40960);
     let hierarchy = facts(world.root()).memory.unwrap();
-    let held = kmem(world.root(), &hierarchy, true).unwrap();
+    let held = kmem(
+        world.root(),
+        &hierarchy,
+        &slab_memcgs(world.root()),
+        Ask::Root,
+    )
+    .unwrap();
     assert_eq!(held.held_bytes, Some(40960));
 
     let shrink = |id| {
