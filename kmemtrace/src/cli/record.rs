@@ -38,7 +38,7 @@ pub(super) struct LimitArgs {
     max_files: u32,
 }
 
-/// Records until Ctrl-C, SIGTERM or the end of `--for`.
+/// Records until a signal such as Ctrl-C or the end of `--for`.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let run = Run {
         source: &args.source,
@@ -71,8 +71,8 @@ impl Recording {
             files: limits.max_files,
         };
         let recorder = Recorder::open(path, limits)?;
-        if let Some(mended) = recorder.mended() {
-            say(mended);
+        if let Some(note) = recorder.note() {
+            say(note);
         }
         Ok(Self {
             name: Name::whole(path.as_os_str().as_bytes()).to_string(),

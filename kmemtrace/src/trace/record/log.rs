@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 
 use super::tail::{Tail, tail};
 use crate::{error::Error, event::json::Item, sink::escape::Name, trace::Trace};
@@ -57,12 +60,22 @@ impl Log {
     /// A new file.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let file = options().create_new(true).open(path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // Nobody else had it; where it cannot be locked, that was said when the first file was opened.
+        if let Lock::Another = lock(&file) {
+            return Err(Errno::WOULDBLOCK.into());
+        }
         Ok(Self::new(file, 0, is_packed(path)))
     }
 
-    /// A file to append to, and what was wrong with its end, in words.
+    /// A file to append to, and what there is to say about it: what was wrong with its end, that it cannot be locked.
     pub(super) fn open(path: &Path) -> Result<(Self, Option<String>), Error> {
+        Self::open_locked(path, lock)
+    }
+
+    pub(super) fn open_locked(
+        path: &Path,
+        lock: impl Fn(&File) -> Lock,
+    ) -> Result<(Self, Option<String>), Error> {
         let name = Name::whole(path.as_os_str().as_bytes());
         let cannot = |error: io::Error| Error::caused(format!("cannot record to {name}"), &error);
         let file = options().create(true).open(path).map_err(cannot)?;
@@ -72,11 +85,23 @@ impl Log {
                     .help("`kmemtrace watch --all --format json` writes to stdout"),
             );
         }
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Error::new(format!(
-                "cannot record to {name}: another process is recording to it"
-            )));
-        }
+        let unlocked = match lock(&file) {
+            Lock::Ours => None,
+            Lock::Another => {
+                return Err(Error::new(format!(
+                    "cannot record to {name}: another process is recording to it"
+                )));
+            }
+            Lock::None(why) if file.metadata().map_err(cannot)?.len() > 0 => {
+                return Err(Error::new(format!(
+                    "cannot append to {name}: cannot lock it ({why}): another process may be recording to it"
+                ))
+                .help("name a new file"));
+            }
+            Lock::None(why) => Some(format!(
+                "cannot lock {name} ({why}): do not record to it with a second process"
+            )),
+        };
         let packed = is_packed(path);
         let foreign = |what: &str| {
             Error::new(format!("cannot append to {name}: {what}")).help("name another file")
@@ -102,7 +127,7 @@ impl Log {
         let Tail { whole, rest } = tail(&file, packed).map_err(cannot)?;
         let mut log = Self::new(file, whole, packed);
         if whole == length {
-            return Ok((log, None));
+            return Ok((log, unlocked));
         }
         log.file.set_len(whole).map_err(cannot)?;
         log.lines = rest;
@@ -215,6 +240,23 @@ impl Write for Log {
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Log({:?}, {} bytes)", self.file, self.length)
+    }
+}
+
+/// Whether a file is ours alone to write to.
+#[derive(Debug)]
+pub(super) enum Lock {
+    Ours,
+    Another,
+    /// That cannot be told here, and why: on 3.10 some file systems do not know flock(2).
+    None(Errno),
+}
+
+fn lock(file: &File) -> Lock {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Lock::Ours,
+        Err(Errno::WOULDBLOCK) => Lock::Another,
+        Err(why) => Lock::None(why),
     }
 }
 

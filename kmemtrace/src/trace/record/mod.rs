@@ -36,8 +36,8 @@ pub struct Recorder {
     limits: Limits,
     lines: JsonLines<Log>,
     header: Option<(Stamp, Header)>,
-    /// What was read or cut off when the file was opened, in words.
-    mended: Option<String>,
+    /// What there is to say about the file, in words.
+    note: Option<String>,
 }
 
 impl Recorder {
@@ -48,19 +48,19 @@ impl Recorder {
     ///
     /// It cannot be opened, is being recorded to, or holds something else than such a trace.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, Error> {
-        let (log, mended) = Log::open(path)?;
+        let (log, note) = Log::open(path)?;
         Ok(Self {
             path: path.to_owned(),
             limits,
             lines: JsonLines::new(log),
             header: None,
-            mended,
+            note,
         })
     }
 
-    /// What was done to the file's end when it was opened, for whoever is at the terminal.
-    pub fn mended(&self) -> Option<&str> {
-        self.mended.as_deref()
+    /// What was done to the file's end when it was opened, or that it cannot be locked: for whoever is at the terminal.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Begins a run.

@@ -310,3 +310,43 @@ fn a_run_without_events_is_a_header_and_an_end() {
         .unwrap();
     assert_eq!(read(&path).0.len(), 2);
 }
+
+#[test]
+fn only_a_lock_that_another_holds_means_another_recording() {
+    use rustix::io::Errno;
+
+    use super::log::Lock;
+
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("t.jsonl");
+    let open = |lock: fn() -> Lock| Log::open_locked(&path, |_| lock());
+    let said = |error: Error| error.to_string();
+    let another = open(|| Lock::Another).map(|_| ()).unwrap_err();
+    assert!(said(another).contains("another process is recording to it"));
+    // An empty file is nobody's: it is recorded to, and that is said.
+    let (_, note) = open(|| Lock::None(Errno::NOSYS)).unwrap();
+    let note = note.unwrap();
+    assert!(note.contains("cannot lock"), "{note}");
+    assert!(note.contains("not implemented"), "{note}");
+    drop(note);
+    record(&path, 0..5, true);
+    let before = fs::read(&path).unwrap();
+    for why in [|| Lock::None(Errno::NOLCK), || Lock::None(Errno::OPNOTSUPP)] {
+        let error = said(open(why).map(|_| ()).unwrap_err());
+        assert!(error.contains("cannot lock it"), "{error}");
+        assert!(!error.contains("is recording"), "{error}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), before);
+    // A lock that is really held.
+    let _held = open_file(&path);
+    let error = said(Log::open(&path).map(|_| ()).unwrap_err());
+    assert!(
+        error.contains("another process is recording to it"),
+        "{error}"
+    );
+}
+
+/// A recording that goes on.
+fn open_file(path: &Path) -> Log {
+    Log::open(path).unwrap().0
+}
