@@ -1,6 +1,7 @@
 //! On the running kernel, as root: real cgroups, real zombies. What a test watches with is in its name: `live::bpf::...`.
 
 mod disposable;
+mod ends;
 mod expected;
 mod failures;
 mod files;
@@ -149,6 +150,17 @@ fn traced() -> Vec<Trial> {
         ),
         traced("a_failed_mkdir_by_kprobe", kprobes, tracefs::failed_mkdir),
         traced("kill_9_is_cleared_away", tracefs::missing, tracefs::kill),
+        traced(
+            "every_end_leaves_nothing",
+            tracefs::missing_lives,
+            ends::each,
+        ),
+        traced("marks_leave_nothing", tracefs::missing_lives, ends::marked),
+        traced(
+            "doctor_removes_what_kill_9_left",
+            tracefs::missing_lives,
+            ends::killed,
+        ),
         traced(
             "a_full_buffer_is_a_gap_and_the_counts_recover",
             tracefs::missing,

@@ -58,12 +58,12 @@ fn has(file: &str) -> bool {
 }
 
 /// The instance of the run with this number.
-fn instance(pid: u32) -> PathBuf {
+pub(super) fn instance(pid: u32) -> PathBuf {
     Path::new(TRACING).join(format!("instances/kmemtrace-{pid}"))
 }
 
 /// The probes that kmemtrace runs have in the kernel.
-fn probes() -> Vec<String> {
+pub(super) fn probes() -> Vec<String> {
     let probes = fs::read_to_string(Path::new(TRACING).join("kprobe_events")).unwrap_or_default();
     let ours = probes.lines().filter(|line| line.contains(":kmemtrace_"));
     ours.map(str::to_owned).collect()

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     Color, Format, Outcome, Verdict,
+    interrupt::Signals,
     report::{self, Palette},
     runtime,
     watch::HookArgs,
@@ -14,7 +15,7 @@ use crate::{
     event::header::{HookReport, Refusal},
     host::{self, Capability, Facts, Root},
     sink::escape::Name,
-    source::{self, Kind, bpf},
+    source::{self, Kind, bpf, tracefs},
 };
 
 /// Arguments of `kmemtrace doctor`.
@@ -32,6 +33,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let facts = host::facts(&Root::live());
     let config = args.hooks.config();
     let kinds = args.hooks.kinds(true);
+    let left = tracefs::clean(&facts);
     // Of no interest to those who ask for another source.
     let without_bpf = || {
         if kinds.contains(&Kind::Bpf) {
@@ -40,12 +42,17 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             Vec::new()
         }
     };
-    let started = runtime()?.block_on(async { source::start(kinds, &facts, &config) });
-    let host = Host::new(&facts);
+    let started = runtime()?.block_on(async {
+        // What is attached is to be detached again.
+        let _signals = Signals::listen()?;
+        source::start(kinds, &facts, &config)
+    });
+    let host = Host::new(&facts, left);
     let report = match started {
         Ok(started) => Report {
             host,
             source: Some(started.source.kind().as_str()),
+            unused: args.hooks.unused(&started.source),
             hooks: started.source.hooks(),
             unattached: match started.source.kind() {
                 Kind::Bpf => Vec::new(),
@@ -57,6 +64,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         Err(error) => Report {
             host,
             source: None,
+            unused: None,
             hooks: without_bpf(),
             unattached: Vec::new(),
             refused: Vec::new(),
@@ -78,6 +86,9 @@ struct Report {
     /// The source that `watch` would use, if given the same `--source`.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'static str>,
+    /// An option that changes nothing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unused: Option<String>,
     /// Better sources, and why each does not work here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<Refusal>,
@@ -115,6 +126,30 @@ struct Host {
     no_memory: Option<String>,
     /// The cgroup versions that are mounted: `v1`, `v2` or both.
     cgroup_versions: Vec<&'static str>,
+    /// What killed runs of kmemtrace had left in tracefs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    leftovers: Vec<Left>,
+}
+
+/// Something that a killed run left in tracefs.
+#[derive(Debug, Serialize)]
+struct Left {
+    name: String,
+    /// Doctor removed it.
+    removed: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<tracefs::Leftover> for Left {
+    fn from(left: tracefs::Leftover) -> Self {
+        Self {
+            name: left.name,
+            removed: left.kept.is_none(),
+            reason: left.kept,
+        }
+    }
 }
 
 /// The memory hierarchy.
@@ -126,7 +161,7 @@ struct Memory {
 }
 
 impl Host {
-    fn new(facts: &Facts) -> Self {
+    fn new(facts: &Facts, left: Vec<tracefs::Leftover>) -> Self {
         let may = |capability: &Capability| facts.privileges.has(*capability);
         let wanted = [
             Capability::Bpf,
@@ -166,6 +201,7 @@ impl Host {
             }),
             no_memory: memory.err().map(ToString::to_string),
             cgroup_versions: versions,
+            leftovers: left.into_iter().map(Left::from).collect(),
         }
     }
 
@@ -176,7 +212,7 @@ impl Host {
         } else {
             self.capabilities.join(", ")
         };
-        vec![
+        let mut rows = vec![
             ("privileges", !self.capabilities.is_empty(), format!("uid {}, capabilities {caps}", self.euid)),
             (
                 "memory cgroups",
@@ -209,7 +245,16 @@ impl Host {
                 self.lockdown.as_deref() != Some("confidentiality"),
                 self.lockdown.clone().unwrap_or_else(none),
             ),
-        ]
+        ];
+        rows.extend(self.leftovers.iter().map(|left| {
+            let name = &left.name;
+            let says = match &left.reason {
+                None => format!("removed {name}: a killed run had left it"),
+                Some(reason) => format!("cannot remove {name}, which a killed run left: {reason}"),
+            };
+            ("left behind", left.removed, says)
+        }));
+        rows
     }
 }
 
@@ -240,6 +285,9 @@ impl report::Report for Report {
             )?;
             for Refusal { way, reason } in &self.refused {
                 writeln!(out, "  not by {way}: {}", shown(reason))?;
+            }
+            if let Some(unused) = &self.unused {
+                writeln!(out, "  {}", shown(unused))?;
             }
         }
         writeln!(out, "\nhost")?;
@@ -296,8 +344,15 @@ mod tests {
             mount: "/mnt/a\nb\u{202e}".into(),
         });
         let report = Report {
-            host: Host::new(&facts),
+            host: Host::new(
+                &facts,
+                vec![tracefs::Leftover {
+                    name: "/mnt/\x1b[1m".to_owned(),
+                    kept: None,
+                }],
+            ),
             source: None,
+            unused: None,
             refused: Vec::new(),
             hooks: Vec::new(),
             unattached: Vec::new(),
@@ -312,6 +367,7 @@ mod tests {
             r"6.1\x1b[31m",
             r"/mnt/a\x0ab\u{202e} (hierarchy 4)",
             r"/mnt/\x1b[2J",
+            r"/mnt/\x1b[1m: a killed run had left it",
         ] {
             assert!(text.contains(shown), "{shown}: {text}");
         }

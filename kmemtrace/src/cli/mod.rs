@@ -304,5 +304,7 @@ fn log(verbose: u8) {
         .without_time()
         .with_target(false)
         .with_ansi(false)
+        // It would panic where stderr is closed.
+        .log_internal_errors(false)
         .try_init();
 }

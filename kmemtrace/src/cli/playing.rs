@@ -82,7 +82,7 @@ impl Playing {
 
     /// So many times as fast as it happened.
     pub(super) async fn paced(&mut self, factor: u32) -> Result<(), Failure> {
-        let mut end = Stop::new(None)?;
+        let mut end = Stop::new()?;
         let began = Instant::now();
         let from_ns = self
             .from

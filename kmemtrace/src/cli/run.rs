@@ -5,14 +5,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Color, Failure, Format, Verdict, colored, filter::Filter, pods::Pods, record::Recording,
-    root::Copies, runtime, watch::SourceArgs,
+    Color, Failure, Format, Verdict, colored, filter::Filter, interrupt::Signals, pods::Pods,
+    record::Recording, root::Copies, runtime, watch::SourceArgs,
 };
 use crate::{
     error::Error,
@@ -60,7 +57,7 @@ pub(super) fn stdout(format: Format, color: Color) -> Box<dyn Sink> {
 }
 
 impl Run<'_> {
-    /// Watches until Ctrl-C, SIGTERM or the end of `--for`, or of what there is to look at.
+    /// Watches until a signal such as Ctrl-C or the end of `--for`, or of what there is to look at.
     pub(super) fn watch(mut self, format: Format, color: Color) -> Result<Watched, Failure> {
         let args = self.source;
         let copies = Copies::open(&args.root)?;
@@ -75,9 +72,15 @@ impl Run<'_> {
         }
         let config = args.hooks.config_with(copies.roots.clone(), args.interval);
         runtime()?.block_on(async {
+            // First: what the source makes in the kernel is to be removed whatever ends the run.
+            let mut stop = Stop::new()?;
             let started = source::start(kinds, &facts, &config)?;
             introduce(&started);
-            let stop = Stop::new(args.duration)?;
+            if let Some(unused) = args.hooks.unused(&started.source) {
+                // Without stderr there is nobody to tell.
+                let _ = writeln!(io::stderr(), "kmemtrace: {unused}");
+            }
+            stop.after(args.duration);
             self.follow(started, stdout(format, color), stop, &facts, &mut pods)
                 .await
         })
@@ -263,20 +266,22 @@ fn introduce(started: &Started) {
 
 /// What ends a run.
 pub(super) struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
+    signals: Signals,
     deadline: Option<Instant>,
 }
 
 impl Stop {
-    pub(super) fn new(after: Option<Duration>) -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Error::caused("cannot listen for signals", &error));
+    /// Signals, from now on.
+    pub(super) fn new() -> Result<Self, Error> {
         Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            deadline: after.and_then(|after| Instant::now().checked_add(after)),
+            signals: Signals::listen()?,
+            deadline: None,
         })
+    }
+
+    /// This time from now as well.
+    pub(super) fn after(&mut self, time: Option<Duration>) {
+        self.deadline = time.and_then(|time| Instant::now().checked_add(time));
     }
 
     pub(super) async fn wait(&mut self) {
@@ -287,8 +292,7 @@ impl Stop {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            () = self.signals.recv() => {}
             () = deadline => {}
         }
     }

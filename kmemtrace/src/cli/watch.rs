@@ -83,6 +83,12 @@ impl HookArgs {
         }
     }
 
+    /// An option that changes nothing with this source, in words.
+    pub(super) fn unused(&self, source: &source::Source) -> Option<String> {
+        let unused = || source::mkdir_syscalls_unused(source.kind(), &source.hooks());
+        self.mkdir_syscalls.then(unused)?
+    }
+
     /// For this machine.
     pub(super) fn config(&self) -> source::Config {
         self.config_with(Vec::new(), Duration::from_secs(1))
@@ -127,7 +133,7 @@ enum SourceArg {
     Sysfs,
 }
 
-/// Watches until Ctrl-C, SIGTERM or the end of `--for`.
+/// Watches until a signal such as Ctrl-C or the end of `--for`.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let recording = match &args.record {
         Some(path) => Some(Recording::open(path, args.limits)?),

@@ -44,7 +44,7 @@ pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
     slab_links, slab_memcgs, slab_pin,
 };
-pub use symbols::symbol;
+pub use symbols::{clones, symbol};
 pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};
 pub use walk::{Directory, walk};
 

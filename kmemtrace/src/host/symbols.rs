@@ -1,7 +1,7 @@
 //! The kernel's symbols: `/proc/kallsyms`.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs::File,
     io::{BufRead, BufReader},
     ops::ControlFlow,
@@ -10,16 +10,64 @@ use std::{
 
 use super::Root;
 
-/// Of these functions, those that the kernel itself or a module has under just that name.
-pub(super) fn functions(root: &Root, functions: &[&'static str]) -> BTreeSet<&'static str> {
-    let mut found = BTreeSet::new();
+/// Of these functions, those that the kernel itself or a module has, and the symbols that each has: its own name alone if it
+/// has that, else its [clones](is_clone).
+pub(super) fn functions(
+    root: &Root,
+    functions: &[&'static str],
+) -> BTreeMap<&'static str, Vec<String>> {
+    let mut found: BTreeMap<_, Vec<String>> = BTreeMap::new();
     each(root, |_, kind, name| {
-        if matches!(kind, b"t" | b"T") {
-            found.extend(functions.iter().find(|known| known.as_bytes() == name));
+        let known = functions
+            .iter()
+            .filter(|_| matches!(kind, b"t" | b"T"))
+            .find(|known| name == known.as_bytes() || is_clone(known, name));
+        if let (Some(known), Ok(name)) = (known, str::from_utf8(name)) {
+            found.entry(*known).or_default().push(name.to_owned());
         }
         ControlFlow::Continue(())
     });
+    for (function, symbols) in &mut found {
+        if symbols.iter().any(|symbol| symbol == function) {
+            symbols.retain(|symbol| symbol == function);
+        }
+        symbols.sort_unstable();
+        symbols.dedup();
+    }
     found
+}
+
+/// Whether a symbol is what a compiler made of a function: GCC appends `.constprop.N` where it puts constants in for arguments,
+/// `.isra.N` where it changes them, `.part.N` where it keeps a part of the function by itself. So a clone's arguments are not known.
+/// What is behind `.cold` is no function: the code that is hardly ever run.
+fn is_clone(function: &str, symbol: &[u8]) -> bool {
+    let suffix = symbol.strip_prefix(function.as_bytes());
+    let Some(mut rest) = suffix.filter(|suffix| !suffix.is_empty()) else {
+        return false;
+    };
+    while !rest.is_empty() {
+        let kinds: [&[u8]; 3] = [b".constprop.", b".isra.", b".part."];
+        let Some(number) = kinds.iter().find_map(|kind| rest.strip_prefix(*kind)) else {
+            return false;
+        };
+        let digits = number.iter().take_while(|byte| byte.is_ascii_digit());
+        let digits = digits.count();
+        if digits == 0 {
+            return false;
+        }
+        rest = &number[digits..];
+    }
+    true
+}
+
+/// The [clones](is_clone) that the kernel has of a function, if it does not have that under its own name.
+pub fn clones(root: &Root, function: &'static str) -> Vec<String> {
+    let mut symbols = functions(root, &[function]).remove(function);
+    let symbols = symbols.take().unwrap_or_default();
+    symbols
+        .into_iter()
+        .filter(|symbol| symbol != function)
+        .collect()
 }
 
 /// The address of a symbol of the kernel's. `None` if the kernel does not list it (data without `CONFIG_KALLSYMS_ALL`), or
@@ -82,6 +130,29 @@ mod tests {
         for absent in ["mem_cgroup_stats", "hidden", "broken", ""] {
             assert_eq!(symbol(&root, absent), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn a_function_is_found_by_its_clones_as_well() {
+        let (_directory, root) = root(
+            b"f0 t one.constprop.0\nf1 t one.constprop.1.isra.12\nf2 t one.cold\nf3 t one.constprop.0.cold\n\
+              f4 t two\nf5 t two.isra.0\nf6 t two.part.3\n\
+              f7 t three.cold.7\nf8 t three.isra\nf9 t three.isra.x\nfa d three.isra.0\nfb t xthree\nfc t threefold.isra.0\n\
+              fd t four.part.2\t[module]\n",
+        );
+        let found = functions(&root, &["one", "two", "three", "four"]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(function, symbols)| (*function, symbols.join(" ")))
+            .collect();
+        let expected = [
+            ("one", "one.constprop.0 one.constprop.1.isra.12"),
+            ("two", "two"),
+        ];
+        let expected = expected.map(|(function, symbols)| (function, symbols.to_owned()));
+        assert_eq!(found, expected);
+        assert_eq!(clones(&root, "one").len(), 2);
+        assert!(clones(&root, "two").is_empty() && clones(&root, "three").is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the kernel's own tracing offers, beyond where it is mounted.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -30,6 +30,9 @@ pub struct Tracing {
     pub kprobes: bool,
     /// Of the functions that were asked about, those that `/proc/kallsyms` has under just that name.
     pub functions: BTreeSet<&'static str>,
+    /// Of the others, the symbols of what the compiler made of each (`slab_out_of_memory.constprop.0`): their arguments are not
+    /// known.
+    pub clones: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// Reads what the tracefs at `at` has, and which of `functions` the kernel has. What cannot be read is not there.
@@ -38,6 +41,14 @@ pub fn tracing(root: &Root, at: &Path, functions: &[&'static str]) -> Tracing {
     let events = ["mkdir", "rmdir", "release", "rename"];
     let format = root.read(at.join("events/cgroup/cgroup_mkdir/format"));
     let kprobes = has("kprobe_events");
+    let symbols = if kprobes {
+        symbols::functions(root, functions)
+    } else {
+        BTreeMap::new()
+    };
+    let (exact, clones): (BTreeMap<_, _>, _) = symbols
+        .into_iter()
+        .partition(|(function, symbols)| symbols[..] == [*function]);
     Tracing {
         at: at.to_owned(),
         denied: std::fs::read_dir(root.path(at))
@@ -48,11 +59,8 @@ pub fn tracing(root: &Root, at: &Path, functions: &[&'static str]) -> Tracing {
             .all(|event| has(&format!("events/cgroup/cgroup_{event}/enable"))),
         id_bytes: format.ok().and_then(|format| id_bytes(&format)),
         kprobes,
-        functions: if kprobes {
-            symbols::functions(root, functions)
-        } else {
-            BTreeSet::new()
-        },
+        functions: exact.into_keys().collect(),
+        clones,
     }
 }
 
@@ -149,6 +157,11 @@ mod tests {
         let tracing = tracing(&root, at, &asked);
         assert!(tracing.instances && tracing.kprobes && !tracing.tracepoints);
         assert_eq!(tracing.functions, BTreeSet::from(["cgroup_mkdir"]));
+        let clones = vec!["slab_out_of_memory.isra.3".to_owned()];
+        assert_eq!(
+            tracing.clones,
+            BTreeMap::from([("slab_out_of_memory", clones)])
+        );
         assert_eq!(tracing.id_bytes, None);
     }
 

@@ -10,7 +10,9 @@ use kmemtrace_common::layout::{ABSENT, Layout};
 
 pub use buffer::{Buffer, SHARED_LOST, buffer, refuse_shared};
 pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
-pub use tracefs::{TRACE_HOOKS, TRIAL, definition, function, functions, plan_tracefs};
+pub use tracefs::{
+    Probe, TRACE_HOOKS, TRIAL, function, functions, plan_tracefs, probes, trace_lacks,
+};
 pub use walk::{Lack, files_lack, objcgs_lack, walk_lacks};
 
 use crate::{

@@ -60,7 +60,7 @@ pub struct Way {
 }
 
 /// A program of the eBPF object and what it attaches to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// Its name in the object.
     pub name: &'static str,

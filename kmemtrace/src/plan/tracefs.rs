@@ -2,8 +2,14 @@
 //!
 //! A way's programs are here the probes that it takes, written as `kprobe_events` takes them but for the places of
 //! arguments: `p FUNCTION` at its entry, `r FUNCTION` at its return. The tracepoints take none. Pointers have no type: all
-//! kernels print those in hexadecimal, while `u64` became decimal in 4.9.
+//! kernels print those in hexadecimal, while `u64` became decimal in 4.9. A probe has one string at most, the last of its
+//! fields: names hold anything, a quotation mark as well. And up to 4.9 its whole text is shorter than 128 bytes
+//! (`WRITE_BUFSIZE`), so that the names of a directory's parents take probes of their own.
 
+mod probe;
+
+use self::probe::{ARGUMENTS, clones};
+pub use self::probe::{Probe, function, probes, trace_lacks};
 use super::{
     HookId, HookPlan, Options, Program,
     table::{Hook, Way, WayKind, nothing, program},
@@ -17,14 +23,66 @@ const MKDIR: Program = program("mkdir", "p cgroup_mkdir name=+0({2}):string");
 /// machines, from the rework of 2.6.38 on.
 const MKDIR_DENTRY: Program = program("mkdir", "p cgroup_mkdir name=+0(+0x28({2})):string");
 
+/// The names of the directories above the new one: `kernfs_node.parent` and `.name` are 8 and 16 bytes into a node. The root's
+/// name is empty.
+const UP: [Program; 6] = [
+    program("up1", "p cgroup_mkdir name=+0(+16({1})):string"),
+    program("up2", "p cgroup_mkdir name=+0(+16(+8({1}))):string"),
+    program("up3", "p cgroup_mkdir name=+0(+16(+8(+8({1})))):string"),
+    program("up4", "p cgroup_mkdir name=+0(+16(+8(+8(+8({1}))))):string"),
+    program(
+        "up5",
+        "p cgroup_mkdir name=+0(+16(+8(+8(+8(+8({1})))))):string",
+    ),
+    program(
+        "up6",
+        "p cgroup_mkdir name=+0(+16(+8(+8(+8(+8(+8({1}))))))):string",
+    ),
+];
+
+/// The same: `d_parent` is 24 bytes into a dentry. The root's name is `/`.
+const UP_DENTRY: [Program; 6] = [
+    program("up1", "p cgroup_mkdir name=+0(+40(+24({2}))):string"),
+    program("up2", "p cgroup_mkdir name=+0(+40(+24(+24({2})))):string"),
+    program(
+        "up3",
+        "p cgroup_mkdir name=+0(+40(+24(+24(+24({2}))))):string",
+    ),
+    program(
+        "up4",
+        "p cgroup_mkdir name=+0(+40(+24(+24(+24(+24({2})))))):string",
+    ),
+    program(
+        "up5",
+        "p cgroup_mkdir name=+0(+40(+24(+24(+24(+24(+24({2}))))))):string",
+    ),
+    program(
+        "up6",
+        "p cgroup_mkdir name=+0(+40(+24(+24(+24(+24(+24(+24({2})))))))):string",
+    ),
+];
+
+/// Where locks are debugged (`CONFIG_LOCKDEP`) a kernfs node has its lock's map before its parent.
+const LOCKDEP: &str = "lock_acquire";
+
 /// What its return says.
 const MKDIR_RETURN: Program = program("mkdir_return", "r cgroup_mkdir ret=$retval:s32");
 
 /// The memcg of a cgroup that is being made; on 3.10 the argument is that cgroup.
 const ALLOC: Program = program("alloc", "p mem_cgroup_css_alloc arg={1}");
 
+/// The memcg goes offline.
+const OFFLINE: Program = program("offline", "p mem_cgroup_css_offline memcg={1}");
+
+/// Its end.
+const FREE: Program = program("free", "p mem_cgroup_css_free memcg={1}");
+
 /// The memcg or the error: the css is the memcg's first member.
 const ALLOC_RETURN: Program = program("alloc_return", "r mem_cgroup_css_alloc memcg=$retval");
+
+/// A failed slab allocation. Of what the compiler made of the function (`slab_out_of_memory.constprop.0`) the arguments are not
+/// known: there it tells that one failed, and who ran.
+const SLAB: Program = program("slab", "p slab_out_of_memory gfp={2} node={3}:s32");
 
 /// A probe on what reading `/proc/cgroups` calls: to see whether probes' events come at all.
 pub const TRIAL: [Program; 1] = [program("trial", "p proc_cgroupstats_show")];
@@ -54,10 +112,16 @@ pub const TRACE_HOOKS: &[Hook] = &[
                 kind: WayKind::Kprobe,
                 programs: &[
                     MKDIR,
+                    UP[0],
+                    UP[1],
+                    UP[2],
+                    UP[3],
+                    UP[4],
+                    UP[5],
                     MKDIR_RETURN,
                     ALLOC_RETURN,
-                    program("offline", "p mem_cgroup_css_offline memcg={1}"),
-                    program("free", "p mem_cgroup_css_free memcg={1}"),
+                    OFFLINE,
+                    FREE,
                 ],
                 lost: Some(
                     "memcg ids, usage at removal, who removed what, renames, and the ends of those that were there before",
@@ -68,6 +132,12 @@ pub const TRACE_HOOKS: &[Hook] = &[
                 kind: WayKind::Kprobe,
                 programs: &[
                     MKDIR_DENTRY,
+                    UP_DENTRY[0],
+                    UP_DENTRY[1],
+                    UP_DENTRY[2],
+                    UP_DENTRY[3],
+                    UP_DENTRY[4],
+                    UP_DENTRY[5],
                     MKDIR_RETURN,
                     ALLOC,
                     ALLOC_RETURN,
@@ -96,7 +166,7 @@ pub const TRACE_HOOKS: &[Hook] = &[
         ways: &[
             Way {
                 kind: WayKind::Kprobe,
-                programs: &[program("slab", "p slab_out_of_memory gfp={2} node={3}:s32")],
+                programs: &[SLAB],
                 lost: Some(
                     "which slab cache failed, where the kernel log's rate limit holds it back",
                 ),
@@ -117,25 +187,53 @@ pub const TRACE_HOOKS: &[Hook] = &[
         ways: &[
             Way {
                 kind: WayKind::Kretprobe,
-                programs: &[MKDIR, MKDIR_RETURN, ALLOC_RETURN],
-                lost: Some("where it was but for the name, and refusals before anything was made"),
+                programs: &[
+                    MKDIR,
+                    UP[0],
+                    UP[1],
+                    UP[2],
+                    UP[3],
+                    UP[4],
+                    UP[5],
+                    MKDIR_RETURN,
+                    ALLOC_RETURN,
+                ],
+                lost: Some(EARLY),
                 needs: nothing,
             },
             Way {
                 kind: WayKind::Kretprobe,
-                programs: &[MKDIR_DENTRY, MKDIR_RETURN, ALLOC_RETURN],
-                lost: Some("where it was but for the name, and refusals before anything was made"),
+                programs: &[
+                    MKDIR_DENTRY,
+                    UP_DENTRY[0],
+                    UP_DENTRY[1],
+                    UP_DENTRY[2],
+                    UP_DENTRY[3],
+                    UP_DENTRY[4],
+                    UP_DENTRY[5],
+                    MKDIR_RETURN,
+                    ALLOC_RETURN,
+                ],
+                lost: Some(EARLY),
                 needs: nothing,
             },
         ],
     },
 ];
 
+/// What only the memory hierarchy's own hooks see: before them a mkdir is of any hierarchy. `EAGAIN` is cgroup v2's alone
+/// (`cgroup_check_hierarchy_limits`).
+const EARLY: &str = "refusals before anything was made other than EAGAIN";
+
 /// All functions whose being there the choice depends on.
 pub fn functions() -> Vec<&'static str> {
     let ways = TRACE_HOOKS.iter().flat_map(|hook| hook.ways);
     let trial = TRIAL.iter().filter_map(function);
-    let mut functions: Vec<_> = ways.flat_map(needed).chain(trial).collect();
+    let mut functions: Vec<_> = ways
+        .flat_map(needed)
+        .chain(trial)
+        .chain([LOCKDEP])
+        .collect();
     functions.sort_unstable();
     functions.dedup();
     functions
@@ -149,31 +247,6 @@ fn needed(way: &'static Way) -> impl Iterator<Item = &'static str> {
             .into_iter()
             .chain(form.map(|(_, function)| *function))
     })
-}
-
-/// The function that a probe is on.
-pub fn function(probe: &Program) -> Option<&'static str> {
-    probe.target.split(' ').nth(1)
-}
-
-/// Where a function's arguments are, from the first on, on this architecture.
-const ARGUMENTS: Option<[&str; 3]> = if cfg!(target_arch = "x86_64") {
-    Some(["%di", "%si", "%dx"])
-} else if cfg!(target_arch = "aarch64") {
-    Some(["%x0", "%x1", "%x2"])
-} else {
-    None
-};
-
-/// A probe as `kprobe_events` takes it, in this group. The event's name begins with the group's: of several buffers' probes
-/// the kernel counts and shows the names alone.
-pub fn definition(probe: &Program, group: &str) -> String {
-    let (kind, rest) = probe.target.split_once(' ').unwrap_or(("p", probe.target));
-    let mut text = format!("{kind}:{group}/{group}_{} {rest}", probe.name);
-    for (n, place) in ARGUMENTS.into_iter().flatten().enumerate() {
-        text = text.replace(&format!("{{{}}}", n + 1), place);
-    }
-    text
 }
 
 /// Chooses for every hook. `tracing` is what tracefs has, if it is mounted.
@@ -225,129 +298,22 @@ fn refusal(way: &'static Way, tracing: Option<&Tracing>, options: &Options) -> O
     if ARGUMENTS.is_none() {
         return Some("where arguments are is not known on this architecture".to_owned());
     }
-    needed(way)
-        .find(|function| !tracing.functions.contains(function))
-        .map(|function| format!("requires the function {function}, which /proc/kallsyms has not"))
+    let blind = |name| {
+        let mut rows = way
+            .programs
+            .iter()
+            .filter(|row| function(row) == Some(name));
+        rows.any(|row| clones(row, tracing).is_some())
+    };
+    let missing = needed(way).find(|name| !tracing.functions.contains(name) && !blind(name))?;
+    let clone = tracing.clones.get(missing).and_then(|found| found.first());
+    Some(match clone {
+        Some(clone) => {
+            format!("requires the function {missing}: the arguments of {clone} are not known")
+        }
+        None => format!("requires the function {missing}, which /proc/kallsyms has not"),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn shown(tracing: Option<&Tracing>, options: &Options) -> String {
-        let mut text = String::new();
-        for row in plan_tracefs(tracing, options) {
-            let ways: Vec<_> = row.candidates.iter().map(|way| way.kind.as_str()).collect();
-            text.push_str(&format!("{}: {}\n", row.hook.id.as_str(), ways.join(" ")));
-            for refusal in row.refused {
-                text.push_str(&format!("  not {}: {}\n", refusal.way, refusal.reason));
-            }
-        }
-        text
-    }
-
-    /// What a 3.10 kernel has: the recorded `/proc/kallsyms`, and what the recording left out.
-    fn el7() -> Tracing {
-        Tracing {
-            instances: true,
-            kprobes: true,
-            functions: functions()
-                .into_iter()
-                .filter(|function| *function != "cgroup_kn_lock_live")
-                .collect(),
-            ..Tracing::default()
-        }
-    }
-
-    #[test]
-    fn a_3_10_kernel_is_seen_by_probes_on_dentries() {
-        let plan = plan_tracefs(Some(&el7()), &Options::default());
-        let lifecycle = &plan[0].candidates;
-        assert_eq!(lifecycle.len(), 1);
-        assert!(
-            lifecycle[0]
-                .programs
-                .iter()
-                .any(|row| row.name == "destroy")
-        );
-        insta::assert_snapshot!(shown(Some(&el7()), &Options::default()));
-    }
-
-    #[test]
-    fn a_kernel_without_kprobes_is_seen_by_tracepoints() {
-        let tracing = Tracing {
-            instances: true,
-            tracepoints: true,
-            id_bytes: Some(8),
-            ..Tracing::default()
-        };
-        insta::assert_snapshot!(shown(Some(&tracing), &Options::default()));
-        let options = Options {
-            avoid: vec![WayKind::Tracepoint],
-            ..Options::default()
-        };
-        assert!(shown(Some(&tracing), &options).starts_with("lifecycle: \n"));
-    }
-
-    #[test]
-    fn tracepoints_can_be_avoided_where_there_are_kprobes() {
-        let tracing = Tracing {
-            instances: true,
-            tracepoints: true,
-            kprobes: true,
-            functions: functions()
-                .into_iter()
-                .filter(|function| *function != "cgroup_diput")
-                .collect(),
-            ..Tracing::default()
-        };
-        let options = Options {
-            avoid: vec![WayKind::Tracepoint],
-            ..Options::default()
-        };
-        insta::assert_snapshot!(shown(Some(&tracing), &options));
-    }
-
-    #[test]
-    fn without_tracefs_the_kernel_log_serves() {
-        insta::assert_snapshot!(shown(None, &Options::default()));
-    }
-
-    #[test]
-    fn what_cannot_be_looked_into_is_not_said_to_be_empty() {
-        let tracing = Tracing {
-            denied: true,
-            ..Tracing::default()
-        };
-        let text = shown(Some(&tracing), &Options::default());
-        assert!(text.contains("not tracepoint: not permitted"), "{text}");
-    }
-
-    #[test]
-    fn functions_are_those_of_the_probes() {
-        let names: BTreeSet<_> = functions().into_iter().collect();
-        for name in [
-            "__mem_cgroup_free",
-            "cgroup_diput",
-            "cgroup_destroy_locked",
-            "slab_out_of_memory",
-        ] {
-            assert!(names.contains(name), "{name}");
-        }
-    }
-
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn a_probe_is_written_as_the_kernel_takes_it() {
-        assert_eq!(
-            definition(&MKDIR_DENTRY, "kmemtrace_7"),
-            "p:kmemtrace_7/kmemtrace_7_mkdir cgroup_mkdir name=+0(+0x28(%si)):string"
-        );
-        assert_eq!(
-            definition(&MKDIR_RETURN, "kmemtrace_7"),
-            "r:kmemtrace_7/kmemtrace_7_mkdir_return cgroup_mkdir ret=$retval:s32"
-        );
-    }
-}
+mod tests;

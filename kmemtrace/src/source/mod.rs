@@ -16,6 +16,7 @@ use crate::{
         header::{HookReport, Refusal},
     },
     host::Facts,
+    plan::{HookId, WayKind},
 };
 
 /// The sources, best first.
@@ -97,6 +98,28 @@ pub fn start(kinds: &[Kind], facts: &Facts, config: &Config) -> Result<Started, 
     Err(last.unwrap_or_else(|| Error::new("no source was asked for")))
 }
 
+/// Why the option to trace the mkdir system calls changes nothing, if that is so: `hooks` are those of a source of this kind that
+/// was started with it.
+pub fn mkdir_syscalls_unused(kind: Kind, hooks: &[HookReport]) -> Option<String> {
+    let name = HookId::MkdirFailure.as_str();
+    let hook = hooks.iter().find(|hook| hook.hook == name);
+    let syscalls = WayKind::Syscalls.as_str();
+    let way = hook.and_then(|hook| hook.way.as_deref());
+    if way == Some(syscalls) {
+        return None;
+    }
+    let refused = hook.and_then(|hook| {
+        let mut refused = hook.refused.iter();
+        refused.find(|refusal| refusal.way == syscalls)
+    });
+    let why = match (refused, kind, way) {
+        (Some(refusal), ..) => refusal.reason.clone(),
+        (None, Kind::Bpf, Some(way)) => format!("{way} sees failed mkdirs, and more of them"),
+        _ => format!("the source {} does not use it", kind.as_str()),
+    };
+    Some(format!("--mkdir-syscalls changes nothing: {why}"))
+}
+
 impl Source {
     fn start(kind: Kind, facts: &Facts, config: &Config) -> Result<Self, Error> {
         Ok(match kind {
@@ -165,6 +188,41 @@ impl Source {
             Self::Bpf(source) => source.finish(events),
             Self::Tracefs(source) => source.finish(events),
             Self::Sysfs(source) => source.finish(events),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_changes_nothing_is_told() {
+        let hook = |way: Option<&str>, refused: &[&str]| {
+            let refused = refused.iter().map(|reason| Refusal {
+                way: "syscalls".to_owned(),
+                reason: (*reason).to_owned(),
+            });
+            vec![HookReport {
+                hook: "mkdir failure".to_owned(),
+                way: way.map(str::to_owned),
+                refused: refused.collect(),
+                lost: None,
+            }]
+        };
+        let told = |kind, hooks: &[HookReport]| mkdir_syscalls_unused(kind, hooks);
+        assert_eq!(told(Kind::Bpf, &hook(Some("syscalls"), &[])), None);
+        let better = told(Kind::Bpf, &hook(Some("fexit"), &[])).unwrap();
+        assert!(better.contains("changes nothing: fexit sees"), "{better}");
+        let refused = told(Kind::Bpf, &hook(Some("release"), &["requires tracefs"])).unwrap();
+        assert!(refused.contains("requires tracefs"), "{refused}");
+        for (kind, hooks) in [
+            (Kind::Tracefs, hook(Some("kretprobe"), &[])),
+            (Kind::Sysfs, hook(None, &[])),
+            (Kind::Sysfs, Vec::new()),
+        ] {
+            let unused = told(kind, &hooks).unwrap();
+            assert!(unused.contains("does not use it"), "{unused}");
         }
     }
 }

@@ -3,27 +3,32 @@
 //!
 //! Everything bears the number of the process that made it, `instances/kmemtrace-PID` and the group `kmemtrace_PID` in
 //! `kprobe_events`, and is removed when the buffer drops. A process that was killed leaves it behind; the next one
-//! removes it. The kernel refuses to remove an instance that somebody has open, so a living one is safe even where its
-//! number says nothing, as between pid namespaces.
+//! removes it. The kernel refuses to remove an instance of which a file is open (`EBUSY`), so a living one is safe even
+//! where its number says nothing, as between pid namespaces. For the same reason the buffer itself keeps the files that
+//! stay open, `trace_pipe` and `trace_marker`: it closes them before it removes the instance.
 //!
 //! Of the shared buffer no setting is changed, neither its clock nor its size nor a filter: our events are switched on in
 //! it, and off at the end. (The kernel gives it its full size when the first event is, if it has the small one of the boot:
 //! `7 (expanded: 1408)`.) Its run has a [`Claim`], so that no other kmemtrace comes to read it.
 
+mod probing;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    fs, io,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
     path::{Path, PathBuf},
-    process, thread,
+    process,
     time::{Duration, Instant},
 };
 
 use super::{
     files,
     leftovers::{self, Claim},
-    line::{Line, line},
     pipe::Pipe,
 };
-use crate::{error::Error, plan};
+use crate::error::Error;
 
 pub(super) const PREFIX: &str = "kmemtrace-";
 pub(super) const GROUP: &str = "kmemtrace_";
@@ -43,8 +48,16 @@ pub(super) struct Buffer {
     tracefs: PathBuf,
     at: PathBuf,
     group: String,
-    probes: Vec<&'static str>,
+    probes: Vec<String>,
+    open: Open,
     shared: Option<Shared>,
+}
+
+/// Its files that stay open.
+#[derive(Debug, Default)]
+struct Open {
+    pipe: Option<Pipe>,
+    marker: Option<File>,
 }
 
 /// What belongs to the use of the shared buffer.
@@ -76,6 +89,7 @@ impl Buffer {
                         at,
                         group: format!("{GROUP}{}", number.replace('.', "_")),
                         probes: Vec::new(),
+                        open: Open::default(),
                         shared: None,
                     });
                 }
@@ -105,7 +119,10 @@ impl Buffer {
         let claim = Claim::take(tracefs)
             .map_err(|error| format!("{} cannot be locked: {error}", tracefs.display()))?;
         if let Some(claim) = &claim {
-            leftovers::clean_shared(tracefs, claim);
+            leftovers::clean_shared(tracefs, claim, &mut |name, removed| match removed {
+                Ok(()) => tracing::info!("removed {name}, which a killed run left"),
+                Err(error) => tracing::warn!("cannot remove {name}: {error}"),
+            });
         }
         unused(claim.is_none())?;
         let Some(claim) = claim else {
@@ -116,6 +133,7 @@ impl Buffer {
             at: tracefs.to_owned(),
             group: format!("{SHARED}{}", process::id()),
             probes: Vec::new(),
+            open: Open::default(),
             shared: Some(Shared {
                 _claim: claim,
                 events: Vec::new(),
@@ -132,6 +150,46 @@ impl Buffer {
     /// Where one of its files is.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         self.at.join(file)
+    }
+
+    /// Opens `trace_pipe`: the buffer is in use from then on.
+    pub(super) fn open_pipe(&mut self) -> Result<(), Error> {
+        let at = self.path("trace_pipe");
+        let pipe = Pipe::open(&at).map_err(|error| {
+            let failed = Error::caused(format!("cannot open {}", at.display()), &error);
+            if self.is_shared() && error.kind() == io::ErrorKind::ResourceBusy {
+                return failed.help("somebody else reads it");
+            }
+            failed
+        })?;
+        self.open.pipe = Some(pipe);
+        Ok(())
+    }
+
+    /// Hands over some lines, without their newlines; returns whether there were any bytes.
+    pub(super) fn read(&mut self, each: impl FnMut(&[u8])) -> io::Result<bool> {
+        let pipe = self.open.pipe.as_mut();
+        pipe.map_or(Ok(false), |pipe| pipe.read(each))
+    }
+
+    /// Passes over what others left in it.
+    pub(super) fn skip(&mut self) -> io::Result<()> {
+        self.open.pipe.as_mut().map_or(Ok(()), Pipe::skip)
+    }
+
+    /// Opens `trace_marker`, if it can be opened.
+    pub(super) fn open_marker(&mut self) {
+        let marker = OpenOptions::new()
+            .write(true)
+            .open(self.path("trace_marker"));
+        self.open.marker = marker.ok();
+    }
+
+    /// Writes a line of our own into the buffer. One that does not arrive changes nothing.
+    pub(super) fn mark(&mut self, text: &[u8]) {
+        if let Some(marker) = &mut self.open.marker {
+            let _ = marker.write(text);
+        }
     }
 
     /// Writes to one of its files.
@@ -222,100 +280,27 @@ impl Buffer {
             .as_ref()
             .is_some_and(|shared| shared.off.is_some())
     }
-
-    /// Puts probes on functions and switches them on: all, or none; those that are there already stay.
-    pub(super) fn probe(&mut self, probes: &'static [plan::Program]) -> Result<(), String> {
-        let before = self.probes.len();
-        let added = probes.iter().try_for_each(|probe| {
-            if self.probes.contains(&probe.name) {
-                return Ok(());
-            }
-            let function = plan::function(probe).unwrap_or_default();
-            let failed = |error| format!("{function}: the kernel refused the probe: {error}");
-            files::command(&self.tracefs, &plan::definition(probe, &self.group)).map_err(failed)?;
-            self.probes.push(probe.name);
-            let event = self.event(probe.name);
-            self.set(&format!("events/{event}/enable"), "1")
-                .map_err(failed)
-        });
-        if added.is_err() {
-            self.unprobe(before);
-        }
-        added
-    }
-
-    /// Takes probes away but for the first `keep`.
-    fn unprobe(&mut self, keep: usize) {
-        for name in self.probes.split_off(keep) {
-            // It cannot be removed while it is switched on.
-            let event = self.event(name);
-            if let Err(error) = self.set(&format!("events/{event}/enable"), "0") {
-                tracing::debug!("cannot switch {name} off: {error}");
-            }
-            self.remove(name);
-        }
-    }
-
-    fn remove(&self, name: &str) {
-        let name = format!("{}_{name}", self.group);
-        files::remove_probe(&self.tracefs, &self.group, &name);
-    }
-
-    /// Whether probes' events come into this buffer, tried out with one that we set off ourselves.
-    pub(super) fn hears_probes(&mut self, pipe: &mut Pipe) -> Result<bool, String> {
-        let before = self.probes.len();
-        self.probe(&plan::TRIAL)?;
-        let heard = self.hears_trial(pipe);
-        self.unprobe(before);
-        heard.map_err(|error| format!("cannot try out whether probes' events come: {error}"))
-    }
-
-    fn hears_trial(&self, pipe: &mut Pipe) -> io::Result<bool> {
-        fs::read("/proc/cgroups")?;
-        let mut heard = false;
-        for _ in 0..20 {
-            while pipe.read(|text| heard |= self.is_trial(text))? {}
-            if heard {
-                break;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(heard)
-    }
-
-    fn is_trial(&self, text: &[u8]) -> bool {
-        matches!(line(text), Line::Event(record) if self.ours(record.event) == Some(b"trial"))
-    }
-
-    /// How often a probe was skipped, all of ours taken together.
-    pub(super) fn skipped(&self) -> u64 {
-        if self.probes.is_empty() {
-            return 0;
-        }
-        // NAME HITS MISSES
-        let text = fs::read_to_string(self.tracefs.join("kprobe_profile")).unwrap_or_default();
-        let misses = text.lines().filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let name = words.next()?.strip_prefix(&self.group)?;
-            let ours = self.probes.contains(&name.strip_prefix('_')?);
-            ours.then(|| words.nth(1)?.parse::<u64>().ok()).flatten()
-        });
-        misses.sum()
-    }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        self.open = Open::default();
         match &self.shared {
             // Its events go with it; a probe that is switched on nowhere can go as well.
-            None => {
-                if let Err(error) = leftovers::remove_instance(&self.at) {
-                    tracing::warn!("cannot remove {}: {error}", self.at.display());
+            None => match leftovers::remove_instance(&self.at) {
+                Ok(()) => {
+                    for name in std::mem::take(&mut self.probes) {
+                        self.remove(&name);
+                    }
                 }
-                for name in std::mem::take(&mut self.probes) {
-                    self.remove(name);
+                Err(error) => {
+                    tracing::warn!(
+                        "cannot remove {}: {error}\nhelp: `kmemtrace doctor` removes it once no process has its files open",
+                        self.at.display()
+                    );
+                    self.unprobe(0);
                 }
-            }
+            },
             Some(shared) => {
                 for event in &shared.events {
                     if let Err(error) = self.set(&format!("events/{event}/enable"), "0") {
@@ -325,67 +310,5 @@ impl Drop for Buffer {
                 self.unprobe(0);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write(at: &Path, file: &str, text: &str) {
-        let path = at.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    #[test]
-    fn the_shared_buffer_has_other_peoples_events_and_may_be_switched_off() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = directory.path();
-        let group = format!("{SHARED}{}", process::id());
-        write(at, "tracing_on", "1\n");
-        write(at, "kprobe_events", "");
-        let enable = format!("events/{group}/{group}_trial/enable");
-        write(at, &enable, "0");
-        write(at, "events/cgroup/cgroup_mkdir/enable", "0");
-
-        assert_eq!(
-            Buffer::shared(at, |_| Err("in use".to_owned())).unwrap_err(),
-            "in use"
-        );
-        let mut buffer = Buffer::shared(
-            at,
-            |held| if held { Err("held".to_owned()) } else { Ok(()) },
-        )
-        .unwrap();
-        buffer.probe(&plan::TRIAL).unwrap();
-        buffer.enable("cgroup/cgroup_mkdir").unwrap();
-        assert_eq!(
-            buffer.ours(format!("{group}_trial").as_bytes()),
-            Some(&b"trial"[..])
-        );
-        assert_eq!(buffer.ours(b"cgroup_mkdir"), Some(&b"cgroup_mkdir"[..]));
-        assert_eq!(buffer.ours(b"cgroup_rmdir"), None);
-        assert_eq!(buffer.ours(b"trial"), None);
-        assert!(buffer.may_be_ours(b"torn cgroup_mkdir: root="));
-        assert!(!buffer.may_be_ours(b" => 0xffffffff81000000"));
-
-        write(at, &format!("events/{group}/enable"), "1\n");
-        assert!(!buffer.was_disturbed() && !buffer.is_off());
-        write(at, "tracing_on", "0\n");
-        assert!(buffer.was_disturbed() && buffer.is_off());
-        assert!(!buffer.was_disturbed() && buffer.is_off());
-        write(at, "tracing_on", "1\n");
-        assert!(buffer.was_disturbed() && !buffer.is_off());
-
-        drop(buffer);
-        for enable in [enable.as_str(), "events/cgroup/cgroup_mkdir/enable"] {
-            assert_eq!(fs::read_to_string(at.join(enable)).unwrap(), "0");
-        }
-        let probes = fs::read_to_string(at.join("kprobe_events")).unwrap();
-        assert!(
-            probes.ends_with(&format!("-:{group}/{group}_trial")),
-            "{probes}"
-        );
     }
 }

@@ -20,10 +20,8 @@ pub(super) fn command(tracefs: &Path, command: &str) -> io::Result<()> {
 }
 
 /// Takes a probe away that is switched on nowhere.
-pub(super) fn remove_probe(tracefs: &Path, group: &str, name: &str) {
-    if let Err(error) = command(tracefs, &format!("-:{group}/{name}")) {
-        tracing::warn!("cannot remove the probe {group}/{name}: {error}");
-    }
+pub(super) fn remove_probe(tracefs: &Path, group: &str, name: &str) -> io::Result<()> {
+    command(tracefs, &format!("-:{group}/{name}"))
 }
 
 /// One call: the kernel takes what it gets as a whole.

@@ -41,8 +41,29 @@ impl Claim {
     }
 }
 
-/// Removes what killed runs left behind in instances of their own.
-pub(super) fn clean(tracefs: &Path) {
+/// What a killed run left in tracefs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Its path, or the probe's group and name.
+    pub name: String,
+    /// Why it is still there, if it is.
+    pub kept: Option<String>,
+}
+
+/// Removes what killed runs left behind; returns what that was.
+pub(super) fn clean(tracefs: &Path) -> Vec<Leftover> {
+    let mut left = Vec::new();
+    let mut leftover = |name: String, result: io::Result<()>| {
+        match &result {
+            Ok(()) => tracing::info!("removed {name}, which a killed run left"),
+            Err(error) => tracing::debug!("cannot remove {name}: {error}"),
+        }
+        let kept = result.err().map(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => "a process has its files open".to_owned(),
+            _ => error.to_string(),
+        });
+        left.push(Leftover { name, kept });
+    };
     let entries = fs::read_dir(tracefs.join("instances"));
     for entry in entries.into_iter().flatten().map_while(Result::ok) {
         let name = entry.file_name();
@@ -53,22 +74,16 @@ pub(super) fn clean(tracefs: &Path) {
         if pid.is_some_and(|pid| pid != process::id() && is_kmemtrace(pid)) {
             continue;
         }
-        match remove_instance(&entry.path()) {
-            Ok(()) => tracing::info!(
-                "removed {}, which a killed run left",
-                entry.path().display()
-            ),
-            Err(error) => {
-                tracing::debug!("{} is in use: {error}", entry.path().display());
-            }
-        }
+        let path = entry.path();
+        leftover(path.display().to_string(), remove_instance(&path));
     }
     // A run makes its instance first and its probes then, and removes them in the other order, but for a moment.
     for (group, name) in our_probes(&kprobe_events(tracefs)) {
         let number = group[GROUP.len()..].replace('_', ".");
         let instance = tracefs.join("instances").join(format!("{PREFIX}{number}"));
         if !group.starts_with(SHARED) && !instance.exists() {
-            files::remove_probe(tracefs, group, name);
+            let removed = files::remove_probe(tracefs, group, name);
+            leftover(format!("the probe {group}/{name}"), removed);
         }
     }
     let events = kprobe_events(tracefs);
@@ -76,21 +91,26 @@ pub(super) fn clean(tracefs: &Path) {
     if shared.next().is_some()
         && let Ok(Some(claim)) = Claim::take(tracefs)
     {
-        clean_shared(tracefs, &claim);
+        clean_shared(tracefs, &claim, &mut leftover);
     }
+    left
 }
 
 /// Removes what killed runs left behind in the shared buffer: whoever has the claim is the only one that can be alive.
-pub(super) fn clean_shared(tracefs: &Path, _claim: &Claim) {
+pub(super) fn clean_shared(
+    tracefs: &Path,
+    _claim: &Claim,
+    each: &mut impl FnMut(String, io::Result<()>),
+) {
     for (group, name) in our_probes(&kprobe_events(tracefs)) {
         if group.starts_with(SHARED) {
-            tracing::info!("removing the probe {group}/{name}, which a killed run left");
             // It cannot be removed while it is switched on.
             let enable = tracefs.join(format!("events/{group}/{name}/enable"));
             if let Err(error) = files::put(&enable, "0") {
                 tracing::debug!("cannot switch {name} off: {error}");
             }
-            files::remove_probe(tracefs, group, name);
+            let removed = files::remove_probe(tracefs, group, name);
+            each(format!("the probe {group}/{name}"), removed);
         }
     }
 }
@@ -169,7 +189,14 @@ mod tests {
             format!("p:kmemtrace_{dead}/mkdir cgroup_mkdir\np:mine/x y\n"),
         )
         .unwrap();
-        clean(directory.path());
+        let found = clean(directory.path());
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found.iter().all(|one| one.kept.is_none()), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|one| one.name == format!("the probe kmemtrace_{dead}/mkdir"))
+        );
         let left: Vec<_> = fs::read_dir(&instances)
             .unwrap()
             .map(|e| e.unwrap().file_name())

@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use tokio::time::Interval;
 
-pub use self::start::hooks_without_source;
 use self::trace::Trace;
+pub use self::{leftovers::Leftover, start::hooks_without_source};
 use super::{
     outcome::Outcome,
     upkeep::{TICK, Upkeep},
@@ -35,6 +35,7 @@ use super::{
 use crate::{
     error::Error,
     event::{Event, Stamp, header::HookReport},
+    host::Facts,
     plan::{HookId, Options, SHARED_LOST},
 };
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub walk_every: Duration,
     /// Use the buffer that all share even where an instance would do: to try that out.
     pub shared: bool,
+    /// Use the clock and the marks of kernels before 3.17 even where the trace can be on `CLOCK_MONOTONIC`: to try that out.
+    pub marks: bool,
     /// Which ways may be used.
     pub options: Options,
 }
@@ -60,9 +63,19 @@ impl Default for Config {
             interval: TICK,
             walk_every: Duration::from_mins(1),
             shared: false,
+            marks: false,
             options: Options::default(),
         }
     }
+}
+
+/// Removes from tracefs what killed runs left there; returns what that was. Nothing where tracefs is not mounted or cannot
+/// be looked into.
+pub fn clean(facts: &Facts) -> Vec<Leftover> {
+    facts
+        .tracefs
+        .as_deref()
+        .map_or_else(Vec::new, leftovers::clean)
 }
 
 /// A buffer of the kernel's tracing and what it reports. When it drops, nothing of it is left in the kernel.

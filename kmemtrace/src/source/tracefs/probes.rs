@@ -1,7 +1,7 @@
 //! Lives followed by the kernel's pointers, where there are no tracepoints of cgroups: a state machine of the probes' lines.
 //!
 //! ```text
-//! mkdir                 a task enters cgroup_mkdir: of any hierarchy
+//! mkdir, up1, up2, ...  a task enters cgroup_mkdir: of any hierarchy; the directory's name and those above it, in any order
 //!   alloc, alloc_return   the same task in mem_cgroup_css_alloc: so it is the memory hierarchy; the memcg, or the error
 //! mkdir_return          0, or the error
 //! offline               from 3.15 on: the memcg goes offline, in a kernel worker, tens of milliseconds after the rmdir
@@ -9,31 +9,39 @@
 //! free                  the memcg's end
 //! ```
 //!
-//! Pointers are all that the lines have. What a directory's id and path are, a look at the directories tells: so what
+//! Of a directory the lines have the names on its path, and pointers. What its id is, a look at the directories tells: so what
 //! follows a birth is kept as steps until there was one ([`Probes::tell`]). A directory that is gone by then gets a
-//! number above all inode numbers, and of its path the name. Where two births may be either of two directories, nothing is
+//! number above all inode numbers, and the path that the lines have. Where two births may be either of two directories, nothing is
 //! claimed of them: the walk will find them.
 
 mod births;
+mod call;
 
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use self::births::Directory;
 pub(super) use self::births::Found;
+use self::{births::Directory, call::Call};
 use super::{
     directories::Look,
     line::{Record, hex, signed, string},
     tracepoints::NAMELESS,
 };
-use crate::event::{Cgroup, Fact, MkdirFailure, Path, Scope, Task};
+use crate::{
+    event::{Cgroup, Fact, MkdirFailure, Path, Scope, Task},
+    host::Version,
+};
+
+/// `EAGAIN`: `cgroup.max.descendants` or `cgroup.max.depth` refused it.
+const AGAIN: i32 = 11;
 
 /// The state machine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Probes {
     /// Tell of failed mkdirs only: lives are seen in another way.
     failures_only: bool,
+    version: Version,
     calls: HashMap<u32, Call>,
     /// To 3.14: the removals in progress, the cgroup by the task, and the memcg of each cgroup.
     removals: HashMap<u32, u64>,
@@ -50,16 +58,6 @@ pub(super) struct Probes {
     missed: bool,
 }
 
-/// A task in `cgroup_mkdir`.
-#[derive(Debug)]
-struct Call {
-    since_ns: u64,
-    name: Option<Bytes>,
-    task: Option<Task>,
-    arg: Option<u64>,
-    memcg: Option<Result<u64, i32>>,
-}
-
 /// What is known of a memcg by its pointer; nothing, where its directory may be one of several.
 type Life = Option<Cgroup>;
 
@@ -74,10 +72,20 @@ enum Step {
 
 impl Probes {
     /// `failures_only` if lives are seen in another way.
-    pub(super) fn new(failures_only: bool) -> Self {
+    pub(super) fn new(failures_only: bool, version: Version) -> Self {
         Self {
             failures_only,
-            ..Self::default()
+            version,
+            calls: HashMap::new(),
+            removals: HashMap::new(),
+            memcgs: HashMap::new(),
+            rolled_back: HashSet::new(),
+            strangers: HashSet::new(),
+            lives: HashMap::new(),
+            claimed: HashSet::new(),
+            steps: Vec::new(),
+            nameless: 0,
+            missed: false,
         }
     }
 
@@ -90,20 +98,12 @@ impl Probes {
     ) -> bool {
         let text = record.text;
         let thread = record.thread.map_or(0, |thread| thread.id);
+        if let Some(level) = call::level(record.event) {
+            let name = string(text, "name").map(Bytes::copy_from_slice);
+            self.entered(thread, level, name, time_ns, task);
+            return true;
+        }
         match record.event {
-            b"mkdir" => {
-                let call = Call {
-                    since_ns: time_ns,
-                    name: string(text, "name").map(Bytes::copy_from_slice),
-                    task: task(),
-                    arg: None,
-                    memcg: None,
-                };
-                if let Some(call) = self.calls.insert(thread, call) {
-                    // Its return was missed.
-                    self.returned(call, None, time_ns);
-                }
-            }
             b"alloc" => {
                 if let Some(call) = self.calls.get_mut(&thread) {
                     call.arg = hex(text, "arg");
@@ -152,6 +152,28 @@ impl Probes {
         true
     }
 
+    /// A task is in `cgroup_mkdir`: the name so many levels above the new directory.
+    fn entered(
+        &mut self,
+        thread: u32,
+        level: usize,
+        name: Option<Bytes>,
+        time_ns: u64,
+        task: impl FnOnce() -> Option<Task>,
+    ) {
+        let entering = self.calls.get_mut(&thread);
+        if let Some(call) = entering.filter(|call| call.is_entering(level)) {
+            call.enter(level, name);
+            return;
+        }
+        let mut call = Call::new(time_ns, task());
+        call.enter(level, name);
+        if let Some(call) = self.calls.insert(thread, call) {
+            // Its return was missed.
+            self.returned(call, None, time_ns);
+        }
+    }
+
     fn allocated(&mut self, thread: u32, memcg: Option<u64>, time_ns: u64) {
         // Outside of a mkdir: on v2, `+memory` was written.
         let (Some(call), Some(memcg)) = (self.calls.get_mut(&thread), memcg) else {
@@ -190,7 +212,12 @@ impl Probes {
     /// The end of a mkdir; `ret` is what it returned, if that was seen.
     fn returned(&mut self, call: Call, ret: Option<i32>, time_ns: u64) {
         let Some(memcg) = call.memcg else {
-            // Not of the memory hierarchy, or refused before anything was made: that is not known.
+            // Not of the memory hierarchy, or refused before anything was made: that is not known but where only cgroup v2
+            // refuses so (`cgroup_check_hierarchy_limits`).
+            if ret == Some(-AGAIN) && self.version == Version::V2 {
+                self.steps
+                    .push((time_ns, Step::Failed(failed(call, AGAIN))));
+            }
             return;
         };
         match (memcg, ret) {
@@ -200,12 +227,7 @@ impl Probes {
                 {
                     self.rolled_back.insert(memcg);
                 }
-                let failure = MkdirFailure {
-                    path: call.name.as_deref().map(cut),
-                    errno: Some(error.saturating_neg()),
-                    task: call.task,
-                    ..MkdirFailure::default()
-                };
+                let failure = failed(call, error.saturating_neg());
                 self.steps.push((time_ns, Step::Failed(failure)));
             }
             (Ok(memcg), _) if !self.failures_only => {
@@ -307,7 +329,7 @@ impl Probes {
     fn gone(&mut self, call: &Call) -> Cgroup {
         Cgroup {
             id: Some(self.nameless()),
-            path: call.name.as_deref().map(cut),
+            path: call.path(),
             memory: Some(true),
             ..Cgroup::default()
         }
@@ -333,11 +355,12 @@ fn scope(cgroup: &Cgroup, look: &mut impl Look) -> Scope {
     }
 }
 
-/// A path of which only the last part is known.
-fn cut(name: &[u8]) -> Path {
-    Path {
-        bytes: [b".../", name].concat().into(),
-        cut: true,
+fn failed(call: Call, errno: i32) -> MkdirFailure {
+    MkdirFailure {
+        path: call.path(),
+        errno: Some(errno),
+        task: call.task,
+        ..MkdirFailure::default()
     }
 }
 

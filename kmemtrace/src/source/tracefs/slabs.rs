@@ -70,12 +70,15 @@ fn name(waiting: &mut [Waiting], time_ns: u64, message: SlabFailure) {
     let found = waiting.iter_mut().find(|one| {
         one.failure.cache.is_none()
             && one.time_ns.abs_diff(time_ns) < NEAR_NS
-            && one.failure.node == message.node
-            && one.failure.gfp == message.gfp
+            // A probe may not know what was asked for.
+            && one.failure.node.is_none_or(|node| Some(node) == message.node)
+            && one.failure.gfp.is_none_or(|gfp| Some(gfp) == message.gfp)
     });
     if let Some(one) = found {
         one.failure.cache = message.cache;
         one.failure.object_size = message.object_size;
+        one.failure.node = message.node;
+        one.failure.gfp = message.gfp;
     }
 }
 

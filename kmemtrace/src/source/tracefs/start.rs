@@ -1,6 +1,6 @@
 //! How the source starts: a buffer taken, the hooks switched on, and only then the first walk.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -8,7 +8,6 @@ use super::{
     Config, Source,
     buffer::Buffer,
     directories::Directories,
-    pipe::Pipe,
     probes::Probes,
     slabs::Slabs,
     times::{self, Times},
@@ -51,36 +50,34 @@ impl Source {
                 .help("on kernels before 4.1: mount -t debugfs nodev /sys/kernel/debug")
         })?;
         let plan = plan::plan_tracefs(Some(&tracing), &config.options);
-        let Opened {
-            mut buffer,
-            pipe,
-            heard,
-        } = open(facts, &tracing, &plan, config)?;
-        let mut times = prepare(&buffer, config)?;
+        let Opened { mut buffer, heard } = open(facts, &tracing, &plan, config)?;
+        let mut times = prepare(&mut buffer, config)?;
         let root = format!("root == {}", hierarchy.id);
         let mut kmsg = None;
-        let outcomes = outcome::attach(plan, |way, _| {
+        let mut outcomes = outcome::attach(plan, |way, _| {
             if matches!(way.kind, WayKind::Kprobe | WayKind::Kretprobe) {
                 heard.clone()?;
             }
-            attempt(&mut buffer, way, &root, || {
+            attempt(&mut buffer, way, &tracing, &root, || {
                 kmsg = Some(Kmsg::here()?);
                 Ok(())
             })
         });
         outcome::sees_cgroups(&outcomes)?;
-        times.mark();
+        for outcome in &mut outcomes {
+            outcome.lacks = outcome.way.and_then(|way| plan::trace_lacks(way, &tracing));
+        }
+        times.mark(|text| buffer.mark(text));
         let by_tracepoints =
             outcome::way_of(&outcomes, HookId::Lifecycle) == Some(WayKind::Tracepoint);
         let by_probe = outcome::way_of(&outcomes, HookId::SlabFailure) == Some(WayKind::Kprobe);
         // Without the names it says less, and that is all.
         let names = by_probe.then(Kmsg::here).and_then(Result::ok);
         let trace = Trace::new(
-            pipe,
             buffer,
             times,
             Tracepoints::new(hierarchy.id, tracing.id_bytes),
-            Probes::new(by_tracepoints),
+            Probes::new(by_tracepoints, hierarchy.version),
             Slabs::new(names),
             Directories::new(&hierarchy),
         );
@@ -103,25 +100,15 @@ fn tracing(facts: &Facts) -> Option<Tracing> {
 
 /// A buffer that nothing has been switched on in.
 struct Opened {
-    // Closed first: an instance that is open cannot be removed.
-    pipe: Pipe,
     buffer: Buffer,
     /// Why probes' events do not come, if they do not.
     heard: Result<(), String>,
 }
 
 impl Opened {
-    fn new(buffer: Buffer) -> Result<Self, Error> {
-        let at = buffer.path("trace_pipe");
-        let pipe = Pipe::open(&at).map_err(|error| {
-            let failed = Error::caused(format!("cannot open {}", at.display()), &error);
-            if buffer.is_shared() && error.kind() == std::io::ErrorKind::ResourceBusy {
-                return failed.help("somebody else reads it");
-            }
-            failed
-        })?;
+    fn new(mut buffer: Buffer) -> Result<Self, Error> {
+        buffer.open_pipe()?;
         Ok(Self {
-            pipe,
             buffer,
             heard: Ok(()),
         })
@@ -133,7 +120,7 @@ impl Opened {
         if !functions.all(|function| tracing.functions.contains(function)) {
             return None;
         }
-        match self.buffer.hears_probes(&mut self.pipe) {
+        match self.buffer.hears_probes(tracing) {
             Ok(heard) => {
                 if !heard {
                     self.heard = Err("probes' events do not come into the trace buffer".to_owned());
@@ -180,7 +167,7 @@ fn open(
     })?;
     let mut opened = Opened::new(buffer)?;
     // What others left in it is not about now.
-    let skipped = opened.pipe.skip();
+    let skipped = opened.buffer.skip();
     skipped.map_err(|error| {
         let at = opened.buffer.path("trace_pipe");
         Error::caused(format!("cannot read {}", at.display()), &error)
@@ -212,7 +199,7 @@ fn not_permitted(facts: &Facts, tracing: &Tracing) -> Result<String, Error> {
 }
 
 /// Sets an instance up: its clock and its size. The shared buffer is taken as it is.
-fn prepare(buffer: &Buffer, config: &Config) -> Result<Times, Error> {
+fn prepare(buffer: &mut Buffer, config: &Config) -> Result<Times, Error> {
     let failed = |file: &str, error: &std::io::Error| {
         Error::caused(format!("cannot set {}", buffer.path(file).display()), error)
     };
@@ -220,7 +207,11 @@ fn prepare(buffer: &Buffer, config: &Config) -> Result<Times, Error> {
     let is_mono = if buffer.is_shared() {
         offered.contains("[mono]")
     } else {
-        let clock = times::choose(&offered);
+        let clock = if config.marks {
+            "global"
+        } else {
+            times::choose(&offered)
+        };
         buffer
             .set("trace_clock", clock)
             .map_err(|error| failed("trace_clock", &error))?;
@@ -232,16 +223,15 @@ fn prepare(buffer: &Buffer, config: &Config) -> Result<Times, Error> {
     if is_mono {
         return Ok(Times::monotonic());
     }
-    let marker = OpenOptions::new()
-        .write(true)
-        .open(buffer.path("trace_marker"));
-    Ok(Times::marked(marker.ok()))
+    buffer.open_marker();
+    Ok(Times::marked())
 }
 
 /// Tries one way of a hook. `root` is the filter that keeps other hierarchies out.
 fn attempt(
     buffer: &mut Buffer,
     way: &'static Way,
+    tracing: &Tracing,
     root: &str,
     kmsg: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
@@ -260,7 +250,7 @@ fn attempt(
                 .enable(&event)
                 .map_err(|error| format!("{event}: cannot be switched on: {error}"))
         }),
-        _ => buffer.probe(way.programs),
+        _ => buffer.probe(way.programs, tracing),
     }
 }
 

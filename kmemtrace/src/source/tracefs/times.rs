@@ -3,11 +3,7 @@
 //! Where the trace can use that clock (`mono`, 3.17 and later) there is nothing to do. Elsewhere the trace runs on `global`,
 //! and marks in the trace, written by us between two looks at `CLOCK_MONOTONIC`, tell how far the two are apart.
 
-use std::{
-    fs::File,
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::line::number;
 use crate::source::clock;
@@ -43,7 +39,6 @@ pub(super) struct Times {
 /// How far the clocks are apart.
 #[derive(Debug)]
 struct Marks {
-    file: Option<File>,
     /// `CLOCK_MONOTONIC` minus the trace's clock, from a mark; until then, from how late a line can have come.
     offset_ns: Option<i64>,
     is_marked: bool,
@@ -61,11 +56,10 @@ impl Times {
         }
     }
 
-    /// The trace is on another clock; `file` is its `trace_marker`.
-    pub(super) fn marked(file: Option<File>) -> Self {
+    /// The trace is on another clock.
+    pub(super) fn marked() -> Self {
         Self {
             marks: Some(Marks {
-                file,
                 offset_ns: None,
                 is_marked: false,
                 last: (0, 0, 0),
@@ -75,8 +69,8 @@ impl Times {
         }
     }
 
-    /// Makes a mark if it is time for one.
-    pub(super) fn mark(&mut self) {
+    /// Makes a mark if it is time for one; `write` puts it into the trace.
+    pub(super) fn mark(&mut self, write: impl FnOnce(&[u8])) {
         let Some(marks) = &mut self.marks else {
             return;
         };
@@ -84,14 +78,11 @@ impl Times {
             return;
         }
         marks.compared = Some(Instant::now());
-        if let Some(file) = &mut marks.file {
-            let mark = marks.last.0 + 1;
-            let text = format!("{}{mark} ", MARK.escape_ascii());
-            let before = clock::mono_ns();
-            // One that does not arrive changes nothing.
-            let _ = file.write(text.as_bytes());
-            marks.last = (mark, before, clock::mono_ns());
-        }
+        let mark = marks.last.0 + 1;
+        let text = format!("{}{mark} ", MARK.escape_ascii());
+        let before = clock::mono_ns();
+        write(text.as_bytes());
+        marks.last = (mark, before, clock::mono_ns());
     }
 
     /// Takes in a line's text if it is a mark of ours; `trace_ns` is the line's time.
@@ -158,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_mark_puts_the_trace_on_the_monotonic_clock() {
-        let mut times = Times::marked(None);
+        let mut times = Times::marked();
         // None yet: not later than when it was read.
         assert_eq!(times.mono_ns(1_000, 9_000), 9_000);
         assert_eq!(times.mono_ns(2_000, 9_500), 9_500);

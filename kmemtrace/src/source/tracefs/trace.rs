@@ -12,7 +12,6 @@ use super::{
     buffer::Buffer,
     directories::Directories,
     line::{Line, Record, hex, line, signed},
-    pipe::Pipe,
     probes::{Found, Probes},
     slabs::Slabs,
     tasks::Tasks,
@@ -36,8 +35,6 @@ const READS: usize = 512;
 /// The buffer, and what its lines are understood with.
 #[derive(Debug)]
 pub(super) struct Trace {
-    // Closed first: an instance that is open cannot be removed.
-    pipe: Pipe,
     buffer: Buffer,
     times: Times,
     tracepoints: Tracepoints,
@@ -78,7 +75,6 @@ impl Seen {
 
 impl Trace {
     pub(super) fn new(
-        pipe: Pipe,
         buffer: Buffer,
         times: Times,
         tracepoints: Tracepoints,
@@ -87,7 +83,6 @@ impl Trace {
         directories: Directories,
     ) -> Self {
         Self {
-            pipe,
             buffer,
             times,
             tracepoints,
@@ -140,7 +135,7 @@ impl Trace {
                 Told::Nothing => {}
                 Told::Unknown => upkeep.gap(GapReason::BadRecord, Some(1), events),
             }
-        } else if record.event == b"slab" {
+        } else if record.event.starts_with(b"slab") {
             let failure = SlabFailure {
                 gfp: hex(record.text, "gfp").map(|gfp| gfp as u32),
                 node: signed(record.text, "node"),
@@ -216,7 +211,7 @@ impl Records for Trace {
         let mut lines = Vec::new();
         for _ in 0..READS {
             let read = self
-                .pipe
+                .buffer
                 .read(|line| lines.push(Bytes::copy_from_slice(line)));
             taken += lines.len();
             for text in lines.drain(..) {
@@ -252,7 +247,7 @@ impl Records for Trace {
                 &error,
             ));
         }
-        self.times.mark();
+        self.times.mark(|text| self.buffer.mark(text));
         let now = clock::mono_ns();
         let skipped = self.buffer.skipped();
         if skipped > self.skipped {

@@ -1,10 +1,11 @@
-//! Which directory a birth that probes saw belongs to.
+//! Which directory a birth that probes saw belongs to: one of its path, or of as much of that as is known.
 
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
 use super::Step;
+use crate::event::Path;
 
 /// A directory that a look at the hierarchy found.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub(super) fn directories(
     found: &[Found],
     claimed: &HashSet<u64>,
 ) -> HashMap<usize, Directory> {
-    let mut births: HashMap<&[u8], Vec<(usize, u64)>> = HashMap::new();
+    let mut births: HashMap<&[u8], Vec<(usize, u64, Path)>> = HashMap::new();
     let mut result = HashMap::new();
     for (at, (_, step)) in steps.iter().enumerate() {
         let Step::Made { memcg, call } = step else {
@@ -54,34 +55,58 @@ pub(super) fn directories(
             Step::Removed { memcg: other, .. } | Step::Freed { memcg: other } => other == memcg,
             _ => false,
         };
-        match &call.name {
+        match (call.name(), call.path()) {
             // Not looked for: it would be found only if there is another of its name.
-            Some(_) if rest.clone().any(ends) => {
+            (Some(_), _) if rest.clone().any(ends) => {
                 result.insert(at, Directory::Gone);
             }
-            Some(name) => births.entry(name).or_default().push((at, call.since_ns)),
-            None => {
+            (Some(name), Some(path)) => {
+                let births = births.entry(name).or_default();
+                births.push((at, call.since_ns, path));
+            }
+            _ => {
                 result.insert(at, Directory::OneOfSeveral);
             }
         }
     }
     for (name, births) in births {
-        let since_ns = births.iter().map(|(_, since_ns)| *since_ns).min();
-        let mut candidates = found.iter().enumerate().filter(|(_, directory)| {
-            directory.name() == name
-                && Some(directory.seen_ns) >= since_ns
-                && !claimed.contains(&directory.id)
-        });
-        let first = candidates.next();
-        let more = candidates.next().is_some();
-        for (at, _) in &births {
-            let directory = match first {
-                None => Directory::Gone,
-                Some((n, _)) if births.len() == 1 && !more => Directory::One(n),
-                Some(_) => Directory::OneOfSeveral,
+        let since_ns = births.iter().map(|(_, since_ns, _)| *since_ns).min();
+        let named: Vec<_> = found
+            .iter()
+            .enumerate()
+            .filter(|(_, directory)| {
+                directory.name() == name
+                    && Some(directory.seen_ns) >= since_ns
+                    && !claimed.contains(&directory.id)
+            })
+            .collect();
+        for (at, _, path) in &births {
+            let mut candidates = named
+                .iter()
+                .filter(|(_, directory)| fits(path, &directory.path));
+            let directory = match (candidates.next(), candidates.next()) {
+                (None, _) => Directory::Gone,
+                (Some((n, directory)), None) if only(&births, &directory.path) => {
+                    Directory::One(*n)
+                }
+                (Some(_), _) => Directory::OneOfSeveral,
             };
             result.insert(*at, directory);
         }
     }
     result
+}
+
+/// Whether a directory is at this path, as far as that is known.
+fn fits(path: &Path, directory: &[u8]) -> bool {
+    match path.bytes.strip_prefix(b"...") {
+        Some(end) if path.cut => directory.ends_with(end),
+        _ => directory == &path.bytes[..],
+    }
+}
+
+/// Whether one of these births only can be of the directory.
+fn only(births: &[(usize, u64, Path)], directory: &[u8]) -> bool {
+    let mut fitting = births.iter().filter(|(_, _, path)| fits(path, directory));
+    fitting.next().is_some() && fitting.next().is_none()
 }

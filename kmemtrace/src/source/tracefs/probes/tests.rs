@@ -1,3 +1,5 @@
+mod paths;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -126,7 +128,7 @@ fn tell(probes: &mut Probes, found: &[Found], there: &mut There) -> Vec<String> 
 
 #[test]
 fn a_recorded_life_on_3_10_is_followed() {
-    let mut probes = Probes::new(false);
+    let mut probes = Probes::new(false, Version::V1);
     let lines: Vec<_> = RECORDED.lines().map(as_ours).collect();
     let at = lines
         .iter()
@@ -147,14 +149,14 @@ fn a_recorded_life_on_3_10_is_followed() {
 
 #[test]
 fn the_recorded_text_as_it_is_claims_nothing() {
-    let mut probes = Probes::new(false);
+    let mut probes = Probes::new(false, Version::V1);
     feed(&mut probes, RECORDED);
     assert!(probes.is_told() && !probes.missed());
 }
 
 #[test]
 fn one_gone_before_it_was_looked_at_has_its_name() {
-    let mut probes = Probes::new(false);
+    let mut probes = Probes::new(false, Version::V1);
     feed(&mut probes, &mkdir(5, 1, "x", 0xffff_8880_0000_1000));
     feed(
         &mut probes,
@@ -181,7 +183,7 @@ fn one_gone_before_it_was_looked_at_has_its_name() {
 
 #[test]
 fn nothing_is_claimed_where_there_are_two() {
-    let mut probes = Probes::new(false);
+    let mut probes = Probes::new(false, Version::V1);
     feed(&mut probes, &mkdir(5, 1, "x", 0xffff_8880_0000_1000));
     feed(&mut probes, &mkdir(6, 5, "x", 0xffff_8880_0000_2000));
     let there = &mut There::default();
@@ -208,7 +210,7 @@ fn nothing_is_claimed_where_there_are_two() {
 #[test]
 fn failures_are_of_the_memory_hierarchy_only() {
     for failures_only in [false, true] {
-        let mut probes = Probes::new(failures_only);
+        let mut probes = Probes::new(failures_only, Version::V1);
         let fail = |alloc: &str, ret: i32| {
             told(5, 1, "mkdir: (f) name=\"x\"")
                 + &if alloc.is_empty() {
@@ -242,7 +244,7 @@ fn failures_are_of_the_memory_hierarchy_only() {
 
 #[test]
 fn the_memcg_can_go_alone() {
-    let mut probes = Probes::new(false);
+    let mut probes = Probes::new(false, Version::V1);
     let there = &mut There(HashMap::from([(b"/x".to_vec(), 8)]));
     feed(&mut probes, &mkdir(5, 1, "x", 0xffff_8880_0000_1000));
     feed(
@@ -262,7 +264,7 @@ fn the_memcg_can_go_alone() {
 
 #[test]
 fn those_from_before_are_left_to_the_walk() {
-    let mut probes = Probes::new(false);
+    let mut probes = Probes::new(false, Version::V1);
     let there = &mut There::default();
     feed(
         &mut probes,
@@ -296,7 +298,7 @@ fn those_from_before_are_left_to_the_walk() {
 
 #[test]
 fn a_pointer_given_out_again_ends_the_life_before() {
-    let mut probes = Probes::new(false);
+    let mut probes = Probes::new(false, Version::V1);
     let there = &mut There::default();
     feed(&mut probes, &mkdir(5, 1, "x", 0xffff_8880_0000_1000));
     assert_eq!(
@@ -318,7 +320,7 @@ proptest! {
         looks in proptest::collection::vec(any::<bool>(), 60),
         failures_only in any::<bool>(),
     ) {
-        let mut probes = Probes::new(failures_only);
+        let mut probes = Probes::new(failures_only, Version::V1);
         let mut alive = HashSet::new();
         let mut dead = Vec::new();
         for (n, (kind, thread, pointer, ret)) in lines.into_iter().enumerate() {
