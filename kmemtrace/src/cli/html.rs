@@ -12,7 +12,7 @@ use super::{Failure, Outcome, Verdict, duration, placed::place};
 use crate::{
     error::Error,
     report::{Fold, Report, page},
-    sink::{Sink, escape::Name},
+    sink::{Sink, escape::Name, tail::units::Count},
     trace::{Done, Play, Step},
     tracker::{Change, What},
 };
@@ -128,7 +128,10 @@ pub(super) fn read(mut play: Play) -> Result<Read, Failure> {
     };
     let Done { tally, torn, .. } = play.done();
     if faults > FAULTS_SHOWN {
-        note(format!("and {} lines more", faults - FAULTS_SHOWN));
+        note(format!(
+            "and {} more",
+            Count((faults - FAULTS_SHOWN) as u64, "line")
+        ));
     }
     for file in torn {
         note(format!(
@@ -137,8 +140,9 @@ pub(super) fn read(mut play: Play) -> Result<Read, Failure> {
     }
     if tally.unknown_kinds + tally.unknown_fields > 0 {
         note(format!(
-            "passed over what a later version wrote: {} lines and {} fields",
-            tally.unknown_kinds, tally.unknown_fields
+            "ignored what a newer version wrote: {} and {}",
+            Count(tally.unknown_kinds, "line"),
+            Count(tally.unknown_fields, "field")
         ));
     }
     Ok(Read {

@@ -16,7 +16,7 @@ use super::{Failure, Outcome, Verdict, filter::Filter, moment::Moment, run::Stop
 use crate::{
     error::Error,
     event::{Stamp, header::Header},
-    sink::Sink,
+    sink::{Sink, tail::units::Count},
     trace::{Done, Play, Step, TraceError},
     tracker::{Change, What},
 };
@@ -181,7 +181,7 @@ impl Playing {
         self.bar.finish_and_clear();
         let Done { tally, torn, .. } = self.play.done();
         if let Some(more) = self.faults.checked_sub(FAULTS_SHOWN + 1) {
-            self.say(&format!("and {} lines more", more + 1));
+            self.say(&format!("and {} more", Count(more as u64 + 1, "line")));
         }
         for file in torn {
             self.say(&format!(
@@ -190,8 +190,9 @@ impl Playing {
         }
         if tally.unknown_kinds + tally.unknown_fields > 0 {
             self.say(&format!(
-                "passed over what a later version wrote: {} lines and {} fields",
-                tally.unknown_kinds, tally.unknown_fields
+                "ignored what a newer version wrote: {} and {}",
+                Count(tally.unknown_kinds, "line"),
+                Count(tally.unknown_fields, "field")
             ));
         }
         Ok(self.faults)

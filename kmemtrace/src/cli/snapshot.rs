@@ -14,7 +14,7 @@ use crate::{
         self, Copied, Root, Told,
         archive::{Compression, Compressor},
     },
-    sink::escape::Name,
+    sink::{escape::Name, tail::units::Count},
 };
 
 /// Arguments of `kmemtrace snapshot`.
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         tracing::warn!("{}", Name::whole(note.as_bytes()));
     }
     if copied.left_out > 0 {
-        tracing::warn!("left out: {} files", copied.left_out);
+        tracing::warn!("left out: {}", Count(copied.left_out, "file"));
     }
     // If stderr is closed, the archive is there all the same.
     let _ = writeln!(
@@ -64,7 +64,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         copied.bytes,
         match copied.unread {
             0 => String::new(),
-            unread => format!("; {unread} files could not be read, see NAME.error in their place"),
+            unread => format!(
+                "; {} could not be read, see NAME.error instead",
+                Count(unread, "file")
+            ),
         }
     );
     Ok(Verdict::Clean)

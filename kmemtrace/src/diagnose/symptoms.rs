@@ -137,8 +137,8 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         _ => (Verdict::Unknown, "ids-unknown", "ids-unknown-meaning"),
     };
     let exact = count.zombies_max == Some(count.zombies_min);
-    let zombies =
-        Message::new(if exact { "exactly" } else { "at-least" }).arg("number", count.zombies_min);
+    let zombies = Message::new(if exact { "zombies" } else { "zombies-at-least" })
+        .arg("number", count.zombies_min);
     let ids = if count.zombies_max == Some(0) || !keeps {
         Message::new("exactly").arg("number", count.live)
     } else {
@@ -239,6 +239,14 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
     finding.verify(says("mkdir-verify").arg("mount", mount))
 }
 
+/// How many more the log's rate limit held back, if the log says so.
+fn suppressed(more: u64) -> Message {
+    match more {
+        0 => Message::new("nothing"),
+        more => Message::new("kernel-log-suppressed").arg("more", more),
+    }
+}
+
 /// Slab allocations that failed.
 pub(super) fn kernel_log(facts: &Facts) -> Finding {
     let log = match &facts.log {
@@ -274,7 +282,8 @@ pub(super) fn kernel_log(facts: &Facts) -> Finding {
         .arg("last", Arg::Time(last))
         .arg("cache", most.cache.clone())
         .arg("cgroup", cgroup)
-        .arg("most", most.count);
+        .arg("most", most.count)
+        .arg("more", suppressed(log.suppressed));
     let named = log.slab.iter().any(|group| group.cgroup.is_some());
     let meaning = if named {
         "kernel-log-limit"

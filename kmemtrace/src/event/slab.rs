@@ -28,6 +28,8 @@ pub struct SlabFailure {
     pub cpu: Option<u32>,
     /// What the cache had on each NUMA node.
     pub nodes: Vec<NodeSlabs>,
+    /// Failures before this one that the kernel log's rate limit held back, as the log says.
+    pub suppressed: Option<u64>,
     /// Who was running: in an interrupt, whoever it interrupted.
     pub task: Option<Task>,
 }

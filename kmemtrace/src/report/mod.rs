@@ -115,6 +115,28 @@ impl Report {
     }
 }
 
+/// The kernel's count tells of so many among so many: each of these is told of, one after the other.
+#[derive(Debug, Default)]
+struct Suspects {
+    /// So many are still to come.
+    left: u64,
+}
+
+impl Suspects {
+    /// How many leaked with this one: all of those that the count tells of with the first.
+    fn leaks(&mut self, subject: &Subject) -> u64 {
+        let Some(by) = subject.by_count else {
+            return 1;
+        };
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            return 0;
+        }
+        self.left = by.candidates.saturating_sub(1);
+        by.zombies
+    }
+}
+
 /// Takes in what happened.
 #[derive(Debug, Default)]
 pub struct Fold {
@@ -122,6 +144,7 @@ pub struct Fold {
     series: Option<Series>,
     leaks: Leaks,
     leaks_unseen: u64,
+    suspects: Suspects,
     owners: Owners,
     lifetimes: Recorder,
     slab_failures: Failures,
@@ -183,7 +206,7 @@ impl Fold {
                 }
             }
             What::Leaked(subject) => {
-                step.leaks += 1;
+                step.leaks += self.suspects.leaks(subject);
                 let owner = self.owners.of(subject.cgroup.path.as_ref());
                 if let Some(owner) = self.owners.get(owner) {
                     owner.leaked(subject, now);
@@ -196,13 +219,14 @@ impl Fold {
             }
             What::Freed(subject) => self.freed(subject),
             What::Recovered(subject) => {
-                step.recovered += 1;
+                // Of those that the count told of, it tells how many.
+                step.recovered += u64::from(subject.by_count.is_none());
                 self.freed(subject);
                 let owner = self.leaks.recovered(subject);
                 // It may have been left out.
                 let owner = owner.unwrap_or_else(|| self.owners.of(subject.cgroup.path.as_ref()));
                 if let Some(owner) = self.owners.get(owner) {
-                    owner.recovered += 1;
+                    owner.recovered(subject);
                 }
             }
             What::Zombie(subject) => {
@@ -300,6 +324,7 @@ fn sum(runs: &[Run]) -> Summary {
         kmemcg_peak: runs.iter().filter_map(|run| run.summary.kmemcg_peak).max(),
         ids_peak: runs.iter().filter_map(|run| run.summary.ids_peak).max(),
         slab_failures: total(|s| s.slab_failures),
+        slab_failures_suppressed: total(|s| s.slab_failures_suppressed),
         mkdir_failures: total(|s| s.mkdir_failures),
         mkdir_no_space: total(|s| s.mkdir_no_space),
         gaps: total(|s| s.gaps),

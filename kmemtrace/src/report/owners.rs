@@ -22,8 +22,10 @@ pub struct Owner {
     pub qos: Option<&'static str>,
     /// Memcgs that were removed.
     pub removed: u64,
-    /// Those called leaked.
+    /// Those called leaked by name.
     pub leaks: u64,
+    /// Those that may be among the leaked of which the kernel's count alone tells: they are not among [`Owner::leaks`].
+    pub suspects: u64,
     /// Those of them that were freed after all.
     pub recovered: u64,
     /// Those of which nothing is seen any more.
@@ -42,12 +44,24 @@ impl Owner {
     }
 
     pub(super) fn leaked(&mut self, subject: &Subject, wall_ns: i64) {
+        if subject.by_count.is_some() {
+            self.suspects += 1;
+            return;
+        }
         self.leaks += 1;
         if let Some(bytes) = subject.cgroup.usage_bytes {
             self.usage_bytes = Some(self.usage_bytes.unwrap_or(0).saturating_add(bytes));
         }
         let first = self.leaked_ns.map_or(wall_ns, |(first, _)| first);
         self.leaked_ns = Some((first, wall_ns));
+    }
+
+    pub(super) fn recovered(&mut self, subject: &Subject) {
+        if subject.by_count.is_some() {
+            self.suspects = self.suspects.saturating_sub(1);
+        } else {
+            self.recovered += 1;
+        }
     }
 }
 

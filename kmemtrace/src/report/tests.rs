@@ -151,6 +151,42 @@ fn small_report() -> Report {
 }
 
 #[test]
+fn what_a_count_suspects_is_nobodys_leak() {
+    let header = Header {
+        source: "sysfs".into(),
+        ..header("6.1.0")
+    };
+    let container = |n: u64| cgroup(10 + n, format!("{POD}/{}", format!("{n:x}").repeat(64)));
+    let counts = |num_cgroups| Counts {
+        num_cgroups: Some(num_cgroups),
+        ..Counts::default()
+    };
+    let mut facts = vec![
+        (0, Fact::Present(cgroup(1, "/"))),
+        (0, Fact::Present(cgroup(2, POD))),
+    ];
+    facts.extend((1..5).map(|n| (0, Fact::Present(container(n)))));
+    facts.push((0, walked(6, 6)));
+    facts.extend((1..5).map(|n| {
+        let gone = Cgroup {
+            after_ns: Some(at(1_000).mono_ns),
+            ..container(n)
+        };
+        (2_000, Fact::Offlined(gone))
+    }));
+    facts.extend([2_000, 10_000, 40_000].map(|ms| (ms, Fact::Tick(counts(3)))));
+    let mut fold = Fold::new();
+    run(&mut fold, 0, &header, facts);
+    let report = fold.finish();
+    assert_eq!(report.summary.leaks, 1);
+    let steps = report.series.steps.iter();
+    assert_eq!(steps.map(|step| step.leaks).sum::<u64>(), 1);
+    assert_eq!(report.leaks.len(), 4);
+    let sum = |of: fn(&Owner) -> u64| report.owners.iter().map(of).sum::<u64>();
+    assert_eq!((sum(|one| one.leaks), sum(|one| one.suspects)), (0, 4));
+}
+
+#[test]
 fn a_run_comes_to_what_the_tracker_says() {
     let report = small_report();
     let summary = &report.summary;

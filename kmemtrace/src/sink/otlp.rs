@@ -84,8 +84,10 @@ impl<W: Write> Sink for Otlp<W> {
         let kind = kind.as_str().unwrap_or_default();
         let (number, severity) = severity(&change.what);
         let time = change.time.wall_ns.max(0).to_string();
+        let suspected = matches!(&change.what, What::Leaked(subject) if subject.by_count.is_some());
+        let says = if suspected { "suspected leak" } else { kind };
         let body = match line.get("path").and_then(Value::as_str) {
-            Some(path) => format!("{kind} {path}"),
+            Some(path) => format!("{says} {path}"),
             None => kind.to_owned(),
         };
         let attributes: Vec<_> = line

@@ -25,7 +25,7 @@ use crate::{
     event::{Gap, MkdirFailure, Stamp, Task, header::Header, json::errno_name},
     tracker::{ByCount, Change, Subject, Totals, What},
 };
-use units::{Bytes, Clock, Date, Duration};
+use units::{Bytes, Clock, Count, Date, Duration};
 
 /// How the view looks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -201,8 +201,7 @@ impl<W: Write> Tail<W> {
             None,
         )?;
         match gap.lost {
-            Some(1) => self.line.push_str("  1 record lost: "),
-            Some(lost) => write!(self.line, "  {lost} records lost: ")?,
+            Some(lost) => write!(self.line, "  {} lost: ", Count(lost, "record"))?,
             None => self.line.push_str("  events may have been lost: "),
         }
         self.line.push_str(gap.reason.as_str());
@@ -235,7 +234,11 @@ impl<W: Write> Tail<W> {
             What::Renamed(s) => self.subject(change, (PLAIN, "renamed"), "", s, false),
             What::Leaked(s) => {
                 let lasted = Lasted("zombie for", s.zombie_ns, s);
-                self.subject(change, (ALARM, "LEAKED"), lasted, s, true)
+                let verdict = match s.by_count {
+                    None => (ALARM, "LEAKED"),
+                    Some(_) => (WARNING, "LEAKED?"),
+                };
+                self.subject(change, verdict, lasted, s, true)
             }
             What::Recovered(s) => self.subject(
                 change,
@@ -298,21 +301,6 @@ impl Display for Lasted<'_> {
             ""
         };
         write!(f, "{word} {more}{}", Duration(ns))
-    }
-}
-
-/// So many of something.
-struct Count(u64, &'static str);
-
-impl Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}{}",
-            self.0,
-            self.1,
-            if self.0 == 1 { "" } else { "s" }
-        )
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     },
     tracker::{
         Change, CreatorCount, Delays, Forecast, OwnerCount, Pin, PinCount, Pinned, Range, Subject,
-        Summary, Totals, Trend, What,
+        Summary, SuspectCount, Totals, Trend, What,
     },
 };
 

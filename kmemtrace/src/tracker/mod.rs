@@ -40,7 +40,9 @@ use freed::FreedLately;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
 use summary::Tally;
 pub(crate) use summary::owner;
-pub use summary::{CreatorCount, Delays, Finding, OwnerCount, PinCount, Recorder, Summary};
+pub use summary::{
+    CreatorCount, Delays, Finding, OwnerCount, PinCount, Recorder, Summary, SuspectCount,
+};
 use table::{Id, Key, Table};
 
 pub use crate::judge::Kept;
@@ -215,17 +217,17 @@ impl Tracker {
 
     /// The run so far.
     pub fn summary(&self) -> Summary {
-        // Of those that the count tells of, whose they are is known if all of them are.
-        let leaked = self.table.values().filter(|entry| {
-            entry.is_leaked() && entry.by_count.is_none_or(|by| by.zombies == by.candidates)
-        });
-        let leaked: Vec<_> = leaked.collect();
+        // A count names nobody: even where it is as high as there are candidates, zombies that no poll saw alive may make it up.
+        let leaked = self.table.values().filter(|entry| entry.is_leaked());
+        let (leaked, suspects): (Vec<_>, Vec<_>) =
+            leaked.partition(|entry| entry.by_count.is_none());
         Summary {
             totals: self.totals(),
             inherited: self.inherited,
+            by_count: self.leaked_by_count().unwrap_or(0),
             forecast: self.forecast(&leaked),
             state: self.state(),
-            ..self.tally.summary(self.now, &leaked)
+            ..self.tally.summary(self.now, &leaked, &suspects)
         }
     }
 
@@ -318,6 +320,8 @@ impl Tracker {
             Fact::Walked(walked) => self.walked(time, walked, changes),
             Fact::SlabFailure(failure) => {
                 self.tally.slab_failures += 1;
+                let suppressed = &mut self.tally.slab_failures_suppressed;
+                *suppressed = suppressed.saturating_add(failure.suppressed.unwrap_or(0));
                 self.emit(time, What::SlabFailure(failure.clone()), changes);
             }
             Fact::MkdirFailure(failure) => {

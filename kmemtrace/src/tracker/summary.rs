@@ -58,6 +58,10 @@ pub struct Summary {
     pub state: State,
     /// Slab allocations that failed.
     pub slab_failures: u64,
+    /// More of them that the kernel log's rate limit held back, as the log says.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub slab_failures_suppressed: u64,
     /// Cgroups that could not be made.
     pub mkdir_failures: u64,
     /// Of those, with `ENOSPC`: in the memory hierarchy that says that no id is left.
@@ -71,7 +75,15 @@ pub struct Summary {
     /// The time from offline to free of the memcgs whose both ends were seen; absent if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delays: Option<Delays>,
-    /// Who has most leaked memcgs now, most first, at most ten.
+    /// Leaked memcgs of which the kernel's count alone tells: whose they are is not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub by_count: u64,
+    /// Whose removed memcgs may be among those, most first, at most ten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub suspects: Vec<SuspectCount>,
+    /// Who has most leaked memcgs now, most first, at most ten: those that are known by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(default))]
     pub owners: Vec<OwnerCount>,
@@ -149,6 +161,21 @@ pub struct OwnerCount {
     pub leaked: u64,
 }
 
+/// How many removed memcgs of somebody may be among those that the kernel's count alone tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SuspectCount {
+    /// What kind of owner, as in [`OwnerCount`].
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// A pod's namespace and name, as `NAMESPACE/NAME`, if the node told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// How many leaked, at most.
+    pub at_most: u64,
+}
+
 /// How many leaked memcgs tasks of one name made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -194,6 +221,7 @@ pub(super) struct Tally {
     pub(super) kmemcg_peak: Option<u64>,
     pub(super) ids_peak: Option<u64>,
     pub(super) slab_failures: u64,
+    pub(super) slab_failures_suppressed: u64,
     pub(super) mkdir_failures: u64,
     pub(super) mkdir_no_space: u64,
     /// Failed mkdirs with `ENOMEM`, or by the release of what was never made, which has the same cause.
@@ -218,8 +246,8 @@ impl Tally {
         self.lost += gap.lost.unwrap_or(0);
     }
 
-    /// The run until `now`; `leaked` are those that are leaked then.
-    pub(super) fn summary(&self, now: Stamp, leaked: &[&Entry]) -> Summary {
+    /// The run until `now`; `leaked` are those that are leaked then, `suspects` those that may be.
+    pub(super) fn summary(&self, now: Stamp, leaked: &[&Entry], suspects: &[&Entry]) -> Summary {
         let began = self.began.unwrap_or(now);
         Summary {
             duration_ns: now.mono_ns.saturating_sub(began.mono_ns),
@@ -237,11 +265,22 @@ impl Tally {
             ids_peak: self.ids_peak,
             state: State::Unknown,
             slab_failures: self.slab_failures,
+            slab_failures_suppressed: self.slab_failures_suppressed,
             mkdir_failures: self.mkdir_failures,
             mkdir_no_space: self.mkdir_no_space,
             gaps: self.gaps,
             lost: self.lost,
             delays: self.delays.figures(),
+            by_count: 0,
+            suspects: owners(suspects)
+                .into_iter()
+                .map(|owner| SuspectCount {
+                    kind: owner.kind,
+                    name: owner.name,
+                    pod: owner.pod,
+                    at_most: owner.leaked,
+                })
+                .collect(),
             owners: owners(leaked),
             creators: creators(leaked.iter().filter_map(|entry| entry.creator())),
             pins: pins(leaked.iter().filter_map(|entry| entry.pinned(now))),

@@ -1,9 +1,15 @@
 # What `kmemtrace diagnose`, `reproduce` and `reclaim` say. A test compares the names and the arguments with zh.ftl's.
 
 headline-healthy = ok: memory cgroups are freed when they are removed, and nothing here makes them leak
-headline-few = ok: { $zombies } zombies, too few to matter; on this kernel they do not keep their ids
+headline-few = ok: { $zombies } { $zombies ->
+    [one] zombie
+   *[other] zombies
+ }, too few to matter; on this kernel zombies do not keep their ids
 headline-at-risk = AT RISK: no zombie is seen, but kernel-memory accounting is on, and on this kernel it leaks memory cgroups
-headline-piling-up = ZOMBIES: at least { $zombies } removed memory cgroups live on; they cost memory and CPU, but not their ids
+headline-piling-up = ZOMBIES: at least { $zombies } removed { $zombies ->
+    [one] memory cgroup lives on
+   *[other] memory cgroups live on
+ }; zombies cost memory and CPU, but not their ids
 headline-leaking = LEAKING: at least { $zombies } removed { $zombies ->
     [one] memory cgroup keeps its id
    *[other] memory cgroups keep their ids
@@ -16,8 +22,14 @@ unknown-next = run it as root on the node itself, or on a copy of the node that 
 
 npd-healthy = memory cgroups are freed
 npd-at-risk = kmem accounting is on and leaks memory cgroups on this kernel
-npd-piling-up = { $zombies } zombie memory cgroups
-npd-leaking = memory cgroups leak: at least { $zombies } zombies keep their ids
+npd-piling-up = { $zombies } zombie memory { $zombies ->
+    [one] cgroup
+   *[other] cgroups
+ }
+npd-leaking = memory cgroups leak: at least { $zombies } { $zombies ->
+    [one] zombie keeps its id
+   *[other] zombies keep their ids
+ }
 npd-exhausted = memory cgroup ids are used up: no container starts; reboot needed
 npd-crowded = { $live } live memory cgroups use up the ids
 npd-failing = memory cgroups cannot be made
@@ -53,16 +65,16 @@ exactly = { $number }
 at-least = at least { $number }
 nothing = { "" }
 
-ids-taken = all { $capacity } ids are in use, or were ({ $peak } at one time, by the names of slab caches); { $live } live, { $zombies } zombies seen
+ids-taken = all { $capacity } ids are in use, or were ({ $peak } at one time, by the names of slab caches); { $live } live, { $zombies } seen
 ids-taken-meaning = Zombies keep their ids. As long as they do, mkdir fails under the memory hierarchy, and no container starts. { $rate }
-ids-refused = no id is left: the kernel refuses a new memory cgroup; { $live } live, { $zombies } zombies seen
+ids-refused = no id is left: the kernel refuses a new memory cgroup; { $live } live, { $zombies } seen
 ids-live = { $live } of { $capacity } ids are in use by live memory cgroups alone
 ids-live-meaning = This is no leak: something makes cgroups and does not remove them. mkdir fails once all ids are used. { $rate }
-ids-leaking = { $zombies } zombies, { $live } live; { $ids } of { $capacity } ids in use
+ids-leaking = { $zombies }, { $live } live; { $ids } of { $capacity } ids in use
 ids-leaking-meaning = Removed memory cgroups were not freed, and each keeps its id. { $rate }
-ids-many-zombies = { $zombies } zombies, { $live } live; { $ids } of { $capacity } ids in use
+ids-many-zombies = { $zombies }, { $live } live; { $ids } of { $capacity } ids in use
 ids-many-zombies-meaning = This kernel takes ids back when a cgroup is removed, so they do not run out. Zombies in such numbers cost memory, reclaim time, and CPU of whatever reads statistics. { $rate }
-ids-few-zombies = { $zombies } zombies, { $live } live; { $ids } of { $capacity } ids in use
+ids-few-zombies = { $zombies }, { $live } live; { $ids } of { $capacity } ids in use
 ids-few-zombies-meaning = Some zombies are normal while page cache of removed containers is kept. This kernel takes ids back when a cgroup is removed. { $rate }
 ids-fine = no zombies that stay, { $live } live; { $ids } of { $capacity } ids in use
 ids-fine-meaning = Removed memory cgroups are freed. { $rate }
@@ -75,8 +87,14 @@ rate-used-traced = At the pace of the trace, { $day } ids a day, they last { $la
 rate-used = At the average since boot, { $day } ids a day or more, they last { $lasts } after a reboot.
 
 fix-done = fixed: no level accounts kernel memory, and { $made } memory cgroups made just now were freed
-fix-old-zombies = fixed for new memory cgroups; { $zombies } old zombies stay until a reboot
-fix-other-zombies = not affected: { $made } memory cgroups made just now were freed; { $zombies } zombies are there, which on this kernel do not keep their ids
+fix-old-zombies = fixed for new memory cgroups; { $zombies } old { $zombies ->
+    [one] zombie stays
+   *[other] zombies stay
+ } until a reboot
+fix-other-zombies = not affected: { $made } memory cgroups made just now were freed; { $zombies } { $zombies ->
+    [one] zombie is
+   *[other] zombies are
+ } there; on this kernel zombies do not keep their ids
 fix-level-on = not fixed: level { $level } still accounts kernel memory ({ $on } of { $directories })
 fix-level-on-meaning = Directories keep what they were made with: those from before the fix go with their pods, or with a reboot.
 fix-inherited = not fixed: what is made in { $place } is accounted, as it inherits that
@@ -99,7 +117,8 @@ kernel-log-failures = { $failures } failed slab { $failures ->
  } in { $groups } { $groups ->
     [one] group
    *[other] groups
- }, from { $first } to { $last } after boot; most of { $cache }{ $cgroup }: { $most }
+ }, from { $first } to { $last } after boot; most of { $cache }{ $cgroup }: { $most }{ $more }
+kernel-log-suppressed = ; at least { $more } more not logged (rate limit)
 of-cgroup = { " of cgroup " }{ $cgroup }
 kernel-log-limit = A cache with a cgroup's name was refused by that cgroup's kernel-memory limit, or by its memory limit: the node itself has memory. The log's rate limit lets only some of them through.
 kernel-log-failures-meaning = The kernel could not get memory for its own objects. If there is memory free, a memory cgroup's limit refused it. The log's rate limit lets only some of them through.
@@ -219,14 +238,20 @@ pins-kernel-memory = zombies hold at least { $held } of kernel memory
 pins-kernel-memory-untold = not known: kernel memory of removed cgroups cannot be added up here
 pins-held = below { $directories } cgroups, zombies hold at least: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets
 pins-nothing-seen = what zombies hold cannot be seen from the live cgroups' statistics ({ $blind } have tasks and children); what is seen: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets; { $directories } cgroups
-pins-walked = { $zombies } zombies in the kernel's own tree: { $pins }
+pins-walked = { $zombies } { $zombies ->
+    [one] zombie
+   *[other] zombies
+ } in the kernel's own tree: { $pins }
 pins-meaning = Page cache can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
 
 remedy-shrink-caches = give back the slab caches of removed memory cgroups
 remedy-shrink-caches-cost = none: no reboot, no drain; it takes a moment for each cache
 remedy-shrink-caches-risk = low: only caches without a live cgroup are written to; it frees what is unused, and more will leak as long as accounting is on
 remedy-shrink-caches-verify = kmemtrace scan
-shrink-why = { $zombies } zombies are seen by their slab caches; zombies hold { $held } of kernel memory. On 3.10.0-514, 993 of 995 such were freed so, on 4.14 92 of 98.
+shrink-why = { $zombies } { $zombies ->
+    [one] zombie is
+   *[other] zombies are
+ } seen by their slab caches; zombies hold { $held } of kernel memory. On 3.10.0-514, 993 of 995 such were freed so, on 4.14 92 of 98.
 shrink-why-not = no slab cache of a removed memory cgroup is seen
 
 remedy-nokmem-boot = tell the kernel to leave kernel-memory accounting off
@@ -350,7 +375,10 @@ workload-sockets = sockets
 reclaim-none = ok: no zombies, so nothing to free
 reclaim-untold = unknown: zombies are not counted here, and none is seen
 reclaim-dry-run = dry run: { $zombies }; nothing was written, --apply does it
-reclaim-all-gone = ok: all { $zombies } zombies are gone
+reclaim-all-gone = ok: { $zombies ->
+    [one] the zombie is gone
+   *[other] all { $zombies } zombies are gone
+ }
 reclaim-some-gone = { $gone } of { $zombies } zombies are gone; left: { $left }
 reclaim-none-gone = none is gone: { $left }
 reclaim-before = before
@@ -358,7 +386,13 @@ reclaim-nothing = nothing
 reclaim-nothing-why = what pins them cannot be freed from here: files on tmpfs, sockets, caches of live cgroups; or it is page cache below cgroups with tasks, which only --drop-caches frees
 reclaim-ended-interrupted = interrupted: not all was written
 reclaim-ended-time = time is up: not all was written
-reclaim-shrink = 1 to { $writes } slab caches of { $targets } zombies
+reclaim-shrink = 1 to { $writes } slab { $writes ->
+    [one] cache
+   *[other] caches
+ } of { $targets } { $targets ->
+    [one] zombie
+   *[other] zombies
+ }
 reclaim-reclaim = page cache below { $targets } { $targets ->
     [one] cgroup
    *[other] cgroups

@@ -191,6 +191,7 @@ fn log(report: &Report, run: &Run) -> Fact<KernelLog> {
         file: "/dev/kmsg".to_owned(),
         records: report.summary.slab_failures,
         slab: report.slab_failures.iter().map(group).collect(),
+        suppressed: report.summary.slab_failures_suppressed,
         killed: Vec::new(),
     })
 }

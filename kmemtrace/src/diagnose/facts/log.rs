@@ -23,6 +23,8 @@ pub struct KernelLog {
     pub records: u64,
     /// Failed slab allocations by cache and cgroup, most first.
     pub slab: Vec<SlabFailures>,
+    /// Failed slab allocations that the log's rate limit held back, as the log says.
+    pub suppressed: u64,
     /// Processes that were killed since a memory cgroup was at its limit, by that cgroup.
     pub killed: Vec<Killed>,
 }
@@ -109,6 +111,8 @@ fn parse(file: &str, bytes: &[u8]) -> KernelLog {
     }
     assembler.finish(&mut |time, failure| done.push((time, failure)));
     for (time, failure) in done {
+        let suppressed = failure.suppressed.unwrap_or(0);
+        log.suppressed = log.suppressed.saturating_add(suppressed);
         groups.failed(time, &failure);
     }
     log.slab = groups.slab.into_values().collect();
@@ -214,6 +218,7 @@ mod tests {
 [    1.000000] SLUB: Unable to allocate memory on node -1 (gfp=0xd0)
 [    1.000000]   cache: dentry(3:c1), object size: 192, buffer size: 192, default order: 0, min order: 0
 [    1.000001]   node 0: slabs: 49, objs: 1029, free: 0
+[    2.500000] slab_out_of_memory: 17786 callbacks suppressed
 [    2.500000] SLUB: Unable to allocate memory on node -1 (gfp=0xd0)
 [    2.500001]   cache: dentry(3:c1), object size: 192, buffer size: 192, default order: 0, min order: 0
 [    2.500002]   node 0: slabs: 49, objs: 1029, free: 0
@@ -223,7 +228,7 @@ mod tests {
 [    4.000001] Memory cgroup out of memory: Killed process 8 (x)
 ";
         let log = parse("dmesg", log.as_bytes());
-        assert_eq!(log.records, 10);
+        assert_eq!((log.records, log.suppressed), (11, 17_786));
         let [slab] = &log.slab[..] else {
             panic!("{log:?}");
         };
@@ -245,7 +250,7 @@ mod tests {
         };
         assert_eq!(
             (&killed.cgroup[..], killed.count, killed.line.number),
-            ("/kubepods/pod1", 2, 8)
+            ("/kubepods/pod1", 2, 9)
         );
     }
 

@@ -371,6 +371,8 @@ line! { 'a;
     cpu: u32,
     /// What the cache had on each NUMA node.
     nodes: Cow<'a, [NodeSlabs]>,
+    /// Failures before this one that the kernel log's rate limit held back.
+    suppressed: u64,
     /// The error number.
     errno: i32,
     /// Its name.

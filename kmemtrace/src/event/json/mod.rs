@@ -237,6 +237,7 @@ impl<'a> Line<'a> {
         self.gfp_flags = failure.gfp_flags.as_deref().map(Text::from);
         self.node = failure.node;
         self.cpu = failure.cpu;
+        self.suppressed = failure.suppressed;
         self.nodes = (!failure.nodes.is_empty()).then_some(Cow::Borrowed(&failure.nodes));
         self.set_task(failure.task.as_ref());
     }

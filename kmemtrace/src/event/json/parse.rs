@@ -149,6 +149,7 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
             node: line.node,
             cpu: line.cpu,
             nodes: line.nodes.as_deref().map(<[_]>::to_vec).unwrap_or_default(),
+            suppressed: line.suppressed,
             task: doer(&line),
         }),
         kind::MKDIR_FAILURE => Fact::MkdirFailure(MkdirFailure {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Record, detail, message};
+use super::{Record, detail, message, suppressed};
 use crate::event::SlabFailure;
 
 /// How long a message's other lines are waited for. They are written at once, but others may write in between, and whoever
@@ -21,6 +21,8 @@ const PENDING_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Assembler {
     pending: VecDeque<Pending>,
+    /// Held back by the rate limit before the next message.
+    suppressed: Option<u64>,
 }
 
 /// A message whose end has not come.
@@ -43,7 +45,12 @@ impl Assembler {
         each: &mut impl FnMut(u64, SlabFailure),
     ) {
         self.expire(read_ns, each);
-        if let Some(failure) = message(&record.text) {
+        if let Some(count) = suppressed(&record.text) {
+            self.suppressed = Some(self.suppressed.unwrap_or(0).saturating_add(count));
+            return;
+        }
+        if let Some(mut failure) = message(&record.text) {
+            failure.suppressed = self.suppressed.take();
             // Who writes a new message has ended the one before. Where it is not told who writes, one that lacks lines may be
             // another CPU's.
             let ended = |pending: &Pending| {

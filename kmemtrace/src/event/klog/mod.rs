@@ -11,6 +11,15 @@
 //!
 //! Each line is a record of its own in the log (`slab_out_of_memory`): [`message`] understands the first, [`detail`] the
 //! others, [`Assembler`] puts them together, and [`LogReader`] does all that with a file.
+//!
+//! The message has a rate limit of its own (`slub_oom_rs`): before the next one that it lets through, the log says how many it
+//! held back (`___ratelimit`), which [`suppressed`] understands:
+//!
+//! ```text
+//! slab_out_of_memory: 17786 callbacks suppressed
+//! ```
+//!
+//! To 3.15 it was `printk_ratelimit()`, called in `__slab_alloc`: its count takes in everybody's messages, and is left out.
 
 mod assembler;
 mod reader;
@@ -54,6 +63,15 @@ pub fn message(text: &[u8]) -> Option<SlabFailure> {
         gfp_flags: gfp.and_then(flags),
         ..SlabFailure::default()
     })
+}
+
+/// How many messages before this one the rate limit held back: the function's name is as the compiler has it (`__func__`), whatever
+/// the symbol is called.
+pub fn suppressed(text: &[u8]) -> Option<u64> {
+    let rest = text.strip_prefix(b"slab_out_of_memory: ")?;
+    let end = rest.iter().position(|byte| *byte == b' ')?;
+    let (count, rest) = rest.split_at(end);
+    (rest == b" callbacks suppressed").then(|| number(count))?
 }
 
 /// Takes in one of the lines that follow the message's first; `false` if it is none, or one that is known already.

@@ -363,3 +363,30 @@ proptest! {
         prop_assert!(found <= 11);
     }
 }
+
+#[test]
+fn what_the_log_held_back_is_told_with_the_next_message() {
+    let log = b"[    1.000000] SLUB: Unable to allocate memory on node -1 (gfp=0x20)\n\
+        [    1.000001]   cache: dentry, object size: 192, buffer size: 192, default order: 0, min order: 0\n\
+        [    1.000002]   node 0: slabs: 1, objs: 21, free: 0\n\
+        [    3.000000] net_ratelimit: 9 callbacks suppressed\n\
+        [    3.000000] __slab_alloc: 9 callbacks suppressed\n\
+        [    6.000000] slab_out_of_memory: 17786 callbacks suppressed\n\
+        [    6.000001] SLUB: Unable to allocate memory on node -1 (gfp=0x20)\n\
+        [    6.000002]   cache: dentry, object size: 192, buffer size: 192, default order: 0, min order: 0\n\
+        [    6.000003]   node 0: slabs: 1, objs: 21, free: 0\n";
+    let failures = LogReader::new(&log[..], "dmesg").map(Result::unwrap);
+    let told: Vec<_> = failures
+        .map(|(time, failure)| (time, failure.suppressed))
+        .collect();
+    assert_eq!(told, [(1_000_000_000, None), (6_000_001_000, Some(17_786))]);
+    for none in [
+        &b"slab_out_of_memory: -1 callbacks suppressed"[..],
+        b"slab_out_of_memory: x callbacks suppressed",
+        b"slab_out_of_memory:  callbacks suppressed",
+        b"slab_out_of_memory: 3 callbacks suppressed, it says",
+        b"x slab_out_of_memory: 3 callbacks suppressed",
+    ] {
+        assert_eq!(suppressed(none), None, "{}", none.escape_ascii());
+    }
+}

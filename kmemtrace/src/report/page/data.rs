@@ -156,6 +156,7 @@ fn split(path: Option<&Path>) -> (Option<String>, String) {
 /// What became of one, in words.
 pub(super) fn state(report: &Report, leak: &Leak) -> String {
     let mut text = match leak.fate {
+        Fate::Leaked if leak.by_count.is_some() => "suspected",
         Fate::Leaked => "leaked",
         Fate::Recovered => "freed after all",
         Fate::Unseen => "not seen any more",

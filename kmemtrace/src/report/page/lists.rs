@@ -98,8 +98,9 @@ pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
         (
             "at one time",
             summary.kmemcg_peak.map(|peak| {
+                let were = if peak == 1 { "cgroup" } else { "cgroups" };
                 format!(
-                    "{} memory cgroups with kernel memory, at least, dead or alive",
+                    "at least {} memory {were} with kernel memory, dead or alive",
                     Grouped(peak)
                 )
             }),

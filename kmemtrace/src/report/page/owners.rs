@@ -86,10 +86,40 @@ pub(super) fn groups(report: &Report) -> Vec<Group> {
             &["unit", "container", "path", "unknown", "others"],
         ),
         classes(report),
+        suspects(report),
     ];
     all.into_iter()
         .filter(|group| !group.rows.is_empty())
         .collect()
+}
+
+/// Whose removed memcgs may be among the leaked of which the kernel's count alone tells.
+fn suspects(report: &Report) -> Group {
+    let mut owners: Vec<_> = report
+        .owners
+        .iter()
+        .filter(|owner| owner.suspects > 0)
+        .collect();
+    owners.sort_by(|a, b| (b.suspects, &a.name).cmp(&(a.suspects, &b.name)));
+    let rows = owners.iter().take(SHOWN).map(|owner| Line {
+        name: name(owner),
+        note: note(owner),
+        left: format!("at most {}", Grouped(owner.suspects)),
+        bar: String::new(),
+        leaks: or_unknown(None::<u64>),
+        per_hour: or_unknown(None::<u64>),
+        recovered: or_unknown(None::<u64>),
+        removed: Grouped(owner.removed).to_string(),
+        usage: or_unknown(None::<u64>),
+        last: or_unknown(None::<u64>),
+        spark: String::new(),
+    });
+    Group {
+        title: "Suspected: the kernel's count tells how many leaked, not whose",
+        head: "owner",
+        rows: rows.collect(),
+        more: owners.len().saturating_sub(SHOWN),
+    }
 }
 
 /// By kind of owner, and by a pod's class.
@@ -142,7 +172,10 @@ fn line(
     note: String,
     mine: impl Fn(&Leak) -> bool,
 ) -> Line {
-    let leaks = report.leaks.iter().filter(|leak| mine(leak));
+    let leaks = report
+        .leaks
+        .iter()
+        .filter(|leak| leak.by_count.is_none() && mine(leak));
     Line {
         name,
         note,

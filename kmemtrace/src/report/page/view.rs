@@ -242,7 +242,10 @@ fn figures(report: &Report) -> Vec<Figure> {
         figure(
             "slab failures",
             summary.slab_failures,
-            String::new(),
+            match summary.slab_failures_suppressed {
+                0 => String::new(),
+                more => format!("{} more not logged (rate limit)", Grouped(more)),
+            },
             bad(summary.slab_failures, "alarm"),
         ),
         figure(
@@ -256,6 +259,7 @@ fn figures(report: &Report) -> Vec<Figure> {
             summary.gaps,
             match summary.lost {
                 0 => String::new(),
+                1 => "1 record lost".to_owned(),
                 lost => format!("{} records lost", Grouped(lost)),
             },
             bad(summary.gaps, "warning"),

@@ -115,7 +115,10 @@ struct Held {
 
 impl Held {
     fn note(&self) -> String {
-        let objects = self.objects.map(|n| format!("{} objects", Grouped(n)));
+        let objects = self.objects.map(|n| match n {
+            1 => "1 object".to_owned(),
+            n => format!("{} objects", Grouped(n)),
+        });
         let bytes = self.bytes.map(|bytes| Bytes(bytes).to_string());
         let freed = (self.reclaimable > 0)
             .then(|| format!("reclaim would free {}", Grouped(self.reclaimable)));

@@ -127,7 +127,7 @@ impl<W: Write> Perfetto<W> {
             let (name, debug_annotations) = match life.depth {
                 LIFE => (leaf(subject), facts(subject)),
                 ZOMBIE => ("zombie".to_owned(), facts(subject)),
-                _ => ("leaked".to_owned(), Vec::new()),
+                _ => (leaked(subject), Vec::new()),
             };
             let event = Event {
                 track_uuid: Some(life.track),
@@ -288,6 +288,14 @@ fn leaf(subject: &Subject) -> String {
         Some(b"") => "/".to_owned(),
         Some(leaf) => Name::whole(leaf).to_string(),
         None => "memory cgroup".to_owned(),
+    }
+}
+
+/// What its last slice is called.
+fn leaked(subject: &Subject) -> String {
+    match subject.by_count {
+        None => "leaked".to_owned(),
+        Some(by) => format!("suspected: {} of {} leaked", by.zombies, by.candidates),
     }
 }
 

@@ -60,6 +60,9 @@ impl<W: Write> Tail<W> {
         if let Some(flags) = &failure.gfp_flags {
             write!(self.line, " {}", Name::whole(flags.as_bytes()))?;
         }
+        if let Some(more) = failure.suppressed {
+            write!(self.line, ", {more} more before it not logged (rate limit)")?;
+        }
         self.by(failure.task.as_ref())
     }
 }

@@ -8,9 +8,9 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    Count, PATH_MAX, Tail,
+    PATH_MAX, Tail,
     ahead::Ahead,
-    units::{Bytes, Duration},
+    units::{Bytes, Count, Duration},
 };
 use crate::{
     judge::State,
@@ -66,6 +66,7 @@ impl Display for Verdict<'_> {
             leaks,
             gaps,
             slab_failures,
+            slab_failures_suppressed,
             mkdir_failures,
             inherited,
             held_bytes,
@@ -97,13 +98,19 @@ impl Display for Verdict<'_> {
             }
             (leaked, _) => write!(f, "LEAK: {} leaked", Count(leaked, "memory cgroup"))?,
         }
-        match (*slab_failures, *mkdir_failures) {
+        let least = if *slab_failures_suppressed > 0 {
+            "at least "
+        } else {
+            ""
+        };
+        let slab = slab_failures.saturating_add(*slab_failures_suppressed);
+        match (slab, *mkdir_failures) {
             (0, 0) => {}
-            (slab, 0) => write!(f, ", {} failed", Count(slab, "slab allocation"))?,
+            (slab, 0) => write!(f, ", {least}{} failed", Count(slab, "slab allocation"))?,
             (0, mkdir) => write!(f, ", {} failed", Count(mkdir, "mkdir"))?,
             (slab, mkdir) => {
                 let (slab, mkdir) = (Count(slab, "slab allocation"), Count(mkdir, "mkdir"));
-                write!(f, ", {slab} and {mkdir} failed")?;
+                write!(f, ", {least}{slab} and {mkdir} failed")?;
             }
         }
         let unjudged = totals.zombies.saturating_sub(totals.leaked);
@@ -157,7 +164,7 @@ impl<W: Write> Tail<W> {
         )?;
         self.row(
             "now",
-            format_args!("{live} live, {zombies} zombies, {leaked} leaked"),
+            format_args!("{live} live, {}, {leaked} leaked", Count(zombies, "zombie")),
         )?;
         self.row(
             "leaks",
@@ -200,6 +207,10 @@ impl<W: Write> Tail<W> {
             "slab failures",
             self.styled(bad(slab_failures, ALARM), slab_failures),
         )?;
+        if summary.slab_failures_suppressed > 0 {
+            let more = summary.slab_failures_suppressed;
+            write!(self.line, ", and {more} more not logged (rate limit)")?;
+        }
         self.row(
             "failed mkdirs",
             self.styled(bad(mkdir_failures, ALARM), mkdir_failures),
@@ -209,19 +220,28 @@ impl<W: Write> Tail<W> {
             write!(self.line, ", {} lost", Count(lost, "record"))?;
         }
         for (n, owner) in summary.owners.iter().enumerate() {
-            let name = Name::short(owner.name.as_bytes(), PATH_MAX);
-            let name = self.styled(BOLD, name);
-            let kind = if owner.kind == "path" {
-                "below"
-            } else {
-                owner.kind
-            };
             let label = if n == 0 { "who leaks most" } else { "" };
-            self.row(label, format_args!("{:>5}  {kind} {name}", owner.leaked))?;
-            if let Some(pod) = &owner.pod {
-                let pod = Name::short(pod.as_bytes(), PATH_MAX);
-                write!(self.line, "  {}", self.styled(BOLD, pod))?;
-            }
+            self.owner(
+                label,
+                owner.leaked,
+                owner.kind,
+                &owner.name,
+                owner.pod.as_deref(),
+            )?;
+        }
+        if summary.by_count > 0 {
+            let leaked = Count(summary.by_count, "zombie");
+            self.row("by count alone", format_args!("{leaked}, unknown whose"))?;
+        }
+        for (n, suspect) in summary.suspects.iter().enumerate() {
+            let label = if n == 0 { "whose, at most" } else { "" };
+            self.owner(
+                label,
+                suspect.at_most,
+                suspect.kind,
+                &suspect.name,
+                suspect.pod.as_deref(),
+            )?;
         }
         for (n, creator) in summary.creators.iter().enumerate() {
             let name = Name::short(creator.comm.as_bytes(), PATH_MAX);
@@ -230,6 +250,24 @@ impl<W: Write> Tail<W> {
             self.row(label, format_args!("{:>5}  {name}", creator.leaked))?;
         }
         self.pins(&summary.pins)
+    }
+
+    fn owner(
+        &mut self,
+        label: &str,
+        count: u64,
+        kind: &str,
+        name: &str,
+        pod: Option<&str>,
+    ) -> fmt::Result {
+        let name = self.styled(BOLD, Name::short(name.as_bytes(), PATH_MAX));
+        let kind = if kind == "path" { "below" } else { kind };
+        self.row(label, format_args!("{count:>5}  {kind} {name}"))?;
+        if let Some(pod) = pod {
+            let pod = Name::short(pod.as_bytes(), PATH_MAX);
+            write!(self.line, "  {}", self.styled(BOLD, pod))?;
+        }
+        Ok(())
     }
 
     fn pins(&mut self, pins: &[PinCount]) -> fmt::Result {

@@ -18,7 +18,22 @@ pub(crate) struct Duration(pub(crate) u64);
 /// A size.
 pub(crate) struct Bytes(pub(crate) u64);
 
+/// So many of something, which takes an `s` in the plural.
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+
 const DAY_NS: i64 = 86_400_000_000_000;
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}{}",
+            self.0,
+            self.1,
+            if self.0 == 1 { "" } else { "s" }
+        )
+    }
+}
 
 impl Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -208,6 +208,7 @@ pub(super) fn changes() -> Vec<Change> {
                         free: slabs / 12,
                     })
                     .to_vec(),
+                suppressed: Some(17_786),
                 ..SlabFailure::default()
             }),
         ),

@@ -117,6 +117,22 @@ fn what_the_count_keeps_has_leaked() {
     assert_eq!((run.totals(), run.said()), ((1, 0, 0), vec![]));
 }
 
+/// As many as there are candidates; but they may have come and gone between two polls, and the candidates be freed.
+#[test]
+fn a_count_names_nobody() {
+    let mut run = Run::polled(&[1, 2, 3], num_cgroups(3));
+    run.offlined(1000, missing(2, 2))
+        .offlined(1000, missing(3, 2));
+    run.tick(1000, num_cgroups(3))
+        .tick(1000 + GRACE, num_cgroups(3));
+    let summary = run.tracker.summary();
+    assert_eq!((summary.totals.leaked, summary.by_count), (2, 2));
+    assert!(summary.owners.is_empty(), "{:?}", summary.owners);
+    run.tick(9000, num_cgroups(1));
+    let summary = run.tracker.summary();
+    assert_eq!((summary.by_count, summary.suspects.len()), (0, 0));
+}
+
 #[test]
 fn some_of_several() {
     let mut run = Run::polled(&[1, 2, 3, 4], num_cgroups(4));
@@ -127,6 +143,10 @@ fn some_of_several() {
     assert_eq!(run.totals(), (1, 2, 2));
     let summary = run.tracker.summary();
     assert_eq!((summary.leaks, summary.created), (2, 0));
+    // Whose they are the count does not tell.
+    assert!(summary.owners.is_empty() && summary.pins.is_empty());
+    let suspects = summary.suspects.iter().map(|suspect| suspect.at_most);
+    assert_eq!((summary.by_count, suspects.sum()), (2, 3));
     assert_eq!(
         run.said(),
         [

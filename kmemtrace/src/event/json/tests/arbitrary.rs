@@ -162,30 +162,33 @@ fn fact() -> BoxedStrategy<Fact> {
                     counts,
                 })
             }),
-        (slab, option::of(task())).prop_map(|((cache, numbers, node, gfp_flags, nodes), task)| {
-            let [object_size, buffer_size, order, min_order, gfp, cpu] = numbers;
-            let nodes = nodes.into_iter();
-            Fact::SlabFailure(SlabFailure {
-                cache: cache.map(Bytes::from),
-                object_size,
-                buffer_size,
-                order,
-                min_order,
-                gfp,
-                gfp_flags,
-                node,
-                cpu,
-                nodes: nodes
-                    .map(|(node, [slabs, objects, free])| NodeSlabs {
-                        node,
-                        slabs,
-                        objects,
-                        free,
-                    })
-                    .collect(),
-                task,
-            })
-        }),
+        (slab, option::of(any::<u64>()), option::of(task())).prop_map(
+            |((cache, numbers, node, gfp_flags, nodes), suppressed, task)| {
+                let [object_size, buffer_size, order, min_order, gfp, cpu] = numbers;
+                let nodes = nodes.into_iter();
+                Fact::SlabFailure(SlabFailure {
+                    cache: cache.map(Bytes::from),
+                    object_size,
+                    buffer_size,
+                    order,
+                    min_order,
+                    gfp,
+                    gfp_flags,
+                    node,
+                    cpu,
+                    nodes: nodes
+                        .map(|(node, [slabs, objects, free])| NodeSlabs {
+                            node,
+                            slabs,
+                            objects,
+                            free,
+                        })
+                        .collect(),
+                    suppressed,
+                    task,
+                })
+            }
+        ),
         (mkdir, option::of(task())).prop_map(|((path, [cgroup_id, parent_id], errno), task)| {
             Fact::MkdirFailure(MkdirFailure {
                 path,
