@@ -169,7 +169,7 @@ fn unreadable() -> Result {
             format!(
                 "kmemtrace: {name} ends in the middle of a line, as when its writer was killed"
             ),
-            "kmemtrace: passed over what a later version wrote: 1 lines and 0 fields".to_owned(),
+            "kmemtrace: ignored what a newer version wrote: 1 line and 0 fields".to_owned(),
         ]
     );
     assert_eq!(status, Some(1));

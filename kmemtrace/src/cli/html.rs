@@ -128,10 +128,7 @@ pub(super) fn read(mut play: Play) -> Result<Read, Failure> {
     };
     let Done { tally, torn, .. } = play.done();
     if faults > FAULTS_SHOWN {
-        note(format!(
-            "and {} more",
-            Count((faults - FAULTS_SHOWN) as u64, "line")
-        ));
+        note(format!("and {} more", Count(faults - FAULTS_SHOWN, "line")));
     }
     for file in torn {
         note(format!(

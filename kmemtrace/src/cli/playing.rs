@@ -181,7 +181,7 @@ impl Playing {
         self.bar.finish_and_clear();
         let Done { tally, torn, .. } = self.play.done();
         if let Some(more) = self.faults.checked_sub(FAULTS_SHOWN + 1) {
-            self.say(&format!("and {} more", Count(more as u64 + 1, "line")));
+            self.say(&format!("and {} more", Count(more + 1, "line")));
         }
         for file in torn {
             self.say(&format!(

@@ -219,6 +219,12 @@ impl<W: Write> Tail<W> {
         if lost > 0 {
             write!(self.line, ", {} lost", Count(lost, "record"))?;
         }
+        self.whose_leaked(summary)?;
+        self.pins(&summary.pins)
+    }
+
+    /// Whose the leaked ones are, and who made them.
+    fn whose_leaked(&mut self, summary: &Summary) -> fmt::Result {
         for (n, owner) in summary.owners.iter().enumerate() {
             let label = if n == 0 { "who leaks most" } else { "" };
             self.owner(
@@ -249,7 +255,7 @@ impl<W: Write> Tail<W> {
             let label = if n == 0 { "who made those" } else { "" };
             self.row(label, format_args!("{:>5}  {name}", creator.leaked))?;
         }
-        self.pins(&summary.pins)
+        Ok(())
     }
 
     fn owner(

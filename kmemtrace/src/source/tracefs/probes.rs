@@ -64,7 +64,7 @@ type Life = Option<Cgroup>;
 /// What happened to a pointer.
 #[derive(Debug)]
 enum Step {
-    Made { memcg: u64, call: Call },
+    Made { memcg: u64, call: Box<Call> },
     Removed { memcg: u64, task: Option<Task> },
     Freed { memcg: u64 },
     Failed(MkdirFailure),
@@ -216,7 +216,7 @@ impl Probes {
             // refuses so (`cgroup_check_hierarchy_limits`).
             if ret == Some(-AGAIN) && self.version == Version::V2 {
                 self.steps
-                    .push((time_ns, Step::Failed(failed(call, AGAIN))));
+                    .push((time_ns, Step::Failed(failed(&call, AGAIN))));
             }
             return;
         };
@@ -227,13 +227,14 @@ impl Probes {
                 {
                     self.rolled_back.insert(memcg);
                 }
-                let failure = failed(call, error.saturating_neg());
+                let failure = failed(&call, error.saturating_neg());
                 self.steps.push((time_ns, Step::Failed(failure)));
             }
             (Ok(memcg), _) if !self.failures_only => {
                 if let Some(cgroup) = call.arg {
                     self.memcgs.insert(cgroup, memcg);
                 }
+                let call = Box::new(call);
                 self.steps.push((time_ns, Step::Made { memcg, call }));
             }
             _ => {}
@@ -355,7 +356,7 @@ fn scope(cgroup: &Cgroup, look: &mut impl Look) -> Scope {
     }
 }
 
-fn failed(call: Call, errno: i32) -> MkdirFailure {
+fn failed(call: &Call, errno: i32) -> MkdirFailure {
     MkdirFailure {
         path: call.path(),
         errno: Some(errno),
