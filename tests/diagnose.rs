@@ -198,7 +198,7 @@ fn recordings_4_14() -> Result {
         &[
             ("before", 0, "healthy", "ok", "ok"),
             ("after-loop", 1, "piling-up", "warn", "ok"),
-            ("after-shrink", 0, "few", "ok", "ok"),
+            ("after-shrink", 0, "healthy", "ok", "ok"),
         ],
     )
 }

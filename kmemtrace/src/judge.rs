@@ -13,10 +13,8 @@ const FEW: u64 = 50;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// No zombies, and nothing that would make them.
+    /// No zombies, or too few to matter where they do not keep their ids, and nothing that would make them leak.
     Healthy,
-    /// Zombies that do not keep their ids, and too few to matter.
-    Few,
     /// Nothing has leaked, but what leaks is switched on.
     AtRisk,
     /// Many zombies, which do not keep their ids.
@@ -39,7 +37,6 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
-            Self::Few => "few",
             Self::AtRisk => "at-risk",
             Self::PilingUp => "piling-up",
             Self::Leaking => "leaking",
@@ -53,7 +50,7 @@ impl State {
     /// Whether somebody should look into it; `None` if that cannot be told.
     pub const fn is_affected(self) -> Option<bool> {
         match self {
-            Self::Healthy | Self::Few => Some(false),
+            Self::Healthy => Some(false),
             Self::AtRisk
             | Self::PilingUp
             | Self::Leaking
@@ -162,9 +159,7 @@ impl Signs {
             State::Failing
         } else if self.staying > FEW.max(self.live) {
             State::PilingUp
-        } else if self.staying > 0 {
-            State::Few
-        } else if self.none {
+        } else if self.staying > 0 || self.none {
             State::Healthy
         } else {
             State::Unknown
@@ -211,10 +206,10 @@ mod tests {
     fn one_threshold() {
         let state = |kept, live, staying| signs(kept, live, staying).state();
         assert_eq!(state(Kept::No, 8, 0), State::Healthy);
-        assert_eq!(state(Kept::No, 8, 44), State::Few);
-        assert_eq!(state(Kept::No, 8, 50), State::Few);
+        assert_eq!(state(Kept::No, 8, 44), State::Healthy);
+        assert_eq!(state(Kept::No, 8, 50), State::Healthy);
         assert_eq!(state(Kept::No, 8, 51), State::PilingUp);
-        assert_eq!(state(Kept::No, 400, 400), State::Few);
+        assert_eq!(state(Kept::No, 400, 400), State::Healthy);
         assert_eq!(state(Kept::Yes, 8, 1), State::Leaking);
         assert_eq!(state(Kept::Yes, 4, 65_531), State::Exhausted);
         assert_eq!(state(Kept::No, 4, 70_000), State::PilingUp);
@@ -294,7 +289,6 @@ mod tests {
         fn bad_news_never_help(signs in any_signs()) {
             let rank = |state| match state {
                 State::Unknown | State::Healthy => 0,
-                State::Few => 1,
                 State::AtRisk | State::PilingUp => 2,
                 State::Failing | State::Leaking => 3,
                 State::Exhausted | State::Crowded => 4,
@@ -304,7 +298,8 @@ mod tests {
             prop_assert!(rank(worse.state()) >= rank(state).min(3));
             let more = Signs { staying: signs.staying + 1000, none: false, ..signs };
             prop_assert!(rank(more.state()) >= rank(state).min(2));
-            prop_assert!(state != State::Healthy || signs.none);
+            let few = signs.kept == Kept::No && signs.staying > 0;
+            prop_assert!(state != State::Healthy || signs.none || few);
             prop_assert_eq!(state.is_affected() == Some(true), rank(state) >= 2);
         }
     }

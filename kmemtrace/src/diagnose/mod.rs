@@ -221,7 +221,7 @@ fn state(findings: &[Finding], signs: &Signs) -> State {
 fn headline(state: State, facts: &Facts) -> Message {
     let zombies = facts.count.as_ref().map_or(0, |count| count.staying);
     let id = match state {
-        State::Few => "headline-few",
+        State::Healthy if zombies > 0 => "headline-few",
         State::Healthy => "headline-healthy",
         State::AtRisk => "headline-at-risk",
         State::PilingUp => "headline-piling-up",

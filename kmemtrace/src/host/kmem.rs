@@ -71,6 +71,8 @@ pub struct KmemDirectory {
     pub caches: Option<bool>,
     /// Whether there are directories below it.
     pub parent: bool,
+    /// What is below it is charged to it as well (`memory.use_hierarchy`, which is inherited; systemd sets it at the root).
+    pub hierarchical: bool,
     /// Bytes held by what has been removed directly below it: what it has beyond its children. 0 if nothing is held, or if
     /// that cannot be told, since memory may be its own. It is told of the root, which is not charged anything itself, and
     /// of directories without tasks and without slab caches of their own.
@@ -147,13 +149,15 @@ pub fn kmem(
             kmem.directories.push(KmemDirectory::unread(&directory));
             return;
         }
-        let read = read(&directory, &mut ask, &mut |problem| {
+        let mut read = read(&directory, &mut ask, &mut |problem| {
             if kmem.problems.len() < PROBLEMS {
                 kmem.problems.push(problem);
             } else {
                 kmem.left_out += 1;
             }
         });
+        let inherited = parent.is_some_and(|parent| kmem.directories[parent].hierarchical);
+        read.hierarchical = inherited || number_in(&directory, HIERARCHICAL).ok() != Some(Some(0));
         kmem.directories.push(read);
     })?;
     caches(&mut kmem.directories, slab);
@@ -192,6 +196,8 @@ fn caches(directories: &mut [KmemDirectory], slab: &SlabMemcgs) {
     }
 }
 
+const HIERARCHICAL: &str = "memory.use_hierarchy";
+
 /// Works out what is held below each directory.
 fn held(kmem: &mut Kmem, children: &mut [Children]) {
     // Children before parents.
@@ -212,8 +218,9 @@ fn held(kmem: &mut Kmem, children: &mut [Children]) {
         let nothing_own = directory.tasks == Some(false) && directory.caches == Some(false);
         let below = &children[at];
         let tells = below.known && (is_root || nothing_own) || usage == Some(0);
+        let tells = tells && directory.hierarchical;
         let Some(usage) = usage.filter(|_| tells) else {
-            kmem.blind += u64::from(directory.parent);
+            kmem.blind += u64::from(directory.parent || !directory.hierarchical);
             continue;
         };
         let beyond = usage.saturating_sub(below.usage);
@@ -237,6 +244,7 @@ impl KmemDirectory {
             slabinfo: Slabinfo::Unasked,
             caches: None,
             parent: false,
+            hierarchical: true,
             held: 0,
         }
     }

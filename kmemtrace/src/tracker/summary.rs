@@ -116,7 +116,7 @@ impl Summary {
     pub fn finding(&self) -> Finding {
         if matches!(
             self.state,
-            State::Exhausted | State::Crowded | State::Failing
+            State::Leaking | State::Exhausted | State::Crowded | State::Failing
         ) {
             return Finding::Leak;
         }

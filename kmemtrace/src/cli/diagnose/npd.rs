@@ -7,7 +7,7 @@ const MOST: usize = 80;
 
 pub(super) fn line(diagnosis: &Diagnosis, catalogue: &Catalogue) -> String {
     let id = match diagnosis.state {
-        State::Healthy | State::Few => "npd-healthy",
+        State::Healthy => "npd-healthy",
         State::AtRisk => "npd-at-risk",
         State::PilingUp => "npd-piling-up",
         State::Leaking => "npd-leaking",

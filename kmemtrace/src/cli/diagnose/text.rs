@@ -23,7 +23,7 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let headline = catalogue.text(&diagnosis.headline);
     let headline = match (diagnosis.fix, diagnosis.state) {
-        (Some(Verdict::Ok), _) | (None, State::Healthy | State::Few) => palette.good(&headline),
+        (Some(Verdict::Ok), _) | (None, State::Healthy) => palette.good(&headline),
         (Some(Verdict::Fail), _)
         | (None, State::Leaking | State::Exhausted | State::Crowded | State::Failing) => {
             palette.bad(&headline)

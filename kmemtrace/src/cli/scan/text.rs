@@ -181,7 +181,9 @@ impl Scan {
         )?;
         let held = self.held_bytes.unwrap_or(0);
         match self.named_bytes {
-            _ if self.held_bytes == Some(0) => writeln!(out, "freed, as no kernel memory is held"),
+            _ if self.held_bytes == Some(0) && self.none => {
+                writeln!(out, "freed, as no kernel memory is held")
+            }
             None if self.named.is_empty() && held > 0 => {
                 writeln!(out, "zombies among them hold that kernel memory, in pages")
             }
@@ -267,7 +269,7 @@ impl Scan {
             State::PilingUp => palette.bad(&format!(
                 "ZOMBIES: {some}{staying} {zombies}: memory cgroups that were removed and not freed; ids are safe"
             )),
-            State::Few => palette.good(&format!(
+            State::Healthy | State::AtRisk if staying > 0 => palette.good(&format!(
                 "ok: {some}{staying} {zombies}, too few to matter; ids are safe"
             )),
             State::Healthy | State::AtRisk if self.leaves_out => palette.good(

@@ -252,6 +252,26 @@ fn every_state_of_slabinfo() {
     }
 }
 
+/// Without systemd: what is below a directory is charged to nobody else.
+#[test]
+fn where_charges_do_not_go_up_nothing_is_told() {
+    let files = [
+        ("memory.kmem.usage_in_bytes", "0\n"),
+        ("memory.use_hierarchy", "0\n"),
+        ("pods/memory.kmem.usage_in_bytes", "9000\n"),
+        ("pods/memory.use_hierarchy", "1\n"),
+        ("pods/cgroup.procs", ""),
+        ("pods/a/memory.kmem.usage_in_bytes", "5000\n"),
+        ("pods/a/cgroup.procs", ""),
+        ("docker/memory.kmem.usage_in_bytes", "0\n"),
+        ("docker/memory.use_hierarchy", "0\n"),
+    ];
+    let kmem = read_of(&files);
+    // The root and docker.
+    assert_eq!((kmem.held_bytes, kmem.blind), (Some(9000), 2));
+    assert!(read_of(&files[..2]).held_bytes.is_none());
+}
+
 /// Where nothing is known of slab caches, what a directory has may be its own.
 #[test]
 fn where_no_name_can_be_seen_nothing_is_told() {

@@ -77,6 +77,7 @@ impl Display for Verdict<'_> {
             State::Exhausted => Some("EXHAUSTED: the memory cgroup ids are used up, or were"),
             State::Crowded => Some("CROWDED: live memory cgroups use up the ids"),
             State::Failing => Some("FAILING: memory cgroups could not be made"),
+            State::Leaking if totals.leaked == 0 => Some("LEAKING: zombies keep their ids"),
             _ => None,
         };
         if let Some(state) = state {
