@@ -2,7 +2,7 @@
 
 mod act;
 mod plan;
-pub(super) mod shrink;
+mod shrink;
 mod text;
 
 use std::time::{Duration, Instant};

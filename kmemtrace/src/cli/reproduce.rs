@@ -1,5 +1,7 @@
 //! `kmemtrace reproduce`: makes memory cgroups, charges something to each, removes them, and says how many stay.
 
+mod charge;
+mod counts;
 mod course;
 mod limits;
 mod looks;
@@ -25,7 +27,7 @@ use super::{
 use crate::{
     diagnose::{Level, Message},
     error::Error,
-    host::{self, Hierarchy, Root},
+    host::{self, Hierarchy, Live, Root},
 };
 pub(super) use course::Course;
 pub(super) use limits::check;
@@ -34,8 +36,8 @@ pub(super) use workload::Workload;
 /// Arguments of `kmemtrace reproduce`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Exit status: 0 all of them were freed; 1 some stayed, also if they were freed once what pinned them was removed; 2 an \
-error, or it was not started.
+Exit status: 0 all of them were freed; 1 some stayed, also if they were freed once what pinned them was removed; 2 unknown, \
+since no two counts agree, or an error, or it was not started.
 
 Everything it makes, it removes: cgroups in a cgroup of its own, files in a directory of its own. What the kernel does not \
 free stays until a reboot: try few first.")]
@@ -88,6 +90,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let interrupt = Interrupt::watched()?;
     let course = Course {
         root: &root,
+        acts: &Live,
         hierarchy: &hierarchy,
         parent: hierarchy.mount.clone(),
         switch_on: true,
@@ -140,3 +143,6 @@ fn ask(count: u64, catalogue: &Catalogue) -> Result<(), Error> {
         _ => Err(refused()),
     }
 }
+
+#[cfg(test)]
+mod tests;

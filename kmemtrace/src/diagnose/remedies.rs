@@ -40,7 +40,7 @@ const KERNEL: &str = "newer-kernel";
 const REBOOT: &str = "reboot";
 
 /// The first el7 build that is known to understand `cgroup.memory=nokmem`: it is in the source of 1127, and not in 514's.
-const NOKMEM_BUILD: u32 = 1127;
+pub(super) const NOKMEM_BUILD: u32 = 1127;
 
 /// What is known when remedies are chosen.
 struct Case<'a> {

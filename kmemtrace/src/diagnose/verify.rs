@@ -1,8 +1,9 @@
-//! Whether a fix has worked: no level accounts kernel memory any more, and a few memory cgroups made just now leave nothing.
+//! Whether a fix has worked: no level accounts kernel memory any more, a container shows that its runtime does not switch
+//! accounting on, and a few memory cgroups made just now leave nothing.
 
 use super::{
-    Era, Evidence, Facts, Finding, Group, LevelRow, Message, Origin, Verdict, facts::Unread,
-    levels::Who,
+    Era, Evidence, Facts, Finding, Group, LevelRow, Message, Origin, Verdict, cause,
+    era::el7_build, facts::Unread, levels::Who, remedies::NOKMEM_BUILD,
 };
 
 /// The name of the finding.
@@ -15,11 +16,14 @@ pub struct Trial {
     pub place: String,
     /// How many.
     pub made: u64,
-    /// How many of them stayed as zombies.
-    pub stayed: u64,
+    /// How many of them stayed as zombies; `None` if no two counts agree.
+    pub stayed: Option<u64>,
     /// Whether kernel memory was accounted to them, though nobody switched it on: they inherited it. `None` where the
     /// kernel does not tell.
     pub accounted: Option<bool>,
+    /// A directory of kubelet's below which removed memory cgroups hold kernel memory, while its own accounting is off: for
+    /// these somebody else switched it on.
+    pub held_below: Option<String>,
 }
 
 /// The finding, if there was a trial.
@@ -36,49 +40,59 @@ pub(super) fn fix(
     let opt_in = era.is_none_or(|(era, _)| era == Era::OptIn);
     let level_on = rows.iter().find(|row| row.on > 0).filter(|_| opt_in);
     let old = facts.count.as_ref().map_or(0, |count| count.staying);
-    let (verdict, says) = if let (Some(row), Ok(_)) = (level_on, who) {
+    let ok = |says: Message| (Verdict::Ok, says, None);
+    let made = |id| Message::new(id).arg("made", trial.made);
+    let (verdict, says, meaning) = if let (Some(row), Ok(_)) = (level_on, who) {
         let says = Message::new("fix-level-on")
             .arg("level", Message::new(row.level.message()))
             .arg("on", row.on)
             .arg("directories", row.directories);
-        (Verdict::Fail, says)
+        (Verdict::Fail, says, Some("fix-level-on-meaning"))
     } else if opt_in && trial.accounted == Some(true) {
         let says = Message::new("fix-inherited").arg("place", trial.place.clone());
-        (Verdict::Fail, says)
-    } else if trial.stayed > 0 {
-        let says = Message::new("fix-still-leaks")
-            .arg("stayed", trial.stayed)
-            .arg("made", trial.made);
-        (Verdict::Fail, says)
+        (Verdict::Fail, says, None)
+    } else if let Some(stayed @ 1..) = trial.stayed {
+        let says = made("fix-still-leaks").arg("stayed", stayed);
+        (Verdict::Fail, says, None)
+    } else if trial.stayed.is_none() || (opt_in && trial.accounted.is_none()) {
+        let meaning = Some("fix-trial-unknown-meaning");
+        (Verdict::Unknown, made("fix-trial-unknown"), meaning)
+    } else if opt_in && !proven(facts, who) {
+        let says = trial.held_below.as_ref().map_or_else(
+            || Message::new("fix-no-container"),
+            |place| Message::new("fix-no-container-but").arg("place", place.clone()),
+        );
+        (Verdict::Unknown, says, Some("fix-no-container-meaning"))
     } else if old > 0 && !era.is_none_or(|(era, _)| era.keeps_ids()) {
-        let says = Message::new("fix-other-zombies")
-            .arg("made", trial.made)
-            .arg("zombies", old);
-        (Verdict::Ok, says)
+        ok(made("fix-other-zombies").arg("zombies", old))
     } else if old > 0 {
-        (
-            Verdict::Ok,
-            Message::new("fix-old-zombies").arg("zombies", old),
-        )
+        ok(Message::new("fix-old-zombies").arg("zombies", old))
     } else {
-        (
-            Verdict::Ok,
-            Message::new("fix-done").arg("made", trial.made),
-        )
+        ok(made("fix-done"))
     };
-    let evidence = Evidence::of_file(
-        &trial.place,
-        Message::new("fix-trial")
-            .arg("made", trial.made)
-            .arg("stayed", trial.stayed),
-    );
-    let finding = Finding::new(FIX, Group::Symptom, verdict, says).evidence([evidence]);
-    Some(match level_on {
-        Some(_) if verdict == Verdict::Fail => {
-            finding.meaning(Message::new("fix-level-on-meaning"))
-        }
-        _ => finding,
+    let stayed = match trial.stayed {
+        Some(stayed) => made("fix-trial").arg("stayed", stayed),
+        None => made("fix-trial-untold"),
+    };
+    let shown = who.as_ref().ok().and_then(|who| who.runc_off.clone());
+    let evidence = std::iter::once(Evidence::of_file(&trial.place, stayed));
+    let evidence = evidence.chain(shown.filter(|_| opt_in));
+    let finding = Finding::new(FIX, Group::Symptom, verdict, says).evidence(evidence);
+    Some(match meaning {
+        Some(meaning) => finding.meaning(Message::new(meaning)),
+        None => finding,
     })
+}
+
+/// Where accounting is opt-in: whether it is known that nobody switches it on for the next container. A live container of
+/// this runtime that has it off shows that; so does an option that this kernel knows, by which nobody can.
+fn proven(facts: &Facts, who: &Result<Who, Unread>) -> bool {
+    let knows = facts.kernel.as_ref().ok();
+    let knows = knows.and_then(|release| el7_build(&release.text));
+    let nokmem = facts.cmdline.as_ref();
+    let nokmem = nokmem.is_ok_and(|line| cause::memory_option(&line.text, "nokmem"));
+    let by_option = nokmem && knows.is_some_and(|build| build >= NOKMEM_BUILD);
+    by_option || who.as_ref().is_ok_and(|who| who.runc_off.is_some())
 }
 
 #[cfg(test)]
@@ -94,23 +108,41 @@ mod tests {
 
     const AT: &str = "/sys/fs/cgroup/memory";
 
-    /// 3.10 with `kubepods`, accounted or not, some old zombies, and a trial: the verdict and what it says.
-    fn fixed(kubepods: &str, old: u64, trial: Trial) -> (Verdict, &'static str) {
-        let (_directory, root) = root(&[
+    const OFF: &str = "memory.kmem.slabinfo.error";
+    const ON: &str = "memory.kmem.slabinfo";
+
+    /// 3.10 with `kubepods` and containers, accounted or not, some old zombies, and a trial: the verdict and what it says.
+    fn fixed(
+        (kubepods, containers): (&str, &[&str]),
+        cmdline: &str,
+        old: u64,
+        trial: Trial,
+    ) -> (Verdict, &'static str) {
+        let text = "slabinfo - version: 2.1\n# Input/output error\n";
+        let mut files = vec![
             (
-                "/proc/self/mountinfo",
+                "/proc/self/mountinfo".to_owned(),
                 "32 31 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
             ),
-            ("/proc/cgroups", "memory\t4\t2\t1\n"),
+            ("/proc/cgroups".into(), "memory\t4\t2\t1\n"),
             (
-                &format!("{AT}/memory.kmem.slabinfo.error"),
-                "Input/output error\n",
+                "/proc/sys/kernel/osrelease".into(),
+                "3.10.0-1160.el7.x86_64\n",
             ),
-            (
-                &format!("{AT}/kubepods/{kubepods}"),
-                "slabinfo - version: 2.1\n# Input/output error\n",
-            ),
-        ]);
+            ("/proc/cmdline".into(), cmdline),
+            (format!("{AT}/{OFF}"), text),
+            (format!("{AT}/kubepods/{kubepods}"), text),
+        ];
+        for (number, container) in containers.iter().enumerate() {
+            let place = format!("{AT}/kubepods/pod{number}");
+            files.push((format!("{place}/{kubepods}"), text));
+            files.push((format!("{place}/c{number}/{container}"), text));
+        }
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (&path[..], *text))
+            .collect();
+        let (_directory, root) = root(&files);
         let count = Count {
             live: 2,
             staying: old,
@@ -124,41 +156,103 @@ mod tests {
         let finding = diagnosis.findings.iter().find(|one| one.id == FIX).unwrap();
         assert_eq!(diagnosis.fix, Some(finding.verdict));
         assert_eq!(diagnosis.headline, finding.says);
+        assert!(finding.verdict != Verdict::Unknown || finding.meaning.is_some());
         (finding.verdict, finding.says.id)
     }
 
-    fn trial(stayed: u64, accounted: Option<bool>) -> Trial {
+    fn trial(stayed: Option<u64>, accounted: Option<bool>) -> Trial {
         Trial {
             place: format!("{AT}/kubepods"),
             made: 10,
             stayed,
             accounted,
+            held_below: None,
         }
     }
 
     #[test]
-    fn a_fix_is_believed_when_nothing_accounts_and_nothing_stays() {
-        let off = "memory.kmem.slabinfo.error";
-        assert_eq!(
-            fixed(off, 0, trial(0, Some(false))),
-            (Verdict::Ok, "fix-done")
-        );
-        assert_eq!(
-            fixed(off, 7, trial(0, Some(false))),
-            (Verdict::Ok, "fix-old-zombies")
-        );
-        assert_eq!(
-            fixed(off, 0, trial(3, Some(false))),
-            (Verdict::Fail, "fix-still-leaks")
-        );
-        assert_eq!(
-            fixed(off, 0, trial(0, Some(true))),
-            (Verdict::Fail, "fix-inherited")
-        );
-        let on = "memory.kmem.slabinfo";
-        assert_eq!(
-            fixed(on, 0, trial(0, Some(true))),
-            (Verdict::Fail, "fix-level-on")
-        );
+    fn a_fix_is_believed_when_a_container_shows_it_and_nothing_stays() {
+        use Verdict::{Fail, Ok, Unknown};
+        let clean = || trial(Some(0), Some(false));
+        let held = || Trial {
+            held_below: Some(format!("{AT}/kubepods/pod0")),
+            ..clean()
+        };
+        let off = (OFF, &[OFF][..]);
+        let nokmem = "cgroup.memory=nokmem\n";
+        for (levels, cmdline, old, trial, right) in [
+            (off, "quiet\n", 0, clean(), (Ok, "fix-done")),
+            (off, "quiet\n", 7, clean(), (Ok, "fix-old-zombies")),
+            (off, "quiet\n", 7, held(), (Ok, "fix-old-zombies")),
+            // No container lives: runc may switch it on for the next one.
+            (
+                (OFF, &[]),
+                "quiet\n",
+                0,
+                clean(),
+                (Unknown, "fix-no-container"),
+            ),
+            (
+                (OFF, &[]),
+                "quiet\n",
+                7,
+                clean(),
+                (Unknown, "fix-no-container"),
+            ),
+            (
+                (OFF, &[]),
+                "quiet\n",
+                7,
+                held(),
+                (Unknown, "fix-no-container-but"),
+            ),
+            ((OFF, &[]), nokmem, 0, clean(), (Ok, "fix-done")),
+            (off, nokmem, 7, clean(), (Ok, "fix-old-zombies")),
+            (
+                off,
+                "quiet\n",
+                0,
+                trial(None, Some(false)),
+                (Unknown, "fix-trial-unknown"),
+            ),
+            (
+                off,
+                "quiet\n",
+                0,
+                trial(Some(0), None),
+                (Unknown, "fix-trial-unknown"),
+            ),
+            (
+                off,
+                "quiet\n",
+                0,
+                trial(Some(3), Some(false)),
+                (Fail, "fix-still-leaks"),
+            ),
+            (
+                off,
+                "quiet\n",
+                0,
+                trial(Some(0), Some(true)),
+                (Fail, "fix-inherited"),
+            ),
+            (
+                (OFF, &[OFF, ON]),
+                "quiet\n",
+                0,
+                clean(),
+                (Fail, "fix-level-on"),
+            ),
+            (
+                (ON, &[]),
+                nokmem,
+                0,
+                trial(Some(0), Some(true)),
+                (Fail, "fix-level-on"),
+            ),
+        ] {
+            let case = format!("{levels:?} {cmdline} {old} {trial:?}");
+            assert_eq!(fixed(levels, cmdline, old, trial), right, "{case}");
+        }
     }
 }

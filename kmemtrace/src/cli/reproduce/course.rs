@@ -1,15 +1,15 @@
 //! The course of a reproduction, and what is seen on the way.
 
 use std::{
-    fs,
-    io::{self, BufRead, BufReader},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use super::{
-    super::{catalogue::Catalogue, interrupt::Interrupt, progress::bar, reclaim::shrink},
+    super::{catalogue::Catalogue, interrupt::Interrupt, progress::bar},
     Workload,
+    charge::{Charges, Process, Wanted},
     looks::Looks,
     made::Made,
     outcome::{Accounting, Done, Report},
@@ -17,12 +17,13 @@ use super::{
 };
 use crate::{
     error::Error,
-    host::{self, Hierarchy, Root, Version},
+    host::{self, Acts, Hierarchy, Root, Version},
 };
 
 /// What is to be done.
 pub(in crate::cli) struct Course<'a> {
     pub(in crate::cli) root: &'a Root,
+    pub(in crate::cli) acts: &'a dyn Acts,
     pub(in crate::cli) hierarchy: &'a Hierarchy,
     /// Where they are made: a directory of the hierarchy.
     pub(in crate::cli) parent: PathBuf,
@@ -41,77 +42,112 @@ pub(in crate::cli) struct Course<'a> {
 impl Course<'_> {
     /// Goes through with it. However it ends, what was made is removed.
     pub(in crate::cli) fn run(&self) -> Result<Report, Error> {
+        self.charged_by(&mut Process::default())
+    }
+
+    /// The same, with somebody else to charge.
+    pub(super) fn charged_by(&self, charges: &mut dyn Charges) -> Result<Report, Error> {
         let name = format!("kmemtrace-reproduce-{}", std::process::id());
-        let base = self.root.path(&self.parent).join(&name);
-        let mut made = Made::new(base.clone(), self.directory.join(&name));
+        let base = self.parent.join(&name);
+        let mut looks = Looks::new(self, &base);
+        let mut made = Made {
+            root: self.root,
+            acts: self.acts,
+            charges,
+            base: base.clone(),
+            files: self.directory.join(&name),
+            count: 0,
+            clean: false,
+        };
         let accounting = self.make(&mut made)?;
         let all = made.count;
         if self.workload != Workload::Sockets {
-            made.close();
+            made.charges.close();
         }
-        // Only now: what others left is freed meanwhile.
-        let accounted = accounted(&leaf(&base, 0));
-        let mut looks = Looks::new(self, &base)?;
-        made.remove_cgroups();
-        looks.look(Done::Removed)?;
-        if self.reclaim && looks.any() && !self.interrupt.pressed() {
+        looks.alive(all);
+        let not_removed = made.remove_cgroups();
+        looks.look(Done::Removed);
+        if self.reclaim && !looks.none_left() && !self.interrupt.pressed() {
             let file = "/proc/sys/vm/drop_caches";
-            rustix::fs::sync();
-            fs::write(file, "3")
+            // Dirty pages cannot be dropped.
+            self.acts.sync();
+            self.acts
+                .write(Path::new(file), "3")
                 .map_err(|error| Error::caused(format!("cannot write to {file}"), &error))?;
-            looks.look(Done::DropCaches)?;
+            looks.look(Done::DropCaches);
         }
-        if made.close() && looks.any() {
-            looks.look(Done::Closed)?;
+        if made.charges.close() && !looks.none_left() {
+            looks.look(Done::Closed);
         }
         made.remove_files();
-        if looks.any() && self.workload != Workload::Sockets {
-            looks.look(Done::FilesRemoved)?;
+        if !looks.none_left() && self.workload != Workload::Sockets {
+            looks.look(Done::FilesRemoved);
         }
-        if looks.any() && shrink::of_leaves(self.root, name.as_bytes()) > 0 {
-            looks.look(Done::Shrink)?;
+        if !looks.none_left() && made.shrink() > 0 {
+            looks.look(Done::Shrink);
         }
-        let Looks { steps, keepers, .. } = looks;
+        made.clean = true;
+        let whole_machine = looks.by_machine();
+        let Looks {
+            steps,
+            keepers,
+            alive,
+            ..
+        } = looks;
         let refused = keepers.err();
+        let any = steps
+            .iter()
+            .any(|step| step.zombies.is_none_or(|zombies| zombies > 0));
         Ok(Report {
             kernel: host::facts(self.root).kernel,
             hierarchy: self.hierarchy.version.as_str(),
             workload: self.workload,
             made: all,
+            not_removed: not_removed.as_ref().map(|(count, _)| *count),
+            why_not_removed: not_removed.map(|(_, reason)| reason),
             accounting,
-            accounted,
-            whole_machine: refused.is_some()
-                && self.hierarchy.version == Version::V1
-                && !steps.iter().any(|step| step.at_least),
-            walk_refused: refused.filter(|_| steps.iter().any(|step| step.zombies > 0)),
+            accounted: alive.accounted(),
+            whole_machine,
+            walk_refused: refused.filter(|_| any),
             steps,
             interrupted: all < self.count,
         })
     }
 
     /// Makes the cgroups, and has something charged to each.
-    fn make(&self, made: &mut Made) -> Result<Accounting, Error> {
+    fn make(&self, made: &mut Made<'_>) -> Result<Accounting, Error> {
         let cannot = |what: &Path, error: &io::Error| {
             Error::caused(format!("cannot make {}", what.display()), error)
         };
-        fs::create_dir(&made.base).map_err(|error| cannot(&made.base, &error))?;
-        fs::create_dir(&made.files).map_err(|error| cannot(&made.files, &error))?;
-        if self.hierarchy.version == Version::V2 {
-            fs::write(made.base.join("cgroup.subtree_control"), "+memory").map_err(|error| {
-                Error::caused("cgroups below the root have no memory controller", &error).help(
-                    format!(
-                        "echo +memory > {}/cgroup.subtree_control",
-                        self.hierarchy.mount.display()
-                    ),
-                )
-            })?;
+        let directory = |path: &Path| {
+            let done = self.acts.make_directory(path);
+            done.map_err(|error| cannot(path, &error))
+        };
+        directory(&made.base)?;
+        directory(&made.files)?;
+        match self.hierarchy.version {
+            // Where the root is not hierarchical (3.10 without systemd), what is below would not be counted.
+            Version::V1 => {
+                let _ = self
+                    .acts
+                    .write(&made.base.join("memory.use_hierarchy"), "1");
+            }
+            Version::V2 => {
+                let control = made.base.join("cgroup.subtree_control");
+                self.acts.write(&control, "+memory").map_err(|error| {
+                    let mount = self.hierarchy.mount.display();
+                    Error::caused("cgroups below the root have no memory controller", &error)
+                        .help(format!("echo +memory > {mount}/cgroup.subtree_control"))
+                })?;
+            }
         }
         let mut accounting = Accounting::Default;
         let all = together(&made.base);
-        fs::create_dir(&all).map_err(|error| cannot(&all, &error))?;
+        directory(&all)?;
         if self.hierarchy.version == Version::V2 {
             let control = all.join("cgroup.subtree_control");
-            fs::write(&control, "+memory").map_err(|error| cannot(&control, &error))?;
+            let written = self.acts.write(&control, "+memory");
+            written.map_err(|error| cannot(&control, &error))?;
         }
         let progress = bar(self.count * 2, self.catalogue.word("reproduce-making"));
         for number in 0..self.count {
@@ -119,42 +155,29 @@ impl Course<'_> {
                 break;
             }
             let cgroup = leaf(&made.base, number);
-            fs::create_dir(&cgroup).map_err(|error| cannot(&cgroup, &error))?;
+            directory(&cgroup)?;
             made.count += 1;
             // As runc does. It takes a cgroup without tasks, and later kernels know no such limit.
             let limit = cgroup.join("memory.kmem.limit_in_bytes");
-            if self.switch_on && fs::write(&limit, "1").is_ok() && fs::write(&limit, "-1").is_ok() {
+            let write = |text| self.acts.write(&limit, text).is_ok();
+            if self.switch_on && write("1") && write("-1") {
                 accounting = Accounting::SwitchedOn;
             }
             progress.inc(1);
         }
-        let stdout = made.start(self.workload)?;
-        for line in BufReader::new(stdout).lines() {
-            let _ = line.map_err(|error| Error::caused("cannot read from the workload", &error))?;
+        let base = self.root.path(&made.base);
+        let files = self.root.path(&made.files);
+        let wanted = Wanted {
+            base: &base,
+            count: made.count,
+            workload: self.workload,
+            files: &files,
+        };
+        made.charges.charge(&wanted, &mut || {
             progress.inc(1);
-            if progress.position() >= made.count * 2 || self.interrupt.pressed() {
-                break;
-            }
-        }
-        if progress.position() < made.count * 2 && !self.interrupt.pressed() {
-            return Err(Error::new(format!(
-                "the workload {} ended early",
-                self.workload.as_str()
-            ))
-            .help("--directory DIR names a place where files can be made"));
-        }
+            !self.interrupt.pressed()
+        })?;
         progress.finish_and_clear();
         Ok(accounting)
-    }
-}
-
-/// Whether kernel memory is accounted to a cgroup: reading its slab caches gives a header, or EIO where it is not.
-fn accounted(cgroup: &Path) -> Option<bool> {
-    match fs::read(cgroup.join("memory.kmem.slabinfo")) {
-        Ok(text) => (!text.is_empty()).then_some(true),
-        Err(error) => {
-            let io = rustix::io::Errno::IO.raw_os_error();
-            (error.raw_os_error() == Some(io)).then_some(false)
-        }
     }
 }

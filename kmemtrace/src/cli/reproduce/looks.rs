@@ -1,24 +1,21 @@
 //! What is seen of the zombies on the way.
 
-use std::{
-    fs,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use super::{
     super::{
         progress::bar,
-        scan::{Keepers, PinTotal, counted},
+        scan::{Keepers, PinTotal},
     },
     Course,
+    counts::{Alive, Around, Counts, Told, told},
+    made::prefix,
     outcome::{Done, Step},
+    workload::together,
 };
 use crate::{
     diagnose::facts::Kinds,
-    error::Error,
-    host::{self, SlabLayout, Version},
+    host::{self, SlabLayout, SlabMemcgs, Version},
 };
 
 /// How often to look whether zombies are gone.
@@ -27,33 +24,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The looks so far.
 pub(super) struct Looks<'a> {
     course: &'a Course<'a>,
-    /// The cgroup that all are in.
+    /// The cgroup that all are in, on the machine.
     base: &'a Path,
-    /// Zombies that were there before.
-    before: u64,
+    /// The kernel's count of zombies before anything was made.
+    before: Option<u64>,
+    pub(super) alive: Alive,
+    around: Around,
+    /// The last count of the whole machine.
+    last: Option<u64>,
     pub(super) steps: Vec<Step>,
     /// Walks of the kernel's own tree, or why there are none.
     pub(super) keepers: Result<Keepers, String>,
 }
 
-/// What was seen at one moment.
-struct Seen {
-    zombies: u64,
-    /// There may be more.
-    at_least: bool,
-    /// These are the ones that were made, and no others.
-    own: bool,
-    /// What keeps them, if that is known.
-    pins: Vec<PinTotal>,
-}
-
 impl<'a> Looks<'a> {
-    /// Begins, before anything of the course's is removed.
-    pub(super) fn new(course: &'a Course<'a>, base: &'a Path) -> Result<Self, Error> {
+    /// Begins, before anything of the course's is made.
+    pub(super) fn new(course: &'a Course<'a>, base: &'a Path) -> Self {
         let mut looks = Self {
             course,
             base,
-            before: 0,
+            before: None,
+            alive: Alive::default(),
+            around: Around::default(),
+            last: None,
             steps: Vec::new(),
             keepers: Ok(Keepers::new(course.root)),
         };
@@ -61,137 +54,227 @@ impl<'a> Looks<'a> {
         if let Err(reason) = looks.walk() {
             looks.keepers = Err(reason);
         }
-        looks.before = looks.see()?.zombies;
-        Ok(looks)
+        looks.before = looks.machine();
+        looks.last = looks.before;
+        looks
     }
 
-    /// Whether the last one saw zombies.
-    pub(super) fn any(&self) -> bool {
-        self.steps.last().is_some_and(|step| step.zombies > 0)
+    /// Looks while they are alive, with something charged to each. `memory.kmem.slabinfo` would tell whether they are
+    /// accounted, but reading it in a young cgroup can hang 3.10.0-514 (`mem_cgroup_slabinfo_read`).
+    pub(super) fn alive(&mut self, made: u64) {
+        let slab = host::slab_memcgs(self.course.root);
+        self.around.removed = made;
+        self.alive = Alive {
+            layout: slab.layout,
+            leaves_out: slab.layout == Some(SlabLayout::TopLevel) || self.is_opt_in(),
+            listed: self.course.root.path("/sys/kernel/slab").is_dir(),
+            named: self.named(&slab),
+            kernel_memory: self.number("memory.kmem.usage_in_bytes"),
+        };
+        let now = self.machine();
+        self.around.busy |= now != self.before;
+        self.last = now;
+    }
+
+    /// Whether the last one saw that none is left.
+    pub(super) fn none_left(&self) -> bool {
+        let last = self.steps.last();
+        last.is_some_and(|step| step.told() == Told::Exactly(0))
+    }
+
+    /// Whether the kernel's count of the whole machine is what tells: others' zombies are in it, too.
+    pub(super) fn by_machine(&self) -> bool {
+        let counts = self.steps.last().map(|step| &step.counts);
+        counts.is_some_and(|counts| {
+            let own = counts.walked.or(counts.dying).is_some();
+            !own && counts.counted.is_some() && !self.alive.leaves_out
+        })
     }
 
     /// Waits until no zombie is left, or until time is up, and notes what is left.
-    pub(super) fn look(&mut self, done: Done) -> Result<(), Error> {
+    pub(super) fn look(&mut self, done: Done) {
         let Course {
+            acts,
             hierarchy,
             wait,
             interrupt,
             catalogue,
             ..
         } = *self.course;
-        let began = Instant::now();
-        let mut seen = self.see()?;
+        let began = acts.now();
+        let (mut counts, mut pins) = self.see();
+        let mut seen = told(&counts, &self.alive, self.around);
         let mut fell = began;
         let progress = bar(wait.as_millis() as u64, catalogue.word("reproduce-waiting"));
-        while seen.zombies > self.before && began.elapsed() < wait && !interrupt.pressed() {
+        while seen != Told::Exactly(0) && acts.now() - began < wait && !interrupt.pressed() {
             if done != Done::Removed {
                 self.nudge();
             }
-            thread::sleep(LOOK_EVERY);
-            progress.set_position(began.elapsed().as_millis() as u64);
-            let now = self.see()?;
-            if now.zombies < seen.zombies {
-                fell = Instant::now();
+            acts.pause(LOOK_EVERY);
+            progress.set_position((acts.now() - began).as_millis() as u64);
+            (counts, pins) = self.see();
+            let now = told(&counts, &self.alive, self.around);
+            if now != seen {
+                fell = acts.now();
             }
             seen = now;
         }
         progress.finish_and_clear();
-        let stat = fs::read(self.base.join("memory.stat")).ok();
+        let stat = self.course.root.read(self.base.join("memory.stat")).ok();
         let held = stat.and_then(|stat| Kinds::of(&stat, hierarchy.version));
-        let kernel_memory = fs::read_to_string(self.base.join("memory.kmem.usage_in_bytes")).ok();
         let on_v2 = hierarchy.version == Version::V2;
         self.steps.push(Step {
             done,
-            zombies: own(&seen, self.before),
-            at_least: seen.at_least,
+            zombies: seen.number(),
+            at_least: matches!(seen, Told::AtLeast(_)),
             after_ms: fell.duration_since(began).as_millis() as u64,
-            pins: seen.pins,
+            pins,
             file: held.map(|held| held.file),
             shmem: held.map(|held| held.shmem),
             anon: held.map(|held| held.anon),
             slab: held.filter(|_| on_v2).map(|held| held.slab),
             sock: held.filter(|_| on_v2).map(|held| held.sock),
-            kernel_memory: kernel_memory.and_then(|text| text.trim().parse().ok()),
+            kernel_memory: counts.kernel_memory,
+            counts,
         });
-        Ok(())
     }
 
     /// Those that were made and are dead, in the kernel's own tree.
     fn walk(&mut self) -> Result<Vec<PinTotal>, String> {
         let keepers = self.keepers.as_mut().map_err(|reason| reason.clone())?;
-        let mount = self.course.root.path(&self.course.hierarchy.mount);
+        let mount = &self.course.hierarchy.mount;
         let base = self.base.strip_prefix(mount).unwrap_or(self.base);
         // What they were all in is no zombie of itself.
-        keepers.below(&format!("/{}/all/", base.display()))
+        keepers.below(&format!("/{}/", together(base).display()))
     }
 
     /// Has the kernel give back what processors keep of cgroups below the base (`drain_all_stock`), where it may reclaim as
     /// well: what is left is to go.
     fn nudge(&self) {
         // Neither is there on all kernels, and nothing depends on it.
+        let write = |file: &str, text: &str| {
+            let _ = self.course.acts.write(&self.base.join(file), text);
+        };
         match self.course.hierarchy.version {
-            Version::V1 => {
-                let _ = fs::write(self.base.join("memory.force_empty"), "0");
-            }
+            Version::V1 => write("memory.force_empty", "0"),
             Version::V2 => {
-                let high = self.base.join("memory.high");
-                let _ = fs::write(&high, "0");
-                let _ = fs::write(&high, "max");
+                write("memory.high", "0");
+                write("memory.high", "max");
             }
         }
     }
 
-    /// Zombies. Of its own alone, where the kernel tells: in its own tree, on v2 in each directory, on 3.10 in the names of
-    /// slab caches. Else of the whole machine.
-    fn see(&mut self) -> Result<Seen, Error> {
-        if self.keepers.is_ok() {
-            let pins = self
-                .walk()
-                .or_else(|_| self.walk())
-                .map_err(|reason| Error::new(format!("cannot count zombies: {reason}")))?;
-            return Ok(Seen {
-                zombies: pins.iter().map(|total| total.zombies).sum(),
-                at_least: false,
-                own: true,
-                pins,
-            });
-        }
-        let seen = |zombies, at_least| Seen {
-            zombies,
-            at_least,
-            own: at_least,
-            pins: Vec::new(),
+    /// Counts, in every way there is.
+    fn see(&mut self) -> (Counts, Vec<PinTotal>) {
+        let walked = self.walk().or_else(|_| self.walk()).ok();
+        let version = self.course.hierarchy.version;
+        let named = self.alive.layout.is_some().then(|| {
+            let slab = host::slab_memcgs(self.course.root);
+            (self.named(&slab), slab)
+        });
+        let machine = self.machine();
+        // At first, theirs go.
+        let settled = self.steps.len() > 1;
+        self.around.busy |= settled && machine > self.last;
+        self.last = machine;
+        let mut counts = Counts {
+            walked: walked
+                .as_ref()
+                .map(|pins| pins.iter().map(|total| total.zombies).sum()),
+            dying: (version == Version::V2)
+                .then(|| self.dying(self.base))
+                .flatten()
+                .map(|dying| dying.saturating_sub(1)),
+            counted: self.before.zip(machine).map(|(before, now)| {
+                let more = now as i64 - before as i64;
+                // The cgroup that they were all in lives as long as one of them.
+                if more > 0 { more - 1 } else { more }
+            }),
+            named: named.as_ref().map(|(named, _)| *named),
+            kernel_memory: self.number("memory.kmem.usage_in_bytes"),
+            memory: self.number(match version {
+                Version::V1 => "memory.usage_in_bytes",
+                Version::V2 => "memory.current",
+            }),
         };
+        if self.alive.listed && self.alive.layout.is_none() {
+            counts.named = Some(0);
+        }
+        if let (Some((_, slab)), Some(zombies)) = (named, machine) {
+            self.around.reparents = self.orphans(&slab) > zombies;
+        }
+        (counts, walked.unwrap_or_default())
+    }
+
+    /// The kernel's count of zombies on the whole machine.
+    fn machine(&self) -> Option<u64> {
         let Course {
             root, hierarchy, ..
         } = *self.course;
         if hierarchy.version == Version::V2 {
-            let stat = fs::read_to_string(self.base.join("cgroup.stat")).unwrap_or_default();
-            let dying = stat
-                .lines()
-                .find_map(|line| line.strip_prefix("nr_dying_descendants "));
-            let dying = dying.and_then(|number| number.trim().parse().ok());
-            return Ok(seen(dying.unwrap_or(0), false));
+            return self.dying(&hierarchy.mount);
         }
-        let slab = host::slab_memcgs(root);
-        if slab.layout == Some(SlabLayout::TopLevel) {
-            let name = self.base.file_name().unwrap_or_default().as_encoded_bytes();
-            let own = slab
-                .with_cache()
-                .filter(|(_, memcg)| memcg.leaf.starts_with(name));
-            return Ok(seen(own.count() as u64, true));
+        let mut tries = 3;
+        loop {
+            let before = host::counts(root, hierarchy).ok()?.num_cgroups?;
+            let directories = host::walk(root, hierarchy, &mut |_| {}).ok()?;
+            let after = host::counts(root, hierarchy).ok()?.num_cgroups?;
+            tries -= 1;
+            if before == after || tries == 0 {
+                return Some(after.saturating_sub(directories));
+            }
         }
-        Ok(seen(counted(root, hierarchy, None)?.zombies_min, false))
     }
-}
 
-/// How many of the zombies are what was made: what counts others as well counts the cgroup that they were all in, too, which
-/// lives as long as one of them.
-fn own(seen: &Seen, before: u64) -> u64 {
-    let more = seen.zombies.saturating_sub(before);
-    if seen.own {
-        more
-    } else {
-        more.saturating_sub(1)
+    /// Whether somebody has to switch accounting on: then the root's own slab caches are refused with EIO, before anything of
+    /// them is looked at (`mem_cgroup_slabinfo_read` on 3.10).
+    fn is_opt_in(&self) -> bool {
+        let file = self.course.hierarchy.mount.join("memory.kmem.slabinfo");
+        let refused = self.course.root.read(&file).err();
+        let copied = file.with_extension("slabinfo.error");
+        refused.is_some_and(|error| {
+            error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+                || self.course.root.path(copied).exists()
+        })
+    }
+
+    fn dying(&self, at: &Path) -> Option<u64> {
+        let stat = self.course.root.read(at.join("cgroup.stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
+        let mut lines = stat.lines();
+        lines.find_map(|line| {
+            line.strip_prefix("nr_dying_descendants ")?
+                .trim()
+                .parse()
+                .ok()
+        })
+    }
+
+    fn number(&self, file: &str) -> Option<u64> {
+        let text = self.course.root.read(self.base.join(file)).ok()?;
+        str::from_utf8(&text).ok()?.trim().parse().ok()
+    }
+
+    /// Those of its own that have slab caches.
+    fn named(&self, slab: &SlabMemcgs) -> u64 {
+        let prefix = prefix(self.base);
+        let own = slab
+            .with_cache()
+            .filter(|(_, memcg)| memcg.leaf.starts_with(&prefix));
+        own.count() as u64
+    }
+
+    /// All that have slab caches and no directory.
+    fn orphans(&self, slab: &SlabMemcgs) -> u64 {
+        let mut leaves = HashSet::new();
+        let _ = host::walk(self.course.root, self.course.hierarchy, &mut |directory| {
+            let leaf = directory.path.rsplit(|&byte| byte == b'/').next();
+            leaves.extend(leaf.map(Vec::from));
+        });
+        let orphans = slab.with_cache().filter(|(_, memcg)| {
+            let mut names = std::iter::once(&memcg.leaf).chain(&memcg.or);
+            !names.any(|leaf| leaves.contains(leaf))
+        });
+        orphans.count() as u64
     }
 }

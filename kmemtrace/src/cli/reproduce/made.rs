@@ -1,134 +1,110 @@
 //! What a reproduction makes, and that it is removed however it ends.
 
 use std::{
-    fs, io,
-    os::unix::process::CommandExt,
+    io,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::{
-    Workload,
+    charge::Charges,
     workload::{leaf, together},
 };
-use crate::error::Error;
+use crate::host::{self, Acts, Root};
 
 /// How long the kernel may take to free objects after their last use.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// How long a cgroup may refuse to be removed.
+const REMOVE_WITHIN: Duration = Duration::from_secs(5);
+
 /// What there is to be cleared away.
-pub(super) struct Made {
+pub(super) struct Made<'a> {
+    pub(super) root: &'a Root,
+    pub(super) acts: &'a dyn Acts,
+    pub(super) charges: &'a mut dyn Charges,
     /// The cgroup that all are in.
     pub(super) base: PathBuf,
     /// The directory of the files.
     pub(super) files: PathBuf,
     /// How many cgroups.
     pub(super) count: u64,
-    child: Option<Child>,
+    /// Nothing is known to be left in slab caches.
+    pub(super) clean: bool,
 }
 
-impl Made {
-    /// Nothing yet.
-    pub(super) fn new(base: PathBuf, files: PathBuf) -> Self {
-        Self {
-            base,
-            files,
-            count: 0,
-            child: None,
-        }
-    }
-
-    pub(super) fn start(&mut self, workload: Workload) -> Result<ChildStdout, Error> {
-        let started = std::env::current_exe().and_then(|program| {
-            Command::new(program)
-                .arg("reproduce")
-                .arg("--inside")
-                .arg(&self.base)
-                .args([
-                    "--count",
-                    &self.count.to_string(),
-                    "--workload",
-                    workload.as_str(),
-                ])
-                .arg("--directory")
-                .arg(&self.files)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                // Ctrl-C is for this process, which ends the other.
-                .process_group(0)
-                .spawn()
-        });
-        let cannot = |error| Error::caused("cannot start the workload", &error);
-        let mut child = started.map_err(cannot)?;
-        let stdout = child.stdout.take();
-        self.child = Some(child);
-        stdout.ok_or_else(|| Error::new("cannot read from the workload"))
-    }
-
-    /// Ends the process; whether there was one.
-    pub(super) fn close(&mut self) -> bool {
-        let Some(mut child) = self.child.take() else {
-            return false;
-        };
-        drop(child.stdin.take());
-        let until = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < until {
-            if !matches!(child.try_wait(), Ok(None)) {
-                return true;
+impl Made<'_> {
+    /// Removes the cgroups: how many the kernel did not let go, and the first reason.
+    pub(super) fn remove_cgroups(&mut self) -> Option<(u64, String)> {
+        let until = self.acts.now() + REMOVE_WITHIN;
+        let mut refused: Option<(u64, String)> = None;
+        for number in 0..self.count {
+            if let Err(error) = self.remove(&leaf(&self.base, number), until) {
+                let (count, _) = refused.get_or_insert_with(|| (0, error.to_string()));
+                *count += 1;
             }
-            thread::sleep(Duration::from_millis(5));
         }
-        let _ = kill_process(Pid::from_child(&child), Signal::KILL);
-        let _ = child.wait();
-        true
+        if refused.is_none() {
+            self.count = 0;
+        }
+        let all = together(&self.base);
+        if self.root.path(&all).exists() {
+            // Objects are given back once RCU has freed them.
+            self.acts.pause(SETTLE);
+            let _ = self.remove(&all, until);
+        }
+        refused
     }
 
     /// A process that has just left a cgroup makes rmdir fail for a moment.
-    pub(super) fn remove_cgroups(&mut self) {
-        let until = Instant::now() + Duration::from_secs(5);
-        for number in 0..self.count {
-            remove(&leaf(&self.base, number), until);
-        }
-        self.count = 0;
-        let all = together(&self.base);
-        if all.exists() {
-            // Objects are given back once RCU has freed them.
-            thread::sleep(SETTLE);
-            remove(&all, until);
+    fn remove(&self, cgroup: &Path, until: Instant) -> io::Result<()> {
+        loop {
+            match self.acts.remove_directory(cgroup) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if self.acts.now() >= until => {
+                    tracing::warn!("cannot remove {}: {error}", cgroup.display());
+                    return Err(error);
+                }
+                Err(_) => self.acts.pause(Duration::from_millis(5)),
+            }
         }
     }
 
     pub(super) fn remove_files(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.files)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!("cannot remove {}: {error}", self.files.display());
+        self.charges.remove_files(&self.root.path(&self.files));
+    }
+
+    /// Writes 1 to the `shrink` file of each slab cache that is named after one of these cgroups; how many there were.
+    pub(super) fn shrink(&self) -> u64 {
+        let prefix = prefix(&self.base);
+        let memcgs = host::slab_memcgs(self.root);
+        let own = memcgs
+            .with_cache()
+            .filter(|(_, memcg)| memcg.leaf.starts_with(&prefix));
+        let mut written = 0;
+        for cache in own.flat_map(|(_, memcg)| &memcg.caches) {
+            let file = host::slab_cache(cache).join("shrink");
+            written += u64::from(self.acts.write(&file, "1").is_ok());
         }
+        written
     }
 }
 
-fn remove(cgroup: &Path, until: Instant) {
-    while let Err(error) = fs::remove_dir(cgroup) {
-        if error.kind() == io::ErrorKind::NotFound {
-            return;
-        }
-        if Instant::now() >= until {
-            tracing::warn!("cannot remove {}: {error}", cgroup.display());
-            return;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
+/// With what the names of these cgroups begin.
+pub(super) fn prefix(base: &Path) -> Vec<u8> {
+    let name = base.file_name().unwrap_or_default();
+    [name.as_encoded_bytes(), b"-"].concat()
 }
 
-impl Drop for Made {
+impl Drop for Made<'_> {
     fn drop(&mut self) {
-        self.close();
+        self.charges.close();
         self.remove_cgroups();
         self.remove_files();
-        remove(&self.base, Instant::now() + Duration::from_secs(5));
+        if !self.clean {
+            self.shrink();
+        }
+        let _ = self.remove(&self.base, self.acts.now() + REMOVE_WITHIN);
     }
 }

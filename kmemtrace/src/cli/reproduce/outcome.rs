@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::{super::scan::PinTotal, Verdict, Workload};
+use super::{
+    super::scan::PinTotal,
+    Verdict, Workload,
+    counts::{Counts, Told},
+};
 
 /// What came of it; as JSON, one object with these fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,12 +17,17 @@ pub(in crate::cli) struct Report {
     /// `v1` or `v2`.
     pub(super) hierarchy: &'static str,
     pub(super) workload: Workload,
-    /// How many memory cgroups were made and removed.
+    /// How many memory cgroups were made.
     pub(in crate::cli) made: u64,
+    /// How many of them the kernel did not let go, and why; absent if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_removed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) why_not_removed: Option<String>,
     /// Whether kernel-memory accounting was on in them: switched on as runc does, or by default.
     pub(super) accounting: Accounting,
-    /// Whether kernel memory was accounted to them, as `memory.kmem.slabinfo` tells: up to 4.4, and on RHEL 7; absent where
-    /// that file does not tell.
+    /// Whether kernel memory was accounted to them: slab caches were named after them, or kernel memory was charged (v1);
+    /// absent where nothing tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) accounted: Option<bool>,
     /// What was seen, in order: after the removal, and after each thing that was done to free them.
@@ -61,10 +70,13 @@ pub(in crate::cli) enum Done {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::cli) struct Step {
     pub(in crate::cli) done: Done,
-    /// Zombies that were left.
-    pub(in crate::cli) zombies: u64,
+    /// Zombies that were left; absent where no two counts agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) zombies: Option<u64>,
     /// There may be more: this kernel does not count them.
     pub(super) at_least: bool,
+    /// What was counted, in each way there is.
+    pub(super) counts: Counts,
     /// How long it took until the number did not fall any more, in milliseconds.
     pub(super) after_ms: u64,
     /// What keeps them, as the kernel's own tree tells it; absent where that could not be walked.
@@ -86,21 +98,36 @@ pub(in crate::cli) struct Step {
     pub(super) kernel_memory: Option<u64>,
 }
 
+impl Step {
+    pub(super) fn told(&self) -> Told {
+        match self.zombies {
+            None => Told::Unknown,
+            Some(zombies) if self.at_least => Told::AtLeast(zombies),
+            Some(zombies) => Told::Exactly(zombies),
+        }
+    }
+}
+
 impl Report {
-    /// Zombies after the removal, when they had time to go.
-    pub(in crate::cli) fn stayed(&self) -> u64 {
-        self.steps.first().map_or(0, |step| step.zombies)
+    /// Zombies after the removal, when they had time to go; `None` if that is not known.
+    pub(in crate::cli) fn stayed(&self) -> Option<u64> {
+        self.steps.first()?.zombies
     }
 
-    pub(super) fn left(&self) -> u64 {
-        self.steps.last().map_or(0, |step| step.zombies)
+    pub(super) fn left(&self) -> Option<u64> {
+        self.steps.last()?.zombies
+    }
+
+    /// Whether caches were dropped.
+    pub(super) fn dropped(&self) -> bool {
+        self.steps.iter().any(|step| step.done == Done::DropCaches)
     }
 
     pub(in crate::cli) fn verdict(&self) -> Verdict {
         match self.stayed() {
-            _ if self.made == 0 => Verdict::Unknown,
-            0 => Verdict::Clean,
-            _ => Verdict::Leak,
+            Some(stayed) if stayed > 0 && self.made > 0 => Verdict::Leak,
+            Some(0) if self.made > 0 && self.not_removed.is_none() => Verdict::Clean,
+            _ => Verdict::Unknown,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
         scan,
     },
     Workload,
+    counts::Told,
     outcome::{Accounting, Done, Report, Step},
 };
 use crate::{
@@ -33,15 +34,21 @@ pub(super) fn write(
     let about = |id| {
         Message::new(id)
             .arg("made", report.made)
-            .arg("stayed", report.stayed())
-            .arg("left", report.left())
+            .arg("stayed", report.stayed().unwrap_or(0))
+            .arg("left", report.left().unwrap_or(0))
             .arg("kind", Message::new(workload(report.workload)))
     };
     let headline = match report.verdict() {
-        Verdict::Unknown => palette.warn(&say(about("reproduce-none"))),
+        Verdict::Unknown if report.made == 0 => palette.warn(&say(about("reproduce-none"))),
+        Verdict::Unknown => palette.warn(&say(about("reproduce-unknown"))),
         Verdict::Clean => palette.good(&say(about("reproduce-ok"))),
-        Verdict::Leak if report.left() == 0 => palette.warn(&say(about("reproduce-freed"))),
-        Verdict::Leak => palette.bad(&say(about("reproduce-leak"))),
+        Verdict::Leak => match report.left() {
+            Some(0) => palette.warn(&say(about("reproduce-freed"))),
+            // Whether they are freed is not known as long as that was not done.
+            Some(_) if !report.dropped() => palette.warn(&say(about("reproduce-not-dropped"))),
+            Some(_) => palette.bad(&say(about("reproduce-leak"))),
+            None => palette.warn(&say(about("reproduce-left-unknown"))),
+        },
     };
     writeln!(out, "{headline}")?;
     let mut line = |label, text: &str| {
@@ -63,13 +70,26 @@ pub(super) fn write(
     for step in &report.steps {
         write_step(out, step, catalogue)?;
     }
+    let unknown = report.verdict() == Verdict::Unknown && report.made > 0;
+    let untold = unknown && report.accounted.is_none();
     let notes = [
+        (report.accounted == Some(false), "reproduce-not-accounted"),
+        (untold, "reproduce-accounting-untold"),
         (report.whole_machine, "reproduce-whole-machine"),
         (report.interrupted, "reproduce-interrupted"),
     ];
-    for (_, note) in notes.iter().filter(|(holds, _)| *holds) {
+    let mut notes: Vec<_> = notes
+        .iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, note)| Message::new(note))
+        .collect();
+    if let (Some(count), Some(reason)) = (report.not_removed, &report.why_not_removed) {
+        let note = Message::new("reproduce-not-removed").arg("count", count);
+        notes.push(note.arg("reason", reason.clone()));
+    }
+    for note in notes {
         let label = wide(&catalogue.word("note"), LABEL);
-        writeln!(out, "  {label}  {}", catalogue.word(note))?;
+        writeln!(out, "  {label}  {}", catalogue.text(&note))?;
     }
     if let Some(reason) = &report.walk_refused {
         let label = wide(&catalogue.word("note"), LABEL);
@@ -98,14 +118,16 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
     let held: Vec<_> = held
         .into_iter()
         .filter_map(|(id, bytes)| {
-            let bytes = bytes.filter(|&bytes| bytes > 0 && step.zombies > 0)?;
+            let bytes = bytes.filter(|&bytes| bytes > 0 && step.zombies > Some(0))?;
             Some(catalogue.text(&Message::new(id).arg("bytes", Arg::Bytes(bytes))))
         })
         .collect();
-    let zombies = if step.at_least && step.zombies > 0 {
-        "zombies-at-least"
-    } else {
-        "zombies"
+    let zombies = match step.told() {
+        Told::Exactly(number) | Told::AtLeast(number @ 0) => {
+            Message::new("zombies").arg("number", number)
+        }
+        Told::AtLeast(number) => Message::new("zombies-at-least").arg("number", number),
+        Told::Unknown => Message::new("reproduce-counts").arg("counts", counted(step, catalogue)),
     };
     let id = if held.is_empty() {
         "reproduce-step"
@@ -113,7 +135,7 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
         "reproduce-step-held"
     };
     let told = Message::new(id)
-        .arg("zombies", Message::new(zombies).arg("number", step.zombies))
+        .arg("zombies", zombies)
         .arg("time", Arg::Time(step.after_ms.saturating_mul(1_000_000)))
         .arg("held", held.join(&catalogue.word("comma")));
     let done = wide(&catalogue.word(done), DONE);
@@ -130,6 +152,35 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
     writeln!(out, "  {}  {}", wide("", DONE), catalogue.text(&pins))
 }
 
+/// What was counted in each way, where no two agree.
+fn counted(step: &Step, catalogue: &Catalogue) -> String {
+    let counts = &step.counts;
+    let number = |id, number: Option<u64>| Some(Message::new(id).arg("number", number?));
+    let bytes = |id, bytes: Option<u64>| Some(Message::new(id).arg("bytes", Arg::Bytes(bytes?)));
+    let machine = counts.counted.map(|counted| {
+        let id = if counted < 0 {
+            "counts-machine-fewer"
+        } else {
+            "counts-machine"
+        };
+        Message::new(id).arg("number", counted.unsigned_abs())
+    });
+    let parts = [
+        number("counts-walked", counts.walked),
+        number("counts-dying", counts.dying),
+        machine,
+        number("counts-named", counts.named),
+        bytes("held-kernel", counts.kernel_memory),
+        bytes("counts-memory", counts.memory),
+    ];
+    let parts: Vec<_> = parts
+        .iter()
+        .flatten()
+        .map(|part| catalogue.text(part))
+        .collect();
+    parts.join(&catalogue.word("comma"))
+}
+
 const fn workload(kind: Workload) -> &'static str {
     match kind {
         Workload::Dentries => "workload-dentries",
@@ -144,15 +195,16 @@ const fn workload(kind: Workload) -> &'static str {
 mod tests {
     use super::*;
     use crate::{
-        cli::{catalogue::Lang, scan::PinTotal},
+        cli::{catalogue::Lang, reproduce::counts::Counts, scan::PinTotal},
         tracker::Pin,
     };
 
     fn step(done: Done, zombies: u64, at_least: bool) -> Step {
         Step {
             done,
-            zombies,
+            zombies: Some(zombies),
             at_least,
+            counts: Counts::default(),
             after_ms: 1250,
             pins: Vec::new(),
             file: Some(4096),
@@ -170,11 +222,13 @@ mod tests {
             hierarchy: "v1",
             workload,
             made,
+            not_removed: (made == 9).then_some(2),
+            why_not_removed: (made == 9).then(|| "EBUSY\x1b".to_owned()),
             accounting: match workload {
                 Workload::Sockets => Accounting::Default,
                 _ => Accounting::SwitchedOn,
             },
-            accounted: None,
+            accounted: (made == 8).then_some(false),
             whole_machine: steps.iter().all(|step| !step.at_least),
             steps: steps.to_vec(),
             walk_refused: (made == 7).then(|| "needs BTF\x1b".to_owned()),
@@ -188,6 +242,22 @@ mod tests {
             String::from_utf8(out).unwrap(),
             report.verdict()
         )
+    }
+
+    /// Counts that do not agree.
+    fn unknown(done: Done, walked: u64, counted: Option<i64>) -> Step {
+        Step {
+            zombies: None,
+            counts: Counts {
+                walked: Some(walked),
+                dying: Some(1),
+                counted,
+                named: Some(10),
+                kernel_memory: Some(40_960),
+                memory: Some(0),
+            },
+            ..step(done, 0, false)
+        }
     }
 
     /// All that may keep zombies.
@@ -245,6 +315,24 @@ mod tests {
                 &[step(Done::Removed, 7, false), step(Done::Closed, 0, false)],
             ),
             text(Workload::PageCache, 0, &[]),
+            text(Workload::Dentries, 8, &[step(Done::Removed, 0, false)]),
+            text(
+                Workload::Dentries,
+                9,
+                &[
+                    unknown(Done::Removed, 0, Some(-3)),
+                    unknown(Done::FilesRemoved, 9, None),
+                ],
+            ),
+            text(
+                Workload::Inodes,
+                100,
+                &[
+                    step(Done::Removed, 95, true),
+                    unknown(Done::Shrink, 4, Some(3)),
+                ],
+            ),
+            text(Workload::Inodes, 100, &[step(Done::Removed, 95, false)]),
         ];
         told.join("\n")
     }

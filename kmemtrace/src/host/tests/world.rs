@@ -221,6 +221,8 @@ impl World {
         self.make(path);
         self.account(path);
         self.charge(path, kind, bytes);
+        let place = self.root.path(self.mount.join(&path[1..]));
+        std::fs::remove_dir_all(place).unwrap();
         self.change(|state| state.remove(path));
     }
 
@@ -290,9 +292,13 @@ impl World {
     /// Changes the state, frees what can be freed, and writes the files anew.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.borrow_mut();
+        let before = state.to_text();
         let told = change(&mut state);
         state.free();
-        self.show(&state);
+        // Most of the time nothing has changed but the time.
+        if state.to_text() != before {
+            self.show(&state);
+        }
         told
     }
 }
@@ -311,6 +317,11 @@ impl Memcg {
 }
 
 impl State {
+    /// All that the files show.
+    fn to_text(&self) -> String {
+        format!("{:?} {:?} {}", self.memcgs, self.stale, self.stat_misses)
+    }
+
     fn live(&mut self, path: &str) -> Option<&mut Memcg> {
         let mut all = self.memcgs.iter_mut();
         let found = all.find(|(at, memcg)| at == path && memcg.live);

@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    /// mem_cgroup_slabinfo_read: EIO where it is not accounted.
+    /// `mem_cgroup_slabinfo_read`: EIO where it is not accounted.
     fn show_slabinfo(&self, state: &State, at: &Path, memcg: &Memcg) {
         const FILE: &str = "memory.kmem.slabinfo";
         const ERROR: &str = "memory.kmem.slabinfo.error";
