@@ -1,5 +1,6 @@
 //! `kmemtrace diagnose` on copies of machines: recordings, and small trees that are made here, one for each cause.
 
+mod held;
 mod removed;
 mod traced;
 mod trees;
@@ -51,6 +52,8 @@ pub(crate) fn tests() -> Vec<Trial> {
             "diagnose::a_trace_of_another_node_is_none",
             traced::of_another_node,
         ),
+        test("diagnose::what_zombies_hold_on_4_19", held::on_4_19),
+        test("diagnose::what_zombies_hold_on_5_4", held::on_5_4),
         test("diagnose::json_is_as_documented", documented),
         test("diagnose::names_do_not_reach_the_terminal", hostile),
     ]

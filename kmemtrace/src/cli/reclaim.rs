@@ -1,11 +1,11 @@
 //! `kmemtrace reclaim`: frees what zombies hold, as far as that goes without a reboot; gently first.
 
 mod act;
+mod ladder;
 mod plan;
-mod shrink;
 mod text;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -20,30 +20,33 @@ use super::{
 use crate::{
     diagnose::facts,
     error::Error,
-    host::{self, Hierarchy, Root},
+    host::{self, Acts, Hierarchy, Live, Root},
 };
+use ladder::Ladder;
 use plan::{Kind, Plan};
 
 /// Arguments of `kmemtrace reclaim`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Steps, in this order: 1 is written to the `shrink` file of each slab cache whose memory cgroup is gone (kernels up to 5.2); \
-the page cache that zombies hold is reclaimed through the nearest live cgroup above them, by memory.reclaim, or by \
-memory.force_empty where no task is below it; with --drop-caches, the whole machine's caches are dropped. Live cgroups' slab \
-caches are never written to.
+Steps, in this order; each is repeated as long as the kernel's count of zombies falls:
+  shrink       write 1 to the `shrink` file of each slab cache of a removed memory cgroup (kernels up to 5.2)
+  force_empty  v1: reclaim memory below each cgroup that is charged more than its children, if no task runs below it
+  reclaim      v2: the same by memory.reclaim, below each cgroup with zombies
+  drop_caches  with --drop-caches: drop the caches of the whole machine; then the steps above once more
+Slab caches of live cgroups are never written to. A dry run names the steps that --apply would try.
 
 Exit status: 0 no zombie is left; 1 some are; 2 could not tell or an error.")]
 pub(super) struct Args {
-    /// Do it; without this it says what it would do
+    /// Write; without this, only say what would be written
     #[arg(long)]
     apply: bool,
-    /// At the end drop the page cache, dentries and inodes of the whole machine as well
+    /// Also drop the page cache, dentries and inodes of the whole machine
     #[arg(long)]
     drop_caches: bool,
-    /// Write to the caches of so many zombies, and to so many cgroups, at most
+    /// In each step, write to the caches of at most N zombies, and to at most N cgroups
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max: usize,
-    /// Stop after this time
+    /// Stop after TIME
     #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = duration)]
     time: Duration,
     /// Text for people, or one JSON object for programs
@@ -75,6 +78,9 @@ struct Counts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Step {
     kind: Kind,
+    /// It was there before: it is repeated as long as the count falls, and once caches have been dropped.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
     /// Files that it writes to.
     writes: u64,
     /// Zombies whose caches those are, or cgroups below which memory is held.
@@ -103,9 +109,47 @@ struct Report {
     /// What the kernel counted before.
     before: Counts,
     steps: Vec<Step>,
+    /// What was not tried, or of a dry run would not be, and why.
+    not_tried: Vec<Untried>,
     /// Why it ended before all was done: time was up, or Ctrl-C.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
+}
+
+/// A kind of step that was not tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Untried {
+    kind: Kind,
+    why: Why,
+    /// What the kernel said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Why a kind of step was not tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Why {
+    /// No slab cache of a removed memory cgroup is visible.
+    NoCaches,
+    /// 3.10: pages go to the parent at rmdir.
+    PagesDoNotPin,
+    /// What zombies hold cannot be read.
+    Unread,
+    /// No live cgroup is charged more than its children.
+    NothingHeld,
+    /// Tasks run below all cgroups with zombies.
+    Tasks,
+    /// This kernel has no such file.
+    NoFile,
+    /// `--drop-caches` was not given.
+    NotAsked,
+    /// Every write failed.
+    Refused,
+    /// Ctrl-C came before.
+    Interrupted,
+    /// Time was up before.
+    TimeIsUp,
 }
 
 /// Why it ended early.
@@ -122,7 +166,7 @@ enum Ended {
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let catalogue = Catalogue::shown(args.lang);
     let interrupt = Interrupt::watched()?;
-    let report = reclaim(&Root::live(), args, &interrupt, &catalogue)?;
+    let report = reclaim(&Root::live(), &Live, args, &interrupt, &catalogue)?;
     report::print_as(&report, args.format, color, |out, palette| {
         text::write(out, &report, palette, &catalogue)
     })?;
@@ -131,6 +175,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
 
 fn reclaim(
     root: &Root,
+    acts: &dyn Acts,
     args: &Args,
     interrupt: &Interrupt,
     catalogue: &Catalogue,
@@ -138,36 +183,26 @@ fn reclaim(
     let hierarchy = host::facts(root).memory.map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
-    let until = Instant::now() + args.time;
-    let mut report = Report {
-        applied: args.apply,
-        before: counts(root, &hierarchy)?,
-        steps: Vec::new(),
-        ended: None,
+    let ladder = Ladder {
+        root,
+        acts,
+        args,
+        interrupt,
+        catalogue,
+        until: acts.now() + args.time,
+        report: Report {
+            applied: args.apply,
+            before: counts(root, &hierarchy)?,
+            steps: Vec::new(),
+            not_tried: Vec::new(),
+            ended: None,
+        },
+        hierarchy: &hierarchy,
     };
-    let plans = [
-        shrink_plan(root, &hierarchy, args.max)?,
-        plan::reclaim(root, &hierarchy, args.max),
-        args.drop_caches.then(Plan::drop_caches),
-    ];
-    for plan in plans.into_iter().flatten() {
-        let mut step = plan.step();
-        if args.apply && report.ended.is_none() {
-            report.ended = act::act(root, &plan, &mut step, until, interrupt, catalogue);
-            step.after = Some(settled(root, &hierarchy, interrupt)?);
-        }
-        report.steps.push(step);
-    }
-    Ok(report)
+    ladder.climb()
 }
 
 impl Report {
-    /// What the kernel counted last.
-    fn last(&self) -> Counts {
-        let after = self.steps.iter().rev().find_map(|step| step.after);
-        after.unwrap_or(self.before)
-    }
-
     fn verdict(&self) -> Verdict {
         let last = self.last();
         match last.zombies {
@@ -178,43 +213,21 @@ impl Report {
     }
 }
 
-/// Slab caches whose memory cgroup is gone. Where the kernel counts fewer zombies than have caches, these are their
-/// parents' (5.3 and later).
-fn shrink_plan(root: &Root, hierarchy: &Hierarchy, max: usize) -> Result<Option<Plan>, Error> {
-    let count = counted(root, hierarchy, None)?;
-    if count.with_caches == 0 {
-        return Ok(None);
-    }
-    Ok(plan::shrink(&with_caches(root, hierarchy)?, max))
-}
-
 fn counts(root: &Root, hierarchy: &Hierarchy) -> Result<Counts, Error> {
     let count = counted(root, hierarchy, None)?;
-    let held = facts::held(root, hierarchy).ok();
+    let held = facts::held(root, hierarchy).ok().map(|held| held.sum);
+    let kernel = held.map(|held| held.kernel.saturating_add(held.slab));
+    // Pages of removed cgroups are their parents' there (`mem_cgroup_reparent_charges`).
+    let pages_pin = !host::count_leaves_zombies_out(root);
     Ok(Counts {
         zombies: count.zombies_min,
         at_least: count.zombies_max.is_none(),
-        kernel_memory: count.held_bytes,
-        memory: held.map(|held| held.sum.total()),
+        kernel_memory: count.held_bytes.or(kernel),
+        memory: held
+            .filter(|_| pages_pin)
+            .map(|held| held.total().saturating_sub(kernel.unwrap_or(0))),
         none: count.none,
     })
-}
-
-/// The counts once they do not fall any more: zombies go through RCU and kworkers.
-fn settled(root: &Root, hierarchy: &Hierarchy, interrupt: &Interrupt) -> Result<Counts, Error> {
-    let mut last = counts(root, hierarchy)?;
-    let mut same = 0;
-    while same < 5 && last.zombies > 0 && !interrupt.pressed() {
-        std::thread::sleep(Duration::from_millis(200));
-        let now = counts(root, hierarchy)?;
-        same = if now.zombies < last.zombies {
-            0
-        } else {
-            same + 1
-        };
-        last = now;
-    }
-    Ok(last)
 }
 
 #[cfg(test)]

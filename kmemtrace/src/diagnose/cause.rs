@@ -1,11 +1,14 @@
 //! Why it is so.
 
+mod pins;
+
 use super::{
     Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict, era,
     facts::{BuiltIn, Mark, Unread},
     levels::Who,
 };
 use crate::host::memory_words;
+pub(super) use pins::{kernel_memory, pins, slab_pins};
 
 /// Names of findings.
 pub(super) const KERNEL: &str = "kernel";
@@ -251,61 +254,4 @@ pub(super) fn programs(facts: &Facts) -> Finding {
         Message::new("programs-marked").arg("marked", marked.join(", "))
     };
     cause(PROGRAMS, Verdict::Ok, says.arg("programs", told.join(", "))).evidence(evidence)
-}
-
-/// What zombies hold, by kind: where they do not keep their ids, this is what they cost.
-pub(super) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
-    let zombies = facts
-        .count
-        .as_ref()
-        .map_or(0, |count| count.zombies_max.unwrap_or(count.zombies_min));
-    if facts.count.is_ok() && zombies == 0 {
-        return cause(PINS, Verdict::Ok, Message::new("pins-no-zombies"));
-    }
-    if era.is_some_and(|(era, _)| era == Era::OptIn) {
-        let held = facts.count.as_ref().ok().and_then(|count| count.held_bytes);
-        return match held {
-            Some(held) => cause(
-                PINS,
-                Verdict::Ok,
-                Message::new("pins-kernel-memory").arg("held", Arg::Bytes(held)),
-            ),
-            None => cause(
-                PINS,
-                Verdict::Unknown,
-                Message::new("pins-kernel-memory-untold"),
-            ),
-        };
-    }
-    if let Some(pinned) = &facts.pinned {
-        let says = Message::new("pins-walked")
-            .arg("zombies", pinned.zombies)
-            .arg("pins", pinned.says.clone());
-        return cause(PINS, Verdict::Ok, says)
-            .meaning(Message::new("pins-meaning"))
-            .verify(Message::new("ids-verify"));
-    }
-    let held = match &facts.held {
-        Ok(held) => held,
-        Err(unread) => return Finding::unknown(PINS, Group::Cause, unread),
-    };
-    let id = if held.below.is_empty() {
-        "pins-nothing-seen"
-    } else {
-        "pins-held"
-    };
-    let verdict = if held.below.is_empty() {
-        Verdict::Unknown
-    } else {
-        Verdict::Ok
-    };
-    let says = Message::new(id)
-        .arg("file", Arg::Bytes(held.sum.file))
-        .arg("shmem", Arg::Bytes(held.sum.shmem))
-        .arg("anon", Arg::Bytes(held.sum.anon))
-        .arg("slab", Arg::Bytes(held.sum.slab))
-        .arg("sock", Arg::Bytes(held.sum.sock))
-        .arg("directories", held.below.len() as u64)
-        .arg("blind", held.blind);
-    cause(PINS, verdict, says).meaning(Message::new("pins-meaning"))
 }

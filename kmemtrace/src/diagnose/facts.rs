@@ -16,7 +16,7 @@ use std::{collections::HashMap, io, path::Path};
 pub use kernel::{BuiltIn, Config, Distribution};
 pub use log::{KernelLog, Killed, SlabFailures};
 pub use meminfo::Meminfo;
-pub use pins::{Below, Held, Kinds, read as held};
+pub use pins::{Below, Held, Kinds, place, read as held};
 pub use programs::{Mark, Program, copied as programs};
 pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog, journal_lines as journal};
 pub use traced::{Traced, TracedFailures};

@@ -5,8 +5,11 @@ mod commands;
 use commands::commands;
 
 use super::{
-    Arg, Era, Facts, Finding, Message, Origin, State, Verdict, cause, era::el7_build, facts::Mark,
-    levels::Who, symptoms,
+    Arg, Era, Facts, Finding, Message, Origin, State, Verdict, cause,
+    era::el7_build,
+    facts::{Kinds, Mark},
+    levels::Who,
+    symptoms,
 };
 
 /// Something that can be done.
@@ -153,7 +156,12 @@ impl Case<'_> {
         } else {
             Message::new("shrink-why-not")
         };
-        let commands = commands(["kmemtrace reclaim", "kmemtrace reclaim --apply"]);
+        // Objects that are in use, as cached dentries are, keep a slab; dropping caches first frees more.
+        let commands = commands([
+            "kmemtrace reclaim",
+            "kmemtrace reclaim --apply",
+            "kmemtrace reclaim --apply --drop-caches",
+        ]);
         remedy!("shrink-caches", applies, why, commands)
     }
 
@@ -263,28 +271,44 @@ impl Case<'_> {
     }
 
     fn reclaim(&self) -> Remedy {
-        let held = self.facts.held.as_ref().ok();
+        let held = self
+            .facts
+            .held
+            .as_ref()
+            .map_or(Kinds::default(), |held| held.sum);
         let walked = self.facts.pinned.as_ref().map_or(0, |pinned| pinned.file);
-        let bytes = held.map_or(0, |held| held.sum.file).max(walked);
-        let pins = self
-            .era
-            .is_some_and(|era| era.page_cache_pins() && era != Era::OptIn);
+        let opt_in = self.era == Some(Era::OptIn);
+        let slab = cause::slab_pins(self.facts, self.era) == Some(true) && !opt_in;
+        let pages = self.era.is_some_and(Era::page_cache_pins) && !opt_in;
         let zombies = self.facts.count.as_ref().map_or(0, |count| count.staying);
-        let applies = pins && zombies > 0 && self.state == State::PilingUp;
-        let why = if applies {
-            Message::new("reclaim-why")
-                .arg("file", Arg::Bytes(bytes))
-                .arg("shmem", Arg::Bytes(held.map_or(0, |held| held.sum.shmem)))
-        } else if self.era == Some(Era::OptIn) {
-            Message::new("reclaim-no-use")
+        let applies = (pages || slab) && zombies > 0 && self.state == State::PilingUp;
+        let kernel = if slab {
+            cause::kernel_memory(self.facts)
         } else {
-            Message::new("reclaim-not-needed")
+            0
         };
-        let commands = commands([
+        let why = match (applies, opt_in) {
+            (true, _) if kernel > 0 => "reclaim-why-slab",
+            (true, _) => "reclaim-why",
+            (false, true) => "reclaim-no-use",
+            (false, false) => "reclaim-not-needed",
+        };
+        let why = Message::new(why)
+            .arg("kernel", Arg::Bytes(kernel))
+            .arg("file", Arg::Bytes(held.file.max(walked)))
+            .arg(
+                "shmem",
+                Arg::Bytes(held.shmem.saturating_add(held.swap_backed)),
+            );
+        let mut commands = commands([
             "kmemtrace reclaim",
             "kmemtrace reclaim --apply",
             "kmemtrace reclaim --apply --drop-caches",
         ]);
+        if kernel > 0 {
+            // Dentries and inodes alone.
+            commands.push("echo 2 > /proc/sys/vm/drop_caches".into());
+        }
         remedy!("reclaim-memory", applies, why, commands)
     }
 

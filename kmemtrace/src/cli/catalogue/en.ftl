@@ -241,14 +241,29 @@ newer-kernel-install = # install a newer kernel of this distribution, then:
 
 pins-no-zombies = no zombies, so nothing pins any
 pins-kernel-memory = zombies hold at least { $held } of kernel memory
+pins-caches = slab caches of { $memcgs } removed memory { $memcgs ->
+    [one] cgroup
+   *[other] cgroups
+ }
+pins-caches-and-kernel-memory = slab caches of { $memcgs } removed memory { $memcgs ->
+    [one] cgroup
+   *[other] cgroups
+ }; zombies hold at least { $held } of kernel memory
 pins-kernel-memory-untold = not known: kernel memory of removed cgroups cannot be added up here
-pins-held = below { $directories } cgroups, zombies hold at least: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets
-pins-nothing-seen = what zombies hold cannot be seen from the live cgroups' statistics ({ $blind } have tasks and children); what is seen: { $file } page cache, { $shmem } tmpfs, { $anon } anonymous, { $slab } slab, { $sock } sockets; { $directories } cgroups
+pins-held = below { $directories } { $directories ->
+    [one] cgroup
+   *[other] cgroups
+ }, zombies hold at least: { $held }
+pins-nothing-seen = unknown: the memory usage of live cgroups does not show what zombies hold ({ $blind } { $blind ->
+    [one] cgroup has
+   *[other] cgroups have
+ } tasks)
 pins-walked = { $zombies } { $zombies ->
     [one] zombie
    *[other] zombies
  } in the kernel's own tree: { $pins }
 pins-meaning = Page cache can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
+pins-meaning-slab = Page cache and unused slab objects (dentries, inodes) can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
 
 remedy-shrink-caches = give back the slab caches of removed memory cgroups
 remedy-shrink-caches-cost = none: no reboot, no drain; it takes a moment for each cache
@@ -305,8 +320,9 @@ remedy-reclaim-memory = reclaim what zombies hold
 remedy-reclaim-memory-cost = none: no reboot, no drain; page cache has to be read again from disk
 remedy-reclaim-memory-risk = low; with --drop-caches the whole node's page cache goes, and is slow for a while
 remedy-reclaim-memory-verify = kmemtrace scan
-reclaim-why = of what is seen, { $file } of page cache can be reclaimed; { $shmem } of tmpfs go only with the files
-reclaim-no-use = on this kernel reclaim and drop_caches free no zombie
+reclaim-why = { $file } of page cache is seen and can be reclaimed; { $shmem } of tmpfs is freed only with its files
+reclaim-why-slab = zombies hold { $kernel } of slab and other kernel memory and { $file } of page cache: memory.force_empty, memory.reclaim or drop_caches frees unused dentries, inodes and pages; { $shmem } of tmpfs is freed only with its files
+reclaim-no-use = slab caches pin the zombies of this kernel, page cache does not: see shrink-caches
 reclaim-not-needed = there are not many zombies that page cache pins
 
 remedy-reboot = reboot the node: a stop-gap
@@ -327,6 +343,8 @@ zombies-at-least = at least { $number } { $number ->
    *[other] zombies
  }
 comma = { ", " }
+colon = { ": " }
+semicolon = { "; " }
 note = note
 held-file = { $bytes } page cache
 held-shmem = { $bytes } tmpfs
@@ -335,6 +353,14 @@ held-slab = { $bytes } slab
 held-sock = { $bytes } sockets
 held-kernel = { $bytes } kernel memory
 held-other = { $bytes } other memory
+held-slab-and-kernel = { $bytes } slab and other kernel memory
+held-kernel-perhaps = { $bytes } kernel memory (unknown whether it pins zombies on this kernel)
+held-caches = slab caches of { $memcgs } removed memory { $memcgs ->
+    [one] cgroup
+   *[other] cgroups
+ }
+held-swap-backed = { $bytes } tmpfs or anonymous memory
+held-untold = { $bytes } of unknown kind
 
 pinned = { $zombies } by { $pin }
 pinned-held = { $zombies } by { $pin } ({ $held })
@@ -392,17 +418,36 @@ workload-tmpfs = tmpfs files
 workload-sockets = sockets
 
 reclaim-none = ok: no zombies, so nothing to free
-reclaim-untold = unknown: zombies are not counted here, and none is seen
-reclaim-dry-run = dry run: { $zombies }; nothing was written, --apply does it
+reclaim-untold = unknown: this kernel does not count all zombies, and none is visible
+reclaim-dry-run = dry run: { $zombies }; --apply tries these steps, in this order
+reclaim-dry-run-nothing = dry run: { $zombies }; --apply has no step to try
 reclaim-all-gone = ok: { $zombies ->
-    [one] the zombie is gone
-   *[other] all { $zombies } zombies are gone
+    [one] the zombie is freed
+   *[other] all { $zombies } zombies are freed
  }
-reclaim-some-gone = { $gone } of { $zombies } zombies are gone; left: { $left }
-reclaim-none-gone = none is gone: { $left }
+reclaim-some-gone = { $gone } of { $zombies } zombies { $gone ->
+    [one] is
+   *[other] are
+ } freed; left: { $left }
+reclaim-none-gone = none is freed: { $left }
+reclaim-more = unknown how many are freed: { $before } before; others were added meanwhile, now { $left }
 reclaim-before = before
-reclaim-nothing = nothing
-reclaim-nothing-why = what pins them cannot be freed from here: files on tmpfs, sockets, caches of live cgroups; or it is page cache below cgroups with tasks, which only --drop-caches frees
+reclaim-counted = { $zombies }; charged beyond live children: { $held }
+reclaim-not-planned = not planned
+reclaim-left = left
+reclaim-not-freed = not freed by { $steps }
+reclaim-not-tried = not tried: { $steps }
+reclaim-untried = { $step } ({ $why })
+reclaim-why-no-caches = no slab cache of a removed memory cgroup is visible
+reclaim-why-no-pages = page cache pins no zombie on this kernel
+reclaim-why-unread = what zombies hold cannot be read
+reclaim-why-nothing-held = no live cgroup without tasks is charged more than its children
+reclaim-why-tasks = tasks run below every cgroup with zombies
+reclaim-why-no-file = this kernel has no such file
+reclaim-why-not-asked = --drop-caches
+reclaim-why-refused = { $reason }
+reclaim-why-interrupted = interrupted
+reclaim-why-time = time is up: --for
 reclaim-ended-interrupted = interrupted: not all was written
 reclaim-ended-time = time is up: not all was written
 reclaim-shrink = 1 to { $writes } slab { $writes ->
@@ -412,7 +457,8 @@ reclaim-shrink = 1 to { $writes } slab { $writes ->
     [one] zombie
    *[other] zombies
  }
-reclaim-reclaim = page cache below { $targets } { $targets ->
+reclaim-again = again:{" "}
+reclaim-reclaim = memory below { $targets } { $targets ->
     [one] cgroup
    *[other] cgroups
  }
@@ -425,5 +471,5 @@ reclaim-failed = { $failed } { $failed ->
    *[other] writes
  } failed, the first: { $reason }
 reclaim-shrinking = shrinking slab caches
-reclaim-reclaiming = reclaiming page cache
+reclaim-reclaiming = reclaiming memory
 reclaim-dropping = dropping caches

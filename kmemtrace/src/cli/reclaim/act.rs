@@ -4,15 +4,15 @@ use std::{io, time::Instant};
 
 use rustix::io::Errno;
 
-use super::{Ended, Kind, Plan, Step, shrink::write};
+use super::{Ended, Kind, Plan, Step};
 use crate::{
     cli::{catalogue::Catalogue, interrupt::Interrupt, progress::bar},
-    host::Root,
+    host::Acts,
 };
 
 /// Writes, and notes in the step what came of it; why it ended early, if it did.
 pub(super) fn act(
-    root: &Root,
+    acts: &dyn Acts,
     plan: &Plan,
     step: &mut Step,
     until: Instant,
@@ -23,14 +23,14 @@ pub(super) fn act(
         plan.writes.len() as u64,
         catalogue.word(match plan.kind {
             Kind::Shrink => "reclaim-shrinking",
-            Kind::Reclaim => "reclaim-reclaiming",
+            Kind::Reclaim | Kind::ForceEmpty => "reclaim-reclaiming",
             Kind::DropCaches => "reclaim-dropping",
         }),
     );
     let mut ended = None;
     step.writes = 0;
     for (file, text) in &plan.writes {
-        if interrupt.pressed() || Instant::now() >= until {
+        if interrupt.pressed() || acts.now() >= until {
             ended = Some(if interrupt.pressed() {
                 Ended::Interrupted
             } else {
@@ -40,9 +40,9 @@ pub(super) fn act(
         }
         if plan.kind == Kind::DropCaches {
             // Dirty pages cannot be dropped.
-            rustix::fs::sync();
+            acts.sync();
         }
-        match write(&root.path(file), text) {
+        match acts.write(file, text) {
             Ok(()) => {}
             // A cache or a cgroup that has gone is what was wanted; memory.reclaim says EAGAIN if it got less than asked.
             Err(error) if error.kind() == io::ErrorKind::NotFound || is(&error, Errno::NODEV) => {}

@@ -1,12 +1,13 @@
 //! What is to be written where.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Step;
+use super::{Step, Why};
 use crate::{
     diagnose::facts::{self, Below},
+    error::Error,
     host::{self, Hierarchy, Root, SlabMemcg, Version},
 };
 
@@ -16,10 +17,22 @@ use crate::{
 pub(super) enum Kind {
     /// Slab caches of zombies.
     Shrink,
-    /// Page cache that zombies hold.
+    /// v2: memory below the cgroups with zombies, by `memory.reclaim`.
     Reclaim,
+    /// v1: the same, by `memory.force_empty`.
+    ForceEmpty,
     /// The whole machine's caches.
     DropCaches,
+}
+
+impl Kind {
+    /// By which memory below a cgroup is reclaimed.
+    pub(super) const fn reclaims(version: Version) -> Self {
+        match version {
+            Version::V1 => Self::ForceEmpty,
+            Version::V2 => Self::Reclaim,
+        }
+    }
 }
 
 /// The writes of one step.
@@ -36,20 +49,40 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn drop_caches() -> Self {
-        Self {
-            kind: Kind::DropCaches,
-            writes: vec![("/proc/sys/vm/drop_caches".into(), "3".to_owned())],
-            targets: 1,
-            left_out: 0,
-            bytes: None,
-        }
+    /// What such a step would write now, or why nothing.
+    pub(super) fn of(
+        kind: Kind,
+        root: &Root,
+        hierarchy: &Hierarchy,
+        max: usize,
+    ) -> Result<Result<Self, Why>, Error> {
+        Ok(match kind {
+            Kind::Shrink => {
+                // Where the kernel counts fewer zombies than have caches, these are their parents' (5.3 and later).
+                let theirs = super::counted(root, hierarchy, None)?.with_caches > 0;
+                let zombies = if theirs {
+                    super::with_caches(root, hierarchy)?
+                } else {
+                    Vec::new()
+                };
+                shrink(&zombies, max).ok_or(Why::NoCaches)
+            }
+            Kind::Reclaim | Kind::ForceEmpty => reclaim(root, hierarchy, max),
+            Kind::DropCaches => Ok(Self {
+                kind,
+                writes: vec![("/proc/sys/vm/drop_caches".into(), "3".to_owned())],
+                targets: 1,
+                left_out: 0,
+                bytes: None,
+            }),
+        })
     }
 
     /// The step before anything is done.
-    pub(super) fn step(&self) -> Step {
+    pub(super) fn step(&self, again: bool) -> Step {
         Step {
             kind: self.kind,
+            again,
             writes: self.writes.len() as u64,
             targets: self.targets,
             bytes: self.bytes,
@@ -62,7 +95,7 @@ impl Plan {
 }
 
 /// The `shrink` files of memory cgroups that have no directory any more.
-pub(super) fn shrink(zombies: &[(u32, SlabMemcg)], max: usize) -> Option<Plan> {
+fn shrink(zombies: &[(u32, SlabMemcg)], max: usize) -> Option<Plan> {
     let all = zombies.len();
     let mut writes = Vec::new();
     for (_, zombie) in zombies.iter().take(max) {
@@ -81,19 +114,21 @@ pub(super) fn shrink(zombies: &[(u32, SlabMemcg)], max: usize) -> Option<Plan> {
 }
 
 /// Reads what zombies hold and by which file it can be reclaimed.
-pub(super) fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Option<Plan> {
+fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Result<Plan, Why> {
     // On 3.10 pages go to the parent at rmdir (`mem_cgroup_reparent_charges`): they pin nothing.
     if host::count_leaves_zombies_out(root) {
-        return None;
+        return Err(Why::PagesDoNotPin);
     }
-    let held = facts::held(root, hierarchy).ok()?;
-    let has =
-        |below: &Below, file: &str| root.path(place(hierarchy, &below.path)).join(file).exists();
-    let writes = writes(hierarchy, &held.below, has);
+    let held = facts::held(root, hierarchy).map_err(|_| Why::Unread)?;
+    let has = |below: &Below, file: &str| {
+        let directory = facts::place(hierarchy, &below.path);
+        root.path(directory.join(file)).exists()
+    };
+    let writes = writes(hierarchy, &held.below, has)?;
     let all = writes.len();
     let (bytes, writes): (Vec<_>, Vec<_>) = writes.into_iter().take(max).unzip();
-    (all > 0).then(|| Plan {
-        kind: Kind::Reclaim,
+    Ok(Plan {
+        kind: Kind::reclaims(hierarchy.version),
         writes,
         targets: all.min(max) as u64,
         left_out: all.saturating_sub(max) as u64,
@@ -101,35 +136,64 @@ pub(super) fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Option<
     })
 }
 
-/// Through the directory above the zombies, with how much page cache they hold below it. `memory.force_empty` takes from all below it, so only where no task is.
+/// Through the directory above the zombies, whatever they hold, with how many bytes at most: slab objects are reclaimed
+/// like pages (`shrink_slab`). `memory.force_empty` takes from all below it, so only where no task is.
 fn writes(
     hierarchy: &Hierarchy,
     below: &[Below],
     has: impl Fn(&Below, &str) -> bool,
-) -> Vec<(u64, (PathBuf, String))> {
-    let holders = below.iter().filter(|below| below.held.file > 0);
-    holders
-        .filter_map(|below| {
-            let (file, text) = match hierarchy.version {
-                Version::V2 => ("memory.reclaim", below.held.file.to_string()),
-                Version::V1 if below.busy => return None,
-                Version::V1 => ("memory.force_empty", "0".to_owned()),
-            };
-            let path = place(hierarchy, &below.path).join(file);
-            has(below, file).then_some((below.held.file, (path, text)))
-        })
-        .collect()
+) -> Result<Vec<(u64, (PathBuf, String))>, Why> {
+    if below.is_empty() {
+        return Err(Why::NothingHeld);
+    }
+    let v1 = hierarchy.version == Version::V1;
+    let free: Vec<_> = below.iter().filter(|below| !(v1 && below.busy)).collect();
+    if free.is_empty() {
+        return Err(Why::Tasks);
+    }
+    let write = |below: &&Below| {
+        let (file, bytes) = if v1 {
+            ("memory.force_empty", below.held.total())
+        } else {
+            ("memory.reclaim", asked(below))
+        };
+        let text = if v1 { 0 } else { bytes };
+        let path = facts::place(hierarchy, &below.path).join(file);
+        has(below, file).then(|| (bytes, (path, text.to_string())))
+    };
+    let writes: Vec<_> = free.iter().filter_map(write).collect();
+    if writes.is_empty() {
+        return Err(Why::NoFile);
+    }
+    Ok(writes)
 }
 
-fn place(hierarchy: &Hierarchy, path: &[u8]) -> PathBuf {
-    let inside = path.strip_prefix(b"/").unwrap_or(path);
-    hierarchy.mount.join(OsStr::from_bytes(inside))
+/// Of each zombie so much is reclaimed at first, however little it holds (`SWAP_CLUSTER_MAX` pages, `get_scan_count`).
+const EACH: u64 = 128 << 10;
+
+/// Of live cgroups no more than this is reclaimed where nothing tells how much the zombies hold.
+const MOST: u64 = 16 << 20;
+
+/// What to ask of `memory.reclaim`. It takes from live cgroups what zombies do not have: so with tasks below, only what can
+/// be reclaimed of the zombies'.
+fn asked(below: &Below) -> u64 {
+    let held = below.held;
+    let few = || below.zombies.unwrap_or(1).saturating_mul(EACH).min(MOST);
+    let bytes = if below.busy {
+        held.file.saturating_add(held.other)
+    } else {
+        held.total()
+    };
+    if bytes > 0 { bytes } else { few() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{diagnose::facts::Kinds, host::SlabCache};
+    use crate::{
+        diagnose::facts::Kinds,
+        host::{SlabCache, tests::hierarchy},
+    };
 
     fn below(path: &str, file: u64, busy: bool) -> Below {
         Below {
@@ -140,14 +204,7 @@ mod tests {
                 ..Kinds::default()
             },
             busy,
-        }
-    }
-
-    fn hierarchy(version: Version) -> Hierarchy {
-        Hierarchy {
-            version,
-            id: 0,
-            mount: "/cg".into(),
+            zombies: Some(2),
         }
     }
 
@@ -179,22 +236,28 @@ mod tests {
         let all = [
             below("/a", 4096, false),
             below("/b", 8192, true),
-            below("/c", 0, false),
+            // Its zombies hold nothing that can be told: they are known all the same.
+            below("/c", 0, true),
         ];
         let v1 = writes(&hierarchy(Version::V1), &all, |_, _| true);
-        assert_eq!(
-            v1,
-            [(4096, ("/cg/a/memory.force_empty".into(), "0".to_owned()))]
-        );
-        // memory.reclaim takes so many bytes, and cold ones first.
+        let a = ("/cg/a/memory.force_empty".into(), "0".to_owned());
+        assert_eq!(v1, Ok(vec![(4105, a)]));
+        let busy = writes(&hierarchy(Version::V1), &all[1..], |_, _| true);
+        assert_eq!(busy, Err(Why::Tasks));
+        // memory.reclaim takes so many bytes, and of live cgroups' if zombies have less.
         let v2 = writes(&hierarchy(Version::V2), &all, |_, _| true);
+        let asked = |path: &str, bytes: u64| (bytes, (path.into(), bytes.to_string()));
         assert_eq!(
             v2,
-            [
-                (4096, ("/cg/a/memory.reclaim".into(), "4096".to_owned())),
-                (8192, ("/cg/b/memory.reclaim".into(), "8192".to_owned()))
-            ]
+            Ok(vec![
+                asked("/cg/a/memory.reclaim", 4105),
+                asked("/cg/b/memory.reclaim", 8192),
+                asked("/cg/c/memory.reclaim", 256 << 10),
+            ])
         );
-        assert!(writes(&hierarchy(Version::V2), &all, |_, _| false).is_empty());
+        let none = writes(&hierarchy(Version::V2), &all, |_, _| false);
+        assert_eq!(none, Err(Why::NoFile));
+        let none = writes(&hierarchy(Version::V2), &[], |_, _| true);
+        assert_eq!(none, Err(Why::NothingHeld));
     }
 }

@@ -1,7 +1,12 @@
-use std::{fs, path::Path};
+use std::path::Path;
+
+use rustix::io::Errno;
 
 use super::{super::report::Palette, *};
-use crate::host::tests::root;
+use crate::host::{
+    Version,
+    tests::world::{Act, Kernel, Kind as Charge, Later, World},
+};
 
 fn counts(zombies: u64, kernel_memory: Option<u64>) -> Counts {
     Counts {
@@ -16,6 +21,7 @@ fn counts(zombies: u64, kernel_memory: Option<u64>) -> Counts {
 fn step(kind: Kind, after: Option<Counts>) -> Step {
     Step {
         kind,
+        again: false,
         writes: 190,
         targets: 95,
         bytes: (kind == Kind::Reclaim).then_some(12 << 20),
@@ -31,6 +37,11 @@ fn report(applied: bool, before: Counts, steps: Vec<Step>) -> Report {
         applied,
         before,
         steps,
+        not_tried: vec![Untried {
+            kind: Kind::DropCaches,
+            why: Why::NotAsked,
+            error: None,
+        }],
         ended: None,
     }
 }
@@ -48,6 +59,18 @@ fn what_it_did_or_would_do_is_told() {
     let mut failed = step(Kind::DropCaches, Some(counts(2, None)));
     (failed.left_out, failed.failed) = (Some(5), Some(1));
     failed.reason = Some("/proc/sys/vm/\x1b: denied".to_owned());
+    let mut again = step(Kind::Reclaim, Some(counts(2, None)));
+    again.again = true;
+    let mut all_tried = report(
+        true,
+        counts(40, None),
+        vec![step(Kind::Reclaim, Some(counts(9, None))), failed, again],
+    );
+    all_tried.not_tried[0] = Untried {
+        kind: Kind::Shrink,
+        why: Why::Refused,
+        error: Some("denied".to_owned()),
+    };
     let mut short = report(
         true,
         many,
@@ -66,15 +89,15 @@ fn what_it_did_or_would_do_is_told() {
             many,
             vec![step(Kind::Shrink, Some(counts(0, Some(0))))],
         ),
-        report(
-            true,
-            counts(40, None),
-            vec![step(Kind::Reclaim, Some(counts(9, None))), failed],
-        ),
+        all_tried,
         short,
         pressed,
         report(false, counts(3, None), Vec::new()),
-        report(true, counts(1, None), vec![step(Kind::DropCaches, None)]),
+        report(
+            true,
+            counts(1, None),
+            vec![step(Kind::ForceEmpty, Some(counts(4, None)))],
+        ),
         report(false, untold, Vec::new()),
     ];
     for (lang, name) in [(Lang::En, "reclaim_en"), (Lang::Zh, "reclaim_zh")] {
@@ -90,95 +113,233 @@ fn what_it_did_or_would_do_is_told() {
     );
 }
 
-/// 3.10 with a live container and two that are gone, each with slab caches of its own.
-fn el7() -> (tempfile::TempDir, Root) {
-    const AT: &str = "/sys/fs/cgroup/memory";
-    let header = "slabinfo - version: 2.1\n";
-    let mut files = vec![
-        (
-            "/proc/self/mountinfo".to_owned(),
-            format!("32 31 0:28 / {AT} rw - cgroup cgroup rw,memory\n"),
-        ),
-        ("/proc/cgroups".into(), "memory\t4\t3\t1\n".into()),
-        ("/proc/sys/vm/drop_caches".into(), "0".into()),
-        (format!("{AT}/memory.kmem.slabinfo.error"), "EIO\n".into()),
-        (format!("{AT}/pods/memory.kmem.slabinfo"), header.into()),
-        (
-            format!("{AT}/pods/live/memory.kmem.slabinfo"),
-            header.into(),
-        ),
-    ];
-    for (id, leaf) in [(0, "live"), (1, "gone-a"), (2, "gone-b")] {
-        for cache in ["dentry", "inode_cache"] {
-            let at = format!("/sys/kernel/slab/{cache}({id}:{leaf})");
-            files.push((format!("{at}/objects"), "21\n".into()));
-            files.push((format!("{at}/shrink"), "0".into()));
-        }
+fn args(apply: bool, drop_caches: bool) -> Args {
+    Args {
+        apply,
+        drop_caches,
+        max: 10_000,
+        time: Duration::from_secs(300),
+        format: Format::Json,
+        lang: Lang::En,
     }
-    let files: Vec<_> = files
-        .iter()
-        .map(|(path, text)| (&path[..], &text[..]))
-        .collect();
-    root(&files)
 }
 
-/// Which `shrink` files were written to, and whether caches were dropped.
-fn written(at: &Path) -> (Vec<String>, bool) {
-    let slab = fs::read_dir(at.join("sys/kernel/slab")).unwrap();
-    let mut shrunk: Vec<_> = slab
-        .map(|entry| entry.unwrap())
-        .filter(|entry| fs::read(entry.path().join("shrink")).unwrap() == b"1")
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    shrunk.sort();
-    let dropped = fs::read(at.join("proc/sys/vm/drop_caches")).unwrap() == b"3";
-    (shrunk, dropped)
+fn told(world: &World, args: &Args) -> Report {
+    let interrupt = Interrupt::watched().unwrap();
+    reclaim(
+        world.root(),
+        world,
+        args,
+        &interrupt,
+        &Catalogue::shown(Lang::En),
+    )
+    .unwrap()
+}
+
+fn kinds(report: &Report) -> Vec<(Kind, bool)> {
+    let steps = report.steps.iter();
+    steps.map(|step| (step.kind, step.again)).collect()
+}
+
+fn not_tried(report: &Report) -> Vec<(Kind, Why)> {
+    let untried = report.not_tried.iter();
+    untried.map(|one| (one.kind, one.why)).collect()
+}
+
+/// So many containers of a pod are removed while this is charged to them; another one lives.
+fn leaked(kernel: Kernel, version: Version, charge: Charge, number: u64) -> World {
+    let world = World::new(kernel, version);
+    for at in 0..number {
+        world.zombie(&format!("/kubepods/pod1/c{at}"), charge, 16 << 10);
+    }
+    world.make("/kubepods/pod2/live");
+    world.account("/kubepods/pod2/live");
+    world.charge("/kubepods/pod2/live", Charge::Free("dentry"), 64 << 10);
+    world.charge("/kubepods/pod2/live", Charge::File, 64 << 10);
+    world.tasks("/kubepods/pod2/live", true);
+    world
+}
+
+const SHRINK: (Kind, bool) = (Kind::Shrink, false);
+const FORCE_EMPTY: (Kind, bool) = (Kind::ForceEmpty, false);
+const DROP: (Kind, bool) = (Kind::DropCaches, false);
+const NOT_ASKED: (Kind, Why) = (Kind::DropCaches, Why::NotAsked);
+
+/// What each kernel frees, by what is charged, and the steps that it takes.
+#[test]
+fn each_step_is_tried_as_long_as_the_count_falls() {
+    use {Charge as C, Kernel as K, Version as V};
+    let cached = C::Cached("dentry");
+    let (shrink_again, empty_again) = ((Kind::Shrink, true), (Kind::ForceEmpty, true));
+    let cases = [
+        // 3.10: unused slabs are given back.
+        (K::El7, V::V1, C::Free("dentry"), false, 0, vec![SHRINK]),
+        // Cached dentries keep their slabs until they are dropped, and those are only then given back.
+        (K::El7, V::V1, cached, false, 4, vec![SHRINK]),
+        (
+            K::El7,
+            V::V1,
+            cached,
+            true,
+            0,
+            vec![SHRINK, DROP, shrink_again],
+        ),
+        // 4.19 reclaims slab objects and pages below a pod without tasks.
+        (K::V4_19, V::V1, cached, false, 0, vec![SHRINK, FORCE_EMPTY]),
+        (K::V4_19, V::V1, C::File, false, 0, vec![FORCE_EMPTY]),
+        (
+            K::V4_19,
+            V::V1,
+            C::Tmpfs,
+            true,
+            4,
+            vec![FORCE_EMPTY, DROP, empty_again],
+        ),
+        (K::V5_4, V::V1, C::File, false, 0, vec![FORCE_EMPTY]),
+        (
+            K::V6_1,
+            V::V2,
+            C::File,
+            false,
+            0,
+            vec![(Kind::Reclaim, false)],
+        ),
+    ];
+    for (kernel, version, charge, drop, left, steps) in cases {
+        let case = format!("{kernel:?} {version:?} {charge:?} {drop}");
+        let world = leaked(kernel, version, charge, 4);
+        world.stat_misses(128 << 10);
+        let planned = told(&world, &args(false, drop));
+        assert!(world.written().is_empty(), "{case}");
+        let report = told(&world, &args(true, drop));
+        assert_eq!(kinds(&report), steps, "{case}: {report:?}");
+        assert_eq!(world.zombies("/"), left, "{case}");
+        assert_eq!(report.last().zombies, left, "{case}: {report:?}");
+        let verdict = if left > 0 {
+            Verdict::Leak
+        } else {
+            Verdict::Clean
+        };
+        assert_eq!(report.verdict(), verdict, "{case}: {report:?}");
+        // The dry run names the first steps, in this order.
+        let first = kinds(&planned);
+        assert_eq!(first.first(), steps.first(), "{case}: {planned:?}");
+        assert!(
+            steps.iter().all(|step| first.contains(step)),
+            "{case}: {planned:?}"
+        );
+        // What lives keeps all that is its own.
+        let live = world.written().iter().any(|(path, _)| {
+            let path = path.to_string_lossy();
+            path.contains("live") || path.contains("pod2")
+        });
+        assert!(!live, "{case}: {:?}", world.written());
+    }
 }
 
 #[test]
-fn slab_caches_of_the_removed_are_shrunk_and_no_others() {
-    let told = |apply, drop_caches, max, seconds| {
-        let (directory, root) = el7();
-        let args = Args {
-            apply,
-            drop_caches,
-            max,
-            time: Duration::from_secs(seconds),
-            format: Format::Json,
-            lang: Lang::En,
-        };
-        let interrupt = Interrupt::watched().unwrap();
-        let report = reclaim(&root, &args, &interrupt, &Catalogue::shown(Lang::En)).unwrap();
-        let steps: Vec<_> = report
-            .steps
-            .iter()
-            .map(|step| (step.kind, step.writes, step.targets, step.left_out))
-            .collect();
-        (written(directory.path()), steps, report.ended)
-    };
-    let both = (Kind::Shrink, 4, 2, None);
-    let dry = told(false, true, 100, 60);
-    let drop = (Kind::DropCaches, 1, 1, None);
-    assert_eq!(dry, ((vec![], false), vec![both, drop], None));
+fn what_was_not_tried_is_told_with_its_reason() {
+    // tmpfs below a pod in which tasks run.
+    let world = leaked(Kernel::V5_4, Version::V1, Charge::Tmpfs, 3);
+    world.make("/kubepods/pod1/other");
+    world.tasks("/kubepods/pod1/other", true);
+    let report = told(&world, &args(true, false));
+    assert_eq!(kinds(&report), []);
+    let expected = [
+        (Kind::Shrink, Why::NoCaches),
+        (Kind::ForceEmpty, Why::NothingHeld),
+        NOT_ASKED,
+    ];
+    assert_eq!(not_tried(&report), expected);
+    assert_eq!(report.verdict(), Verdict::Leak);
 
-    let names = |leaves: &[&str]| -> Vec<String> {
-        ["dentry", "inode_cache"]
-            .iter()
-            .flat_map(|cache| leaves.iter().map(move |leaf| format!("{cache}({leaf})")))
-            .collect()
-    };
-    let all = names(&["1:gone-a", "2:gone-b"]);
+    // Nothing may be written: nothing was tried.
+    let world = leaked(Kernel::El7, Version::V1, Charge::Free("dentry"), 3);
+    world.fail(Act::Write, "shrink", Errno::ACCESS, 100);
+    let report = told(&world, &args(true, false));
+    let expected = [
+        (Kind::Shrink, Why::Refused),
+        (Kind::ForceEmpty, Why::PagesDoNotPin),
+        NOT_ASKED,
+    ];
+    assert_eq!(not_tried(&report), expected, "{report:?}");
     assert_eq!(
-        told(true, false, 100, 60),
-        ((all.clone(), false), vec![both], None)
+        (report.last().zombies, report.verdict()),
+        (3, Verdict::Leak)
     );
-    let (all_dropped, _, _) = told(true, true, 100, 60);
-    assert_eq!(all_dropped, (all, true));
 
-    let (one, steps, _) = told(true, false, 1, 60);
-    assert_eq!(one, (names(&["1:gone-a"]), false));
-    assert_eq!(steps, [(Kind::Shrink, 2, 1, Some(1))]);
+    // One write is refused: the others free theirs.
+    let world = leaked(Kernel::V4_19, Version::V1, Charge::File, 3);
+    world.zombie("/kubepods/pod3/c", Charge::File, 1 << 20);
+    world.fail(Act::Write, "pod3/memory.force_empty", Errno::BUSY, 100);
+    let report = told(&world, &args(true, false));
+    assert_eq!(report.steps[0].failed, Some(1), "{report:?}");
+    assert_eq!(report.last().zombies, 1, "{report:?}");
+    assert_eq!(
+        not_tried(&report),
+        [(Kind::Shrink, Why::NoCaches), NOT_ASKED]
+    );
+}
 
-    let (none, _, ended) = told(true, true, 100, 0);
-    assert_eq!((none, ended), ((vec![], false), Some(Ended::TimeIsUp)));
+#[test]
+fn a_count_that_comes_late_is_waited_for() {
+    let world = leaked(Kernel::V4_19, Version::V1, Charge::File, 4);
+    world.frees_after(Duration::from_millis(1500));
+    let report = told(&world, &args(true, false));
+    assert_eq!(kinds(&report), [FORCE_EMPTY]);
+    assert_eq!(report.last().zombies, 0);
+    assert_eq!(report.verdict(), Verdict::Clean);
+}
+
+#[test]
+fn zombies_of_others_that_come_meanwhile_are_not_called_freed() {
+    let world = leaked(Kernel::V4_19, Version::V1, Charge::File, 5);
+    world.frees_after(Duration::from_millis(600));
+    world.later(Duration::from_millis(300), Later::ZombiesCome(9));
+    let report = told(&world, &args(true, false));
+    assert_eq!(report.last().zombies, 9, "{report:?}");
+    let text = text(&report, Lang::En);
+    assert!(
+        text.starts_with("unknown how many are freed: 5 zombies before"),
+        "{text}"
+    );
+    assert_eq!(report.verdict(), Verdict::Leak);
+}
+
+#[test]
+fn it_stops_in_time_and_writes_no_more_than_allowed() {
+    let charge = Charge::Free("dentry");
+    let world = leaked(Kernel::El7, Version::V1, charge, 3);
+    let mut late = args(true, true);
+    late.time = Duration::ZERO;
+    let report = told(&world, &late);
+    assert_eq!(
+        (report.ended, &report.steps[..]),
+        (Some(Ended::TimeIsUp), &[][..])
+    );
+    let expected = [Kind::Shrink, Kind::ForceEmpty, Kind::DropCaches];
+    assert_eq!(
+        not_tried(&report),
+        expected.map(|kind| (kind, Why::TimeIsUp))
+    );
+    assert!(world.written().is_empty());
+
+    let mut few = args(false, false);
+    few.max = 2;
+    let report = told(&world, &few);
+    assert_eq!(
+        (report.steps[0].targets, report.steps[0].left_out),
+        (2, Some(1))
+    );
+    // Step by step all of them are written to.
+    few.apply = true;
+    let report = told(&world, &few);
+    assert_eq!(kinds(&report), [SHRINK, (Kind::Shrink, true)]);
+    assert_eq!(report.last().zombies, 0, "{report:?}");
+    let shrunk = world.written();
+    assert!(
+        shrunk
+            .iter()
+            .all(|(path, _)| path.starts_with(Path::new("/sys/kernel/slab")))
+    );
 }

@@ -1,113 +1,71 @@
-//! What removed memory cgroups hold, by kind: what a directory's `memory.stat` has beyond its children's.
+//! What zombies hold: what a cgroup without tasks is charged beyond its children.
+//!
+//! The page counters are the measure (`memory.usage_in_bytes`, `memory.current`): they are exact, and what a zombie holds
+//! stays charged to all cgroups above it. `memory.stat` only says of which kind, as far as it does: on v1 it has no slab,
+//! and up to 5.4 it misses what a processor has not added up yet, 32 pages for each counter and memcg
+//! (`MEMCG_CHARGE_BATCH`).
 
-use std::collections::BTreeMap;
+mod stat;
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    ops::Bound::{Excluded, Unbounded},
+    path::{Path, PathBuf},
+};
+
+pub use stat::Kinds;
 
 use super::{Fact, Hierarchy, Root, Unread, Version};
 use crate::host::{self, Directory};
+use stat::Stat;
 
 /// Of more directories than this it takes too long.
 const DIRECTORIES: usize = 20_000;
 
-/// What removed memory cgroups hold, at least: what is held below the root itself is not seen, as the root is charged for
-/// what has no cgroup as well.
+/// What zombies hold, at least: what is held below the root itself is not seen, as the root is charged for what has no
+/// cgroup as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// All of it.
     pub sum: Kinds,
     /// Where: parents after children.
     pub below: Vec<Below>,
-    /// Directories with tasks of their own and children: what is held below them cannot be told.
+    /// Directories with tasks of their own, about which it cannot be told whether something is held below them.
     pub blind: u64,
 }
 
-/// Bytes by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kinds {
-    /// Page cache of files, without tmpfs.
-    pub file: u64,
-    /// tmpfs and shared memory.
-    pub shmem: u64,
-    /// Anonymous memory.
-    pub anon: u64,
-    /// Slab objects (v2 alone tells).
-    pub slab: u64,
-    /// Buffers of sockets (v2 alone tells).
-    pub sock: u64,
-}
-
 /// What is held directly below one directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Below {
     /// From the hierarchy's root.
     pub path: Vec<u8>,
-    /// How much.
+    /// How much; nothing if that cannot be told, as tasks are in it.
     pub held: Kinds,
-    /// Whether tasks are below it, in live cgroups.
+    /// Whether tasks are in it or below it, in live cgroups.
     pub busy: bool,
+    /// How many zombies there are directly below it; `None` on v1, where no file tells.
+    pub zombies: Option<u64>,
 }
 
-impl From<[u64; 5]> for Kinds {
-    fn from([file, shmem, anon, slab, sock]: [u64; 5]) -> Self {
-        Self {
-            file,
-            shmem,
-            anon,
-            slab,
-            sock,
-        }
-    }
-}
-
-impl Kinds {
-    /// What a directory's `memory.stat` says of it and all below it; `None` if it says nothing of the kind.
-    pub fn of(stat: &[u8], version: Version) -> Option<Self> {
-        Stat::parse(stat, version).map(|stat| Self::from(stat.0))
-    }
-
-    /// All kinds together.
-    pub fn total(self) -> u64 {
-        let all = [self.file, self.shmem, self.anon, self.slab, self.sock];
-        all.into_iter().fold(0, u64::saturating_add)
-    }
-}
-
-/// The kinds, as `memory.stat` calls them.
+/// One directory.
 #[derive(Clone, Copy, Debug, Default)]
-struct Stat([u64; 5]);
-
-const V1: [&str; 5] = ["total_cache", "total_shmem", "total_rss", "", ""];
-const V2: [&str; 5] = ["file", "shmem", "anon", "slab", "sock"];
-
-impl Stat {
-    fn parse(text: &[u8], version: Version) -> Option<Self> {
-        let keys = match version {
-            Version::V1 => V1,
-            Version::V2 => V2,
-        };
-        let mut stat = Self::default();
-        let text = String::from_utf8_lossy(text);
-        let mut any = false;
-        for line in text.lines() {
-            let Some((key, value)) = line.split_once(' ') else {
-                continue;
-            };
-            if let Some(at) = keys.iter().position(|one| *one == key) {
-                stat.0[at] = value.trim().parse().ok()?;
-                any = true;
-            }
-        }
-        // File cache and tmpfs overlap in both.
-        stat.0[0] = stat.0[0].saturating_sub(stat.0[1]);
-        any.then_some(stat)
-    }
+struct Node {
+    /// What it and all below it are charged.
+    usage: u64,
+    /// v2: the dying cgroups at any depth below it (`nr_dying_descendants`).
+    dying: Option<u64>,
+    tasks: bool,
+    children: Children,
 }
 
-struct Node {
-    own: Stat,
-    children: Stat,
-    tasks: bool,
+/// What its children are charged together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Children {
+    any: bool,
     busy: bool,
-    parent: bool,
+    usage: u64,
+    dying: u64,
 }
 
 /// Reads it.
@@ -142,115 +100,148 @@ pub fn read(root: &Root, at: &Hierarchy) -> Fact<Held> {
             "no directory with a memory.stat but the root",
         ));
     }
-    Ok(held(nodes))
+    let mut held = held(&mut nodes);
+    for below in &mut held.below {
+        let total = below.held.other;
+        if total > 0 {
+            below.held = kinds(root, at, &nodes, &below.path, total, below.busy);
+            held.sum += below.held;
+        }
+    }
+    Ok(held)
 }
 
 fn node(directory: &Directory<'_>, version: Version) -> Option<Node> {
-    let own = Stat::parse(&directory.read("memory.stat", 1 << 20).ok()?, version)?;
-    let tasks = directory.read("cgroup.procs", 16 << 20);
-    let tasks = tasks.map_or(true, |tasks| !tasks.is_empty());
+    let usage = match version {
+        Version::V1 => "memory.usage_in_bytes",
+        Version::V2 => "memory.current",
+    };
+    let usage = match directory.read(usage, SMALL) {
+        Ok(text) => number(&text)?,
+        // A copy of an older kmemtrace has the statistics alone.
+        Err(_) => Stat::parse(&directory.read("memory.stat", LARGE).ok()?, version)?.total(),
+    };
+    let mut first = [0];
+    let procs = directory.open("cgroup.procs");
+    let tasks = procs.and_then(|mut procs| procs.read(&mut first));
+    let dying = (version == Version::V2)
+        .then(|| directory.read("cgroup.stat", SMALL).ok())
+        .flatten();
     Some(Node {
-        own,
-        children: Stat::default(),
-        tasks,
-        busy: tasks,
-        parent: false,
+        usage,
+        dying: dying.and_then(|text| dying_descendants(&text)),
+        tasks: tasks.map_or(true, |read| read > 0),
+        children: Children::default(),
     })
 }
 
-fn held(mut nodes: BTreeMap<Vec<u8>, Node>) -> Held {
+const SMALL: u64 = 64 << 10;
+const LARGE: u64 = 1 << 20;
+
+fn number(text: &[u8]) -> Option<u64> {
+    str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+fn dying_descendants(stat: &[u8]) -> Option<u64> {
+    let stat = str::from_utf8(stat).ok()?;
+    // The number of memory's alone is told from 6.12 on; a cgroup without a memcg is no zombie here.
+    let value = |key: &str| {
+        let mut lines = stat.lines();
+        lines.find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+    };
+    value("nr_dying_subsys_memory ").or_else(|| value("nr_dying_descendants "))
+}
+
+/// Where something is held, and how much: all of it of a kind that is not known yet.
+fn held(nodes: &mut BTreeMap<Vec<u8>, Node>) -> Held {
     let mut held = Held::default();
-    let mut sum = [0u64; 5];
     // Children come after their parents: each is done before the parent is looked at.
-    while let Some((path, node)) = nodes.pop_last() {
-        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-        if let Some(parent) = nodes.get_mut(&path[..end]) {
-            for (sum, own) in parent.children.0.iter_mut().zip(node.own.0) {
-                *sum = sum.saturating_add(own);
-            }
-            parent.busy |= node.busy;
-            parent.parent = true;
-        }
-        if node.tasks {
-            held.blind += u64::from(node.parent);
+    let paths: Vec<Vec<u8>> = nodes.keys().rev().cloned().collect();
+    for path in paths {
+        let Some(&node) = nodes.get(&path) else {
             continue;
+        };
+        let busy = node.tasks || node.children.busy;
+        if let Some(parent) = nodes.get_mut(parent(&path)) {
+            let children = &mut parent.children;
+            children.any = true;
+            children.busy |= busy;
+            children.usage = children.usage.saturating_add(node.usage);
+            children.dying = children.dying.saturating_add(node.dying.unwrap_or(0));
         }
-        let mut beyond = [0; 5];
-        for (at, beyond) in beyond.iter_mut().enumerate() {
-            let own = node.own.0[at];
-            // Usage changes while it is read: with tasks below, a little is not believed.
-            let noise = if node.busy { (1 << 20).max(own / 8) } else { 0 };
-            *beyond = own.saturating_sub(node.children.0[at]);
-            if *beyond <= noise {
-                *beyond = 0;
-            }
-            sum[at] = sum[at].saturating_add(*beyond);
-        }
-        if beyond != [0; 5] {
+        let zombies = node
+            .dying
+            .map(|dying| dying.saturating_sub(node.children.dying));
+        // Usage changes while it is read: with tasks below, a little is not believed.
+        let noise = if busy {
+            (1 << 20).max(node.usage / 8)
+        } else {
+            0
+        };
+        let beyond = node.usage.saturating_sub(node.children.usage);
+        // With tasks in it, some of it is its own.
+        let told = !node.tasks && zombies != Some(0) && beyond > noise;
+        held.blind += u64::from(node.tasks && zombies.map_or(node.children.any, |any| any > 0));
+        if told || zombies.is_some_and(|zombies| zombies > 0) {
             held.below.push(Below {
+                held: Kinds {
+                    other: if told { beyond } else { 0 },
+                    ..Kinds::default()
+                },
                 path,
-                held: Kinds::from(beyond),
-                busy: node.busy,
+                busy,
+                zombies,
             });
         }
     }
-    held.sum = Kinds::from(sum);
     held
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn parent(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    &path[..end]
+}
 
-    fn node(own: [u64; 5], tasks: bool) -> Node {
-        Node {
-            own: Stat(own),
-            children: Stat::default(),
-            tasks,
-            busy: tasks,
-            parent: false,
+/// Of which kinds `total` is, that a directory is charged beyond its children.
+fn kinds(
+    root: &Root,
+    at: &Hierarchy,
+    nodes: &BTreeMap<Vec<u8>, Node>,
+    path: &[u8],
+    total: u64,
+    busy: bool,
+) -> Kinds {
+    let mut own = one(root, at, path);
+    let inside = [path, b"/"].concat();
+    let below = nodes.range::<[u8], _>((Excluded(&inside[..]), Unbounded));
+    for (child, node) in below.take_while(|(below, _)| below.starts_with(&inside)) {
+        if parent(child) == path && node.usage > 0 {
+            own.subtract(one(root, at, child));
         }
     }
-
-    #[test]
-    fn what_a_directory_has_beyond_its_children_is_held() {
-        let nodes = BTreeMap::from([
-            (b"/pods".to_vec(), node([9000, 500, 0, 0, 0], false)),
-            (b"/pods/a".to_vec(), node([5000, 100, 0, 0, 0], false)),
-            (b"/pods/a/c".to_vec(), node([0; 5], false)),
-            (b"/pods-2".to_vec(), node([1 << 30, 0, 0, 0, 0], true)),
-        ]);
-        let told = held(nodes);
-        // /pods/a has no tasks and a child without memory: all that it has is held below it.
-        assert_eq!(
-            (told.sum.file, told.sum.shmem, told.below.len(), told.blind),
-            (9000, 500, 2, 0)
-        );
-    }
-
-    #[test]
-    fn with_tasks_below_a_little_is_not_believed() {
-        let nodes = BTreeMap::from([
-            (b"/pods".to_vec(), node([5 << 20, 1000, 0, 0, 0], false)),
-            (b"/pods/a".to_vec(), node([1 << 20, 0, 0, 0, 0], true)),
-        ]);
-        let told = held(nodes);
-        assert_eq!((told.sum.file, told.sum.shmem), (4 << 20, 0));
-    }
-
-    #[test]
-    fn kinds_of_both_versions_are_read() {
-        let v1 = b"cache 1\nrss 1\ntotal_cache 300\ntotal_rss 7\ntotal_shmem 100\n";
-        assert_eq!(
-            Stat::parse(v1, Version::V1).map(|stat| stat.0),
-            Some([200, 100, 7, 0, 0])
-        );
-        let v2 = b"anon 7\nfile 300\nkernel 9\nsock 3\nshmem 100\nslab 8\n";
-        assert_eq!(
-            Stat::parse(v2, Version::V2).map(|stat| stat.0),
-            Some([200, 100, 7, 8, 3])
-        );
-        assert!(Stat::parse(b"file x\n", Version::V2).is_none());
-        assert!(Stat::parse(b"", Version::V2).is_none());
-    }
+    own.kinds(total, if busy { 1 << 20 } else { 0 })
 }
+
+/// What a directory's files say of the kinds; what cannot be read says nothing.
+fn one(root: &Root, at: &Hierarchy, path: &[u8]) -> Stat {
+    let place = place(at, path);
+    let stat = root.read(place.join("memory.stat")).ok();
+    let mut stat = stat
+        .and_then(|text| Stat::parse(&text, at.version))
+        .unwrap_or_default();
+    if at.version == Version::V1 {
+        let kernel = root.read(place.join("memory.kmem.usage_in_bytes")).ok();
+        stat.set_kernel(kernel.and_then(|text| number(&text)).unwrap_or(0));
+    }
+    stat
+}
+
+/// Where a directory of the hierarchy is on the machine.
+pub fn place(at: &Hierarchy, path: &[u8]) -> PathBuf {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let inside = path.strip_prefix(b"/").unwrap_or(path);
+    at.mount.join(Path::new(OsStr::from_bytes(inside)))
+}
+
+#[cfg(test)]
+mod tests;

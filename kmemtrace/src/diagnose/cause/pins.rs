@@ -1,0 +1,129 @@
+//! What keeps the zombies.
+
+use super::{Facts, PINS, cause};
+use crate::{
+    diagnose::{Arg, Era, Finding, Group, Message, Origin, Verdict, facts::Held},
+    host::{SlabLayout, Version},
+};
+
+/// What zombies hold, by kind: where they do not keep their ids, this is what they cost.
+pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
+    let zombies = facts
+        .count
+        .as_ref()
+        .map_or(0, |count| count.zombies_max.unwrap_or(count.zombies_min));
+    if facts.count.is_ok() && zombies == 0 {
+        return cause(PINS, Verdict::Ok, Message::new("pins-no-zombies"));
+    }
+    let slab = slab_pins(facts, era.map(|(era, _)| era));
+    if era.is_some_and(|(era, _)| era == Era::OptIn) {
+        return pinned_by_kernel_memory(facts);
+    }
+    if let Some(pinned) = &facts.pinned {
+        let says = Message::new("pins-walked")
+            .arg("zombies", pinned.zombies)
+            .arg("pins", pinned.says.clone());
+        return cause(PINS, Verdict::Ok, says)
+            .meaning(Message::new("pins-meaning"))
+            .verify(Message::new("ids-verify"));
+    }
+    let held = match &facts.held {
+        Ok(held) => held,
+        Err(unread) => return Finding::unknown(PINS, Group::Cause, unread),
+    };
+    let parts = parts(facts, held, slab).into_iter().rev();
+    let list = parts.reduce(|rest, first| {
+        Message::new("pin-more")
+            .arg("first", first)
+            .arg("rest", rest)
+    });
+    let Some(list) = list else {
+        let says = Message::new("pins-nothing-seen").arg("blind", held.blind);
+        return cause(PINS, Verdict::Unknown, says);
+    };
+    let says = Message::new("pins-held")
+        .arg("directories", held.below.len() as u64)
+        .arg("held", list);
+    let meaning = if slab == Some(false) {
+        "pins-meaning"
+    } else {
+        "pins-meaning-slab"
+    };
+    cause(PINS, Verdict::Ok, says).meaning(Message::new(meaning))
+}
+
+/// Whether slab objects keep the memcg that they were charged to: not where they go to the parent at rmdir
+/// (`memcg_reparent_kmem_caches`). `None` if nothing tells.
+pub(in crate::diagnose) fn slab_pins(facts: &Facts, era: Option<Era>) -> Option<bool> {
+    let top_level = facts.layout == Some(SlabLayout::TopLevel);
+    let era = era.map(|era| matches!(era, Era::OptIn | Era::KeepsIds | Era::FreesIds));
+    if top_level { Some(true) } else { era }
+}
+
+/// Kernel memory that zombies hold where slab keeps them: slab above all.
+pub(in crate::diagnose) fn kernel_memory(facts: &Facts) -> u64 {
+    let Ok(held) = &facts.held else { return 0 };
+    let v2 = facts
+        .hierarchy
+        .as_ref()
+        .is_ok_and(|at| at.version == Version::V2);
+    // On such kernels the lists' lengths are exact (`lru_zone_size`): what is on none of them is kernel memory. v1 counts it.
+    let unlisted = if v2 { held.sum.other } else { 0 };
+    let sum = held.sum.kernel.saturating_add(held.sum.slab);
+    sum.saturating_add(unlisted)
+}
+
+fn pinned_by_kernel_memory(facts: &Facts) -> Finding {
+    let count = facts.count.as_ref().ok();
+    let counted = count.and_then(|count| count.held_bytes);
+    let held = counted.or_else(|| Some(kernel_memory(facts)).filter(|&bytes| bytes > 0));
+    let caches = count.map_or(0, |count| count.with_caches);
+    let (verdict, id) = match (held, caches) {
+        (Some(_), 0) => (Verdict::Ok, "pins-kernel-memory"),
+        (Some(_), _) => (Verdict::Ok, "pins-caches-and-kernel-memory"),
+        (None, 0) => (Verdict::Unknown, "pins-kernel-memory-untold"),
+        (None, _) => (Verdict::Ok, "pins-caches"),
+    };
+    let says = Message::new(id)
+        .arg("memcgs", caches)
+        .arg("held", Arg::Bytes(held.unwrap_or(0)));
+    cause(PINS, verdict, says)
+}
+
+/// What zombies hold, by kind.
+fn parts(facts: &Facts, held: &Held, slab: Option<bool>) -> Vec<Message> {
+    let sum = held.sum;
+    let kernel = kernel_memory(facts);
+    // What a directory was left by its children is its own.
+    let (slab_part, kernel, other) = match slab {
+        Some(true) => (
+            "held-slab-and-kernel",
+            kernel,
+            // Sums of numbers from outside stop at the largest.
+            sum.total()
+                .saturating_sub(sum.listed())
+                .saturating_sub(kernel),
+        ),
+        Some(false) => ("", 0, sum.other),
+        None => (
+            "held-kernel-perhaps",
+            sum.kernel.saturating_add(sum.slab),
+            sum.other,
+        ),
+    };
+    let caches = facts.count.as_ref().map_or(0, |count| count.with_caches);
+    let caches = (slab == Some(true) && caches > 0)
+        .then(|| Message::new("held-caches").arg("memcgs", caches));
+    let by_kind = [
+        (slab_part, kernel),
+        ("held-file", sum.file),
+        ("held-shmem", sum.shmem),
+        ("held-swap-backed", sum.swap_backed),
+        ("held-anon", sum.anon),
+        ("held-sock", sum.sock),
+        ("held-untold", other),
+    ];
+    let by_kind = by_kind.into_iter().filter(|(_, bytes)| *bytes > 0);
+    let by_kind = by_kind.map(|(id, bytes)| Message::new(id).arg("bytes", Arg::Bytes(bytes)));
+    caches.into_iter().chain(by_kind).collect()
+}
