@@ -87,10 +87,9 @@ impl Ladder<'_> {
             } = *self;
             self.report.ended = act(acts, &plan, &mut step, until, interrupt, catalogue);
             if step.writes == 0 && self.report.ended.is_some() {
-                let ended = self.report.ended;
-                ended
-                    .iter()
-                    .for_each(|&why| self.untried(kind, why.into(), None));
+                if let Some(ended) = self.report.ended {
+                    self.untried(kind, ended.into(), None);
+                }
                 break;
             }
             let refused = step.failed == Some(step.writes);

@@ -35,12 +35,15 @@ impl Kind {
     }
 }
 
+/// A file on the machine and what goes into it.
+type Write = (PathBuf, String);
+
 /// The writes of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) kind: Kind,
-    /// Each a file on the machine and what goes into it.
-    pub(super) writes: Vec<(PathBuf, String)>,
+    /// In this order.
+    pub(super) writes: Vec<Write>,
     /// Of so many zombies or cgroups.
     pub(super) targets: u64,
     pub(super) left_out: u64,
@@ -142,7 +145,7 @@ fn writes(
     hierarchy: &Hierarchy,
     below: &[Below],
     has: impl Fn(&Below, &str) -> bool,
-) -> Result<Vec<(u64, (PathBuf, String))>, Why> {
+) -> Result<Vec<(u64, Write)>, Why> {
     if below.is_empty() {
         return Err(Why::NothingHeld);
     }

@@ -118,7 +118,7 @@ fn args(apply: bool, drop_caches: bool) -> Args {
         apply,
         drop_caches,
         max: 10_000,
-        time: Duration::from_secs(300),
+        time: Duration::from_mins(5),
         format: Format::Json,
         lang: Lang::En,
     }

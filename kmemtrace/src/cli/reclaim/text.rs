@@ -79,7 +79,7 @@ fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io
     if last.none {
         return Ok(());
     }
-    let list = |parts: Vec<String>| parts.join(&catalogue.word("comma"));
+    let joined = |parts: Vec<String>| parts.join(&catalogue.word("comma"));
     let tried: Vec<_> = report
         .tried()
         .into_iter()
@@ -93,7 +93,7 @@ fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io
     if !report.applied {
         if !not_tried.is_empty() {
             let label = wide(&catalogue.word("reclaim-not-planned"), LABEL);
-            writeln!(out, "  {label}  {}", list(not_tried))?;
+            writeln!(out, "  {label}  {}", joined(not_tried))?;
         }
         return Ok(());
     }
@@ -103,7 +103,7 @@ fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io
         ("reclaim-not-tried", not_tried),
     ] {
         if !steps.is_empty() {
-            let message = Message::new(id).arg("steps", list(steps));
+            let message = Message::new(id).arg("steps", joined(steps));
             parts.push(catalogue.text(&message));
         }
     }
