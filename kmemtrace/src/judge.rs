@@ -241,6 +241,7 @@ mod tests {
 
     #[test]
     fn a_memory_cgroup_that_could_not_be_made_is_never_nothing() {
+        use Refused::{Proved, Told};
         let state = |kept, staying, refused, made| {
             let signs = Signs {
                 refused,
@@ -250,7 +251,6 @@ mod tests {
             };
             signs.state()
         };
-        use Refused::{Proved, Told};
         assert_eq!(state(Kept::Yes, 0, Proved, false), State::Exhausted);
         assert_eq!(state(Kept::Unknown, 3, Proved, false), State::Exhausted);
         assert_eq!(state(Kept::No, 3, Proved, false), State::Failing);

@@ -114,7 +114,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         None
     };
     let by_slab = named(root, &names);
-    let mut scan = judge(&hierarchy, facts.kernel, first, second, by_slab);
+    let mut scan = judge(&hierarchy, facts.kernel, &first, second.as_ref(), by_slab);
     let mut pods = Pods::new(root.clone());
     let mut pod = |uid| pods.get(uid).cloned();
     let inventory = walks.map(|mut walks| {
@@ -134,6 +134,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
 
 /// What a scan found; as JSON, one object with these fields.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Scan {
     /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,8 +218,8 @@ struct Scan {
 fn judge(
     hierarchy: &Hierarchy,
     kernel: Option<String>,
-    first: Look,
-    second: Option<Look>,
+    first: &Look,
+    second: Option<&Look>,
     mut named: Named,
 ) -> Scan {
     let last = second.unwrap_or(first);

@@ -71,9 +71,8 @@ fn refused(facts: &Facts) -> Refused {
 /// its name.
 fn refusal(error: &str, memory_is_free: bool) -> Refused {
     let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    if says(&["os error 28", "No space left on device", "ENOSPC"]) {
-        Refused::Proved
-    } else if says(&["os error 12", "Cannot allocate memory"]) && memory_is_free {
+    let at_the_root = says(&["os error 12", "Cannot allocate memory"]) && memory_is_free;
+    if says(&["os error 28", "No space left on device", "ENOSPC"]) || at_the_root {
         Refused::Proved
     } else if says(&["os error 12", "Cannot allocate memory", "ENOMEM"]) {
         Refused::Told

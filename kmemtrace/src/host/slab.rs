@@ -125,7 +125,7 @@ pub fn count_leaves_zombies_out(root: &Root) -> bool {
 
 /// How many links `/sys/kernel/slab` has (`stat`): one for each directory in it, so that a change shows without a listing.
 pub fn slab_links(root: &Root) -> Option<u64> {
-    let stat = rustix::fs::stat(&root.path(SLAB)).ok()?;
+    let stat = rustix::fs::stat(root.path(SLAB)).ok()?;
     Some(stat.st_nlink as u64)
 }
 

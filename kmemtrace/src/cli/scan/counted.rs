@@ -25,7 +25,7 @@ pub(in crate::cli) fn counted(
         (second, names) = (Some(again), last);
     }
     let kernel = host::release(root);
-    let scan = judge(hierarchy, kernel, first, second, Named::default());
+    let scan = judge(hierarchy, kernel, &first, second.as_ref(), Named::default());
     let with_caches = names.orphans.len() as u64;
     Ok(Count {
         live: scan.live,

@@ -51,12 +51,16 @@ fn v2(live: u64, dying: Option<u64>, dying_memory: Option<u64>) -> Look {
     }
 }
 
+#[expect(
+    clippy::large_types_passed_by_value,
+    reason = "it reads better in a test"
+)]
 fn scan(first: Look, second: Option<Look>) -> Scan {
     judge(
         &hierarchy(Version::V1),
         Some("6.1.0-40".to_owned()),
-        first,
-        second,
+        &first,
+        second.as_ref(),
         Named::default(),
     )
 }
@@ -120,8 +124,8 @@ fn v2_counts_memcgs_where_it_can() {
         let scan = judge(
             &hierarchy(Version::V2),
             None,
-            look,
-            Some(look),
+            &look,
+            Some(&look),
             Named::default(),
         );
         (scan.zombies, scan.verdict())
@@ -134,8 +138,8 @@ fn v2_counts_memcgs_where_it_can() {
     insta::assert_snapshot!(text(&judge(
         &hierarchy(Version::V2),
         None,
-        none,
-        Some(none),
+        &none,
+        Some(&none),
         Named::default(),
     )));
 }
@@ -269,7 +273,7 @@ fn nested_caches_leave_the_count_alone() {
             }),
             ..v1(4, num_cgroups)
         };
-        let scan = judge(&hierarchy(Version::V1), None, look, None, one_named());
+        let scan = judge(&hierarchy(Version::V1), None, &look, None, one_named());
         assert_eq!(
             (
                 scan.verdict(),
@@ -316,7 +320,7 @@ fn zombies_are_shown_by_name() {
         slab_bytes: Some(2 << 20),
     };
     let kernel = Some("3.10.0-1160".to_owned());
-    let scan = judge(&hierarchy(Version::V1), kernel, look, None, named);
+    let scan = judge(&hierarchy(Version::V1), kernel, &look, None, named);
     insta::assert_snapshot!(text(&scan));
     insta::assert_snapshot!(serde_json::to_string(&scan.named[..2]).unwrap());
 }
