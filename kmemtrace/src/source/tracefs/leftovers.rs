@@ -71,10 +71,11 @@ pub(super) fn clean(tracefs: &Path) -> Vec<Leftover> {
             continue;
         };
         let pid = number.split('.').next().and_then(|pid| pid.parse().ok());
-        if pid.is_some_and(|pid| pid != process::id() && is_kmemtrace(pid)) {
+        let path = entry.path();
+        let lives = |pid| pid != process::id() && (is_kmemtrace(pid) || has_open(pid, &path));
+        if pid.is_some_and(lives) {
             continue;
         }
-        let path = entry.path();
         leftover(path.display().to_string(), remove_instance(&path));
     }
     // A run makes its instance first and its probes then, and removes them in the other order, but for a moment.
@@ -122,6 +123,13 @@ fn kprobe_events(tracefs: &Path) -> Vec<u8> {
 /// Whether a process is one of ours, and not another that got its number later.
 fn is_kmemtrace(pid: u32) -> bool {
     fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.starts_with(b"kmemtrace"))
+}
+
+/// Whether a process has a file open there: a kmemtrace under another name.
+fn has_open(pid: u32, at: &Path) -> bool {
+    let files = fs::read_dir(format!("/proc/{pid}/fd"));
+    let mut files = files.into_iter().flatten().map_while(Result::ok);
+    files.any(|file| fs::read_link(file.path()).is_ok_and(|to| to.starts_with(at)))
 }
 
 fn our_probes(kprobe_events: &[u8]) -> impl Iterator<Item = (&str, &str)> {

@@ -1,9 +1,16 @@
 //! Slab failures: a probe sees each, and who it was; the kernel log, within its rate limit, names the slab cache.
 //!
-//! `slab_out_of_memory` writes its message after it was entered, and at once. So a failure that a probe saw waits for one
-//! reading of the log, and takes the name from the message that is like it.
+//! `slab_out_of_memory` writes its message after it was entered, and at once; but where that ends, the log says only with the next
+//! one. So a failure that a probe saw waits for as long as a message waits for its last line, and takes the name from the
+//! message that is like it.
 
-use crate::{event::SlabFailure, source::kmsg::Kmsg};
+use crate::{
+    event::{SlabFailure, klog::PATIENCE_NS},
+    source::{clock, kmsg::Kmsg},
+};
+
+/// How long it waits: a message is handed over at the first reading after its time.
+const WAIT_NS: u64 = PATIENCE_NS + 500_000_000;
 
 /// How far a message's time may be from its probe's: the log's clock drifts from `CLOCK_MONOTONIC`.
 const NEAR_NS: u64 = 1_000_000_000;
@@ -19,8 +26,8 @@ pub(super) struct Slabs {
 struct Waiting {
     time_ns: u64,
     failure: SlabFailure,
-    /// The log has been read since.
-    read: bool,
+    /// When it was read from the trace, by `CLOCK_MONOTONIC`.
+    read_ns: u64,
 }
 
 impl Slabs {
@@ -37,7 +44,7 @@ impl Slabs {
         self.waiting.push(Waiting {
             time_ns,
             failure,
-            read: false,
+            read_ns: clock::mono_ns(),
         });
     }
 
@@ -49,18 +56,19 @@ impl Slabs {
             if let Err(error) = kmsg.poll(|time_ns, message| name(waiting, time_ns, message)) {
                 tracing::warn!("cannot read /dev/kmsg any more: {error}");
                 *log = None;
+            } else if all {
+                kmsg.finish(|time_ns, message| name(waiting, time_ns, message));
             }
         }
-        let named = |one: &Waiting| one.read || one.failure.cache.is_some();
+        let now = clock::mono_ns();
+        let waited = |one: &Waiting| now.saturating_sub(one.read_ns) >= WAIT_NS;
+        let named = |one: &Waiting| one.failure.cache.is_some() || waited(one);
         let ready = match log {
             Some(_) if !all => waiting.iter().take_while(|one| named(one)).count(),
             _ => waiting.len(),
         };
         for one in waiting.drain(..ready) {
             each(one.time_ns, one.failure);
-        }
-        for one in waiting {
-            one.read = true;
         }
     }
 }
@@ -105,6 +113,15 @@ mod tests {
         }
         name(&mut slabs.waiting, 9, failure(0xd0, Some("dentry(3:x)")));
         name(&mut slabs.waiting, 9 + NEAR_NS, failure(0x20, Some("late")));
+        // Asked for anything, it takes the first message that comes.
+        slabs.push(4, SlabFailure::default());
+        name(
+            &mut slabs.waiting[3..],
+            9,
+            failure(0x20, Some("files_cache")),
+        );
+        assert_eq!(slabs.waiting[3].failure.gfp, Some(0x20));
+        slabs.waiting.truncate(3);
         let mut told = Vec::new();
         slabs.tell(false, |time, failure| told.push((time, failure.cache)));
         assert_eq!(
