@@ -33,8 +33,8 @@ pub(super) fn on_4_19() -> Result {
         pins("4.19.222-v2-80zombies-slab")?,
         ("ok".into(), v2.into())
     );
-    let tmpfs = "below 2 cgroups, zombies hold at least: 1.2 MiB slab and other kernel memory, \
-        4.7 MiB tmpfs or anonymous memory, 228.0 KiB of unknown kind";
+    let tmpfs = "below 2 cgroups, zombies hold at least: 1.1 MiB slab and other kernel memory, \
+        4.6 MiB tmpfs or anonymous memory, 228.0 KiB of unknown kind";
     assert_eq!(pins("4.19.222-v1-320tmpfs")?, ("ok".into(), tmpfs.into()));
     Ok(())
 }
