@@ -124,7 +124,7 @@ pub struct Directory {
     pub limit: Option<u64>,
     /// Whether it has slab caches of its own, by their names in `/sys/kernel/slab`.
     pub caches: Option<bool>,
-    /// `memory.kmem.usage_in_bytes` of a directory without others below it: all of that is its own.
+    /// `memory.kmem.usage_in_bytes` of a directory with tasks and without others below it: some of that is its own.
     pub own_usage: Option<u64>,
 }
 
@@ -369,7 +369,8 @@ fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Fact<Vec<Directory>
             // No limit is the largest number of whole pages (RESOURCE_MAX, PAGE_COUNTER_MAX), which differs.
             limit: limit.filter(|&limit: &u64| limit < i64::MAX as u64 - (1 << 20)),
             caches: one.caches,
-            own_usage: one.usage.filter(|_| !one.parent),
+            // What was removed below it may have left the rest.
+            own_usage: one.usage.filter(|_| !one.parent && one.tasks == Some(true)),
             path: one.path,
         }
     };
