@@ -1,4 +1,4 @@
-//! All verbs say the same of one node: `scan`, `diagnose` and `watch --once`, on copies of real machines and on built ones.
+//! All verbs say the same of one node: `scan`, `diagnose`, `watch --once` and the report of that, on copies of real machines and on built ones.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -27,6 +27,20 @@ fn run(args: &[&str], root: &Path) -> (Option<i32>, Value) {
     (run.status.code(), told)
 }
 
+/// The report of a trace of one look.
+fn report(root: &Path) -> String {
+    let directory = tempfile::tempdir().expect("a directory");
+    let trace = directory.path().join("trace.zst");
+    let mut command = program(["watch", "--once", "--record"]);
+    command.arg(&trace).arg("--root").arg(root);
+    output(command);
+    let mut command = program(["report", "-o", "-"]);
+    command.arg(&trace);
+    let run = output(command);
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    text(&run.stdout)
+}
+
 /// What the verbs call the node's state, if they agree.
 fn state(root: &Path) -> String {
     let scan = run(&["scan", "--format", "json"], root);
@@ -43,6 +57,17 @@ fn state(root: &Path) -> String {
         state
     };
     let (scan, watch, diagnose) = (of(&scan), of(&watch), of(&diagnose));
+    let headline = match &watch[..] {
+        "exhausted" => "EXHAUSTED: ",
+        "leaking" => "LEAKING: ",
+        "piling-up" => "ZOMBIES: ",
+        "crowded" => "CROWDED: ",
+        "healthy" | "unknown" => "no leak seen",
+        other => panic!("{other}"),
+    };
+    let page = report(root);
+    let start = format!("<h1>{headline}");
+    assert!(page.contains(&start), "{}: no {start}", root.display());
     assert_eq!(scan, watch, "{}: scan, watch --once", root.display());
     // What accounting and logs tell, the others do not look at.
     let as_counted = match &diagnose[..] {

@@ -78,6 +78,9 @@ impl Display for Verdict<'_> {
             State::Crowded => Some("CROWDED: live memory cgroups use up the ids"),
             State::Failing => Some("FAILING: memory cgroups could not be made"),
             State::Leaking if totals.leaked == 0 => Some("LEAKING: zombies keep their ids"),
+            State::PilingUp if totals.leaked == 0 => {
+                Some("ZOMBIES: removed memory cgroups pile up")
+            }
             _ => None,
         };
         if let Some(state) = state {
