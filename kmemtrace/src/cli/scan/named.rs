@@ -3,10 +3,13 @@
 use serde::Serialize;
 
 use super::look::Names;
-use crate::host::{Root, slab_pin};
+use crate::host::{Root, SlabPin, slab_pin};
 
-/// Of so many zombies the caches are read, and so many are in the JSON.
+/// So many zombies are in the JSON.
 const MOST: usize = 1000;
+
+/// Of so many slab caches the sizes are read: three files each, and the kernel goes through all slabs of a cache for two of them.
+const CACHES: usize = 2000;
 
 /// Zombies and held memory with names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,12 +62,23 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Reads what the caches of the first thousand zombies hold.
+/// Reads what the caches of the first zombies hold.
 pub(super) fn named(root: &Root, names: &Names) -> Named {
     let orphans = names.orphans.iter().take(MOST);
+    let mut left = CACHES;
     let mut zombies: Vec<_> = orphans
         .map(|(id, memcg)| {
-            let pin = slab_pin(root, memcg);
+            let caches = memcg.caches.len();
+            let pin = match left.checked_sub(caches) {
+                Some(rest) => {
+                    left = rest;
+                    slab_pin(root, memcg)
+                }
+                None => SlabPin {
+                    caches: caches as u64,
+                    ..SlabPin::default()
+                },
+            };
             let (largest, largest_objects) = pin.largest.unzip();
             Zombie {
                 name: text(&memcg.leaf),
