@@ -60,6 +60,14 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).expect("it runs");
 }
 
+/// Whether a process ignores a signal.
+fn ignores(pid: u32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.unwrap_or(0) >> (signal.as_raw() - 1) & 1 == 1
+}
+
 /// After a signal at any moment, a time that is over, a pipe that nobody reads, and an error at the start.
 pub(super) fn each() -> Result {
     // Each asks tracefs for itself: not within a world.
@@ -79,6 +87,10 @@ pub(super) fn each() -> Result {
         for (name, signal) in signals {
             let mut child = starting(way);
             let pid = child.id();
+            // As under nohup: what is ignored stays ignored.
+            if ignores(pid, signal) {
+                send(&child, Signal::TERM);
+            }
             send(&child, signal);
             let status = child.wait()?;
             assert!(status.code().is_some(), "{name}: {status}");
