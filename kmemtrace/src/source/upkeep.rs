@@ -63,6 +63,8 @@ pub(super) struct Upkeep {
     looked: Option<(Instant, Duration)>,
     /// What was told of each then, by the serial number of its css.
     told: HashMap<u64, Holds>,
+    /// The kernel's count leaves zombies out: once seen, it stays so, and to look again is to list 200,000 names.
+    leaves_out: bool,
     /// Since when the counts have differed.
     unsettled: Option<Instant>,
     checked: Instant,
@@ -90,6 +92,7 @@ impl Upkeep {
             walked: None,
             looked: None,
             told: HashMap::new(),
+            leaves_out: false,
             unsettled: None,
             checked: Instant::now(),
             ticked: Instant::now(),
@@ -336,7 +339,8 @@ impl Upkeep {
     fn counts(&mut self, records: &mut impl Records, events: &mut Vec<Event>) -> Counts {
         for _ in 0..QUIET_TRIES {
             self.drain_all(records, events);
-            if host::count_leaves_zombies_out(&Root::live()) {
+            self.leaves_out = self.leaves_out || host::count_leaves_zombies_out(&Root::live());
+            if self.leaves_out {
                 return Counts::default();
             }
             let counts = match host::counts(&Root::live(), &self.hierarchy) {
