@@ -11,6 +11,7 @@ pub mod host;
 pub mod judge;
 pub mod plan;
 pub mod report;
+pub mod runtimes;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod sink;

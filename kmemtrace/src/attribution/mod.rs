@@ -5,7 +5,7 @@
 //! some version of a kubelet, a runtime or systemd writes is recognised, to the last digit.
 //!
 //! A path is read from the root down and the innermost owner wins (a container in a pod in kind's
-//! node container). How a runtime names its cgroups is one row of `PREFIXES` or `PARENTS`.
+//! node container). How a runtime names its cgroups is in its row of [`crate::runtimes`].
 
 mod pods;
 #[cfg(test)]
@@ -14,6 +14,9 @@ mod tests;
 use std::fmt;
 
 pub use pods::{PodLogs, pod_logs};
+
+pub use crate::runtimes::Runtime;
+use crate::runtimes::{RUNTIMES, Row};
 
 /// Whose a cgroup is, as far as its path tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,54 +112,6 @@ impl Qos {
         }
     }
 }
-
-/// What runs a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Runtime {
-    /// containerd: through its CRI plugin, nerdctl or ctr.
-    Containerd,
-    /// CRI-O.
-    CriO,
-    /// Docker.
-    Docker,
-    /// Podman.
-    Podman,
-}
-
-impl Runtime {
-    /// The name its makers use, in lower case.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Containerd => "containerd",
-            Self::CriO => "cri-o",
-            Self::Docker => "docker",
-            Self::Podman => "podman",
-        }
-    }
-}
-
-/// What runtimes put before a container's id. A runtime asks for `slice:PREFIX:ID`, of which
-/// libcontainer's systemd manager makes `PREFIX-ID.scope`; its cgroupfs manager, when the two
-/// disagree about the driver, takes all of it for a name. `PREFIX-ID` is for the cgroupfs driver.
-const PREFIXES: [(&str, Runtime); 8] = [
-    ("cri-containerd", Runtime::Containerd),
-    ("nerdctl", Runtime::Containerd),
-    ("crio", Runtime::CriO),
-    ("crio-conmon", Runtime::CriO),
-    ("docker", Runtime::Docker),
-    ("libpod", Runtime::Podman),
-    ("libpod-conmon", Runtime::Podman),
-    ("libpod-payload", Runtime::Podman), // --cgroups=split: quadlets
-];
-
-/// Directories whose children with a container's id for a name are this runtime's containers:
-/// dockerd's cgroup parent for the cgroupfs driver, and containerd's `/NAMESPACE/ID` (nerdctl; from
-/// ctr only if someone chose such a name).
-const PARENTS: [(&str, Runtime); 3] = [
-    ("docker", Runtime::Docker),
-    ("default", Runtime::Containerd),
-    ("k8s.io", Runtime::Containerd),
-];
 
 /// The kubelet's cgroups for its classes: by the systemd driver, and by cgroupfs below `kubepods`.
 const CLASSES: [(&str, &str, Qos); 2] = [
@@ -259,18 +214,20 @@ fn container<'a>(
     above: [&str; 3],
     below_pod: bool,
 ) -> Option<(&'a str, Option<Runtime>)> {
-    let runtime =
-        |table: &[(&str, Runtime)], key| table.iter().find(|row| row.0 == key).map(|row| row.1);
+    let runtime = |names: fn(&Row) -> &'static [&'static str], key| {
+        let row = RUNTIMES.iter().find(|row| names(row).contains(&key));
+        row.map(|row| row.runtime)
+    };
     let marked = match name.split_once(".slice:") {
         Some((_, rest)) => rest.split_once(':'),
         None => name.strip_suffix(".scope").unwrap_or(name).rsplit_once('-'),
     };
     if let Some((prefix, id)) = marked.filter(|&(_, id)| is_container_id(id)) {
-        return Some((id, Some(runtime(&PREFIXES, prefix)?)));
+        return Some((id, Some(runtime(|row| row.prefixes, prefix)?)));
     }
     // The agent of AWS ECS on cgroup v1: /ecs/TASK/ID, formerly /ecs/CLUSTER/TASK/ID.
     let in_ecs_task = above[1..].contains(&"ecs") && PodUid::parse(above[0]).is_some();
-    let runtime = runtime(&PARENTS, above[0]);
+    let runtime = runtime(|row| row.parents, above[0]);
     // Of a path that was not read whole, `...` stands for the names above.
     let parents_unknown = above[0] == "...";
     (is_container_id(name) && (below_pod || in_ecs_task || parents_unknown || runtime.is_some()))

@@ -13,18 +13,7 @@ use std::{
 use memchr::memmem::Finder;
 
 use super::{Root, Unread};
-use crate::host::PROGRAMS as COPIED;
-
-/// Which programs, and how each tells its version.
-const PROGRAMS: [(&str, &str); 7] = [
-    ("kubelet", "--version"),
-    ("runc", "--version"),
-    ("docker-runc", "--version"),
-    ("containerd", "--version"),
-    ("dockerd", "--version"),
-    ("crio", "--version"),
-    ("crun", "--version"),
-];
+use crate::{host::PROGRAMS as COPIED, runtimes};
 
 /// Where they are: each program's first.
 const PLACES: [&str; 6] = [
@@ -73,7 +62,7 @@ pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
     {
         return parse(&String::from_utf8_lossy(&text));
     }
-    let found = PROGRAMS.iter().filter_map(|(name, option)| {
+    let found = runtimes::programs().filter_map(|(name, option)| {
         let path = PLACES
             .iter()
             .map(|place| format!("{place}/{name}"))
@@ -116,7 +105,7 @@ fn parse(text: &str) -> Vec<Program> {
         let mut fields = line.splitn(3, '\t');
         let (path, mark, version) = (fields.next()?, fields.next()?, fields.next()?);
         let (_, name) = path.rsplit_once('/')?;
-        let (name, _) = PROGRAMS.iter().find(|(one, _)| *one == name)?;
+        let (name, _) = runtimes::programs().find(|(one, _)| *one == name)?;
         let unread = |text: &str| {
             let reason = text.strip_prefix('?')?;
             Some(Unread::new(path, reason))

@@ -1,0 +1,378 @@
+//! What makes cgroups for containers and jobs: one row a runtime, and all that kmemtrace knows of it.
+//!
+//! Attribution takes the cgroups' names from here, `diagnose` the programs, the log files, the journal's units and who switches
+//! kernel-memory accounting on. `deploy/kmemtrace-snapshot.sh` has the same programs, files and units; a test compares them.
+
+/// A runtime, in the order of [`RUNTIMES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Runtime {
+    /// Kubelet, alone or inside of k3s, rke2, microk8s.
+    Kubelet,
+    /// runc, and its other name: what Docker, containerd and others run.
+    Runc,
+    /// crun.
+    Crun,
+    /// containerd: through its CRI plugin, nerdctl or ctr.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+    /// LXC.
+    Lxc,
+    /// LXD, which runs LXC.
+    Lxd,
+    /// Slurm.
+    Slurm,
+    /// Nomad.
+    Nomad,
+    /// Garden, of Cloud Foundry.
+    Garden,
+    /// Hadoop YARN.
+    Yarn,
+    /// iSulad.
+    ISulad,
+    /// Kata Containers.
+    Kata,
+    /// Mesos.
+    Mesos,
+    /// The agent of Amazon ECS, and Fargate.
+    Ecs,
+}
+
+impl Runtime {
+    /// The name its makers use, in lower case: what traces and JSON have.
+    pub fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// What is known of it.
+    pub fn row(self) -> &'static Row {
+        &RUNTIMES[self as usize]
+    }
+}
+
+/// What is known of a runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Which.
+    pub runtime: Runtime,
+    /// The name its makers use, in lower case.
+    pub name: &'static str,
+    /// The name as texts have it.
+    pub title: &'static str,
+    /// What it puts before a container's id: `PREFIX-ID.scope`, `PREFIX-ID`, `slice:PREFIX:ID`.
+    pub prefixes: &'static [&'static str],
+    /// Directories whose children with a container's id for a name are its containers.
+    pub parents: &'static [&'static str],
+    /// Its programs, and the option by which each tells its version.
+    pub programs: &'static [(&'static str, &'static str)],
+    /// Its log files, absolute; `*` stands for any name.
+    pub logs: &'static [&'static str],
+    /// Its systemd units, without `.service`; `*` stands for any text.
+    pub units: &'static [&'static str],
+    /// Whether it switches kernel-memory accounting on by itself.
+    pub accounting: Accounting,
+}
+
+/// Whether a runtime switches kernel-memory accounting on by itself, by `memory.kmem.limit_in_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accounting {
+    /// No version does, unless a container asks for a limit of kernel memory.
+    No,
+    /// It runs runc, and that does.
+    ByRunc,
+    /// Versions before this one do.
+    Before(&'static str),
+    /// It does where this setting is `yes`; versions before the second do by default.
+    Setting(&'static str, &'static str),
+}
+
+/// A row that knows nothing.
+const NONE: Row = Row {
+    runtime: Runtime::Kubelet,
+    name: "",
+    title: "",
+    prefixes: &[],
+    parents: &[],
+    programs: &[],
+    logs: &[],
+    units: &[],
+    accounting: Accounting::No,
+};
+
+/// All of them, in [`Runtime`]'s order.
+pub const RUNTIMES: [Row; 17] = [
+    Row {
+        runtime: Runtime::Kubelet,
+        name: "kubelet",
+        title: "kubelet",
+        programs: &[("kubelet", "--version")],
+        // Rancher's RKE1 runs kubelet in docker: its log is a container's.
+        logs: &[
+            "/var/log/kubelet.log",
+            "/var/log/kubelet/kubelet.log",
+            "/var/lib/rancher/rke/log/kubelet_*.log",
+            "/var/lib/rancher/k3s/agent/containerd/containerd.log",
+            "/var/lib/rancher/rke2/agent/containerd/containerd.log",
+            "/var/lib/rancher/rke2/agent/logs/kubelet.log",
+        ],
+        units: &[
+            "kubelet",
+            "k3s",
+            "k3s-agent",
+            "rke2-agent",
+            "rke2-server",
+            "k0scontroller",
+            "k0sworker",
+            "snap.microk8s.daemon-containerd",
+            "snap.microk8s.daemon-kubelet",
+            "snap.microk8s.daemon-kubelite",
+            "snap.kubelet.daemon",
+            "atomic-openshift-node",
+            "origin-node",
+        ],
+        // It has libcontainer in it: runc 1.0.0-rc94's, which stopped, came with 1.22.
+        accounting: Accounting::Before("1.22"),
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Runc,
+        name: "runc",
+        title: "runc",
+        programs: &[("runc", "--version"), ("docker-runc", "--version")],
+        accounting: Accounting::Before("1.0.0-rc94"),
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Crun,
+        name: "crun",
+        title: "crun",
+        programs: &[("crun", "--version")],
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Containerd,
+        name: "containerd",
+        title: "containerd",
+        prefixes: &["cri-containerd", "nerdctl"],
+        // `/NAMESPACE/ID`: nerdctl; from ctr only if someone chose such a name.
+        parents: &["default", "k8s.io"],
+        programs: &[("containerd", "--version")],
+        logs: &["/var/log/containerd.log"],
+        units: &["containerd"],
+        accounting: Accounting::ByRunc,
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::CriO,
+        name: "cri-o",
+        title: "CRI-O",
+        prefixes: &["crio", "crio-conmon"],
+        programs: &[("crio", "--version")],
+        logs: &["/var/log/crio.log", "/var/log/crio/crio.log"],
+        units: &["crio", "cri-o"],
+        accounting: Accounting::ByRunc,
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Docker,
+        name: "docker",
+        title: "Docker",
+        prefixes: &["docker"],
+        // dockerd's cgroup parent for the cgroupfs driver.
+        parents: &["docker"],
+        programs: &[("dockerd", "--version")],
+        logs: &[
+            "/var/log/docker.log",
+            "/var/log/docker",
+            "/var/log/upstart/docker.log",
+        ],
+        units: &["docker", "snap.docker.dockerd"],
+        accounting: Accounting::ByRunc,
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Podman,
+        name: "podman",
+        title: "Podman",
+        // The last: `--cgroups=split`, quadlets.
+        prefixes: &["libpod", "libpod-conmon", "libpod-payload"],
+        programs: &[("podman", "--version")],
+        units: &["podman"],
+        accounting: Accounting::ByRunc,
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Lxc,
+        name: "lxc",
+        title: "LXC",
+        programs: &[("lxc-start", "--version")],
+        logs: &["/var/log/lxc/*.log"],
+        units: &["lxc", "lxc@*"],
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Lxd,
+        name: "lxd",
+        title: "LXD",
+        programs: &[("lxd", "--version")],
+        logs: &[
+            "/var/log/lxd/lxd.log",
+            "/var/log/lxd/*/lxc.log",
+            "/var/snap/lxd/common/lxd/logs/lxd.log",
+            "/var/snap/lxd/common/lxd/logs/*/lxc.log",
+            "/var/log/incus/incusd.log",
+            "/var/log/incus/*/lxc.log",
+        ],
+        units: &["lxd", "snap.lxd.daemon", "incus"],
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Slurm,
+        name: "slurm",
+        title: "Slurm",
+        programs: &[("slurmd", "-V")],
+        logs: &[
+            "/var/log/slurmd.log",
+            "/var/log/slurm/slurmd.log",
+            "/var/log/slurm/slurmd.*.log",
+            "/var/log/slurm-llnl/slurmd.log",
+        ],
+        units: &["slurmd"],
+        accounting: Accounting::Setting("ConstrainKmemSpace", "18.08"),
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Nomad,
+        name: "nomad",
+        title: "Nomad",
+        programs: &[("nomad", "version")],
+        logs: &["/var/log/nomad.log", "/var/log/nomad/nomad.log"],
+        units: &["nomad"],
+        // Its exec and java drivers have libcontainer in them.
+        accounting: Accounting::Before("1.2"),
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Garden,
+        name: "garden",
+        title: "Garden",
+        programs: &[("gdn", "--version")],
+        logs: &[
+            "/var/vcap/sys/log/garden/garden.stdout.log",
+            "/var/vcap/sys/log/garden/garden.stderr.log",
+        ],
+        accounting: Accounting::ByRunc,
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Yarn,
+        name: "yarn",
+        title: "YARN",
+        logs: &[
+            "/var/log/hadoop-yarn/*nodemanager*.log",
+            "/var/log/hadoop-yarn/yarn/*nodemanager*.log",
+            "/var/log/hadoop/yarn/*nodemanager*.log",
+        ],
+        units: &["hadoop-yarn-nodemanager"],
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::ISulad,
+        name: "isulad",
+        title: "iSulad",
+        prefixes: &["isulad"],
+        parents: &["isulad"],
+        programs: &[("isulad", "--version")],
+        logs: &["/var/log/isulad/isulad.log"],
+        units: &["isulad"],
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Kata,
+        name: "kata",
+        title: "Kata Containers",
+        programs: &[("kata-runtime", "--version")],
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Mesos,
+        name: "mesos",
+        title: "Mesos",
+        programs: &[("mesos-agent", "--version")],
+        logs: &[
+            "/var/log/mesos/mesos-slave.INFO",
+            "/var/log/mesos/mesos-agent.INFO",
+        ],
+        units: &["mesos-slave", "mesos-agent", "dcos-mesos-slave"],
+        ..NONE
+    },
+    Row {
+        runtime: Runtime::Ecs,
+        name: "ecs",
+        title: "Amazon ECS",
+        logs: &["/var/log/ecs/ecs-agent.log"],
+        units: &["ecs"],
+        accounting: Accounting::ByRunc,
+        ..NONE
+    },
+];
+
+/// The runtime of which this is a program.
+pub fn of_program(name: &str) -> Option<Runtime> {
+    let row = RUNTIMES
+        .iter()
+        .find(|row| row.programs.iter().any(|(program, _)| *program == name));
+    row.map(|row| row.runtime)
+}
+
+/// All programs, and the option by which each tells its version.
+pub fn programs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    RUNTIMES.iter().flat_map(|row| row.programs.iter().copied())
+}
+
+/// All log files.
+pub fn logs() -> impl Iterator<Item = &'static str> {
+    RUNTIMES.iter().flat_map(|row| row.logs.iter().copied())
+}
+
+/// All units of the journal.
+pub fn units() -> impl Iterator<Item = &'static str> {
+    RUNTIMES.iter().flat_map(|row| row.units.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_runtime_has_the_row_in_its_place() {
+        for (at, row) in RUNTIMES.iter().enumerate() {
+            assert_eq!(row.runtime as usize, at);
+            assert!(!row.name.is_empty() && row.name == row.name.to_lowercase());
+            assert!(!row.title.is_empty());
+            assert!(row.logs.iter().all(|log| log.starts_with('/')));
+            assert!(row.units.iter().all(|unit| !unit.ends_with(".service")));
+        }
+    }
+
+    #[test]
+    fn nothing_belongs_to_two_runtimes() {
+        let all = |of: fn(&Row) -> Vec<&'static str>| {
+            let mut all: Vec<_> = RUNTIMES.iter().flat_map(of).collect();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "{all:?}");
+        };
+        all(|row| row.prefixes.to_vec());
+        all(|row| row.parents.to_vec());
+        all(|row| row.programs.iter().map(|(name, _)| *name).collect());
+        all(|row| row.logs.to_vec());
+        all(|row| row.units.to_vec());
+        assert_eq!(of_program("docker-runc"), Some(Runtime::Runc));
+    }
+}
