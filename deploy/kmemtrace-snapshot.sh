@@ -222,7 +222,7 @@ elif [ -c "$root/dev/kmsg" ]; then
     fi
 fi
 
-# Of the logs of kubelet and the runtimes, the lines that say that a cgroup could not be made.
+# Of the logs of kubelet and the runtimes, the lines that name a cgroup and say that there was no memory or no space.
 if [ -e "$root/runtime-log.txt" ]; then
     cat "$root/runtime-log.txt" > "$copy/runtime-log.txt"
 else
@@ -235,7 +235,7 @@ else
         whole=1
         [ "$(wc -c < "$root$file")" -le $tail ] || whole=0
         tail -c $tail "$root$file" | awk -v file="$file" -v whole=$whole '
-            /mkdir .*\/cgroup.*(cannot allocate memory|no space left on device)/ && found < 10000 {
+            /cgroup/ && /annot allocate memory|o space left on device|ut of memory/ && found < 10000 {
                 found++
                 print file ":" (whole ? NR : "") ":" $0
             }' >> "$lines"
@@ -247,7 +247,7 @@ else
             --unit=snap.microk8s.daemon-containerd --unit=snap.microk8s.daemon-kubelite \
             > "$temporary/journal" 2> /dev/null < /dev/null; then
         echo "read journalctl" >> "$copy/runtime-log.txt"
-        awk '/mkdir .*\/cgroup.*(cannot allocate memory|no space left on device)/ && found < 10000 {
+        awk '/cgroup/ && /annot allocate memory|o space left on device|ut of memory/ && found < 10000 {
                 found++
                 print "journalctl:" NR ":" $0
             }' "$temporary/journal" >> "$lines"

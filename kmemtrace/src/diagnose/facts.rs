@@ -18,7 +18,7 @@ pub use log::{KernelLog, Killed, SlabFailures};
 pub use meminfo::Meminfo;
 pub use pins::{Below, Held, Kinds, place, read as held};
 pub use programs::{Mark, Program, copied as programs};
-pub use runtime::{RuntimeError, RuntimeLines, RuntimeLog, journal_lines as journal};
+pub use runtime::{RuntimeLines, RuntimeLog, journal_lines as journal};
 pub use traced::{Traced, TracedFailures};
 
 use super::{Evidence, Level, Message};
@@ -254,6 +254,7 @@ impl Facts {
         let kernel = line(root, "/proc/sys/kernel/osrelease", |_| true);
         let release = kernel.as_ref().ok().map(|line| line.text.clone());
         let slab = host::slab_memcgs(root);
+        let paths = host::MemoryPaths::new(&facts);
         let hierarchy = facts.memory;
         let unread = |none: &NoMemory| match none {
             NoMemory::Unread => Unread::new("/proc/self/mountinfo", "cannot be read"),
@@ -282,7 +283,7 @@ impl Facts {
             held,
             meminfo: meminfo::read(root),
             log: log::read(root),
-            runtime: runtime::read(root, options.exec && root.is_live()),
+            runtime: runtime::read(root, options.exec && root.is_live(), &paths),
             programs: programs::read(root, options.exec && root.is_live()),
             pinned: None,
             traced: None,

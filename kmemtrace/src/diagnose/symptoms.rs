@@ -1,11 +1,15 @@
 //! Whether something is wrong.
 
+mod logs;
+
 use super::{
     Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, State, Verdict,
-    facts::{Meminfo, RuntimeError},
+    facts::Meminfo,
     trace::{firsts_and_lasts, times, traced},
 };
 use crate::judge::{Kept, Refused, Signs};
+
+pub(super) use logs::{kernel_log, memcg_oom, runtime_log};
 
 /// Names of findings.
 pub(super) const IDS: &str = "ids";
@@ -58,12 +62,7 @@ fn refused(facts: &Facts) -> Refused {
     };
     let traced = traced(facts).map_or(&[][..], |traced| &traced.mkdir);
     let traced = traced.iter().map(|failed| refusal(&failed.what, free));
-    let told = facts
-        .runtime
-        .as_ref()
-        .is_ok_and(|log| !log.lines.is_empty());
-    let told = if told { Refused::Told } else { Refused::No };
-    let all = traced.chain([probed, told]);
+    let all = traced.chain([probed, logs::refused(facts)]);
     all.max().unwrap_or_default()
 }
 
@@ -236,140 +235,6 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
         |at| at.mount.display().to_string(),
     );
     finding.verify(says("mkdir-verify").arg("mount", mount))
-}
-
-/// How many more the log's rate limit held back, if the log says so.
-fn suppressed(more: u64) -> Message {
-    match more {
-        0 => Message::new("nothing"),
-        more => Message::new("kernel-log-suppressed").arg("more", more),
-    }
-}
-
-/// Slab allocations that failed.
-pub(super) fn kernel_log(facts: &Facts) -> Finding {
-    let log = match &facts.log {
-        Ok(log) => log,
-        Err(unread) => return Finding::unknown(KERNEL_LOG, Group::Symptom, unread),
-    };
-    let verify = Message::new("kernel-log-verify");
-    let Some(most) = log.slab.first() else {
-        let says = Message::new("kernel-log-clean").arg("records", log.records);
-        return symptom(KERNEL_LOG, Verdict::Ok, says).verify(verify);
-    };
-    let failures: u64 = log.slab.iter().map(|group| group.count).sum();
-    let first = log
-        .slab
-        .iter()
-        .map(|group| group.first_ns)
-        .min()
-        .unwrap_or(0);
-    let last = log
-        .slab
-        .iter()
-        .map(|group| group.last_ns)
-        .max()
-        .unwrap_or(0);
-    let cgroup = most.cgroup.clone().map_or_else(
-        || Message::new("nothing"),
-        |cgroup| Message::new("of-cgroup").arg("cgroup", cgroup),
-    );
-    let says = Message::new("kernel-log-failures")
-        .arg("failures", failures)
-        .arg("groups", log.slab.len() as u64)
-        .arg("first", Arg::Time(first))
-        .arg("last", Arg::Time(last))
-        .arg("cache", most.cache.clone())
-        .arg("cgroup", cgroup)
-        .arg("most", most.count)
-        .arg("more", suppressed(log.suppressed));
-    let named = log.slab.iter().any(|group| group.cgroup.is_some());
-    let meaning = if named {
-        "kernel-log-limit"
-    } else {
-        "kernel-log-failures-meaning"
-    };
-    let evidence = log.slab.iter().take(SHOWN).map(|group| {
-        let mut evidence = group.line.evidence();
-        let cgroup = group
-            .cgroup
-            .as_ref()
-            .map_or_else(String::new, |cgroup| format!("({cgroup})"));
-        evidence.says = Message::new("kernel-log-group")
-            .arg("line", evidence.says)
-            .arg("cache", format!("{}{cgroup}", group.cache))
-            .arg("count", group.count)
-            .into();
-        evidence
-    });
-    symptom(KERNEL_LOG, Verdict::Warn, says)
-        .meaning(Message::new(meaning))
-        .evidence(evidence)
-        .verify(verify)
-}
-
-/// Processes killed at a memory cgroup's limit.
-pub(super) fn memcg_oom(facts: &Facts) -> Finding {
-    let log = match &facts.log {
-        Ok(log) => log,
-        Err(unread) => return Finding::unknown(MEMCG_OOM, Group::Symptom, unread),
-    };
-    let Some(most) = log.killed.first() else {
-        return symptom(MEMCG_OOM, Verdict::Ok, Message::new("memcg-oom-none"));
-    };
-    let killed: u64 = log.killed.iter().map(|group| group.count).sum();
-    let last = log
-        .killed
-        .iter()
-        .map(|group| group.last_ns)
-        .max()
-        .unwrap_or(0);
-    let says = Message::new("memcg-oom-killed")
-        .arg("killed", killed)
-        .arg("groups", log.killed.len() as u64)
-        .arg("cgroup", most.cgroup.clone())
-        .arg("most", most.count)
-        .arg("last", Arg::Time(last));
-    symptom(MEMCG_OOM, Verdict::Warn, says)
-        .meaning(Message::new("memcg-oom-meaning"))
-        .evidence(
-            log.killed
-                .iter()
-                .take(SHOWN)
-                .map(|group| group.line.evidence()),
-        )
-}
-
-/// What kubelet and the runtimes say.
-pub(super) fn runtime_log(facts: &Facts) -> Finding {
-    let log = match &facts.runtime {
-        Ok(log) => log,
-        Err(unread) => return Finding::unknown(RUNTIME_LOG, Group::Symptom, unread),
-    };
-    let files = log.read.join(", ");
-    let sum = |error| {
-        let lines = log.lines.iter().filter(|lines| lines.error == error);
-        lines.map(|lines| lines.count).sum::<u64>()
-    };
-    let (memory, space) = (sum(RuntimeError::NoMemory), sum(RuntimeError::NoSpace));
-    if log.lines.is_empty() {
-        return symptom(
-            RUNTIME_LOG,
-            Verdict::Ok,
-            Message::new("runtime-log-clean").arg("files", files),
-        );
-    }
-    let says = Message::new("runtime-log-errors")
-        .arg("memory", memory)
-        .arg("space", space)
-        .arg("files", files);
-    let shown = log.lines.iter().take(SHOWN).flat_map(|lines| {
-        let last = (lines.last != lines.first).then_some(&lines.last);
-        [Some(&lines.first), last].into_iter().flatten().cloned()
-    });
-    symptom(RUNTIME_LOG, Verdict::Fail, says)
-        .meaning(Message::new("runtime-log-meaning"))
-        .evidence(shown)
 }
 
 /// Memory that is free, so that it is not what lacks.

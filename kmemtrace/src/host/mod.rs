@@ -38,7 +38,8 @@ pub use parse::{Malformed, Unread};
 pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
 pub use runtime_log::{
-    JOURNAL, LOG_TAIL, NO_MEMORY, NO_SPACE, RuntimeLine, RuntimeLog, runtime_lines, runtime_log,
+    FailedMkdir, JOURNAL, LOG_TAIL, MemoryPaths, MkdirError, RuntimeLine, RuntimeLog, failed_mkdir,
+    runtime_lines, runtime_log,
 };
 pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,

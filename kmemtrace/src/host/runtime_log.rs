@@ -1,9 +1,15 @@
 //! What kubelet and the container runtimes say when they cannot make a cgroup: the lines of the logs that say so, and of those
 //! nothing else.
 
+mod mkdir;
+mod paths;
+
 use std::io::{self, Read, Seek, SeekFrom};
 
 use memchr::memmem::Finder;
+
+pub use mkdir::{FailedMkdir, MkdirError, failed_mkdir};
+pub use paths::MemoryPaths;
 
 use super::{
     Root, open,
@@ -81,20 +87,14 @@ pub fn runtime_log(root: &Root) -> RuntimeLog {
     log
 }
 
-/// The lines that matter of one file, or of one part of it.
+/// The lines of one file, or of one part of it, that name a cgroup and one of the errors. [`failed_mkdir`] says what a line tells;
+/// `deploy/kmemtrace-snapshot.sh` picks the same lines.
 pub fn runtime_lines(file: &str, bytes: &[u8], whole: bool) -> Vec<RuntimeLine> {
-    // Of runc: `mkdir /sys/fs/cgroup/memory/kubepods/...: cannot allocate memory`.
-    let (mkdir, cgroup) = (Finder::new("mkdir "), Finder::new("/cgroup"));
-    let errors = [Finder::new(NO_MEMORY), Finder::new(NO_SPACE)];
+    let cgroup = Finder::new("cgroup");
+    // Without the first letter, which may be a capital.
+    let errors = ["annot allocate memory", "o space left on device", "ut of memory"].map(Finder::new);
     let matters = |line: &[u8]| {
-        let Some(at) = mkdir.find(line) else {
-            return false;
-        };
-        let Some(within) = cgroup.find(&line[at..]) else {
-            return false;
-        };
-        let rest = &line[at + within..];
-        errors.iter().any(|error| error.find(rest).is_some())
+        cgroup.find(line).is_some() && errors.iter().any(|error| error.find(line).is_some())
     };
     lines(bytes)
         .filter(|(_, line)| matters(line))
@@ -106,12 +106,6 @@ pub fn runtime_lines(file: &str, bytes: &[u8], whole: bool) -> Vec<RuntimeLine> 
         })
         .collect()
 }
-
-/// ENOMEM, as Go writes it.
-pub const NO_MEMORY: &str = "cannot allocate memory";
-
-/// ENOSPC, as Go writes it.
-pub const NO_SPACE: &str = "no space left on device";
 
 /// The end of a file, and whether it is all of it.
 fn tail(root: &Root, path: &str) -> io::Result<(Vec<u8>, bool)> {
@@ -188,7 +182,7 @@ Nov 24 01:02:07 n1 kubelet: no space left on device: mkdir /sys/fs/cgroup/x
         let (_directory, machine) = root(&[("/var/log/messages", LOG), ("/var/log/docker/x", "")]);
         let log = runtime_log(&machine);
         let numbers: Vec<_> = log.lines.iter().filter_map(|line| line.number).collect();
-        assert_eq!(numbers, [2, 4, 6]);
+        assert_eq!(numbers, [2, 4, 6, 7]);
         assert_eq!(
             (&log.read[..], log.unread.len()),
             (&["/var/log/messages".to_owned()][..], 0)

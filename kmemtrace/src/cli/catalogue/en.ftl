@@ -146,9 +146,12 @@ memcg-oom-killed = { $killed } { $killed ->
  }, last { $last } after boot; most at { $cgroup }: { $most }
 memcg-oom-meaning = These containers used up their own limits. With accounting on, kernel memory counts in as well, but this is not the leak.
 
-runtime-log-clean = no failed mkdir of a cgroup in { $files }
-runtime-log-errors = making a cgroup failed { $memory } times with "cannot allocate memory" and { $space } times with "no space left on device", by { $files }
-runtime-log-meaning = The memory cgroup ids were used up at those times (which of the two errors it gives depends on the kernel); it is not about memory or disk space.
+runtime-log-clean = no failed mkdir of a memory cgroup in { $files }
+runtime-log-errors = { $failed } failed { $failed ->
+    [one] mkdir
+   *[other] mkdirs
+ } of memory cgroups: { $programs } ({ $files })
+runtime-log-meaning = At those times no memory cgroup id was left. Which of the two errors the kernel gives depends on its version. Disk space is not the cause, nor is memory if the node has memory free.
 
 free-memory-plenty = { $available } of { $total } can be had
 free-memory-plenty-meaning = If memory cannot be allocated even so, it is not memory that lacks.

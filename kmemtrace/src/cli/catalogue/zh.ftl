@@ -110,9 +110,9 @@ memcg-oom-none = 没有进程因 memory cgroup 限额被杀
 memcg-oom-killed = { $killed } 个进程因 { $groups } 个 memory cgroup 的限额被杀，最近一次在开机后 { $last }；最多的是 { $cgroup }：{ $most } 个
 memcg-oom-meaning = 这些容器用完了自己的限额。记账开启时内核内存也计入，但这不是泄漏。
 
-runtime-log-clean = { $files } 中没有创建 cgroup 失败的记录
-runtime-log-errors = 创建 cgroup 失败："cannot allocate memory" { $memory } 次，"no space left on device" { $space } 次，见 { $files }
-runtime-log-meaning = 当时 memory cgroup 的 ID 已用尽（报哪种错误取决于内核），与内存或磁盘空间无关。
+runtime-log-clean = { $files } 中没有创建 memory cgroup 失败的记录
+runtime-log-errors = 创建 memory cgroup 失败 { $failed } 次：{ $programs }（{ $files }）
+runtime-log-meaning = 当时已没有可用的 memory cgroup ID；报哪种错误取决于内核版本。与磁盘空间无关；若内存有空闲，也与内存无关。
 
 free-memory-plenty = { $total } 中可用 { $available }
 free-memory-plenty-meaning = 若仍无法分配内存，缺的就不是内存。

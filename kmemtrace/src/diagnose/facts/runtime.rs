@@ -10,7 +10,10 @@ use std::{
 use super::{Fact, Root, Unread, programs::run};
 use crate::{
     diagnose::Evidence,
-    host::{JOURNAL, LOG_TAIL, NO_MEMORY, RuntimeLine, runtime_lines, runtime_log},
+    host::{
+        FailedMkdir, JOURNAL, LOG_TAIL, MemoryPaths, MkdirError, RuntimeLine, failed_mkdir,
+        runtime_lines, runtime_log,
+    },
 };
 
 /// The journal of this boot of these units, and so many lines of it.
@@ -32,20 +35,15 @@ const OPTIONS: [&str; 15] = [
     "--unit=snap.microk8s.daemon-kubelite",
 ];
 
-/// How it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuntimeError {
-    /// "cannot allocate memory": ENOMEM.
-    NoMemory,
-    /// "no space left on device": ENOSPC.
-    NoSpace,
-}
-
-/// Lines of one file that say the same.
+/// Memory cgroups that could not be made: lines of one file, by one program, with one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeLines {
-    /// What they say.
-    pub error: RuntimeError,
+    /// The error.
+    pub error: MkdirError,
+    /// Who made them; empty if that is not known.
+    pub program: String,
+    /// The directory that the first could not make.
+    pub path: String,
     /// How many.
     pub count: u64,
     /// The first.
@@ -59,12 +57,12 @@ pub struct RuntimeLines {
 pub struct RuntimeLog {
     /// Files that were read; `journalctl` is the journal.
     pub read: Vec<String>,
-    /// Lines, by file and error.
+    /// Lines, by file, program and error.
     pub lines: Vec<RuntimeLines>,
 }
 
 /// Reads the files there are, and the journal if programs may be run.
-pub(super) fn read(root: &Root, exec: bool) -> Fact<RuntimeLog> {
+pub(super) fn read(root: &Root, exec: bool, paths: &MemoryPaths) -> Fact<RuntimeLog> {
     let mut all = runtime_log(root);
     if exec {
         match journal() {
@@ -84,7 +82,7 @@ pub(super) fn read(root: &Root, exec: bool) -> Fact<RuntimeLog> {
         )),
         _ => Ok(RuntimeLog {
             read: all.read,
-            lines: grouped(all.lines),
+            lines: grouped(all.lines, paths),
         }),
     }
 }
@@ -104,33 +102,42 @@ fn journal() -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn grouped(lines: Vec<RuntimeLine>) -> Vec<RuntimeLines> {
+/// So many groups are told apart: the programs' names come from outside.
+const GROUPS: usize = 1000;
+
+fn grouped(lines: Vec<RuntimeLine>, paths: &MemoryPaths) -> Vec<RuntimeLines> {
     let mut groups: Vec<RuntimeLines> = Vec::new();
     for line in lines {
-        let says = String::from_utf8_lossy(&line.text).trim_end().to_owned();
-        let error = if says.contains(NO_MEMORY) {
-            RuntimeError::NoMemory
-        } else {
-            RuntimeError::NoSpace
+        let Some(FailedMkdir {
+            error,
+            program,
+            path,
+        }) = failed_mkdir(&line.text, paths)
+        else {
+            continue;
         };
+        let program = program.unwrap_or_default();
+        let says = String::from_utf8_lossy(&line.text).trim_end().to_owned();
         let line = Evidence {
             file: line.file,
             line: line.number,
             says: says.into(),
         };
-        let same =
-            |group: &&mut RuntimeLines| group.error == error && group.first.file == line.file;
-        match groups.iter_mut().find(same) {
-            Some(group) => {
-                group.count += 1;
-                group.last = line;
-            }
-            None => groups.push(RuntimeLines {
+        let same = |group: &&mut RuntimeLines| {
+            group.error == error && group.program == program && group.first.file == line.file
+        };
+        if let Some(group) = groups.iter_mut().find(same) {
+            group.count += 1;
+            group.last = line;
+        } else if groups.len() < GROUPS {
+            groups.push(RuntimeLines {
                 error,
+                program,
+                path,
                 count: 1,
                 first: line.clone(),
                 last: line,
-            }),
+            });
         }
     }
     groups

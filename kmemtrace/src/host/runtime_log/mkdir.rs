@@ -1,0 +1,411 @@
+//! A failed mkdir of a memory cgroup, in the words of whoever made it.
+
+use std::borrow::Cow;
+
+use super::paths::MemoryPaths;
+
+/// Why the kernel refused a cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MkdirError {
+    /// `ENOMEM`.
+    NoMemory,
+    /// `ENOSPC`.
+    NoSpace,
+}
+
+impl MkdirError {
+    /// `ENOMEM` or `ENOSPC`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoMemory => "ENOMEM",
+            Self::NoSpace => "ENOSPC",
+        }
+    }
+}
+
+/// A memory cgroup that could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedMkdir {
+    /// Why.
+    pub error: MkdirError,
+    /// Who said so: the tag of a syslog's line, or whose words they are; `None` if neither tells.
+    pub program: Option<String>,
+    /// The directory. Of systemd's message it begins at the hierarchy's root.
+    pub path: String,
+}
+
+/// The errors' texts in lower case, of glibc and Go, and of musl.
+const ERRORS: [(&str, MkdirError); 4] = [
+    ("cannot allocate memory", MkdirError::NoMemory),
+    ("out of memory", MkdirError::NoMemory),
+    ("no space left on device", MkdirError::NoSpace),
+    // Cut short by some.
+    ("no space left", MkdirError::NoSpace),
+];
+
+/// Whose words they are, if the words are nobody else's.
+enum Words {
+    /// This program's, whatever the line's tag is.
+    Of(&'static str),
+    /// This program's, unless the line has a tag.
+    Perhaps(&'static str),
+    /// Anybody's.
+    Any,
+}
+
+/// What stands before the path.
+struct Wording {
+    /// In lower case, with the blank before the path.
+    before: &'static str,
+    words: Words,
+    /// Whether the path begins at the hierarchy's root and not at `/`.
+    of_hierarchy: bool,
+}
+
+const fn wording(before: &'static str, words: Words) -> Wording {
+    Wording {
+        before,
+        words,
+        of_hierarchy: false,
+    }
+}
+
+/// Longer ones before those that they end with.
+const WORDINGS: [Wording; 16] = [
+    // coreutils, and busybox.
+    wording("mkdir: cannot create directory ", Words::Of("mkdir")),
+    wording("mkdir: can't create directory ", Words::Of("mkdir")),
+    // Slurm's xcgroup_instantiate.
+    wording("unable to create cgroup ", Words::Perhaps("slurmstepd")),
+    // crun.
+    wording("creating cgroup directory ", Words::Of("crun")),
+    // systemd's unit_create_cgroup names the path within the hierarchy, and no controller. It makes the directory in every
+    // hierarchy of the unit's, memory's among them. No cgroup file system has blocks or inodes to use up: ENOSPC is an id that
+    // cannot be had, and of all controllers memory has the fewest (65,535). So it counts.
+    Wording {
+        before: "failed to create cgroup ",
+        words: Words::Perhaps("systemd"),
+        of_hierarchy: true,
+    },
+    // LXC's mkdir_p, Mesos, Rust's.
+    wording("failed to create directory ", Words::Any),
+    wording("could not create directory ", Words::Any),
+    wording("cannot create directory ", Words::Any),
+    wording("unable to create directory ", Words::Any),
+    wording("error creating directory ", Words::Any),
+    wording("creating directory ", Words::Any),
+    wording("failed to mkdir ", Words::Any),
+    // LXC's cgfsng.
+    wording("failed to create ", Words::Any),
+    wording("could not create cgroup ", Words::Any),
+    // Go: `mkdir PATH: cannot allocate memory` (os.PathError).
+    wording("mkdir ", Words::Any),
+    // libuv, strace: `mkdir(PATH)`.
+    wording("mkdir(", Words::Any),
+];
+
+/// Marks around a path, and what closes them.
+const MARKS: [(&str, &str); 6] = [
+    ("'", "'"),
+    ("\"", "\""),
+    ("`", "`"),
+    ("`", "'"),
+    ("\u{2018}", "\u{2019}"),
+    ("", ": "),
+];
+
+/// A longer line is no message.
+const LINE_MAX: usize = 16 << 10;
+
+/// Finds the memory cgroup that could not be made in a line of a log.
+pub fn failed_mkdir(line: &[u8], paths: &MemoryPaths) -> Option<FailedMkdir> {
+    if line.len() > LINE_MAX {
+        return None;
+    }
+    let line = String::from_utf8_lossy(line);
+    let text = unescaped(&line);
+    // Of the same length: only ASCII changes.
+    let lower = text.to_ascii_lowercase();
+    WORDINGS
+        .iter()
+        .find_map(|wording| {
+            let found = lower.match_indices(wording.before);
+            found
+                .filter(|(at, _)| boundary(&lower, *at))
+                .find_map(|(at, before)| said(wording, &text, &lower, (at, at + before.len()), paths))
+        })
+        .map(|(wording, error, path)| {
+            let tag = tag(&text);
+            let program = match wording.words {
+                Words::Of(program) => Some(program),
+                Words::Perhaps(program) => tag.or(Some(program)),
+                Words::Any => tag.or_else(|| lxc(&lower)).or_else(|| klog(&text)),
+            };
+            FailedMkdir {
+                error,
+                program: program.map(str::to_owned),
+                path,
+            }
+        })
+}
+
+/// Whether a word begins here.
+fn boundary(text: &str, at: usize) -> bool {
+    !text[..at].ends_with(|last: char| last.is_alphanumeric() || matches!(last, '_' | '/'))
+}
+
+fn said<'w>(
+    wording: &'w Wording,
+    text: &str,
+    lower: &str,
+    (begin, end): (usize, usize),
+    paths: &MemoryPaths,
+) -> Option<(&'w Wording, MkdirError, String)> {
+    let (path, after) = MARKS.iter().find_map(|(open, close)| {
+        let path = text[end..].strip_prefix(open)?;
+        let at = text.len() - path.len();
+        // Nothing closes the path at the line's end: the error stands before it.
+        let length = match path.find(close) {
+            Some(length) => length,
+            None if open.is_empty() => path.trim_end().len(),
+            None => return None,
+        };
+        (length > 0).then_some((&text[at..at + length], at + length))
+    })?;
+    let path = path.strip_suffix(" failed").unwrap_or(path);
+    let path = path.trim_end_matches(['"', '\'', ')', '\\']);
+    let counts = if wording.of_hierarchy {
+        path.starts_with('/') && path.len() > 1 && (!on_a_mount(path) || paths.has(path))
+    } else {
+        paths.has(path)
+    };
+    let rest = &lower[after..];
+    let error = follows(rest).or_else(|| {
+        // What follows may be another error: then that is this mkdir's.
+        let rest = rest.trim_start_matches(['\'', '"', '`', '\u{2019}', ' ']);
+        (!rest.starts_with(':')).then(|| precedes(&lower[..begin]))?
+    });
+    Some((wording, error.filter(|_| counts)?, path.to_owned()))
+}
+
+/// Whether a path is one of the machine's, and not within a hierarchy.
+fn on_a_mount(path: &str) -> bool {
+    path.starts_with("/sys/") || path.contains("/cgroup/")
+}
+
+/// The error that stands right behind a path.
+fn follows(text: &str) -> Option<MkdirError> {
+    let signs = |sign: char| {
+        matches!(sign, '\'' | '"' | '`' | '\u{2019}' | ':' | ',' | '-' | '(' | ')' | '=')
+            || sign.is_whitespace()
+    };
+    let mut rest = text.trim_start_matches(signs);
+    for word in ["failed", "error", "errno", "err"] {
+        if let Some(after) = rest.strip_prefix(word) {
+            rest = after.trim_start_matches(signs);
+        }
+    }
+    let found = ERRORS.iter().find(|(error, _)| rest.starts_with(error));
+    found.map(|(_, error)| *error)
+}
+
+/// The error that stands right before the words: LXC's ` - No space left on device - failed to create directory`.
+fn precedes(text: &str) -> Option<MkdirError> {
+    let text = text.trim_end_matches([' ', '-', ':', ',']);
+    let found = ERRORS.iter().find(|(error, _)| text.ends_with(error));
+    found.map(|(_, error)| *error)
+}
+
+/// A text within a text: Docker's JSON, Go's %q, once or several times over.
+fn unescaped(line: &str) -> Cow<'_, str> {
+    if !line.contains('\\') {
+        return Cow::Borrowed(line);
+    }
+    let mut text = String::with_capacity(line.len());
+    let mut signs = line.chars().peekable();
+    while let Some(sign) = signs.next() {
+        if sign != '\\' {
+            text.push(sign);
+            continue;
+        }
+        while signs.next_if_eq(&'\\').is_some() {}
+        match signs.next() {
+            Some('n' | 'r' | 't') => text.push(' '),
+            Some(sign) => text.push(sign),
+            None => {}
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// A syslog's tag: `Nov 24 01:02:03 HOST TAG[PID]: `, or with a date in another form.
+fn tag(text: &str) -> Option<&str> {
+    let (head, _) = text.split_once(": ")?;
+    let tag = head.rsplit(' ').next()?;
+    let tag = tag.split('[').next()?;
+    // The date and the host before it. What is not of a syslog has its words there.
+    let mut words = head.split_ascii_whitespace();
+    let dated = match words.next()?.as_bytes() {
+        [b'0'..=b'9', ..] => (2..=4).contains(&words.count()),
+        [b'A'..=b'Z', b'a'..=b'z', b'a'..=b'z'] => {
+            words.next().is_some_and(|day| day.len() <= 2)
+                && words.next().is_some_and(|time| time.contains(':'))
+                && words.count() == 2
+        }
+        _ => false,
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@+".contains(&byte);
+    let named = !tag.is_empty() && tag.len() <= 64 && tag.bytes().all(plain);
+    (dated && named && tag.contains(|sign: char| sign.is_ascii_alphabetic())).then_some(tag)
+}
+
+/// LXC's own log names its file.
+fn lxc(lower: &str) -> Option<&'static str> {
+    lower.contains("cgfsng").then_some("lxc")
+}
+
+/// Kubelet's own log: `E1113 08:11:09.219004    4102 pod_workers.go:191] Error syncing pod`.
+fn klog(text: &str) -> Option<&'static str> {
+    let kubelets = ["pod_workers.go", "kuberuntime_", "pod_container_manager", "kubelet.go"];
+    kubelets
+        .iter()
+        .any(|file| text.contains(file))
+        .then_some("kubelet")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FORMS: &str = include_str!("../../../../tests/data/field/log-forms.txt");
+
+    fn found(line: &str) -> Option<(MkdirError, String, String)> {
+        let found = failed_mkdir(line.as_bytes(), &MemoryPaths::default())?;
+        Some((found.error, found.program.unwrap_or_default(), found.path))
+    }
+
+    #[test]
+    fn each_form_of_the_field_is_told_apart() {
+        use MkdirError::{NoMemory, NoSpace};
+        let right = [
+            ("Go runc", Some((NoMemory, "kubelet"))),
+            ("slurm v1 ENOMEM", Some((NoMemory, "slurmstepd"))),
+            ("slurm v1 ENOSPC", Some((NoSpace, "slurmstepd"))),
+            ("lxc mkdir_p", Some((NoSpace, "lxd"))),
+            ("lxc cgfsng", Some((NoSpace, "lxd"))),
+            ("coreutils", Some((NoMemory, "mkdir"))),
+            ("crun", Some((NoMemory, "crun"))),
+            ("systemd", Some((NoSpace, "systemd"))),
+            ("disk full", None),
+            ("other controller", None),
+            ("name=systemd", None),
+            ("two errors in a line", None),
+            ("rancher json-log escaped", Some((NoMemory, ""))),
+            ("nested mount", Some((NoSpace, "garden"))),
+            ("cgroupfs-mount old", Some((NoSpace, "lxc"))),
+            ("v2 Go", Some((NoSpace, "k3s"))),
+            ("EAGAIN max.descendants", None),
+        ];
+        let lines: Vec<_> = FORMS.lines().collect();
+        assert_eq!(lines.len(), right.len());
+        for (line, (name, right)) in lines.into_iter().zip(right) {
+            let (named, line) = line.split_once('|').unwrap();
+            assert_eq!(named, name);
+            let found = found(line);
+            let told = found.as_ref().map(|(error, program, path)| {
+                assert!(!path.contains(['\'', '`', ' ']), "{path}");
+                (*error, &program[..])
+            });
+            assert_eq!(told, right, "{name}: {line}");
+        }
+    }
+
+    #[test]
+    fn other_forms_of_the_same_kinds_are_understood() {
+        use MkdirError::{NoMemory, NoSpace};
+        for (line, right) in [
+            (
+                r#"{"log":"E1113 08:11:09.219004    4102 pod_workers.go:191] Error: mkdir /sys/fs/cgroup/memory/kubepods/p: cannot allocate memory\n","stream":"stderr"}"#,
+                Some((NoMemory, "kubelet", "/sys/fs/cgroup/memory/kubepods/p")),
+            ),
+            (
+                r#"Mar  8 10:01:12 n nomad[2201]: 2021-03-08T10:01:12.113+0800 [ERROR] client: error="caused \"process_linux.go:297: caused \\\"mkdir /sys/fs/cgroup/memory/nomad/8: cannot allocate memory\\\"\"""#,
+                Some((NoMemory, "nomad", "/sys/fs/cgroup/memory/nomad/8")),
+            ),
+            (
+                "[2021-04-18T03:12:44.001] [8413.batch] error: xcgroup_instantiate: unable to create cgroup '/sys/fs/cgroup/memory/slurm/uid_1' : No space left on device",
+                Some((NoSpace, "slurmstepd", "/sys/fs/cgroup/memory/slurm/uid_1")),
+            ),
+            (
+                "lxc web 20200102030405.123 ERROR    cgfsng - cgroups/cgfsng.c:mkdir_eexist_on_last:1285 - No space left on device - Failed to create directory \"/sys/fs/cgroup/memory//lxc.payload/web\"",
+                Some((NoSpace, "lxc", "/sys/fs/cgroup/memory//lxc.payload/web")),
+            ),
+            (
+                "2021-04-18T03:12:44.001+00:00 n podman[7]: Error: creating cgroup directory `/sys/fs/cgroup/libpod_parent/1`: No space left on device: OCI runtime error",
+                Some((NoSpace, "crun", "/sys/fs/cgroup/libpod_parent/1")),
+            ),
+            (
+                "Apr 18 03:12:44 n check: mkdir: cannot create directory \u{2018}/sys/fs/cgroup/memory/test\u{2019}: No space left on device",
+                Some((NoSpace, "mkdir", "/sys/fs/cgroup/memory/test")),
+            ),
+            (
+                "mkdir: can't create directory '/sys/fs/cgroup/memory/x': Out of memory",
+                Some((NoMemory, "mkdir", "/sys/fs/cgroup/memory/x")),
+            ),
+            (
+                "I0102 03:04:05.1 7 x.cpp:1] Failed to create directory '/sys/fs/cgroup/memory/mesos/1': No space left on device",
+                Some((NoSpace, "", "/sys/fs/cgroup/memory/mesos/1")),
+            ),
+            (
+                "Apr 18 03:12:44 n systemd[1]: Failed to create cgroup /sys/fs/cgroup/pids/x: No space left on device",
+                None,
+            ),
+            (
+                "Apr 18 03:12:44 n systemd[1]: Failed to create cgroup /a.slice: File exists",
+                None,
+            ),
+            (
+                "Apr 18 03:12:44 n x: cannot allocate memory; mkdir /sys/fs/cgroup/memory/x: file exists",
+                None,
+            ),
+            (
+                "Apr 18 03:12:44 n x: mkdir /sys/fs/cgroup/memory/x: file exists: mkdir /sys/fs/cgroup/pids/y: cannot allocate memory",
+                None,
+            ),
+            (
+                "Apr 18 03:12:44 n x: mkdir /sys/fs/cgroup/pids/y: file exists: mkdir /sys/fs/cgroup/memory/x: cannot allocate memory",
+                Some((NoMemory, "x", "/sys/fs/cgroup/memory/x")),
+            ),
+            (
+                "Apr 18 03:12:44 n x: write /sys/fs/cgroup/memory/x/tasks: no space left on device",
+                None,
+            ),
+        ] {
+            let found = found(line);
+            let told = found
+                .as_ref()
+                .map(|(error, program, path)| (*error, &program[..], &path[..]));
+            assert_eq!(told, right, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_does_not_panic(
+            bytes: Vec<u8>,
+            text in "(mkdir |Failed to create |['`\"\\\\\u{2018}é]|/sys/fs/cgroup/memory/x|: |No space left on device|.){0,12}",
+        ) {
+            failed_mkdir(&bytes, &MemoryPaths::default());
+            failed_mkdir(text.as_bytes(), &MemoryPaths::default());
+        }
+
+        #[test]
+        fn what_names_no_error_is_none(text in "[a-z /:'-]{0,80}") {
+            let line = format!("mkdir /sys/fs/cgroup/memory/x: {text}");
+            let counted = ERRORS.iter().any(|(error, _)| line.contains(error));
+            prop_assert!(counted || failed_mkdir(line.as_bytes(), &MemoryPaths::default()).is_none());
+        }
+    }
+}
