@@ -23,14 +23,18 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 14] = [
-    ("attribution", &[]),
+const ALLOWED: [(&str, &[&str]); 15] = [
+    ("runtimes", &[]),
+    ("attribution", &["runtimes"]),
     ("error", &[]),
     ("event", &[]),
     ("judge", &["event"]),
     ("tracker", &["event", "attribution", "judge"]),
-    ("host", &["event", "error"]),
-    ("diagnose", &["host", "event", "attribution", "judge"]),
+    ("host", &["event", "error", "runtimes"]),
+    (
+        "diagnose",
+        &["host", "event", "attribution", "judge", "runtimes"],
+    ),
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
     ("sink", &["event", "tracker", "attribution", "judge"]),

@@ -67,6 +67,8 @@ pub struct Row {
     pub prefixes: &'static [&'static str],
     /// Directories whose children with a container's id for a name are its containers.
     pub parents: &'static [&'static str],
+    /// How it names cgroups by something else, or elsewhere.
+    pub patterns: &'static [Pattern],
     /// Its programs, and the option by which each tells its version.
     pub programs: &'static [(&'static str, &'static str)],
     /// Its log files, absolute; `*` stands for any name.
@@ -76,6 +78,32 @@ pub struct Row {
     /// Whether it switches kernel-memory accounting on by itself.
     pub accounting: Accounting,
 }
+
+/// How the end of a path is named, with `<` and `>` around the runtime's own name in it.
+///
+/// `#` is a digit, or more if it is the last of several; `*` is a name or a part of one; `{uuid}` is one, `{guid}` one or Diego's of 28
+/// characters, `{id}` 64 hexadecimal digits, `{task}` 32 or a UUID. What else there is stands for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Pattern {
+    /// The text.
+    pub text: &'static str,
+    /// Of how many names it is.
+    pub names: usize,
+}
+
+const fn pattern(text: &'static str) -> Pattern {
+    let (bytes, mut names, mut at) = (text.as_bytes(), 1, 0);
+    while at < bytes.len() {
+        if bytes[at] == b'/' {
+            names += 1;
+        }
+        at += 1;
+    }
+    Pattern { text, names }
+}
+
+/// Of the longest pattern.
+pub const PATTERN_NAMES: usize = 4;
 
 /// Whether a runtime switches kernel-memory accounting on by itself, by `memory.kmem.limit_in_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +125,7 @@ const NONE: Row = Row {
     title: "",
     prefixes: &[],
     parents: &[],
+    patterns: &[],
     programs: &[],
     logs: &[],
     units: &[],
@@ -209,6 +238,14 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Lxc,
         name: "lxc",
         title: "LXC",
+        // Of LXD's and Incus's containers too: nothing in their paths tells them from LXC's.
+        patterns: &[
+            pattern("lxc/<*>"),
+            pattern("lxc.payload/<*>"),
+            pattern("lxc.monitor/<*>"),
+            pattern("lxc.payload.<*>"),
+            pattern("lxc.monitor.<*>"),
+        ],
         programs: &[("lxc-start", "--version")],
         logs: &["/var/log/lxc/*.log"],
         units: &["lxc", "lxc@*"],
@@ -234,6 +271,17 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Slurm,
         name: "slurm",
         title: "Slurm",
+        // With the node's name where several slurmd run on one machine.
+        patterns: &[
+            pattern("slurm/uid_#/<job_#>"),
+            pattern("slurm/uid_#/<job_#/step_*>"),
+            pattern("slurm_*/uid_#/<job_#>"),
+            pattern("slurm_*/uid_#/<job_#/step_*>"),
+            pattern("slurmstepd.scope/<job_#>"),
+            pattern("slurmstepd.scope/<job_#/step_*>"),
+            pattern("*_slurmstepd.scope/<job_#>"),
+            pattern("*_slurmstepd.scope/<job_#/step_*>"),
+        ],
         programs: &[("slurmd", "-V")],
         logs: &[
             "/var/log/slurmd.log",
@@ -249,6 +297,14 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Nomad,
         name: "nomad",
         title: "Nomad",
+        // Up to 1.1 the UUID is one that the executor makes up; later it is the allocation's.
+        patterns: &[
+            pattern("nomad/<{uuid}>"),
+            pattern("nomad/<{uuid}>.*"),
+            pattern("nomad.slice/<{uuid}>.*.scope"),
+            pattern("nomad.slice/share.slice/<{uuid}>.*.scope"),
+            pattern("nomad.slice/reserve.slice/<{uuid}>.*.scope"),
+        ],
         programs: &[("nomad", "version")],
         logs: &["/var/log/nomad.log", "/var/log/nomad/nomad.log"],
         units: &["nomad"],
@@ -260,6 +316,12 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Garden,
         name: "garden",
         title: "Garden",
+        // By handle; `good` and `bad` are for throttled CPU.
+        patterns: &[
+            pattern("garden/<{guid}>"),
+            pattern("garden/good/<{guid}>"),
+            pattern("garden/bad/<{guid}>"),
+        ],
         programs: &[("gdn", "--version")],
         logs: &[
             "/var/vcap/sys/log/garden/garden.stdout.log",
@@ -272,6 +334,11 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Yarn,
         name: "yarn",
         title: "YARN",
+        // Its directory's name is a setting (`hadoop-yarn`, `yarn`): the container's is its own.
+        patterns: &[
+            pattern("<container_##########_####_##_######>"),
+            pattern("<container_e#_##########_####_##_######>"),
+        ],
         logs: &[
             "/var/log/hadoop-yarn/*nodemanager*.log",
             "/var/log/hadoop-yarn/yarn/*nodemanager*.log",
@@ -295,6 +362,12 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Kata,
         name: "kata",
         title: "Kata Containers",
+        // The sandbox's; of what is beside the virtual machine, outside of the pod's limits, the name tells.
+        patterns: &[
+            pattern("<kata_overhead>"),
+            pattern("<kata_overhead/{id}>"),
+            pattern("kata_<{id}>"),
+        ],
         programs: &[("kata-runtime", "--version")],
         ..NONE
     },
@@ -302,6 +375,7 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Mesos,
         name: "mesos",
         title: "Mesos",
+        patterns: &[pattern("mesos/<{uuid}>")],
         programs: &[("mesos-agent", "--version")],
         logs: &[
             "/var/log/mesos/mesos-slave.INFO",
@@ -314,6 +388,8 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Ecs,
         name: "ecs",
         title: "Amazon ECS",
+        // Fargate's containers.
+        patterns: &[pattern("ecs/{task}/<{task}-##########>")],
         logs: &["/var/log/ecs/ecs-agent.log"],
         units: &["ecs"],
         accounting: Accounting::ByRunc,
@@ -356,6 +432,11 @@ mod tests {
             assert!(!row.title.is_empty());
             assert!(row.logs.iter().all(|log| log.starts_with('/')));
             assert!(row.units.iter().all(|unit| !unit.ends_with(".service")));
+            for pattern in row.patterns {
+                assert!(pattern.names <= PATTERN_NAMES, "{}", pattern.text);
+                let names = pattern.text.matches(['<', '>']).collect::<String>();
+                assert_eq!(names, "<>", "{}", pattern.text);
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! A path is read from the root down and the innermost owner wins (a container in a pod in kind's
 //! node container). How a runtime names its cgroups is in its row of [`crate::runtimes`].
 
+mod named;
 mod pods;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use std::fmt;
 pub use pods::{PodLogs, pod_logs};
 
 pub use crate::runtimes::Runtime;
-use crate::runtimes::{RUNTIMES, Row};
+use crate::runtimes::{PATTERN_NAMES, RUNTIMES, Row};
 
 /// Whose a cgroup is, as far as its path tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +30,13 @@ pub struct Owner<'a> {
     pub container_id: Option<&'a str>,
     /// The pod's class; also known for the cgroup that holds all pods of a class.
     pub qos: Option<Qos>,
-    /// What runs `container_id`, or podman for one of podman's own pods. `None` where the path does
-    /// not tell, as with the kubelet's cgroupfs driver, where the container's id stands alone.
+    /// What runs `container_id` or knows `name`, or podman for one of podman's own pods. `None` where
+    /// the path does not tell, as with the kubelet's cgroupfs driver, where the container's id stands
+    /// alone.
     pub runtime: Option<Runtime>,
+    /// What `runtime` calls it, where that is no container's id of 64 digits: `job_123/step_0` for
+    /// Slurm, `web` for LXC, an allocation's UUID for Nomad.
+    pub name: Option<&'a str>,
     /// The innermost systemd unit on the path, as it is written there. It may be inside the
     /// container (a systemd runs in it) or around it (podman's quadlets, `k3s.service`). Scopes
     /// that are containers and slices that are Kubernetes pods do not count; another slice counts
@@ -136,12 +141,21 @@ const UNITS: [&str; 5] = ["service", "scope", "socket", "mount", "swap"];
 pub fn owner(path: &[u8]) -> Owner<'_> {
     let mut owner = Owner::default();
     let mut above = [""; 3]; // the names above this one, nearest first
+    let mut starts = [0; PATTERN_NAMES]; // where this name and those above begin
+    let mut end = 0;
     let mut below_pod = false;
+    let mut overhead = false;
     let mut slice = None;
-    for name in path
-        .split(|&byte| byte == b'/')
-        .filter(|name| !name.is_empty())
-    {
+    for name in path.split(|&byte| byte == b'/') {
+        let start = end;
+        end = start + name.len() + 1;
+        if name.is_empty() {
+            continue;
+        }
+        starts.rotate_right(1);
+        starts[0] = start;
+        let named = named::named(&path[..start + name.len()], &starts)
+            .filter(|(_, text)| !overhead || text.starts_with(named::OVERHEAD));
         // No format has a name that is not ASCII: an empty one matches none of them.
         let name = str::from_utf8(name).unwrap_or_default();
         let pod = kubernetes(name, above);
@@ -151,18 +165,27 @@ pub fn owner(path: &[u8]) -> Owner<'_> {
                 pod_uid,
                 qos: Some(qos),
                 unit: owner.unit,
+                runtime: owner.runtime.filter(|_| overhead),
+                name: owner.name.filter(|_| overhead),
                 ..Owner::default()
             };
         }
         let container = container(name, above, below_pod);
-        if let Some((id, runtime)) = container {
+        if let Some((runtime, text)) = named {
+            let is_id = is_container_id(text);
+            owner.container_id = is_id.then_some(text);
+            owner.name = (!is_id).then_some(text);
+            owner.runtime = Some(runtime);
+            overhead |= name == named::OVERHEAD;
+        } else if let Some((id, runtime)) = container.filter(|_| !overhead) {
             owner.container_id = Some(id);
+            owner.name = None;
             owner.runtime = runtime;
-        } else if owner.container_id.is_none() && is_podman_pod(name) {
+        } else if owner.container_id.is_none() && owner.name.is_none() && is_podman_pod(name) {
             owner.runtime = Some(Runtime::Podman);
         }
         let is_pod = matches!(pod, Some((_, Some(_))));
-        let kind = unit_kind(name).filter(|_| !is_pod && container.is_none());
+        let kind = unit_kind(name).filter(|_| !is_pod && container.is_none() && named.is_none());
         slice = kind.filter(|&kind| kind == "slice").map(|_| name);
         if kind.is_some_and(|kind| UNITS.contains(&kind)) {
             owner.unit = Some(name);

@@ -25,7 +25,7 @@ fn fill(template: &str) -> String {
         })
 }
 
-/// A row is `path | pod, qos, container, runtime, unit`: what the path tells, in this order.
+/// A row is `path | pod, qos, container, runtime, name, unit`: what the path tells, in this order.
 #[track_caller]
 fn check(table: &str) {
     for row in fill(table)
@@ -40,6 +40,7 @@ fn check(table: &str) {
             found.qos.map(Qos::as_str),
             found.container_id,
             found.runtime.map(Runtime::as_str),
+            found.name,
             found.unit,
         ];
         let told: Vec<_> = told.into_iter().flatten().collect();
@@ -61,7 +62,6 @@ fn kubelet_cgroupfs_driver() {
         /kubepods/burstable/pod{P}/crio-conmon-{A}   | {P}, burstable, {A}, cri-o
         /kubepods/burstable                          | burstable
         /kubepods
-        /kata_overhead/kubepods/besteffort/pod{P}/{A} | {P}, besteffort, {A}
         /kubepods/burstable/pod{P}/{A}/docker/{B}    | {P}, burstable, {B}, docker
         ",
     );
@@ -183,6 +183,70 @@ fn containers_without_a_kubelet() {
 }
 
 #[test]
+fn jobs_and_containers_with_names() {
+    check(
+        "
+        /lxc
+        /lxc/web                                      | lxc, web
+        /lxc/web/system.slice/x.service               | lxc, web, x.service
+        /lxc/101/ns                                   | lxc, 101
+        /lxc/web-1.example                            | lxc, web-1.example
+        /lxc.payload/web                              | lxc, web
+        /lxc.payload.web                              | lxc, web
+        /lxc.payload.project_web/init.scope           | lxc, project_web, init.scope
+        /lxc.monitor.web                              | lxc, web
+        /lxc.monitor/web                              | lxc, web
+        /user.slice/user-1000.slice/session-1.scope/lxc/web | lxc, web, session-1.scope
+        /lxc/outer/lxc/inner                          | lxc, inner
+        /lxc/web/docker/{A}                           | {A}, docker
+        /docker/{A}/lxc/web                           | lxc, web
+        /lxc/web/kubepods/pod{P}/{A}                  | {P}, guaranteed, {A}
+        /lxc/{A}                                      | {A}, lxc
+
+        /slurm/uid_1000
+        /slurm/uid_1000/job_123                       | slurm, job_123
+        /slurm/uid_1000/job_123/step_0                | slurm, job_123/step_0
+        /slurm/uid_1000/job_123/step_batch/task_0     | slurm, job_123/step_batch
+        /slurm_node-7/uid_1000/job_123/step_extern    | slurm, job_123/step_extern
+        /system.slice/slurmstepd.scope/job_123/step_0/user/task_0 | slurm, job_123/step_0, slurmstepd.scope
+        /system.slice/node7_slurmstepd.scope/job_123  | slurm, job_123, node7_slurmstepd.scope
+        /system.slice/slurmstepd.scope/system         | slurmstepd.scope
+        /slurm/uid_1000/job_123/step_0/docker/{A}     | {A}, docker
+
+        /nomad/{P}                                    | nomad, {P}
+        /nomad/{P}.web                                | nomad, {P}
+        /nomad.slice/{P}.web.scope                    | nomad, {P}
+        /nomad.slice/share.slice/{P}.web.scope        | nomad, {P}
+        /nomad.slice/reserve.slice/{P}.web-1.scope/x  | nomad, {P}
+        /nomad.slice/share.slice                      | share.slice
+        /nomad.slice/docker-{A}.scope                 | {A}, docker
+
+        /garden/{P}                                   | garden, {P}
+        /garden/2f8cd4c5-9a5e-4b5e-5b1c-ab12          | garden, 2f8cd4c5-9a5e-4b5e-5b1c-ab12
+        /garden/good/{P}/init                         | garden, {P}
+        /garden/{P}/garden/{P}                        | garden, {P}
+        /system.slice/runc-bpm-garden.scope/garden/{P} | garden, {P}, runc-bpm-garden.scope
+
+        /hadoop-yarn/container_1455551433868_0002_01_000001     | yarn, container_1455551433868_0002_01_000001
+        /yarn/container_e01_1234567890123_0001_01_000002/{A}    | yarn, container_e01_1234567890123_0001_01_000002
+        /isulad/{A}                                   | {A}, isulad
+        /isulad-{A}.scope                             | {A}, isulad
+        /mesos/{P}                                    | mesos, {P}
+        /mesos/{P}/{A}                                | mesos, {P}
+        /mesos/{P}/mesos/{P}                          | mesos, {P}
+        /ecs/{T}/{T}-1234567890                       | ecs, {T}-1234567890
+
+        /vc/kata_{A}                                  | {A}, kata
+        /kubepods/pod{P}/kata_{A}                     | {P}, guaranteed, {A}, kata
+        /kata_overhead                                | kata, kata_overhead
+        /kata_overhead/{A}                            | kata, kata_overhead/{A}
+        /kata_overhead/kubepods/besteffort/pod{P}/{A} | {P}, besteffort, kata, kata_overhead
+        /kata_overhead/kubepods-pod{_}.slice:cri-containerd:{A} | {P}, guaranteed, kata, kata_overhead
+        ",
+    );
+}
+
+#[test]
 fn units() {
     check(
         r"
@@ -222,17 +286,35 @@ fn no_claims() {
         "
         /{A}
         /foo/{A}
-        /lxc/web
-        /lxc.payload.web
+        /lxc/
+        /lxc/a b
+        /lxc.payload.
+        /lxcfs/web
+        /slurm/job_123
+        /slurm/uid_x/job_123
+        /slurm/uid_1/job_
+        /slurm/uid_1/job_12a
+        /slurm/system
+        /slurmx/uid_1/job_1
+        /job_1/step_0
+        /nomad/web
+        /nomad/{P}x
+        /nomad/{S}
+        /garden/web
+        /garden/2f8cd4c5-9a5e-4b5e-5b1c-ab1
+        /container_1_1_1_1
+        /hadoop-yarn/container_1455551433868_0002_01
+        /mesos/web
+        /ecs/{T}/{T}-1
+        /kata_{P}
+        /kata_overheads/{A}
         /default/redis
         /docker/buildkit/kvub9nkzcr2fqrzyi1ckfz5xy
         /docker/34dc0b5e626f
         /docker/x/{A}
         /docker/{A}x
-        /mesos/{P}/{A}
         /ecs/a/b/{T}/{A}
         /ecs/task/{A}
-        /kata_overhead/{A}
         /kubepodsx/pod{P}/{A}
         /kubepods/pod74c1322/{A}
         /kubepods/podmirror/{A}
@@ -300,6 +382,19 @@ fn name() -> impl Strategy<Value = String> {
         "machine-libpod_pod_{A}.slice",
         "x.service",
         "y.slice",
+        "lxc",
+        "lxc.payload.web",
+        "slurm",
+        "uid_1",
+        "job_12",
+        "step_0",
+        "x_slurmstepd.scope",
+        "nomad.slice",
+        "{P}",
+        "{P}.web.scope",
+        "kata_overhead",
+        "kata_{A}",
+        "container_e01_1234567890123_0001_01_000002",
     ];
     let name = proptest::sample::select(NAMES).prop_map(fill);
     prop_oneof![
@@ -325,7 +420,16 @@ fn check_claims(path: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(occurs(uid) || occurs(&uid.replace('-', "_")));
         prop_assert!(found.qos.is_some());
     }
-    prop_assert!(found.runtime.is_none() || found.container_id.is_some() || occurs("libpod_pod_"));
+    if let Some(name) = found.name {
+        prop_assert!(!name.is_empty() && occurs(name));
+        prop_assert!(found.container_id.is_none() && found.runtime.is_some());
+    }
+    prop_assert!(
+        found.runtime.is_none()
+            || found.container_id.is_some()
+            || found.name.is_some()
+            || occurs("libpod_pod_")
+    );
     let below = [path, b"/\xff"].concat();
     prop_assert_eq!(
         Owner {

@@ -14,7 +14,7 @@ const MAX: usize = 100_000;
 /// What one owner's memcgs did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
-    /// `pod`, `container`, `unit` or `path` (the parent directory); `unknown` without a path; `others`.
+    /// `pod`, `container`, a runtime's name, `unit` or `path` (the parent directory); `unknown` without a path; `others`.
     pub kind: &'static str,
     /// Its name: bytes that are not UTF-8 replaced.
     pub name: String,

@@ -110,6 +110,7 @@ impl<W: Write> JsonLines<W> {
         line.container_id = owner.container_id.map(Text::from);
         line.qos = owner.qos.map(Qos::as_str).map(Text::from);
         line.runtime = owner.runtime.map(Runtime::as_str).map(Text::from);
+        line.owner_name = owner.name.map(Text::from);
         line.unit = owner.unit.map(Text::from);
         if let Some(totals) = totals {
             line.live = Some(totals.live);

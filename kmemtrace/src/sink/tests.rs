@@ -104,6 +104,26 @@ fn json_lines() {
 }
 
 #[test]
+fn a_job_is_named() {
+    let path = "/slurm/uid_1000/job_8412/step_batch/task_0";
+    let leaked = Change {
+        time: at(34_000),
+        what: What::Leaked(zombie(cgroup(7, path), 0, 4_000, 34_000)),
+        ..changes().remove(0)
+    };
+    let text = text(false, std::slice::from_ref(&leaked));
+    assert!(
+        text.contains("  slurm job_8412/step_batch  /slurm/"),
+        "{text}"
+    );
+    let mut sink = JsonLines::new(Vec::new());
+    show(&mut sink, &[leaked]);
+    let json = String::from_utf8(sink.into_inner()).unwrap();
+    let owner = r#""runtime":"slurm","owner_name":"job_8412/step_batch","#;
+    assert!(json.contains(owner), "{json}");
+}
+
+#[test]
 fn the_document_has_every_field_and_its_samples_are_real() {
     let document = include_str!("../../../docs/trace-format.md");
     for field in Line::FIELDS {

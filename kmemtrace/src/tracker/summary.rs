@@ -405,6 +405,9 @@ pub(crate) fn owner(path: &[u8]) -> (&'static str, String) {
     if let Some(id) = owner.container_id {
         return ("container", id.to_owned());
     }
+    if let Some((runtime, name)) = owner.runtime.zip(owner.name) {
+        return (runtime.as_str(), name.to_owned());
+    }
     if let Some(unit) = owner.unit {
         return ("unit", unit.to_owned());
     }

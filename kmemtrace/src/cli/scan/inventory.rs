@@ -42,6 +42,8 @@ pub(super) enum By {
     Namespace,
     /// Their systemd units
     Unit,
+    /// Their owners: pods, containers, jobs, units, or the cgroups they were made in
+    Owner,
     /// The cgroups that they were made in
     Parent,
 }

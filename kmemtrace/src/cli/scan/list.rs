@@ -149,6 +149,9 @@ fn row(zombie: &Zombie, out: &mut dyn Write) -> io::Result<()> {
     if let Some(id) = &zombie.container_id {
         write!(out, "  container {}", id.get(..12).unwrap_or(id))?;
     }
+    if let Some((runtime, name)) = zombie.runtime.zip(zombie.owner_name.as_ref()) {
+        write!(out, "  {runtime} {}", Name::short(name.as_bytes(), 90))?;
+    }
     if zombie.directory {
         write!(out, "  (by -memory: its directory is there)")?;
     }

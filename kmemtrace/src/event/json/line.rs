@@ -257,6 +257,8 @@ line! { 'a;
     qos: Text<'a>,
     /// What runs the container.
     runtime: Text<'a>,
+    /// What the runtime calls it, where that is not `container_id`.
+    owner_name: Text<'a>,
     /// The systemd unit the path names.
     unit: Text<'a>,
     /// The name of the task that did it.

@@ -47,18 +47,18 @@ pub(super) struct Line {
 
 /// The groups that leaked anything.
 pub(super) fn groups(report: &Report) -> Vec<Group> {
-    let of = |kinds: &'static [&'static str]| {
+    let of = |pods: bool| {
         let owners = report.owners.iter().enumerate();
         let mut owners: Vec<_> = owners
-            .filter(|(_, owner)| owner.leaks > 0 && kinds.contains(&owner.kind))
+            .filter(|(_, owner)| owner.leaks > 0 && (owner.kind == "pod") == pods)
             .collect();
         owners.sort_by(|(_, a), (_, b)| {
             (b.left(), b.leaks, &a.name).cmp(&(a.left(), a.leaks, &b.name))
         });
         owners
     };
-    let group = |title, head, kinds| {
-        let owners = of(kinds);
+    let group = |title, head, pods| {
+        let owners = of(pods);
         let max = owners.iter().map(|(_, owner)| owner.left()).max();
         let shown = owners.iter().take(SHOWN);
         let rows = shown.map(|(at, owner)| {
@@ -79,11 +79,11 @@ pub(super) fn groups(report: &Report) -> Vec<Group> {
         }
     };
     let all = [
-        group("Worst pods", "pod", &["pod"]),
+        group("Worst pods", "pod", true),
         group(
-            "Units, containers outside pods, and directories",
+            "Units, containers outside pods, jobs, and directories",
             "owner",
-            &["unit", "container", "path", "unknown", "others"],
+            false,
         ),
         classes(report),
         suspects(report),
@@ -219,8 +219,8 @@ fn note(owner: &Owner) -> String {
     match owner.kind {
         "pod" => owner.qos.unwrap_or_default().to_owned(),
         "path" => "below this directory".to_owned(),
-        "unit" | "container" => owner.kind.to_owned(),
-        _ => String::new(),
+        "unknown" | "others" => String::new(),
+        kind => kind.to_owned(),
     }
 }
 

@@ -324,6 +324,7 @@ fn facts(subject: &Subject) -> Vec<Annotation> {
         owner
             .container_id
             .map(|id| text("container_id", id.as_bytes())),
+        owner.name.map(|name| text("owner_name", name.as_bytes())),
         cgroup.id.map(|id| number("cgroup_id", id)),
         cgroup.memcg_id.map(|id| number("memcg_id", id.into())),
         cgroup.usage_bytes.map(|bytes| number("usage_bytes", bytes)),

@@ -23,6 +23,7 @@ impl<W: Write> Tail<W> {
             container_id,
             qos,
             runtime,
+            name,
             unit,
         } = owner(&path.bytes);
         let pod_uid = pod_uid.as_ref().map(|uid| {
@@ -50,6 +51,13 @@ impl<W: Write> Tail<W> {
         }
         let qos = qos.map(Qos::as_str);
         let runtime = runtime.map(Runtime::as_str);
+        if let Some(name) = name {
+            // 64 digits of a sandbox's overhead leave room for the path.
+            let name = Name::short(name.as_bytes(), if full { PATH_MAX } else { UNIT_MAX });
+            let runtime = runtime.unwrap_or_default();
+            write!(self.line, "  {runtime} {}", self.styled(BOLD, name))?;
+        }
+        let runtime = runtime.filter(|_| name.is_none());
         match (qos, runtime) {
             (Some(qos), Some(runtime)) if full => write!(self.line, " ({qos}, {runtime})")?,
             (Some(one), None) | (None, Some(one)) if full => write!(self.line, " ({one})")?,
@@ -59,6 +67,7 @@ impl<W: Write> Tail<W> {
         if let Some(unit) = unit
             && container_id.is_none()
             && pod_uid.is_none()
+            && name.is_none()
             && path.bytes.len() > PATH_MAX
         {
             let unit = Name::short(unit.as_bytes(), UNIT_MAX);
@@ -70,7 +79,7 @@ impl<W: Write> Tail<W> {
         } else {
             ""
         };
-        let style = if pod_uid.is_some() || container_id.is_some() {
+        let style = if pod_uid.is_some() || container_id.is_some() || name.is_some() {
             DIM
         } else {
             BOLD

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{By, Group, PinTotal, Zombie};
+use crate::tracker;
 
 /// How many there are of a kind, and what they hold.
 type Sum = (u64, Option<u64>);
@@ -39,6 +40,10 @@ pub(super) fn groups(list: &[Zombie], by: By) -> Vec<Group> {
         By::Pod => zombie.pod_uid.clone(),
         By::Namespace => zombie.pod_namespace.clone(),
         By::Unit => zombie.unit.clone(),
+        By::Owner => {
+            let (kind, name) = tracker::owner(zombie.path.as_bytes());
+            Some(format!("{kind} {name}"))
+        }
         By::Parent => zombie
             .path
             .rsplit_once('/')
@@ -49,7 +54,7 @@ pub(super) fn groups(list: &[Zombie], by: By) -> Vec<Group> {
     });
     let names: HashMap<_, _> = match by {
         By::Pod => list.iter().map(|one| (&one.pod_uid, one.pod())).collect(),
-        By::Namespace | By::Unit | By::Parent => HashMap::new(),
+        By::Namespace | By::Unit | By::Owner | By::Parent => HashMap::new(),
     };
     let group = |(name, (zombies, held_bytes))| Group {
         pod: names.get(&name).cloned().flatten(),

@@ -154,6 +154,8 @@ fn whose_they_are_is_added_up() {
         by(By::Unit),
         [(String::new(), 4), ("nginx.service".to_owned(), 1)]
     );
+    let owners = by(By::Owner);
+    assert!(owners.contains(&("unit nginx.service".to_owned(), 1)));
     let parents = by(By::Parent);
     assert_eq!(parents[0], (format!("/kubepods/{POD}"), 2));
     assert!(parents.contains(&("/batch".to_owned(), 1)), "{parents:?}");

@@ -33,7 +33,10 @@ pub(in crate::cli::scan) struct Zombie {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) qos: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) runtime: Option<&'static str>,
+    pub(in crate::cli::scan) runtime: Option<&'static str>,
+    /// What the runtime calls it, where that is not `container_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::scan) owner_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<String>,
     /// The cgroup's id, which was its directory's inode number.
@@ -117,6 +120,7 @@ pub(super) fn zombie(walk: &KernelWalk, memcg: &Memcg, children: u64, pod: PodNa
         container_id,
         qos,
         runtime,
+        name,
         unit,
     } = attribution::owner(&path);
     let named = pod_uid.and_then(pod);
@@ -132,6 +136,7 @@ pub(super) fn zombie(walk: &KernelWalk, memcg: &Memcg, children: u64, pod: PodNa
         container_id: container_id.map(str::to_owned),
         qos: qos.map(Qos::as_str),
         runtime: runtime.map(Runtime::as_str),
+        owner_name: name.map(str::to_owned),
         unit: unit.map(str::to_owned),
         path: String::from_utf8_lossy(&path).into_owned(),
         cgroup_id: memcg.cgroup_id,
