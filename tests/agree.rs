@@ -46,6 +46,7 @@ fn state(root: &Path) -> String {
     let scan = run(&["scan", "--format", "json"], root);
     let watch = run(&["watch", "--once", "--format", "json"], root);
     let diagnose = run(&["diagnose", "--no-exec", "--format", "json"], root);
+    ids(root, &scan.1, &watch.1, &diagnose.1);
     let of = |(code, told): &(Option<i32>, Value)| {
         let state = told["state"].as_str().unwrap_or_default().to_owned();
         let expected = match &state[..] {
@@ -76,6 +77,18 @@ fn state(root: &Path) -> String {
     };
     assert_eq!(scan, as_counted, "{}: scan, diagnose", root.display());
     diagnose
+}
+
+/// That they agree on the ids in use.
+fn ids(root: &Path, scan: &Value, watch: &Value, diagnose: &Value) {
+    let told = |told: &Value| (told["ids_min"].clone(), told["ids_max"].clone());
+    let at = root.display();
+    assert_eq!(told(scan), told(watch), "{at}: scan, watch --once");
+    let ids = &diagnose["ids"];
+    let diagnosed = (ids["min"].clone(), ids["max"].clone());
+    assert_eq!(told(scan), diagnosed, "{at}: scan, diagnose");
+    assert!(ids["min"].as_u64() <= ids["max"].as_u64().or(Some(65_535)));
+    assert!(ids["max"].as_u64() <= Some(65_535));
 }
 
 fn snapshots() -> Result {
@@ -186,6 +199,9 @@ fn built() -> Result {
         ("4.14.67", Slab::Nested),
         ("4.19.222", Slab::None),
         ("4.6.0", Slab::None),
+        ("4.4.58-20171215.kylin.server.YUN+-generic", Slab::None),
+        ("4.4.248-1.el7.elrepo.x86_64", Slab::Nested),
+        ("3.18.3", Slab::None),
         ("6.1.0-40-amd64", Slab::None),
     ] {
         for (zombies, peak, held) in [
@@ -199,7 +215,13 @@ fn built() -> Result {
             (60, 65_529, 1 << 20),
             (60, 65_530, 1 << 20),
             (300, 300, 1 << 20),
+            (65_530, 300, 1 << 20),
+            (70_000, 300, 1 << 20),
         ] {
+            // 65,530 directories take their time.
+            if zombies > 300 && slab != Slab::None {
+                continue;
+            }
             let directory = tempfile::tempdir()?;
             tree(directory.path(), release, slab, zombies, peak, held)?;
             let state = state(directory.path());

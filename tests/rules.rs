@@ -23,17 +23,25 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("runtimes", &[]),
     ("attribution", &["runtimes"]),
     ("error", &[]),
     ("event", &[]),
-    ("judge", &["event"]),
+    ("history", &[]),
+    ("judge", &["event", "history"]),
     ("tracker", &["event", "attribution", "judge"]),
     ("host", &["event", "error", "runtimes"]),
     (
         "diagnose",
-        &["host", "event", "attribution", "judge", "runtimes"],
+        &[
+            "host",
+            "event",
+            "attribution",
+            "judge",
+            "history",
+            "runtimes",
+        ],
     ),
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::event::{MEMCG_IDS, release};
+use crate::{
+    event::MEMCG_IDS,
+    history::{self, Has},
+};
 
 /// So many zombies are nothing to speak of where they do not keep their ids: cgroups come and go, and page cache of a removed
 /// container is kept as long as there is memory.
@@ -17,7 +20,7 @@ pub enum State {
     Healthy,
     /// Nothing has leaked, but what leaks is switched on.
     AtRisk,
-    /// Many zombies, which do not keep their ids.
+    /// Many zombies, which do not keep their ids, or of which that is not known.
     PilingUp,
     /// Zombies keep their ids, and will until the ids are used up.
     Leaking,
@@ -65,32 +68,76 @@ impl State {
 /// Whether a zombie keeps its memcg id until it is freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kept {
-    /// It does: before that release, and so on RHEL 7.
+    /// It does: before 4.8, but for stable series that took that back, and on all of RHEL 7.
     Yes,
-    /// The kernel takes it back at removal, unless entries in swap hold it ([`release::FREES_IDS`]).
+    /// The kernel takes it back at removal, unless entries in swap hold it ([`history::FREES_IDS`]).
     No,
-    /// The kernel's release is not known.
+    /// The kernel's release does not tell.
     #[default]
     Unknown,
 }
 
+/// memcg ids in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// So many at least.
+    pub min: u64,
+    /// So many at most; `None` if that cannot be told.
+    pub max: Option<u64>,
+}
+
+/// How many memory cgroups beyond 65,535 prove that zombies do not keep their ids: a count may be off by what is just being
+/// freed.
+const BEYOND: u64 = 1000;
+
 impl Kept {
-    /// What the kernel's release tells. Nothing is chosen by it but words: no trace holds better evidence.
+    /// What the kernel's release tells.
     pub fn by(release: Option<&str>) -> Self {
-        match release.and_then(release::version) {
-            Some(version) if version < release::FREES_IDS => Self::Yes,
-            Some(_) => Self::No,
-            None => Self::Unknown,
+        match release.map(|release| history::FREES_IDS.is_in(release)) {
+            Some(Has::Yes) => Self::No,
+            Some(Has::No) => Self::Yes,
+            Some(Has::Unknown) | None => Self::Unknown,
         }
     }
 
-    /// How many ids are in use with so many memory cgroups.
-    pub fn used(self, live: u64, zombies: u64) -> u64 {
-        match self {
-            Self::No => live,
-            Self::Yes | Self::Unknown => live.saturating_add(zombies),
+    /// What the running system shows, which beats the release: `counted` zombies beside so many live ones, or a count that
+    /// leaves zombies out, as that of 3.10 does alone.
+    #[must_use]
+    pub fn shown(self, live: u64, counted: u64, leaves_out: bool) -> Self {
+        let all = live.saturating_add(counted);
+        if leaves_out {
+            Self::Yes
+        } else if all > MEMCG_IDS + BEYOND {
+            Self::No
+        } else if self == Self::Unknown
+            && counted > live
+            && (MEMCG_IDS..=MEMCG_IDS + 1).contains(&all)
+        {
+            // The count stands where the ids end.
+            Self::Yes
+        } else {
+            self
         }
-        .min(MEMCG_IDS)
+    }
+
+    /// How many ids are in use with so many live memory cgroups, and with zombies between `min` and `max`.
+    pub fn ids(self, live: u64, min: u64, max: Option<u64>) -> Ids {
+        let (kept_min, kept_max) = match self {
+            Self::Yes => (min, max),
+            Self::No => (0, Some(0)),
+            Self::Unknown => (0, max),
+        };
+        let all = |kept: u64| live.saturating_add(kept).min(MEMCG_IDS);
+        Ids {
+            min: all(kept_min),
+            max: kept_max.map(all),
+        }
+    }
+
+    /// How many ids are in use at most with so many memory cgroups.
+    pub fn used(self, live: u64, zombies: u64) -> u64 {
+        let ids = self.ids(live, zombies, Some(zombies));
+        ids.max.unwrap_or(ids.min)
     }
 
     /// How many ids are left then.
@@ -153,13 +200,14 @@ impl Signs {
             State::Crowded
         } else if keeps && (taken || refused == Refused::Proved) {
             State::Exhausted
-        } else if keeps && self.staying > 0 {
+        } else if self.kept == Kept::Yes && self.staying > 0 {
             State::Leaking
         } else if refused != Refused::No {
             State::Failing
         } else if self.staying > FEW.max(self.live) {
+            // Where it is not known whether they keep their ids, this much is true.
             State::PilingUp
-        } else if self.staying > 0 || self.none {
+        } else if self.none || self.kept == Kept::No && self.staying > 0 {
             State::Healthy
         } else {
             State::Unknown
@@ -178,7 +226,7 @@ mod tests {
             live,
             staying,
             none: staying == 0,
-            ids_min: kept.used(live, staying),
+            ids_min: kept.ids(live, staying, Some(staying)).min,
             kept,
             ..Signs::default()
         }
@@ -190,10 +238,16 @@ mod tests {
             (Some("3.10.0-1160.el7.x86_64"), Kept::Yes),
             // the remedy on the same distribution
             (Some("5.4.278-1.el7.elrepo.x86_64"), Kept::No),
-            (Some("4.7.10"), Kept::Yes),
+            (Some("4.7.0"), Kept::Yes),
+            (Some("4.7.10"), Kept::Unknown),
             (Some("4.8.0"), Kept::No),
             (Some("4.14.67"), Kept::No),
             (Some("6.1.0-40-cloud-amd64"), Kept::No),
+            (Some("4.4.248-1.el7.elrepo.x86_64"), Kept::No),
+            (
+                Some("4.4.58-20171215.kylin.server.YUN+-generic"),
+                Kept::Unknown,
+            ),
             (Some("custom"), Kept::Unknown),
             (Some("99999999999999.1"), Kept::Unknown),
             (None, Kept::Unknown),
@@ -213,7 +267,29 @@ mod tests {
         assert_eq!(state(Kept::Yes, 8, 1), State::Leaking);
         assert_eq!(state(Kept::Yes, 4, 65_531), State::Exhausted);
         assert_eq!(state(Kept::No, 4, 70_000), State::PilingUp);
+        assert_eq!(state(Kept::Unknown, 4, 9_000), State::PilingUp);
+        assert_eq!(state(Kept::Unknown, 4, 9), State::Unknown);
         assert_eq!(Signs::default().state(), State::Unknown);
+    }
+
+    #[test]
+    fn what_shows_beats_the_release() {
+        use Kept::{No, Unknown, Yes};
+        for (release, live, counted, leaves_out, right) in [
+            (Unknown, 3, 65_532, false, Yes),
+            (Unknown, 3, 65_533, false, Yes),
+            (Unknown, 3, 60_000, false, Unknown),
+            (Unknown, 3, 70_000, false, No),
+            (Yes, 3, 70_000, false, No),
+            (Yes, 3, 65_533, false, Yes),
+            (No, 3, 65_532, false, No),
+            // Live ones that use them up show nothing of zombies.
+            (Unknown, 65_000, 535, false, Unknown),
+            (No, 3, 0, true, Yes),
+        ] {
+            let shown = release.shown(live, counted, leaves_out);
+            assert_eq!(shown, right, "{release:?} {live} {counted}");
+        }
     }
 
     /// What the names of slab caches tell, where nothing counts: `el7-514-exhausted-65531` of the recordings.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod diagnose;
 pub mod error;
 pub mod event;
+pub mod history;
 pub mod host;
 pub mod judge;
 pub mod plan;

@@ -111,7 +111,8 @@ pub(super) fn is_debian() -> bool {
 /// Whether this kernel is of that release, or later.
 pub(super) fn is_from(major: u32, minor: u32) -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    kmemtrace::event::release::version(&release) >= Some((major, minor))
+    kmemtrace::history::Release::parse(&release).map(|release| release.version)
+        >= Some((major, minor))
 }
 
 /// Which kernel this is, if it is a known one.

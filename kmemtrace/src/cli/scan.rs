@@ -160,7 +160,7 @@ struct Scan {
     staying: u64,
     /// memcg ids in use, at least: the live ones', the root's included, and those of zombies that are known to keep theirs.
     ids_min: u64,
-    /// memcg ids in use, at most: zombies keep theirs before 4.8 and on all of RHEL 7; absent if that cannot be told.
+    /// memcg ids in use, at most; absent if that cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     ids_max: Option<u64>,
     /// memcg ids in use at one time: memory cgroups with kernel memory, as the names of their slab caches tell, and the live ones
@@ -241,13 +241,10 @@ fn judge(
     }
     let slab = last.slab;
     let peak = slab.and_then(|slab| Some(slab.peak? + slab.unnamed));
-    // A kernel whose count leaves zombies out is so old that they keep their ids, whatever its release is called.
-    let kept = if leaves_out { Kept::Yes } else { kept };
-    let (kept_min, kept_max) = match kept {
-        Kept::Yes => (zombies.min, zombies.max),
-        Kept::No => (0, Some(0)),
-        Kept::Unknown => (0, zombies.max),
-    };
+    // What is just being freed does not count as a sign.
+    let counted = earlier.min.min(zombies.min);
+    let kept = kept.shown(last.live, counted, leaves_out);
+    let ids = kept.ids(last.live, zombies.min, zombies.max);
     Scan {
         kernel,
         hierarchy: hierarchy.version.as_str(),
@@ -258,8 +255,8 @@ fn judge(
         zombies_min: zombies.min,
         zombies_max: zombies.max,
         staying: earlier.min.min(zombies.min),
-        ids_min: (last.live + kept_min).min(MEMCG_IDS),
-        ids_max: kept_max.map(|kept| (last.live + kept).min(MEMCG_IDS)),
+        ids_min: ids.min,
+        ids_max: ids.max,
         ids_peak: peak.map(|peak| peak.min(MEMCG_IDS)),
         ids_capacity: MEMCG_IDS,
         moving: last.before != last.after,

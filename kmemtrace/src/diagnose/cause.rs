@@ -6,8 +6,9 @@ use super::{
     Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict, era,
     facts::{BuiltIn, Mark, Unread},
     levels::Who,
+    symptoms,
 };
-use crate::host::memory_words;
+use crate::{host::memory_words, judge::Kept};
 pub(super) use pins::{kernel_memory, pins, slab_pins};
 
 /// Names of findings.
@@ -46,18 +47,20 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
         return cause(KERNEL, Verdict::Unknown, says)
             .evidence(facts.kernel.iter().map(super::facts::Line::evidence));
     };
+    let kept = symptoms::signs(facts, known).kept;
     // It does no harm where nobody switches accounting on.
     let verdict = match (era, who) {
-        (Era::KeepsIds, _) => Verdict::Warn,
+        (Era::KeepsIds, _) if kept != Kept::No => Verdict::Warn,
         (Era::OptIn, Some(who)) if who.anybody() => Verdict::Warn,
         (Era::OptIn, None) => Verdict::Unknown,
+        (Era::OptIn, Some(_)) if !header_tells(facts) => Verdict::Unknown,
         _ => Verdict::Ok,
     };
     let says = Message::new("kernel-is")
         .arg("release", release)
         .arg("vendor", vendor);
     cause(KERNEL, verdict, says)
-        .meaning(Message::new(era.message()).arg(
+        .meaning(Message::new(era.message(kept)).arg(
             "known",
             Message::new(match origin {
                 Origin::Sign => "known-by-sign",
@@ -120,6 +123,12 @@ pub(super) fn command_line(facts: &Facts, who: Option<&Who>) -> Finding {
     finding
 }
 
+/// Whether `memory.kmem.slabinfo` tells where accounting is off.
+fn header_tells(facts: &Facts) -> bool {
+    let levels = facts.levels.as_ref().ok();
+    levels.is_some_and(|levels| levels.first().is_some_and(|root| root.header_tells))
+}
+
 /// Whether kernel memory is accounted, and who switched that on.
 pub(super) fn accounting(
     facts: &Facts,
@@ -127,9 +136,9 @@ pub(super) fn accounting(
     who: &Result<Who, Unread>,
 ) -> Finding {
     let root = facts.levels.as_ref().ok().and_then(|levels| levels.first());
-    match era.map(|(era, _)| era) {
-        Some(Era::OptIn) | None => {}
-        Some(era) => {
+    match era {
+        Some((Era::OptIn, _)) | None => {}
+        Some((era, origin)) => {
             let nokmem = facts
                 .cmdline
                 .as_ref()
@@ -144,7 +153,9 @@ pub(super) fn accounting(
                 _ if off => "accounting-off",
                 _ => "accounting-default",
             };
-            let leaks = era.keeps_ids() && !off;
+            let leaks = era == Era::KeepsIds
+                && symptoms::signs(facts, Some((era, origin))).kept != Kept::No
+                && !off;
             let verdict = if leaks { Verdict::Warn } else { Verdict::Ok };
             return cause(ACCOUNTING, verdict, Message::new(id))
                 .evidence(root.map(super::facts::Directory::evidence));
@@ -154,7 +165,7 @@ pub(super) fn accounting(
         Ok(who) => who,
         Err(unread) => return Finding::unknown(ACCOUNTING, Group::Cause, unread),
     };
-    let told = root.is_some_and(|root| root.slabinfo.tells());
+    let told = header_tells(facts);
     let evidence: Vec<Evidence> = [
         &who.kubelet,
         &who.runc,

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::{Evidence, Facts};
 use crate::{
-    event::release,
+    history::{self, Change, Has, Release},
     host::{SlabLayout, Slabinfo},
+    judge::Kept,
 };
 
 /// What became of zombies over the years. Read in the kernel's history; each commit is named.
@@ -15,9 +16,10 @@ use crate::{
 pub enum Era {
     /// Before 3.8: kernel memory is not accounted to memcgs.
     NotAccounted,
-    /// 3.8 to 4.4, and RHEL 7's 3.10: accounted where somebody switches it on, and then zombies are never freed.
+    /// 3.8 to 4.4, and RHEL 7's 3.10: accounted where somebody switches it on, and then zombies stay. Up to 3.18 they keep their
+    /// ids, later where the fix of 4.8 was not taken back.
     OptIn,
-    /// 4.5 to 4.7: accounted by default; zombies keep their ids.
+    /// 4.5 to 4.7: accounted by default; zombies keep their ids unless the fix of 4.8 was taken back.
     KeepsIds,
     /// 4.8 to 5.2: ids are given back at rmdir (73f576c04b94); slab caches pin zombies, and so does page cache.
     FreesIds,
@@ -28,22 +30,20 @@ pub enum Era {
 }
 
 impl Era {
-    /// Whether a zombie keeps its memcg id, of which there are 65,535.
-    pub const fn keeps_ids(self) -> bool {
-        matches!(self, Self::OptIn | Self::KeepsIds)
-    }
-
-    /// Whether page cache and tmpfs of a removed memcg pin it.
-    pub const fn page_cache_pins(self) -> bool {
-        !matches!(self, Self::ReparentsAll)
-    }
-
     /// Its name in the catalogue.
-    pub(super) const fn message(self) -> &'static str {
+    pub(super) const fn message(self, kept: Kept) -> &'static str {
         match self {
             Self::NotAccounted => "era-not-accounted",
-            Self::OptIn => "era-opt-in",
-            Self::KeepsIds => "era-keeps-ids",
+            Self::OptIn => match kept {
+                Kept::Yes => "era-opt-in",
+                Kept::No => "era-opt-in-frees-ids",
+                Kept::Unknown => "era-opt-in-untold",
+            },
+            Self::KeepsIds => match kept {
+                Kept::Yes => "era-keeps-ids",
+                Kept::No => "era-frees-ids",
+                Kept::Unknown => "era-default-untold",
+            },
             Self::FreesIds => "era-frees-ids",
             Self::ReparentsSlab => "era-reparents-slab",
             Self::ReparentsAll => "era-reparents-all",
@@ -76,29 +76,35 @@ pub(super) fn era(facts: &Facts) -> Option<(Era, Origin)> {
     Some((era, Origin::Release))
 }
 
-/// Where each era ends: the first release that is not of it.
-const UP_TO: [((u32, u32), Era); 5] = [
-    ((3, 8), Era::NotAccounted),
-    ((4, 5), Era::OptIn),
-    (release::FREES_IDS, Era::KeepsIds),
-    ((5, 3), Era::FreesIds),
-    ((7, 1), Era::ReparentsSlab),
-];
-
+/// What a release alone tells.
 fn by_release(release: &str) -> Option<Era> {
-    if el7_build(release).is_some() {
-        return Some(Era::OptIn);
-    }
-    let version = release::version(release)?;
-    let era = UP_TO.iter().find(|(end, _)| version < *end);
-    Some(era.map_or(Era::ReparentsAll, |(_, era)| *era))
+    Release::parse(release)?;
+    let has = |change: &Change| change.is_in(release) == Has::Yes;
+    // The latest that it has.
+    let eras = [
+        (&history::REPARENTS_PAGES, Era::ReparentsAll),
+        (&history::REPARENTS_SLAB, Era::ReparentsSlab),
+    ];
+    let era = eras.iter().find(|(change, _)| has(change));
+    Some(match era {
+        Some((_, era)) => *era,
+        None if has(&history::ACCOUNTS_ALL) && has(&history::FREES_IDS) => Era::FreesIds,
+        None if has(&history::ACCOUNTS_ALL) => Era::KeepsIds,
+        None if has(&history::ACCOUNTING) => Era::OptIn,
+        None => Era::NotAccounted,
+    })
 }
 
-/// The build of a RHEL 7 kernel: 1160 in `3.10.0-1160.el7.x86_64`. They differ a lot from 3.10.
-pub(super) fn el7_build(release: &str) -> Option<u32> {
-    let rest = release.strip_prefix("3.10.0-")?;
-    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    rest.contains(".el7").then(|| digits.parse().ok())?
+/// Whether page cache of a removed memcg pins it.
+pub(super) fn page_cache_pins(facts: &Facts, era: Option<Era>) -> bool {
+    match era {
+        Some(Era::OptIn | Era::KeepsIds) => {
+            let release = facts.kernel.as_ref().ok();
+            release.is_some_and(|line| history::PAGE_CACHE_PINS.is_in(&line.text) == Has::Yes)
+        }
+        Some(Era::FreesIds | Era::ReparentsSlab) => true,
+        Some(Era::NotAccounted | Era::ReparentsAll) | None => false,
+    }
 }
 
 /// Who made this kernel, as its release tells: distributions mark theirs.
@@ -154,8 +160,10 @@ mod tests {
             ("3.10.0", Era::OptIn),
             ("3.10.0-1160.119.1.el7.x86_64", Era::OptIn),
             ("4.4.0-210-generic", Era::OptIn),
-            ("4.7.10", Era::KeepsIds),
-            ("4.18.0-553.el8.x86_64", Era::FreesIds),
+            ("4.7.0", Era::KeepsIds),
+            ("4.18.0-553.el8.x86_64", Era::ReparentsSlab),
+            ("4.18.0-80.el8.x86_64", Era::FreesIds),
+            ("4.4.248-1.el7.elrepo.x86_64", Era::OptIn),
             ("4.19.0-27-amd64", Era::FreesIds),
             ("5.2", Era::FreesIds),
             ("5.10.0-33-amd64", Era::ReparentsSlab),
@@ -171,10 +179,6 @@ mod tests {
 
     #[test]
     fn a_release_tells_its_vendor() {
-        assert_eq!(el7_build("3.10.0-1160.119.1.el7.x86_64"), Some(1160));
-        assert_eq!(el7_build("3.10.0-514.26.2.el7.x86_64"), Some(514));
-        assert_eq!(el7_build("3.10.0"), None);
-        assert_eq!(el7_build("3.10.0-5-amd64"), None);
         assert_eq!(vendor("5.15.0-60-generic"), Some("Ubuntu"));
         assert_eq!(vendor("6.18.44-fc-v769"), None);
         assert_eq!(vendor("6.8.5-301.fc40.x86_64"), Some("Fedora"));

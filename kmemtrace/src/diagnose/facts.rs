@@ -22,8 +22,12 @@ pub use runtime::{RuntimeLines, RuntimeLog, journal_lines as journal};
 pub use traced::{Traced, TracedFailures};
 
 use super::{Evidence, Level, Message};
-use crate::host::{
-    self, Ask, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, SlabMemcgs, Slabinfo, Version,
+use crate::{
+    host::{
+        self, Ask, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, SlabMemcgs, Slabinfo,
+        Version,
+    },
+    judge::Kept,
 };
 
 /// A fact, or why it is not known.
@@ -90,8 +94,12 @@ pub struct Count {
     pub staying: u64,
     /// That there are none is known.
     pub none: bool,
+    /// Whether zombies keep their ids.
+    pub kept: Kept,
     /// memcg ids in use, at least.
     pub ids_min: u64,
+    /// memcg ids in use, at most; `None` if that cannot be told.
+    pub ids_max: Option<u64>,
     /// memcg ids that there are.
     pub capacity: u64,
     /// So many memcgs had kernel memory at one time, at least: up to 4.4.
@@ -120,6 +128,9 @@ pub struct Directory {
     pub place: String,
     /// `memory.kmem.slabinfo`.
     pub slabinfo: Slabinfo,
+    /// A header in `memory.kmem.slabinfo` says that accounting is on: only where others, the root's first, are an I/O error. From
+    /// 3.19 to 4.10 every directory has it ([`crate::history::SLABINFO_HEADER`]).
+    pub header_tells: bool,
     /// `memory.kmem.limit_in_bytes`, if it is a limit.
     pub limit: Option<u64>,
     /// Whether it has slab caches of its own, by their names in `/sys/kernel/slab`.
@@ -133,7 +144,8 @@ impl Directory {
     /// `memory.kmem.slabinfo` is not read everywhere ([`host::Ask`]), but what is charged, limited or named is accounted.
     pub fn accounted(&self) -> Option<bool> {
         match self.slabinfo {
-            Slabinfo::Active { .. } | Slabinfo::HeaderOnly => Some(true),
+            Slabinfo::Active { .. } => Some(true),
+            Slabinfo::HeaderOnly if self.header_tells => Some(true),
             Slabinfo::Inactive => Some(false),
             _ => self.sign().map(|_| true),
         }
@@ -171,10 +183,11 @@ impl Directory {
             Slabinfo::Young => Message::new("slabinfo-young"),
             Slabinfo::Unasked => Message::new("slabinfo-unasked"),
         };
-        let told = matches!(
-            self.slabinfo,
-            Slabinfo::Active { .. } | Slabinfo::HeaderOnly | Slabinfo::Inactive
-        );
+        let told = match self.slabinfo {
+            Slabinfo::Active { .. } | Slabinfo::Inactive => true,
+            Slabinfo::HeaderOnly => self.header_tells,
+            _ => false,
+        };
         let sign = if told { None } else { self.sign() };
         sign.unwrap_or_else(|| {
             Evidence::of_file(format!("{}/memory.kmem.slabinfo", self.place), says)
@@ -358,6 +371,16 @@ fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Fact<Vec<Directory>
     };
     let kmem = host::kmem(root, at, slab, Ask::Settled(&mut picks))
         .map_err(|error| Unread::new(mount.clone(), &error))?;
+    let root_slabinfo = kmem.directories.first().map(|root| root.slabinfo);
+    let has_header = matches!(
+        root_slabinfo,
+        Some(Slabinfo::HeaderOnly | Slabinfo::Active { .. })
+    );
+    let any_inactive = kmem
+        .directories
+        .iter()
+        .any(|one| one.slabinfo == Slabinfo::Inactive);
+    let header_tells = any_inactive && !has_header;
     let one = |(number, one): (usize, KmemDirectory)| {
         let path = one.path.strip_suffix(b"/").unwrap_or(&one.path);
         let place = format!("{mount}{}", String::from_utf8_lossy(path));
@@ -367,6 +390,7 @@ fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Fact<Vec<Directory>
         Directory {
             place,
             slabinfo: one.slabinfo,
+            header_tells,
             // No limit is the largest number of whole pages (RESOURCE_MAX, PAGE_COUNTER_MAX), which differs.
             limit: limit.filter(|&limit: &u64| limit < i64::MAX as u64 - (1 << 20)),
             caches: one.caches,

@@ -176,12 +176,13 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         cause::pins(facts, era),
     ];
     findings.extend(trace::trace(facts));
-    let state = state(&findings, &symptoms::signs(facts, era));
+    let signs = symptoms::signs(facts, era);
+    let state = state(&findings, &signs);
     let remedies = remedies::remedies(facts, era, who.as_ref().ok(), state);
     let fix = verify::fix(facts, era, &levels, &who);
     let headline = fix
         .as_ref()
-        .map_or_else(|| headline(state, facts), |fix| fix.says.clone());
+        .map_or_else(|| headline(state, &signs), |fix| fix.says.clone());
     let verified = fix.as_ref().map(|fix| fix.verdict);
     let mut findings: Vec<_> = fix
         .into_iter()
@@ -210,7 +211,12 @@ fn state(findings: &[Finding], signs: &Signs) -> State {
         .find(|finding| finding.id == cause::ACCOUNTING);
     let accounting = accounting.map_or(Verdict::Unknown, |finding| finding.verdict);
     match signs.state() {
-        State::Healthy | State::Unknown if accounting >= Verdict::Warn => State::AtRisk,
+        // Where ids are given back, accounting costs memory and breaks nothing.
+        State::Healthy | State::Unknown
+            if accounting >= Verdict::Warn && signs.staying == 0 && signs.kept != Kept::No =>
+        {
+            State::AtRisk
+        }
         State::Healthy if signs.kept != Kept::No && accounting == Verdict::Unknown => {
             State::Unknown
         }
@@ -218,12 +224,13 @@ fn state(findings: &[Finding], signs: &Signs) -> State {
     }
 }
 
-fn headline(state: State, facts: &Facts) -> Message {
-    let zombies = facts.count.as_ref().map_or(0, |count| count.staying);
+fn headline(state: State, signs: &Signs) -> Message {
+    let zombies = signs.staying;
     let id = match state {
         State::Healthy if zombies > 0 => "headline-few",
         State::Healthy => "headline-healthy",
         State::AtRisk => "headline-at-risk",
+        State::PilingUp if signs.kept == Kept::Unknown => "headline-piling-up-untold",
         State::PilingUp => "headline-piling-up",
         State::Leaking => "headline-leaking",
         State::Exhausted => "headline-exhausted",
@@ -231,6 +238,7 @@ fn headline(state: State, facts: &Facts) -> Message {
         State::Failing => "headline-failing",
         State::Unknown => "headline-unknown",
     };
-    let live = facts.count.as_ref().map_or(0, |count| count.live);
-    Message::new(id).arg("zombies", zombies).arg("live", live)
+    Message::new(id)
+        .arg("zombies", zombies)
+        .arg("live", signs.live)
 }

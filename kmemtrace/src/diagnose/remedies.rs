@@ -6,11 +6,12 @@ use commands::commands;
 
 use super::{
     Arg, Era, Facts, Finding, Message, Origin, State, Verdict, cause,
-    era::el7_build,
+    era::page_cache_pins,
     facts::{Kinds, Mark},
     levels::Who,
     symptoms,
 };
+use crate::history::{self, Has};
 
 /// Something that can be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +42,6 @@ const KUBELET: &str = "kubelet-nokmem";
 const RUNC: &str = "runc-nokmem";
 const KERNEL: &str = "newer-kernel";
 const REBOOT: &str = "reboot";
-
-/// The first el7 build that is known to understand `cgroup.memory=nokmem`: it is in the source of 1127, and not in 514's.
-pub(super) const NOKMEM_BUILD: u32 = 1127;
 
 /// What is known when remedies are chosen.
 struct Case<'a> {
@@ -169,10 +167,10 @@ impl Case<'_> {
         let cmdline = self.facts.cmdline.as_ref();
         let given = cmdline.is_ok_and(|line| cause::memory_option(&line.text, "nokmem"));
         let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
-        let (applies, why) = match (self.era, el7_build(release)) {
+        let (applies, why) = match (self.era, history::NOKMEM.is_in(release)) {
             (Some(Era::OptIn) | None, _) if given && self.opt_in() => (false, "nokmem-ignored"),
             (_, _) if given => (false, "nokmem-given"),
-            (Some(Era::OptIn), Some(build)) if build >= NOKMEM_BUILD => (
+            (Some(Era::OptIn), Has::Yes) => (
                 self.opt_in() || self.leaking(),
                 if self.opt_in() || self.leaking() {
                     "nokmem-why"
@@ -180,8 +178,8 @@ impl Case<'_> {
                     "nokmem-nothing-on"
                 },
             ),
-            (Some(Era::OptIn), Some(_)) => (false, "nokmem-too-old"),
-            (Some(Era::OptIn) | None, None | Some(_)) => (false, "nokmem-untold"),
+            (Some(Era::OptIn), Has::No) => (false, "nokmem-too-old"),
+            (Some(Era::OptIn) | None, _) => (false, "nokmem-untold"),
             (Some(Era::KeepsIds), _) => (true, "nokmem-why"),
             (Some(_), _) => (false, "nokmem-not-needed"),
         };
@@ -279,9 +277,10 @@ impl Case<'_> {
         let walked = self.facts.pinned.as_ref().map_or(0, |pinned| pinned.file);
         let opt_in = self.era == Some(Era::OptIn);
         let slab = cause::slab_pins(self.facts, self.era) == Some(true) && !opt_in;
-        let pages = self.era.is_some_and(Era::page_cache_pins) && !opt_in;
+        let pages = page_cache_pins(self.facts, self.era);
         let zombies = self.facts.count.as_ref().map_or(0, |count| count.staying);
-        let applies = (pages || slab) && zombies > 0 && self.state == State::PilingUp;
+        let many = self.leaking() || self.state == State::PilingUp;
+        let applies = (pages || slab) && zombies > 0 && many;
         let kernel = if slab {
             cause::kernel_memory(self.facts)
         } else {
@@ -290,8 +289,8 @@ impl Case<'_> {
         let why = match (applies, opt_in) {
             (true, _) if kernel > 0 => "reclaim-why-slab",
             (true, _) => "reclaim-why",
-            (false, true) => "reclaim-no-use",
-            (false, false) => "reclaim-not-needed",
+            (false, true) if !pages => "reclaim-no-use",
+            (false, _) => "reclaim-not-needed",
         };
         let why = Message::new(why)
             .arg("kernel", Arg::Bytes(kernel))

@@ -44,12 +44,23 @@ pub(super) fn signs(facts: &Facts, era: Option<(Era, Origin)>) -> Signs {
         },
     );
     Signs {
-        kept: era.map_or(Kept::Unknown, |(era, _)| {
-            if era.keeps_ids() { Kept::Yes } else { Kept::No }
-        }),
+        kept: kept(facts, era),
         refused: refused(facts),
         made: facts.probe == Some(Ok(())),
         ..counted
+    }
+}
+
+/// Whether zombies keep their ids: by what was counted and by the release, as all verbs have it; a sign that the kernel is that of
+/// RHEL 7 tells where there is no release.
+fn kept(facts: &Facts, era: Option<(Era, Origin)>) -> Kept {
+    let kept = facts
+        .count
+        .as_ref()
+        .map_or(Kept::Unknown, |count| count.kept);
+    match (kept, era) {
+        (Kept::Unknown, Some((Era::OptIn, Origin::Sign))) => Kept::Yes,
+        (kept, _) => kept,
     }
 }
 
@@ -125,11 +136,17 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         State::Exhausted if signs.all_taken() => (Verdict::Fail, "ids-taken", "ids-taken-meaning"),
         State::Exhausted => (Verdict::Fail, "ids-refused", "ids-taken-meaning"),
         State::Leaking => (Verdict::Fail, "ids-leaking", "ids-leaking-meaning"),
+        State::PilingUp if signs.kept == Kept::Unknown => {
+            (Verdict::Warn, "ids-many-zombies", "ids-untold-meaning")
+        }
         State::PilingUp => (
             Verdict::Warn,
             "ids-many-zombies",
             "ids-many-zombies-meaning",
         ),
+        _ if count.staying > 0 && signs.kept == Kept::Unknown => {
+            (Verdict::Unknown, "ids-leaking", "ids-untold-meaning")
+        }
         _ if count.staying > 0 => (Verdict::Ok, "ids-few-zombies", "ids-few-zombies-meaning"),
         _ if count.none => (Verdict::Ok, "ids-fine", "ids-fine-meaning"),
         _ => (Verdict::Unknown, "ids-unknown", "ids-unknown-meaning"),
@@ -137,10 +154,12 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     let exact = count.zombies_max == Some(count.zombies_min);
     let zombies = Message::new(if exact { "zombies" } else { "zombies-at-least" })
         .arg("number", count.zombies_min);
-    let ids = if count.zombies_max == Some(0) || !keeps {
-        Message::new("exactly").arg("number", count.live)
-    } else {
-        Message::new("at-least").arg("number", count.ids_min)
+    let ids = match count.ids_max {
+        Some(max) if max == count.ids_min => Message::new("exactly").arg("number", max),
+        Some(max) => Message::new("between")
+            .arg("least", count.ids_min)
+            .arg("most", max),
+        None => Message::new("at-least").arg("number", count.ids_min),
     };
     let says = Message::new(id)
         .arg("live", count.live)

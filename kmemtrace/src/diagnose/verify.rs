@@ -2,8 +2,12 @@
 //! accounting on, and a few memory cgroups made just now leave nothing.
 
 use super::{
-    Era, Evidence, Facts, Finding, Group, LevelRow, Message, Origin, Verdict, cause,
-    era::el7_build, facts::Unread, levels::Who, remedies::NOKMEM_BUILD,
+    Era, Evidence, Facts, Finding, Group, LevelRow, Message, Origin, Verdict, cause, facts::Unread,
+    levels::Who, symptoms,
+};
+use crate::{
+    history::{Has, NOKMEM},
+    judge::Kept,
 };
 
 /// The name of the finding.
@@ -63,7 +67,7 @@ pub(super) fn fix(
             |place| Message::new("fix-no-container-but").arg("place", place.clone()),
         );
         (Verdict::Unknown, says, Some("fix-no-container-meaning"))
-    } else if old > 0 && !era.is_none_or(|(era, _)| era.keeps_ids()) {
+    } else if old > 0 && symptoms::signs(facts, era).kept == Kept::No {
         ok(made("fix-other-zombies").arg("zombies", old))
     } else if old > 0 {
         ok(Message::new("fix-old-zombies").arg("zombies", old))
@@ -88,10 +92,10 @@ pub(super) fn fix(
 /// this runtime that has it off shows that; so does an option that this kernel knows, by which nobody can.
 fn proven(facts: &Facts, who: &Result<Who, Unread>) -> bool {
     let knows = facts.kernel.as_ref().ok();
-    let knows = knows.and_then(|release| el7_build(&release.text));
+    let knows = knows.is_some_and(|release| NOKMEM.is_in(&release.text) == Has::Yes);
     let nokmem = facts.cmdline.as_ref();
     let nokmem = nokmem.is_ok_and(|line| cause::memory_option(&line.text, "nokmem"));
-    let by_option = nokmem && knows.is_some_and(|build| build >= NOKMEM_BUILD);
+    let by_option = nokmem && knows;
     by_option || who.as_ref().is_ok_and(|who| who.runc_off.is_some())
 }
 

@@ -7,7 +7,6 @@ pub mod header;
 mod holds;
 pub mod json;
 pub mod klog;
-pub mod release;
 mod slab;
 pub mod wire;
 

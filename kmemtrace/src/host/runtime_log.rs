@@ -92,7 +92,12 @@ pub fn runtime_log(root: &Root) -> RuntimeLog {
 pub fn runtime_lines(file: &str, bytes: &[u8], whole: bool) -> Vec<RuntimeLine> {
     let cgroup = Finder::new("cgroup");
     // Without the first letter, which may be a capital.
-    let errors = ["annot allocate memory", "o space left on device", "ut of memory"].map(Finder::new);
+    let errors = [
+        "annot allocate memory",
+        "o space left on device",
+        "ut of memory",
+    ]
+    .map(Finder::new);
     let matters = |line: &[u8]| {
         cgroup.find(line).is_some() && errors.iter().any(|error| error.find(line).is_some())
     };

@@ -101,7 +101,12 @@ impl Report {
 
     /// Whether zombies keep their memcg ids there.
     pub fn kept(&self) -> Kept {
-        Kept::by(self.last().and_then(|run| run.header.kernel.as_deref()))
+        let Some(run) = self.last() else {
+            return Kept::Unknown;
+        };
+        let totals = run.totals();
+        let leaves_out = run.summary.kmemcg_peak.is_some();
+        Kept::by(run.header.kernel.as_deref()).shown(totals.live, totals.zombies, leaves_out)
     }
 
     /// When the ids run out, if they do.

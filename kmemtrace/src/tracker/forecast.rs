@@ -160,8 +160,8 @@ impl Tracker {
             paced: since(from_ns).filter_map(Entry::held_bytes).collect(),
         };
         Some(Forecast::new(
-            self.kept,
-            self.kept.used(totals.live, totals.zombies),
+            self.kept(),
+            self.kept().used(totals.live, totals.zombies),
             whole,
             Some(recent),
             held,

@@ -51,7 +51,7 @@ use crate::{
         Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
         Walked, header::Header,
     },
-    judge::{Refused, Signs, State},
+    judge::{Ids, Refused, Signs, State},
 };
 
 /// `ENOMEM` and `ENOSPC`.
@@ -221,14 +221,33 @@ impl Tracker {
         let leaked = self.table.values().filter(|entry| entry.is_leaked());
         let (leaked, suspects): (Vec<_>, Vec<_>) =
             leaked.partition(|entry| entry.by_count.is_none());
+        let ids = self.ids();
         Summary {
             totals: self.totals(),
             inherited: self.inherited,
             by_count: self.leaked_by_count().unwrap_or(0),
             forecast: self.forecast(&leaked),
             state: self.state(),
+            ids_min: ids.min,
+            ids_max: ids.max,
             ..self.tally.summary(self.now, &leaked, &suspects)
         }
+    }
+
+    /// Whether zombies keep their ids, by what was seen and by the release.
+    pub(super) fn kept(&self) -> Kept {
+        let Totals { live, zombies, .. } = self.totals();
+        // Such names are of kernels whose count leaves zombies out.
+        let leaves_out = self.tally.kmemcg_peak.is_some();
+        self.kept.shown(live, zombies, leaves_out)
+    }
+
+    /// memcg ids in use. What is held where nothing counts zombies is held by one at least.
+    fn ids(&self) -> Ids {
+        let Totals { live, zombies, .. } = self.totals();
+        let held = self.tally.kmemcg_peak.and(self.tally.held_bytes) > Some(0);
+        let all = self.counting.map(|_| zombies);
+        self.kept().ids(live, zombies.max(u64::from(held)), all)
     }
 
     /// The node's state. What was there before the run is not just being freed, as far as it is there still.
@@ -240,10 +259,9 @@ impl Tracker {
         } = self.totals();
         let staying = leaked.max(self.inherited.unwrap_or(0).min(zombies));
         let tally = &self.tally;
-        // Such names are of kernels whose zombies keep their ids, and whose count leaves them out.
         let by_names = tally.kmemcg_peak.is_some();
         let held = by_names.then_some(tally.held_bytes).flatten();
-        let kept = if by_names { Kept::Yes } else { self.kept };
+        let kept = self.kept();
         let counted = self.counting.is_some() || held == Some(0);
         let refused = if tally.mkdir_no_space > 0 {
             Refused::Proved
@@ -257,10 +275,7 @@ impl Tracker {
             // What is held is held by one at least.
             staying: staying.max(u64::from(held > Some(0))),
             none: zombies == 0 && counted,
-            ids_min: match kept {
-                Kept::Unknown => live,
-                kept => kept.used(live, zombies),
-            },
+            ids_min: self.ids().min,
             ids_peak: tally.ids_peak,
             kept,
             refused,

@@ -49,6 +49,13 @@ pub struct Summary {
     /// So many memcgs had kernel memory at one time, at least, as slab caches' names tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kmemcg_peak: Option<u64>,
+    /// memcg ids in use, at least.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub ids_min: u64,
+    /// memcg ids in use, at most; absent if that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids_max: Option<u64>,
     /// memcg ids in use at one time, at least, as they tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ids_peak: Option<u64>,
@@ -262,6 +269,8 @@ impl Tally {
             unproven: self.unproven,
             held_bytes: self.held_bytes,
             kmemcg_peak: self.kmemcg_peak,
+            ids_min: 0,
+            ids_max: None,
             ids_peak: self.ids_peak,
             state: State::Unknown,
             slab_failures: self.slab_failures,

@@ -10,6 +10,10 @@ headline-piling-up = ZOMBIES: at least { $zombies } removed { $zombies ->
     [one] memory cgroup lives on
    *[other] memory cgroups live on
  }; zombies cost memory and CPU, but not their ids
+headline-piling-up-untold = ZOMBIES: at least { $zombies } removed { $zombies ->
+    [one] memory cgroup lives on
+   *[other] memory cgroups live on
+ }; unknown: whether zombies keep their ids on this kernel
 headline-leaking = LEAKING: at least { $zombies } removed { $zombies ->
     [one] memory cgroup keeps its id
    *[other] memory cgroups keep their ids
@@ -63,6 +67,7 @@ level-other = other
 unread = not known: { $file }: { $reason }
 exactly = { $number }
 at-least = at least { $number }
+between = { $least } to { $most }
 nothing = { "" }
 
 ids-taken = all { $capacity } ids are in use, or were ({ $peak } at one time, by the names of slab caches); { $live } live, { $zombies } seen
@@ -74,6 +79,7 @@ ids-leaking = { $zombies }, { $live } live; { $ids } of { $capacity } ids in use
 ids-leaking-meaning = Removed memory cgroups were not freed, and each keeps its id. { $rate }
 ids-many-zombies = { $zombies }, { $live } live; { $ids } of { $capacity } ids in use
 ids-many-zombies-meaning = This kernel takes ids back when a cgroup is removed, so they do not run out. Zombies in such numbers cost memory, reclaim time, and CPU of whatever reads statistics. { $rate }
+ids-untold-meaning = Unknown: whether zombies keep their ids. The release of this kernel does not tell. If live memory cgroups and zombies together pass 65,535, zombies do not keep ids. If mkdir fails at 65,535, they do. { $rate }
 ids-few-zombies = { $zombies }, { $live } live; { $ids } of { $capacity } ids in use
 ids-few-zombies-meaning = Some zombies are normal while page cache of removed containers is kept. This kernel takes ids back when a cgroup is removed. { $rate }
 ids-fine = no zombies that stay, { $live } live; { $ids } of { $capacity } ids in use
@@ -167,7 +173,10 @@ known-by-sign = (seen here)
 known-by-release = (by its release)
 era-not-accounted = Before 3.8 kernel memory is not accounted to memory cgroups. { $known }
 era-opt-in = Where kernel-memory accounting is switched on for a memory cgroup, it is not freed while a slab cache of its own holds an object, and keeps its id until then: for ever, in practice. { $known }
+era-opt-in-frees-ids = Ids are given back when a cgroup is removed: this kernel has the fix of 4.8 (73f576c04b94). Where kernel-memory accounting is switched on, slab caches pin zombies; page cache pins them everywhere. { $known }
+era-opt-in-untold = Where kernel-memory accounting is switched on, slab caches pin zombies; from 3.19 on page cache pins them everywhere. Unknown: whether zombies keep their ids (the fix of 4.8 went to some stable and vendor kernels). { $known }
 era-keeps-ids = 4.5 to 4.7 account kernel memory by default, and zombies keep their ids. { $known }
+era-default-untold = 4.5 to 4.7 account kernel memory by default. Unknown: whether zombies keep their ids (the fix of 4.8 went to some stable and vendor kernels). { $known }
 era-frees-ids = Ids are given back when a cgroup is removed (since 4.8). Slab caches and page cache can still pin zombies. { $known }
 era-reparents-slab = Ids are given back when a cgroup is removed, and slab goes to its parent (5.3 to 7.0, and RHEL 8). Page cache and tmpfs files can still pin zombies. { $known }
 era-reparents-all = Slab and page cache go to the parent when a cgroup is removed (since 7.1). Sockets, swap and writeback can still pin zombies. { $known }
@@ -199,7 +208,7 @@ accounting-nobody-meaning = There are containers, and they have it off. Zombies 
 accounting-no-container = no cgroup has kernel-memory accounting on
 accounting-no-container-meaning = There is no container now, so what runc would do cannot be seen.
 accounting-untold = not known: this kernel does not tell where accounting is on
-accounting-untold-meaning = memory.kmem.slabinfo of the root is neither readable nor refused with an I/O error.
+accounting-untold-meaning = Slab caches in the memory.kmem.slabinfo of a cgroup would tell, or an I/O error in the root's.
 accounting-verify = cat /sys/fs/cgroup/memory/kubepods/memory.kmem.slabinfo: an I/O error means off, a header means on
 
 programs-none = none of kubelet, runc, containerd, dockerd, crio is where programs usually are
@@ -285,8 +294,8 @@ remedy-nokmem-boot-verify = after the reboot: grep nokmem /proc/cmdline; kmemtra
 nokmem-why = it stops kubelet and runc alike
 nokmem-given = it is on the command line already
 nokmem-ignored = it is on the command line, and this kernel does not know it
-nokmem-too-old = this el7 build is older than 1127, the first that is known to understand it: update the kernel package first
-nokmem-untold = whether this kernel understands it cannot be told from its release; vanilla kernels do from 4.5 on, and then `grep -w cgroup_memory /proc/kallsyms` finds the function that reads it
+nokmem-too-old = this kernel is older than those that understand it: el7 builds from 1127 on, other kernels from 4.5 on
+nokmem-untold = unknown: whether this kernel understands it; el7 builds do from 1127 on at the latest (514 does not), other kernels from 4.5 on; where they do, `grep -w cgroup_memory /proc/kallsyms` finds a function
 nokmem-nothing-on = accounting is not switched on
 nokmem-not-needed = on this kernel accounting does not leak ids
 

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::super::catalogue::Catalogue;
-use crate::diagnose::{Diagnosis, Era, Facts, Group, LevelRow, State, Verdict};
+use crate::{
+    diagnose::{Diagnosis, Era, Facts, Group, LevelRow, State, Verdict},
+    judge::Kept,
+};
 
 /// The version of this form: it changes when a field goes or changes its meaning.
 const SCHEMA: u32 = 1;
@@ -29,12 +32,31 @@ pub(super) struct Report<'a> {
     /// What the kernel does with zombies.
     #[serde(skip_serializing_if = "Option::is_none")]
     era: Option<Era>,
+    /// memcg ids in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<Ids>,
     /// Answers to questions about the node.
     findings: Vec<Finding<'a>>,
     /// Kernel-memory accounting by level.
     levels: &'a [LevelRow],
     /// What can be done, what applies first.
     remedies: Vec<Remedy>,
+}
+
+/// memcg ids in use, as `scan` and the summary of a run have them.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct Ids {
+    /// So many at least.
+    min: u64,
+    /// So many at most; absent if that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<u64>,
+    /// How many there are.
+    capacity: u64,
+    /// Whether zombies keep their ids; absent if that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,6 +137,16 @@ impl<'a> Report<'a> {
             kernel: facts.kernel.as_ref().ok().map(|line| &line.text[..]),
             hierarchy: facts.hierarchy.as_ref().ok().map(|at| at.version.as_str()),
             era: diagnosis.era,
+            ids: facts.count.as_ref().ok().map(|count| Ids {
+                min: count.ids_min,
+                max: count.ids_max,
+                capacity: count.capacity,
+                kept: match count.kept {
+                    Kept::Yes => Some(true),
+                    Kept::No => Some(false),
+                    Kept::Unknown => None,
+                },
+            }),
             findings: diagnosis
                 .findings
                 .iter()

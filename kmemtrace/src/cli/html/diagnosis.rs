@@ -145,6 +145,8 @@ fn count(report: &Report, run: &Run) -> Count {
     // It says so if the kernel counts them.
     let counted = summary.inherited.is_some();
     let from_before = summary.inherited.unwrap_or(0).min(totals.zombies);
+    let max = counted.then_some(totals.zombies);
+    let ids = report.kept().ids(totals.live, totals.zombies, max);
     let last = report.runs.len().saturating_sub(1);
     let with_caches = report.leaks.iter().filter(|leak| {
         leak.run == last && leak.is_left() && leak.slab.is_some_and(|slab| slab.caches > 0)
@@ -155,7 +157,9 @@ fn count(report: &Report, run: &Run) -> Count {
         zombies_max: counted.then_some(totals.zombies),
         staying: totals.leaked.max(from_before),
         none: counted && totals.zombies == 0,
-        ids_min: report.kept().used(totals.live, totals.zombies),
+        kept: report.kept(),
+        ids_min: ids.min,
+        ids_max: ids.max,
         capacity: MEMCG_IDS,
         peak: summary.kmemcg_peak,
         ids_peak: summary.ids_peak,

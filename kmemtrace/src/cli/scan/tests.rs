@@ -130,9 +130,10 @@ fn v2_counts_memcgs_where_it_can() {
         );
         (scan.zombies, scan.verdict())
     };
-    assert_eq!(zombies(Some(7), Some(5)), (Some(5), Verdict::Leak));
+    // Whether zombies keep their ids is not known without a release.
+    assert_eq!(zombies(Some(7), Some(5)), (Some(5), Verdict::Unknown));
     assert_eq!(zombies(Some(7), Some(0)), (Some(0), Verdict::Clean));
-    assert_eq!(zombies(Some(7), None), (Some(7), Verdict::Leak));
+    assert_eq!(zombies(Some(7), None), (Some(7), Verdict::Unknown));
     assert_eq!(zombies(None, None), (None, Verdict::Unknown));
     let none = v2(9, None, None);
     insta::assert_snapshot!(text(&judge(

@@ -84,9 +84,13 @@ impl Report for Scan {
             Kept::Yes => write!(out, ": zombies keep theirs on this kernel")?,
             Kept::No => write!(out, ": this kernel takes a zombie's id back")?,
             Kept::Unknown => {
-                write!(out, ": zombies keep theirs before Linux 4.8 and on RHEL 7")?;
+                write!(out, ": unknown whether zombies keep theirs")?;
                 if let Some(kernel) = &self.kernel {
-                    write!(out, " (this is {})", Name::whole(kernel.as_bytes()))?;
+                    write!(
+                        out,
+                        ", as the release {} does not tell",
+                        Name::whole(kernel.as_bytes())
+                    )?;
                 }
             }
         }
@@ -266,9 +270,15 @@ impl Scan {
                     "LEAK: {some}{staying} {zombies} {keep}: {were} removed and not freed"
                 ))
             }
-            State::PilingUp => palette.bad(&format!(
-                "ZOMBIES: {some}{staying} {zombies}: memory cgroups that were removed and not freed; ids are safe"
-            )),
+            State::PilingUp => {
+                let ids = match self.kept {
+                    Kept::Unknown => "unknown whether they keep their ids",
+                    Kept::Yes | Kept::No => "ids are safe",
+                };
+                palette.bad(&format!(
+                    "ZOMBIES: {some}{staying} {zombies}: memory cgroups that were removed and not freed; {ids}"
+                ))
+            }
             State::Healthy | State::AtRisk if staying > 0 => palette.good(&format!(
                 "ok: {some}{staying} {zombies}, too few to matter; ids are safe"
             )),
@@ -284,6 +294,9 @@ impl Scan {
             State::Unknown | State::Failing if self.leaves_out => palette.warn(
                 "unknown: this kernel gives memory cgroups slab caches of their own, and its count in /proc/cgroups may leave their zombies out",
             ),
+            State::Unknown | State::Failing if staying > 0 => palette.warn(&format!(
+                "unknown: {some}{staying} {zombies}, and the kernel's release does not tell whether they keep their ids"
+            )),
             State::Unknown | State::Failing if self.zombies_max.is_none() => {
                 palette.warn("unknown: this kernel does not count zombies")
             }

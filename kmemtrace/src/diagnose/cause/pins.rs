@@ -2,7 +2,9 @@
 
 use super::{Facts, PINS, cause};
 use crate::{
-    diagnose::{Arg, Era, Finding, Group, Message, Origin, Verdict, facts::Held},
+    diagnose::{
+        Arg, Era, Finding, Group, Message, Origin, Verdict, era::page_cache_pins, facts::Held,
+    },
     host::{SlabLayout, Version},
 };
 
@@ -16,7 +18,8 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
         return cause(PINS, Verdict::Ok, Message::new("pins-no-zombies"));
     }
     let slab = slab_pins(facts, era.map(|(era, _)| era));
-    if era.is_some_and(|(era, _)| era == Era::OptIn) {
+    let era = era.map(|(era, _)| era);
+    if era == Some(Era::OptIn) && !page_cache_pins(facts, era) {
         return pinned_by_kernel_memory(facts);
     }
     if let Some(pinned) = &facts.pinned {

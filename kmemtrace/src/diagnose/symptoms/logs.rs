@@ -136,7 +136,11 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
         );
     }
     let failed: u64 = log.lines.iter().map(|lines| lines.count).sum();
-    let mut files: Vec<_> = log.lines.iter().map(|lines| &lines.first.file[..]).collect();
+    let mut files: Vec<_> = log
+        .lines
+        .iter()
+        .map(|lines| &lines.first.file[..])
+        .collect();
     files.dedup();
     let says = Message::new("runtime-log-errors")
         .arg("failed", failed)

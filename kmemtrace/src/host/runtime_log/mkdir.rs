@@ -132,7 +132,9 @@ pub fn failed_mkdir(line: &[u8], paths: &MemoryPaths) -> Option<FailedMkdir> {
             let found = lower.match_indices(wording.before);
             found
                 .filter(|(at, _)| boundary(&lower, *at))
-                .find_map(|(at, before)| said(wording, &text, &lower, (at, at + before.len()), paths))
+                .find_map(|(at, before)| {
+                    said(wording, &text, &lower, (at, at + before.len()), paths)
+                })
         })
         .map(|(wording, error, path)| {
             let tag = tag(&text);
@@ -196,8 +198,10 @@ fn on_a_mount(path: &str) -> bool {
 /// The error that stands right behind a path.
 fn follows(text: &str) -> Option<MkdirError> {
     let signs = |sign: char| {
-        matches!(sign, '\'' | '"' | '`' | '\u{2019}' | ':' | ',' | '-' | '(' | ')' | '=')
-            || sign.is_whitespace()
+        matches!(
+            sign,
+            '\'' | '"' | '`' | '\u{2019}' | ':' | ',' | '-' | '(' | ')' | '='
+        ) || sign.is_whitespace()
     };
     let mut rest = text.trim_start_matches(signs);
     for word in ["failed", "error", "errno", "err"] {
@@ -266,7 +270,12 @@ fn lxc(lower: &str) -> Option<&'static str> {
 
 /// Kubelet's own log: `E1113 08:11:09.219004    4102 pod_workers.go:191] Error syncing pod`.
 fn klog(text: &str) -> Option<&'static str> {
-    let kubelets = ["pod_workers.go", "kuberuntime_", "pod_container_manager", "kubelet.go"];
+    let kubelets = [
+        "pod_workers.go",
+        "kuberuntime_",
+        "pod_container_manager",
+        "kubelet.go",
+    ];
     kubelets
         .iter()
         .any(|file| text.contains(file))
