@@ -14,7 +14,7 @@ mod traced;
 use std::{collections::HashMap, io, path::Path};
 
 pub use kernel::{BuiltIn, Config, Distribution};
-pub use log::{KernelLog, Killed, SlabFailures};
+pub use log::{Counter, Filled, KernelLog, Killed, SlabFailures, Usage};
 pub use meminfo::Meminfo;
 pub use pins::{Below, Held, Kinds, place, read as held};
 pub use programs::{Mark, Program, copied as programs};

@@ -54,7 +54,11 @@ impl Kmsg {
                         continue;
                     };
                     // The log's own clock drifts from the one that the lines are waited for on.
-                    self.assembler.take(clock::mono_ns(), &record, &mut each);
+                    let Some(time_ns) = record.time_ns else {
+                        continue;
+                    };
+                    let now_ns = clock::mono_ns();
+                    self.assembler.take(now_ns, time_ns, &record, &mut each);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -122,18 +122,25 @@ mkdir-fails-meaning = No container can start on this node.
 mkdir-verify = mkdir { $mount }/x && rmdir { $mount }/x
 
 kernel-log-clean = no failed slab allocation ({ $records } records)
+log-boot = { $time } after boot
+log-date = { $time }
+log-untold = at an unknown time
+log-span-boot = from { $first } to { $last } after boot
+log-span = from { $first } to { $last }
+log-before = ; { $count } of them before this boot
+log-before-all = ; before this boot
 kernel-log-failures = { $failures } failed slab { $failures ->
     [one] allocation
    *[other] allocations
  } in { $groups } { $groups ->
     [one] group
    *[other] groups
- }, from { $first } to { $last } after boot; most of { $cache }{ $cgroup }: { $most }{ $more }
+ }, { $span }{ $before }; most of { $cache }{ $cgroup }: { $most }{ $more }
 kernel-log-suppressed = ; at least { $more } more not logged (rate limit)
 of-cgroup = { " of cgroup " }{ $cgroup }
 kernel-log-limit = A cache with a cgroup's name was refused by that cgroup's kernel-memory limit, or by its memory limit: the node itself has memory. The log's rate limit lets only some of them through.
 kernel-log-failures-meaning = The kernel could not get memory for its own objects. If there is memory free, a memory cgroup's limit refused it. The log's rate limit lets only some of them through.
-kernel-log-verify = dmesg | grep -A2 'SLUB: Unable to allocate memory'
+kernel-log-verify = dmesg | grep -A2 'SL[AU]B: Unable to allocate memory'
 
 trace-clean = no failed slab allocation in { $watched } of { $files }
 trace-slab = { $count } failed slab { $count ->
@@ -149,8 +156,13 @@ memcg-oom-killed = { $killed } { $killed ->
  } killed at the limits of { $groups } { $groups ->
     [one] memory cgroup
    *[other] memory cgroups
- }, last { $last } after boot; most at { $cgroup }: { $most }
-memcg-oom-meaning = These containers used up their own limits. With accounting on, kernel memory counts in as well, but this is not the leak.
+ }, last { $last }{ $before }; most at { $cgroup }: { $most }{ $kernel }
+memcg-oom-unnamed = an unknown memory cgroup
+memcg-oom-kernel = . Kernel memory filled the limit of { $cgroup }: { $kernel } of { $limit }
+memcg-oom-kernel-part = . Kernel memory: { $kernel } of { $limit }, the limit of { $cgroup }
+memcg-oom-meaning = A container is killed when it uses up its limit. Kernel memory counts against it where accounting is on; the log does not say how much that was.
+memcg-oom-own-meaning = These containers used up their own limits. Kernel memory was the smaller part: this is not the leak.
+memcg-oom-kernel-meaning = Kernel memory filled the limit, not the memory of the processes: slab (such as dentries and inodes), kernel stacks, page tables. It counts where kernel memory is accounted. Switching accounting off ends it; dropping caches frees some for a while.
 
 runtime-log-clean = no failed mkdir of a memory cgroup in { $files }
 runtime-log-errors = { $failed } failed { $failed ->
@@ -231,7 +243,8 @@ slab-names = CACHE(ID:LEAF) of { $removed } removed cgroups
 slab-peak = the highest ID in CACHE(ID:LEAF) is { $id }
 kmem-held = { $held } more than the directories below have
 mkdir-said = mkdir: { $error }
-kernel-log-group = { $line }  [{ $cache } x { $count }]
+kernel-log-group = { $line }  [{ $cache } x { $count }{ $sizes }{ $before }]
+kernel-log-sizes = , object size { $size }, order { $order }
 traced-mkdir = mkdir { $path }: { $error }
 traced-mkdir-by = mkdir { $path }: { $error } by { $task }
 traced-slab = no object of slab cache { $cache }

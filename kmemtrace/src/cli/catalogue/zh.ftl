@@ -98,20 +98,32 @@ mkdir-fails-meaning = 本节点无法启动任何容器。
 mkdir-verify = mkdir { $mount }/x && rmdir { $mount }/x
 
 kernel-log-clean = { $records } 条记录中没有 slab 分配失败
-kernel-log-failures = { $failures } 次 slab 分配失败，共 { $groups } 组，开机后 { $first } 至 { $last }；最多的是 { $cache }{ $cgroup }：{ $most } 次{ $more }
+log-boot = 开机后 { $time }
+log-date = { $time }
+log-untold = 时间不详
+log-span-boot = 开机后 { $first } 至 { $last }
+log-span = { $first } 至 { $last }
+log-before = ；其中 { $count } 次在本次开机之前
+log-before-all = ；在本次开机之前
+kernel-log-failures = { $failures } 次 slab 分配失败，共 { $groups } 组，{ $span }{ $before }；最多的是 { $cache }{ $cgroup }：{ $most } 次{ $more }
 kernel-log-suppressed = ；另有至少 { $more } 次因日志限速未记录
 of-cgroup = （cgroup { $cgroup }）
 kernel-log-limit = 名字带 cgroup 的缓存，是被该 cgroup 的内核内存限额或内存限额拒绝的：节点本身有内存。日志有限速，只记下一部分。
 kernel-log-failures-meaning = 内核无法为自己的对象分到内存。若内存有空闲，则是某个 memory cgroup 的限额所致。日志有限速，只记下一部分。
-kernel-log-verify = dmesg | grep -A2 'SLUB: Unable to allocate memory'
+kernel-log-verify = dmesg | grep -A2 'SL[AU]B: Unable to allocate memory'
 
 trace-clean = { $files } 的 { $watched } 中没有 slab 分配失败
 trace-slab = { $files } 的 { $watched } 中有 { $count } 次 slab 分配失败，从 { $first } 到 { $last }；最多的是 { $cache }：{ $most } 次
 trace-slab-meaning = 内核无法为自己的对象分到内存，或被某个 memory cgroup 的限额拒绝。
 
 memcg-oom-none = 没有进程因 memory cgroup 限额被杀
-memcg-oom-killed = { $killed } 个进程因 { $groups } 个 memory cgroup 的限额被杀，最近一次在开机后 { $last }；最多的是 { $cgroup }：{ $most } 个
-memcg-oom-meaning = 这些容器用完了自己的限额。记账开启时内核内存也计入，但这不是泄漏。
+memcg-oom-killed = { $killed } 个进程因 { $groups } 个 memory cgroup 的限额被杀，最近一次：{ $last }{ $before }；最多的是 { $cgroup }：{ $most } 个{ $kernel }
+memcg-oom-unnamed = 某个名称不详的 memory cgroup
+memcg-oom-kernel = 。{ $cgroup } 的限额被内核内存用完：{ $limit } 中占 { $kernel }
+memcg-oom-kernel-part = 。{ $cgroup } 的限额 { $limit } 中，内核内存占 { $kernel }
+memcg-oom-meaning = 容器用完限额就会被杀。记账开启时内核内存也计入限额；日志没有说明占了多少。
+memcg-oom-own-meaning = 这些容器用完了自己的限额，内核内存只占小部分：这不是泄漏。
+memcg-oom-kernel-meaning = 用完限额的是内核内存，不是进程自己的内存：slab（如 dentry、inode）、内核栈、页表。只有开启内核内存记账时才计入。关闭记账可根除；清缓存只能暂时释放一部分。
 
 runtime-log-clean = { $files } 中没有创建 memory cgroup 失败的记录
 runtime-log-errors = 创建 memory cgroup 失败 { $failed } 次：{ $programs }（{ $files }）
@@ -186,7 +198,8 @@ slab-names = { $removed } 个已删除 cgroup 的 CACHE(ID:LEAF)
 slab-peak = CACHE(ID:LEAF) 中最大的 ID 是 { $id }
 kmem-held = 比下面各目录之和多 { $held }
 mkdir-said = mkdir：{ $error }
-kernel-log-group = { $line }  [{ $cache } x { $count }]
+kernel-log-group = { $line }  [{ $cache } x { $count }{ $sizes }{ $before }]
+kernel-log-sizes = ，对象大小 { $size }，order { $order }
 traced-mkdir = mkdir { $path }：{ $error }
 traced-mkdir-by = { $task } 执行 mkdir { $path }：{ $error }
 traced-slab = slab 缓存 { $cache } 无法分配对象

@@ -3,10 +3,10 @@
 use super::super::catalogue::{Catalogue, Lang};
 use crate::{
     diagnose::{
-        Diagnosis, Facts, Finding, Remedy, Verdict, diagnose,
+        Diagnosis, Evidence, Facts, Finding, Remedy, Verdict, diagnose,
         facts::{Count, Distribution, Fact, KernelLog, Line, SlabFailures, Unread},
     },
-    event::json::errno_name,
+    event::{json::errno_name, klog::Time},
     host::{MEMCG_IDS, NoMemory},
     report::{
         Failure, Report, Run,
@@ -183,16 +183,18 @@ fn log(report: &Report, run: &Run) -> Fact<KernelLog> {
         cache: failure.what.clone(),
         cgroup: Some(failure.place.clone()).filter(|place| !place.is_empty()),
         count: failure.count,
-        first_ns: since_boot(failure.at_ns.0),
-        last_ns: since_boot(failure.at_ns.1),
-        line: Line {
+        first: Time::Boot(since_boot(failure.at_ns.0)),
+        last: Time::Boot(since_boot(failure.at_ns.1)),
+        sizes: None,
+        line: Evidence {
             file: "/dev/kmsg".to_owned(),
-            number: 1,
-            text: String::new(),
+            line: Some(1),
+            says: String::new().into(),
         },
+        before_boot: false,
     };
     Ok(KernelLog {
-        file: "/dev/kmsg".to_owned(),
+        files: vec!["/dev/kmsg".to_owned()],
         records: report.summary.slab_failures,
         slab: report.slab_failures.iter().map(group).collect(),
         suppressed: report.summary.slab_failures_suppressed,

@@ -1,31 +1,30 @@
 //! What the kernel log says of memory: slab allocations that failed, and cgroups at their limit.
 
-use std::collections::BTreeMap;
+mod oom;
+mod view;
 
-use super::{Fact, Line, Root, Unread};
+use super::{Fact, Root, Unread};
 use crate::{
-    event::{
-        SlabFailure,
-        klog::{Assembler, LogLine, Record, line, message},
-    },
+    diagnose::Evidence,
+    event::klog::{Time, records},
     host::{KMSG, kernel_log},
 };
 
-/// So many different groups are told one by one: names come from outside.
-const GROUPS: usize = 1000;
+pub use oom::{Counter, Filled, Usage};
+use view::{Told, View};
 
 /// What the log says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelLog {
-    /// Where it was read.
-    pub file: String,
-    /// How many records there are.
+    /// The files that records were read from.
+    pub files: Vec<String>,
+    /// How many records there are in them.
     pub records: u64,
-    /// Failed slab allocations by cache and cgroup, most first.
+    /// Failed slab allocations by boot, cache and cgroup: this boot's first, then most first.
     pub slab: Vec<SlabFailures>,
     /// Failed slab allocations that the log's rate limit held back, as the log says.
     pub suppressed: u64,
-    /// Processes that were killed since a memory cgroup was at its limit, by that cgroup.
+    /// Processes that were killed since a memory cgroup was at its limit, by boot and that cgroup.
     pub killed: Vec<Killed>,
 }
 
@@ -38,12 +37,16 @@ pub struct SlabFailures {
     pub cgroup: Option<String>,
     /// How many the log has: its rate limit lets few through.
     pub count: u64,
-    /// The first's time since boot, in nanoseconds.
-    pub first_ns: u64,
-    /// The last's.
-    pub last_ns: u64,
+    /// When the first was.
+    pub first: Time,
+    /// When the last was.
+    pub last: Time,
+    /// The size of its objects, in bytes, and the order of its slabs, if the log tells.
+    pub sizes: Option<(u64, u64)>,
     /// The line of the first.
-    pub line: Line,
+    pub line: Evidence,
+    /// Whether they are of a boot before this one.
+    pub before_boot: bool,
 }
 
 /// Processes killed at one cgroup's limit.
@@ -53,212 +56,109 @@ pub struct Killed {
     pub cgroup: String,
     /// How many.
     pub count: u64,
-    /// The first's time since boot, in nanoseconds.
-    pub first_ns: u64,
-    /// The last's.
-    pub last_ns: u64,
+    /// When the first was.
+    pub first: Time,
+    /// When the last was.
+    pub last: Time,
+    /// What filled the limit, at the time when kernel memory was most of it.
+    pub usage: Usage,
     /// The line of the first.
-    pub line: Line,
+    pub line: Evidence,
+    /// Whether they are of a boot before this one.
+    pub before_boot: bool,
 }
+
+impl SlabFailures {
+    fn same(&self, other: &Self) -> bool {
+        (&self.cache, &self.cgroup, self.before_boot)
+            == (&other.cache, &other.cgroup, other.before_boot)
+    }
+}
+
+impl Killed {
+    fn same(&self, other: &Self) -> bool {
+        (&self.cgroup, self.before_boot) == (&other.cgroup, other.before_boot)
+    }
+}
+
+/// What a copy may have of the kernel's own log: as `/dev/kmsg` gives it, or as somebody pasted it.
+const COPIED: [&str; 3] = [KMSG, "dmesg.txt", "/var/log/dmesg"];
 
 /// Reads the log that the kernel has, or a copy's; else what was written at boot.
 pub(super) fn read(root: &Root) -> Fact<KernelLog> {
-    let file = if root.is_live() { "/dev/kmsg" } else { KMSG };
-    let error = match kernel_log(root) {
-        Ok(bytes) => return Ok(parse(file, &bytes)),
-        Err(error) => error,
-    };
-    for other in ["dmesg.txt", "/var/log/dmesg"] {
-        if !root.is_live()
-            && let Ok(bytes) = root.read(other)
-        {
-            return Ok(parse(other, &bytes));
-        }
-    }
-    Err(Unread::new(file, &error))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn parse(file: &str, bytes: &[u8]) -> KernelLog {
-    let mut log = KernelLog {
-        file: file.to_owned(),
-        ..KernelLog::default()
-    };
-    let mut groups = Groups::default();
-    let mut assembler = Assembler::default();
-    let mut done: Vec<(u64, SlabFailure)> = Vec::new();
-    for (number, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let Some(LogLine::Record(record)) = line(bytes) else {
-            continue;
+    let mut log = KernelLog::default();
+    let mut unread = None;
+    for &file in own(root) {
+        let read = if file == KMSG || root.is_live() {
+            kernel_log(root)
+        } else {
+            root.read(file)
         };
-        log.records += 1;
-        let here = || Line {
-            file: file.to_owned(),
-            number,
-            text: text(&record.text),
-        };
-        if message(&record.text).is_some() {
-            groups.lines.insert(record.time_ns, here());
-        }
-        groups.killed(&record, here);
-        assembler.take(record.time_ns, &record, &mut |time, failure| {
-            done.push((time, failure));
-        });
-    }
-    assembler.finish(&mut |time, failure| done.push((time, failure)));
-    for (time, failure) in done {
-        let suppressed = failure.suppressed.unwrap_or(0);
-        log.suppressed = log.suppressed.saturating_add(suppressed);
-        groups.failed(time, &failure);
-    }
-    log.slab = groups.slab.into_values().collect();
-    log.slab
-        .sort_by(|a, b| b.count.cmp(&a.count).then(a.first_ns.cmp(&b.first_ns)));
-    log.killed = groups.killed.into_values().collect();
-    log.killed
-        .sort_by(|a, b| b.count.cmp(&a.count).then(a.first_ns.cmp(&b.first_ns)));
-    log
-}
-
-#[derive(Default)]
-struct Groups {
-    /// Where the messages begin, by their times.
-    lines: BTreeMap<u64, Line>,
-    slab: BTreeMap<(String, Option<String>), SlabFailures>,
-    killed: BTreeMap<String, Killed>,
-    /// Of a message in several lines: the cgroup that its first one named.
-    limit: Option<String>,
-}
-
-impl Groups {
-    fn failed(&mut self, time: u64, failure: &SlabFailure) {
-        let Some(line) = self.lines.get(&time) else {
-            return;
-        };
-        let (cache, cgroup) = match failure.owned_cache() {
-            Some(owned) => (text(owned.cache), Some(text(owned.leaf))),
-            None => (
-                failure
-                    .cache
-                    .as_deref()
-                    .map_or_else(|| "?".to_owned(), text),
-                None,
-            ),
-        };
-        let key = (cache.clone(), cgroup.clone());
-        if self.slab.len() == GROUPS && !self.slab.contains_key(&key) {
-            return;
-        }
-        let group = self.slab.entry(key).or_insert_with(|| SlabFailures {
-            cache,
-            cgroup,
-            count: 0,
-            first_ns: time,
-            last_ns: time,
-            line: line.clone(),
-        });
-        group.count += 1;
-        group.first_ns = group.first_ns.min(time);
-        group.last_ns = group.last_ns.max(time);
-    }
-
-    /// The memcg out-of-memory killer's messages (`mem_cgroup_print_oom_info`, `oom_kill_process`):
-    ///
-    /// ```text
-    /// Task in /kubepods/burstable/pod1/c1 killed as a result of limit of /kubepods/burstable/pod1      up to 4.20
-    /// oom-kill:constraint=CONSTRAINT_MEMCG,...,oom_memcg=/kubepods/pod1,task_memcg=/kubepods/pod1/c1   5.0 and later
-    /// Memory cgroup out of memory: Kill process 7 (x) score 1 or sacrifice child                       after either
-    /// ```
-    fn killed(&mut self, record: &Record<'_>, here: impl Fn() -> Line) {
-        let said = text(&record.text);
-        let limit = said
-            .split_once("killed as a result of limit of ")
-            .filter(|_| said.starts_with("Task in "))
-            .map(|(_, limit)| limit)
-            .or_else(|| {
-                let (_, rest) = said.split_once(",oom_memcg=")?;
-                Some(
-                    rest.split_once(",task_memcg=")
-                        .map_or(rest, |(limit, _)| limit),
-                )
-            });
-        if let Some(limit) = limit {
-            self.limit = Some(limit.trim().to_owned());
-        } else if said.starts_with("Memory cgroup out of memory: Kill") {
-            let cgroup = self.limit.take().unwrap_or_default();
-            if self.killed.len() == GROUPS && !self.killed.contains_key(&cgroup) {
-                return;
+        match read {
+            Ok(bytes) => {
+                let mut view = View::default();
+                records(&bytes, &mut |number, record| {
+                    view.take(file, Some(number), record);
+                });
+                if view.records > 0 {
+                    log.records = view.records;
+                    log.files.push(file.to_owned());
+                    log.add(view.told());
+                    break;
+                }
+                let reason = "no line of a kernel log in it";
+                unread.get_or_insert_with(|| Unread::new(file, reason));
             }
-            let killed = self.killed.entry(cgroup.clone()).or_insert_with(|| Killed {
-                cgroup,
-                count: 0,
-                first_ns: record.time_ns,
-                last_ns: record.time_ns,
-                line: here(),
-            });
-            killed.count += 1;
-            killed.last_ns = record.time_ns;
+            Err(error) => {
+                unread.get_or_insert_with(|| Unread::new(file, &error));
+            }
         }
+    }
+    log.sort();
+    match unread {
+        Some(unread) if log.files.is_empty() => Err(unread),
+        _ => Ok(log),
+    }
+}
+
+/// Where the kernel's own log is.
+fn own(root: &Root) -> &'static [&'static str] {
+    if root.is_live() {
+        &["/dev/kmsg"]
+    } else {
+        &COPIED
+    }
+}
+
+impl KernelLog {
+    /// Adds what another view told. All views are of the same log: the one that has most of something is right, and no sum.
+    fn add(&mut self, told: Told) {
+        for group in told.slab {
+            match self.slab.iter_mut().find(|known| known.same(&group)) {
+                Some(known) if known.count >= group.count => {}
+                Some(known) => *known = group,
+                None => self.slab.push(group),
+            }
+        }
+        for group in told.killed {
+            match self.killed.iter_mut().find(|known| known.same(&group)) {
+                Some(known) if known.count >= group.count => {}
+                Some(known) => *known = group,
+                None => self.killed.push(group),
+            }
+        }
+        let [this, before] = told.suppressed;
+        self.suppressed = self.suppressed.max(this.saturating_add(before));
+    }
+
+    fn sort(&mut self) {
+        let most = std::cmp::Reverse;
+        self.slab
+            .sort_by_key(|group| (group.before_boot, most(group.count)));
+        self.killed
+            .sort_by_key(|group| (group.before_boot, most(group.count)));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn failures_are_grouped_by_cache_and_cgroup() {
-        let log = "\
-[    1.000000] SLUB: Unable to allocate memory on node -1 (gfp=0xd0)
-[    1.000000]   cache: dentry(3:c1), object size: 192, buffer size: 192, default order: 0, min order: 0
-[    1.000001]   node 0: slabs: 49, objs: 1029, free: 0
-[    2.500000] slab_out_of_memory: 17786 callbacks suppressed
-[    2.500000] SLUB: Unable to allocate memory on node -1 (gfp=0xd0)
-[    2.500001]   cache: dentry(3:c1), object size: 192, buffer size: 192, default order: 0, min order: 0
-[    2.500002]   node 0: slabs: 49, objs: 1029, free: 0
-[    3.000000] Task in /kubepods/pod1/c1 killed as a result of limit of /kubepods/pod1
-[    3.000001] Memory cgroup out of memory: Kill process 7 (x) score 1 or sacrifice child
-[    4.000000] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),oom_memcg=/kubepods/pod1,task_memcg=/kubepods/pod1/c2,task=x,pid=8,uid=0
-[    4.000001] Memory cgroup out of memory: Killed process 8 (x)
-";
-        let log = parse("dmesg", log.as_bytes());
-        assert_eq!((log.records, log.suppressed), (11, 17_786));
-        let [slab] = &log.slab[..] else {
-            panic!("{log:?}");
-        };
-        assert_eq!(
-            (
-                &slab.cache[..],
-                slab.cgroup.as_deref(),
-                slab.count,
-                slab.line.number
-            ),
-            ("dentry", Some("c1"), 2, 1)
-        );
-        assert_eq!(
-            (slab.first_ns, slab.last_ns),
-            (1_000_000_000, 2_500_000_000)
-        );
-        let [killed] = &log.killed[..] else {
-            panic!("{log:?}");
-        };
-        assert_eq!(
-            (&killed.cgroup[..], killed.count, killed.line.number),
-            ("/kubepods/pod1", 2, 9)
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn garbage_does_not_panic(bytes: Vec<u8>, text in "(\\[ 1\\.000000\\] .{0,40}\n){0,9}") {
-            parse("log", &bytes);
-            parse("log", text.as_bytes());
-        }
-    }
-}
+mod tests;

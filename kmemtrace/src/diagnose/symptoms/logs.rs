@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{KERNEL_LOG, MEMCG_OOM, RUNTIME_LOG, SHOWN, symptom};
 use crate::{
-    diagnose::{Arg, Facts, Finding, Group, Message, Verdict, facts::RuntimeLines},
+    diagnose::{
+        Arg, Evidence, Facts, Finding, Group, Message, Verdict,
+        facts::{Killed, RuntimeLines, SlabFailures},
+    },
+    event::klog::Time,
     host::MkdirError,
     judge::Refused,
 };
@@ -14,6 +18,46 @@ fn suppressed(more: u64) -> Message {
     match more {
         0 => Message::new("nothing"),
         more => Message::new("kernel-log-suppressed").arg("more", more),
+    }
+}
+
+/// When something happened.
+fn moment(time: &Time) -> Message {
+    match time {
+        Time::Boot(ns) => Message::new("log-boot").arg("time", Arg::Time(*ns)),
+        Time::Date(date) => Message::new("log-date").arg("time", date.clone()),
+        Time::Untold => Message::new("log-untold"),
+    }
+}
+
+/// From the first to the last of all groups where the log has times since boot, else of the largest.
+fn span(groups: &[SlabFailures]) -> Message {
+    let boot = |time: &Time| match time {
+        Time::Boot(ns) => Some(*ns),
+        Time::Date(_) | Time::Untold => None,
+    };
+    let firsts: Option<Vec<_>> = groups.iter().map(|group| boot(&group.first)).collect();
+    let lasts: Option<Vec<_>> = groups.iter().map(|group| boot(&group.last)).collect();
+    let first = firsts.and_then(|all| all.into_iter().min());
+    let last = lasts.and_then(|all| all.into_iter().max());
+    match (first, last, groups) {
+        (Some(first), Some(last), _) => Message::new("log-span-boot")
+            .arg("first", Arg::Time(first))
+            .arg("last", Arg::Time(last)),
+        (.., [most, ..]) if most.first != most.last => Message::new("log-span")
+            .arg("first", moment(&most.first))
+            .arg("last", moment(&most.last)),
+        (.., [most, ..]) => moment(&most.first),
+        (.., []) => Message::new("log-untold"),
+    }
+}
+
+/// How many of all were before this boot, if some were.
+fn before(count: u64, all: u64) -> Message {
+    match count {
+        0 => Message::new("nothing"),
+        count if count == all => Message::new("log-before-all"),
+        count => Message::new("log-before").arg("count", count),
     }
 }
 
@@ -28,30 +72,21 @@ pub(in crate::diagnose) fn kernel_log(facts: &Facts) -> Finding {
         let says = Message::new("kernel-log-clean").arg("records", log.records);
         return symptom(KERNEL_LOG, Verdict::Ok, says).verify(verify);
     };
-    let failures: u64 = log.slab.iter().map(|group| group.count).sum();
-    let first = log
-        .slab
-        .iter()
-        .map(|group| group.first_ns)
-        .min()
-        .unwrap_or(0);
-    let last = log
-        .slab
-        .iter()
-        .map(|group| group.last_ns)
-        .max()
-        .unwrap_or(0);
-    let cgroup = most.cgroup.clone().map_or_else(
+    let sum = |before: bool| -> u64 {
+        let groups = log.slab.iter().filter(|group| group.before_boot || !before);
+        groups.map(|group| group.count).sum()
+    };
+    let of_cgroup = most.cgroup.clone().map_or_else(
         || Message::new("nothing"),
         |cgroup| Message::new("of-cgroup").arg("cgroup", cgroup),
     );
     let says = Message::new("kernel-log-failures")
-        .arg("failures", failures)
+        .arg("failures", sum(false))
         .arg("groups", log.slab.len() as u64)
-        .arg("first", Arg::Time(first))
-        .arg("last", Arg::Time(last))
+        .arg("span", span(&log.slab))
+        .arg("before", before(sum(true), sum(false)))
         .arg("cache", most.cache.clone())
-        .arg("cgroup", cgroup)
+        .arg("cgroup", of_cgroup)
         .arg("most", most.count)
         .arg("more", suppressed(log.suppressed));
     let named = log.slab.iter().any(|group| group.cgroup.is_some());
@@ -60,23 +95,36 @@ pub(in crate::diagnose) fn kernel_log(facts: &Facts) -> Finding {
     } else {
         "kernel-log-failures-meaning"
     };
-    let evidence = log.slab.iter().take(SHOWN).map(|group| {
-        let mut evidence = group.line.evidence();
-        let cgroup = group
-            .cgroup
-            .as_ref()
-            .map_or_else(String::new, |cgroup| format!("({cgroup})"));
-        evidence.says = Message::new("kernel-log-group")
-            .arg("line", evidence.says)
-            .arg("cache", format!("{}{cgroup}", group.cache))
-            .arg("count", group.count)
-            .into();
-        evidence
-    });
     symptom(KERNEL_LOG, Verdict::Warn, says)
         .meaning(Message::new(meaning))
-        .evidence(evidence)
+        .evidence(log.slab.iter().take(SHOWN).map(failed))
         .verify(verify)
+}
+
+/// The first line of a group, and what the lines after it tell.
+fn failed(group: &SlabFailures) -> Evidence {
+    let cgroup = group
+        .cgroup
+        .as_ref()
+        .map_or_else(String::new, |cgroup| format!("({cgroup})"));
+    let sizes = group.sizes.map_or_else(
+        || Message::new("nothing"),
+        |(size, order)| {
+            Message::new("kernel-log-sizes")
+                .arg("size", Arg::Bytes(size))
+                .arg("order", order)
+        },
+    );
+    let says = Message::new("kernel-log-group")
+        .arg("line", group.line.says.clone())
+        .arg("cache", format!("{}{cgroup}", group.cache))
+        .arg("count", group.count)
+        .arg("sizes", sizes)
+        .arg("before", before(u64::from(group.before_boot), 1));
+    Evidence {
+        says: says.into(),
+        ..group.line.clone()
+    }
 }
 
 /// Processes killed at a memory cgroup's limit.
@@ -88,26 +136,56 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
     let Some(most) = log.killed.first() else {
         return symptom(MEMCG_OOM, Verdict::Ok, Message::new("memcg-oom-none"));
     };
-    let killed: u64 = log.killed.iter().map(|group| group.count).sum();
-    let last = log
+    let sum = |before: bool| -> u64 {
+        let groups = log
+            .killed
+            .iter()
+            .filter(|group| group.before_boot || !before);
+        groups.map(|group| group.count).sum()
+    };
+    let cgroup: Arg = if most.cgroup.is_empty() {
+        Message::new("memcg-oom-unnamed").into()
+    } else {
+        most.cgroup.clone().into()
+    };
+    // What kernel memory filled matters more than how many processes that cost.
+    let filled = |group: &Killed| Some((group.cgroup.clone(), group.usage.filled()?));
+    let filled = log
         .killed
         .iter()
-        .map(|group| group.last_ns)
-        .max()
-        .unwrap_or(0);
+        .filter_map(filled)
+        .max_by_key(|(_, filled)| (filled.by_kernel, filled.kernel));
+    let kernel = match &filled {
+        Some((cgroup, filled)) => Message::new(if filled.by_kernel {
+            "memcg-oom-kernel"
+        } else {
+            "memcg-oom-kernel-part"
+        })
+        .arg("cgroup", cgroup.clone())
+        .arg("kernel", Arg::Bytes(filled.kernel))
+        .arg("limit", Arg::Bytes(filled.limit)),
+        None => Message::new("nothing"),
+    };
     let says = Message::new("memcg-oom-killed")
-        .arg("killed", killed)
+        .arg("killed", sum(false))
         .arg("groups", log.killed.len() as u64)
-        .arg("cgroup", most.cgroup.clone())
+        .arg("cgroup", cgroup)
         .arg("most", most.count)
-        .arg("last", Arg::Time(last));
+        .arg("last", moment(&most.last))
+        .arg("before", before(sum(true), sum(false)))
+        .arg("kernel", kernel);
+    let meaning = match filled {
+        Some((_, filled)) if filled.by_kernel => "memcg-oom-kernel-meaning",
+        Some(_) => "memcg-oom-own-meaning",
+        None => "memcg-oom-meaning",
+    };
     symptom(MEMCG_OOM, Verdict::Warn, says)
-        .meaning(Message::new("memcg-oom-meaning"))
+        .meaning(Message::new(meaning))
         .evidence(
             log.killed
                 .iter()
                 .take(SHOWN)
-                .map(|group| group.line.evidence()),
+                .map(|group| group.line.clone()),
         )
 }
 

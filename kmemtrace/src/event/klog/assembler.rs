@@ -1,4 +1,4 @@
-//! SLUB's messages put together from the log's records.
+//! Failure messages of slab allocators, put together from the log's records.
 
 use std::collections::VecDeque;
 
@@ -18,31 +18,43 @@ const PENDING_MAX: usize = 16;
 /// A message ends where its writer begins another, or when it has waited for long enough: how many nodes a machine has, the
 /// log does not say. Where the log does not tell who wrote a record, and two CPUs write at a time, lines go to the older
 /// message that lacks them: each failure has a cache then, but it may have the other's gfp mask.
-#[derive(Debug, Default)]
-pub struct Assembler {
-    pending: VecDeque<Pending>,
+///
+/// `At` is what a message is known by: its time, or its place in a file.
+#[derive(Debug)]
+pub struct Assembler<At = u64> {
+    pending: VecDeque<Pending<At>>,
     /// Held back by the rate limit before the next message.
     suppressed: Option<u64>,
 }
 
 /// A message whose end has not come.
 #[derive(Debug)]
-struct Pending {
+struct Pending<At> {
     /// When it was read, on the reader's clock.
     read_ns: u64,
-    time_ns: u64,
+    at: At,
     caller: Option<Vec<u8>>,
     failure: SlabFailure,
 }
 
-impl Assembler {
-    /// Takes a record in that was read at `read_ns`, and hands over what is finished now: failures, and their times on the
-    /// log's clock.
+impl<At> Default for Assembler<At> {
+    fn default() -> Self {
+        Self {
+            pending: VecDeque::new(),
+            suppressed: None,
+        }
+    }
+}
+
+impl<At> Assembler<At> {
+    /// Takes a record in that was read at `read_ns`, and hands over what is finished now: failures, and what their first records
+    /// came with.
     pub fn take(
         &mut self,
         read_ns: u64,
+        at: At,
         record: &Record<'_>,
-        each: &mut impl FnMut(u64, SlabFailure),
+        each: &mut impl FnMut(At, SlabFailure),
     ) {
         self.expire(read_ns, each);
         if let Some(count) = suppressed(&record.text) {
@@ -53,7 +65,7 @@ impl Assembler {
             failure.suppressed = self.suppressed.take();
             // Who writes a new message has ended the one before. Where it is not told who writes, one that lacks lines may be
             // another CPU's.
-            let ended = |pending: &Pending| {
+            let ended = |pending: &Pending<At>| {
                 pending.caller.as_deref() == record.caller
                     && (record.caller.is_some()
                         || (pending.failure.cache.is_some() && !pending.failure.nodes.is_empty()))
@@ -62,11 +74,11 @@ impl Assembler {
             if self.pending.len() == PENDING_MAX
                 && let Some(oldest) = self.pending.pop_front()
             {
-                each(oldest.time_ns, oldest.failure);
+                each(oldest.at, oldest.failure);
             }
             self.pending.push_back(Pending {
                 read_ns,
-                time_ns: record.time_ns,
+                at,
                 caller: record.caller.map(<[u8]>::to_vec),
                 failure,
             });
@@ -82,25 +94,25 @@ impl Assembler {
     }
 
     /// Hands over what has waited for long enough.
-    pub fn expire(&mut self, now_ns: u64, each: &mut impl FnMut(u64, SlabFailure)) {
+    pub fn expire(&mut self, now_ns: u64, each: &mut impl FnMut(At, SlabFailure)) {
         self.hand_over(each, |pending| {
             now_ns.saturating_sub(pending.read_ns) >= PATIENCE_NS
         });
     }
 
     /// Hands over all there is: no record will come any more.
-    pub fn finish(&mut self, each: &mut impl FnMut(u64, SlabFailure)) {
+    pub fn finish(&mut self, each: &mut impl FnMut(At, SlabFailure)) {
         self.hand_over(each, |_| true);
     }
 
     fn hand_over(
         &mut self,
-        each: &mut impl FnMut(u64, SlabFailure),
-        ended: impl Fn(&Pending) -> bool,
+        each: &mut impl FnMut(At, SlabFailure),
+        ended: impl Fn(&Pending<At>) -> bool,
     ) {
         for pending in std::mem::take(&mut self.pending) {
             if ended(&pending) {
-                each(pending.time_ns, pending.failure);
+                each(pending.at, pending.failure);
             } else {
                 self.pending.push_back(pending);
             }

@@ -1,4 +1,4 @@
-//! SLUB's failure message in the kernel log, in the wordings that kernels have had.
+//! The failure messages of the slab allocators in the kernel log, in the wordings that kernels have had. SLUB's:
 //!
 //! ```text
 //! SLUB: Unable to allocate memory on node -1 (gfp=0xd0)                                         3.10
@@ -9,8 +9,17 @@
 //!   node 0: slabs: 3396, objs: 173196, free: 0                                                  for each node
 //! ```
 //!
+//! And SLAB's, to 6.7 (`mm/slab.c`), of which the node's line loses its last figure in 4.10:
+//!
+//! ```text
+//! SLAB: Unable to allocate memory on node 0 (gfp=0x20)
+//!   cache: kmalloc-1024, object size: 1024, order: 0
+//!   node 0: slabs: 663/663, objs: 2652/2652, free: 0
+//! ```
+//!
 //! Each line is a record of its own in the log (`slab_out_of_memory`): [`message`] understands the first, [`detail`] the
-//! others, [`Assembler`] puts them together, and [`LogReader`] does all that with a file.
+//! others, [`Assembler`] puts them together, and [`LogReader`] does all that with a file of this boot's. [`records`] finds the records
+//! of any text that holds a kernel log: in all of `dmesg`'s forms, in syslogs, in a journal's export, broken by a terminal.
 //!
 //! The message has a rate limit of its own (`slub_oom_rs`): before the next one that it lets through, the log says how many it
 //! held back (`___ratelimit`), which [`suppressed`] understands:
@@ -22,27 +31,36 @@
 //! To 3.15 it was `printk_ratelimit()`, called in `__slab_alloc`: its count takes in everybody's messages, and is left out.
 
 mod assembler;
+mod export;
 mod reader;
 mod record;
+mod records;
+mod stamp;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
+use memchr::memmem;
 
 pub use assembler::{Assembler, PATIENCE_NS};
 pub use reader::{LogError, LogFault, LogReader, LogTally};
-pub use record::{LogLine, Record, line, record};
+pub use record::{LogLine, Record, Time, line, record};
+pub use records::{Tally, records, records_in};
 
 use super::{NodeSlabs, SlabFailure};
 
-const MESSAGE: &[u8] = b"SLUB: Unable to allocate memory on ";
+/// With `SLUB: ` or `SLAB: ` before it.
+const MESSAGE: &[u8] = b": Unable to allocate memory on ";
+
+/// The names of the allocators that say so.
+const ALLOCATORS: [&[u8]; 2] = [b"SLUB", b"SLAB"];
 
 /// `MAX_NUMNODES` of the largest configuration.
 const NODES_MAX: usize = 1024;
 
-/// Finds SLUB's message in `text`, wherever in it the line begins, and takes in its other lines if they follow.
+/// Finds a failure message in `text`, wherever in it the line begins, and takes in its other lines if they follow.
 pub fn slab_failure(text: &[u8]) -> Option<SlabFailure> {
-    let at = find(text, MESSAGE)?;
+    let at = begin(text)?;
     let mut lines = text[at..].split(|&byte| byte == b'\n');
     let mut failure = message(lines.next()?)?;
     for line in lines {
@@ -53,7 +71,7 @@ pub fn slab_failure(text: &[u8]) -> Option<SlabFailure> {
 
 /// The message's first line, wherever in `text` it begins.
 pub fn message(text: &[u8]) -> Option<SlabFailure> {
-    let line = &text[find(text, MESSAGE)? + MESSAGE.len()..];
+    let line = &text[begin(text)? + ALLOCATORS[0].len() + MESSAGE.len()..];
     let gfp = find(line, b"gfp=0x").map(|at| &line[at + 6..]);
     Some(SlabFailure {
         // the last "node N" is the one asked for: since 6.12 the CPU's own comes first, as "of node N"
@@ -63,6 +81,13 @@ pub fn message(text: &[u8]) -> Option<SlabFailure> {
         gfp_flags: gfp.and_then(flags),
         ..SlabFailure::default()
     })
+}
+
+/// Where a message begins.
+fn begin(text: &[u8]) -> Option<usize> {
+    let at = find(text, MESSAGE)?.checked_sub(ALLOCATORS[0].len())?;
+    let named = ALLOCATORS.iter().any(|name| text[at..].starts_with(name));
+    named.then_some(at)
 }
 
 /// How many messages before this one the rate limit held back: the function's name is as the compiler has it (`__func__`), whatever
@@ -82,7 +107,7 @@ pub fn detail(failure: &mut SlabFailure, text: &[u8]) -> bool {
         failure.cache = Some(Bytes::copy_from_slice(name));
         failure.object_size = after(rest, b"object size: ");
         failure.buffer_size = after(rest, b"buffer size: ");
-        failure.order = after(rest, b"default order: ");
+        failure.order = after(rest, b"default order: ").or_else(|| after(rest, b", order: "));
         failure.min_order = after(rest, b"min order: ");
         return true;
     }
@@ -94,6 +119,43 @@ pub fn detail(failure: &mut SlabFailure, text: &[u8]) -> bool {
         return true;
     }
     false
+}
+
+/// How the records begin that kmemtrace reads, and what is in them when they are whole.
+const KNOWN: [(&str, &str); 15] = [
+    ("SLUB: Unable to allocate memory", ")"),
+    ("SLAB: Unable to allocate memory", ")"),
+    ("slab_out_of_memory: ", "suppressed"),
+    // SLAB's ends before these.
+    ("cache: ", ", min order: "),
+    ("node ", ", free: "),
+    ("Linux version ", ""),
+    ("Task in /", " killed as a result of limit of /"),
+    ("Tasks in /", " set"),
+    ("oom-kill:constraint=", ",uid="),
+    ("Memory cgroup out of memory: Kill", ")"),
+    ("Memory cgroup stats for /", ":"),
+    ("memory: usage ", "failcnt "),
+    ("memory+swap: usage ", "failcnt "),
+    ("swap: usage ", "failcnt "),
+    ("kmem: usage ", "failcnt "),
+];
+
+/// Whether kmemtrace knows this text for the kernel's, whatever stands before it.
+fn known(text: &[u8]) -> bool {
+    // `node ` may begin a part of a broken line.
+    let begins = |begin: &str| begin.len() > 7 && text.starts_with(begin.as_bytes());
+    KNOWN.iter().any(|(begin, _)| begins(begin)) || detail_like(text)
+}
+
+/// Whether this is one of a message's further lines, with the blanks that it begins with.
+fn detail_like(text: &[u8]) -> bool {
+    // Its end may be in the next line.
+    let cache = text.starts_with(b"  cache: ");
+    let text = text.trim_ascii_start();
+    cache
+        || (text.starts_with(b"cache: ") && find(text, b", object size: ").is_some())
+        || (text.starts_with(b"node ") && find(text, b": slabs: ").is_some())
 }
 
 /// The cache's name, and the figures after it.
@@ -108,20 +170,35 @@ fn cache(text: &[u8]) -> Option<(&[u8], &[u8])> {
 fn node_slabs(text: &[u8]) -> Option<NodeSlabs> {
     let at = find(text, b": slabs: ")?;
     let node = &text[find_last(&text[..at], b"node ")? + 5..at];
+    let rest = &text[at..];
+    // SLAB's are IN USE/ALL.
+    let all = |key: &[u8]| -> Option<(u64, Option<u64>)> {
+        let figures = &rest[find(rest, key)? + key.len()..];
+        let first = number(figures)?;
+        let digits = figures.iter().take_while(|byte| byte.is_ascii_digit());
+        let second = figures[digits.count()..].strip_prefix(b"/");
+        Some(match second.and_then(number) {
+            Some(all) => (all, Some(first)),
+            None => (first, None),
+        })
+    };
+    let (slabs, _) = all(b"slabs: ")?;
+    let (objects, used) = all(b"objs: ")?;
+    let free = after(rest, b"free: ");
     Some(NodeSlabs {
         node: str::from_utf8(node).ok()?.parse().ok()?,
-        slabs: after(&text[at..], b"slabs: ")?,
-        objects: after(&text[at..], b"objs: ")?,
-        free: after(&text[at..], b"free: ")?,
+        slabs,
+        objects,
+        free: free.or_else(|| Some(objects.saturating_sub(used?)))?,
     })
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|w| w == what)
+    memmem::find(text, what)
 }
 
 fn find_last(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).rposition(|w| w == what)
+    memmem::rfind(text, what)
 }
 
 /// The number that follows `key`.

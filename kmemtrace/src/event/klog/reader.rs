@@ -37,9 +37,12 @@ pub struct LogError {
 /// What is wrong with a line of the log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFault {
-    /// It begins neither as `/dev/kmsg` writes records nor as `dmesg` prints them.
+    /// It begins neither as `/dev/kmsg` writes records nor as `dmesg` and syslogs print them.
     #[error("not a record of the kernel log")]
     NoRecord,
+    /// It has a date at most.
+    #[error("no time since boot")]
+    NoTime,
     /// The file ends within it.
     #[error("the end of the line is missing")]
     Torn,
@@ -53,7 +56,7 @@ pub enum LogFault {
 
 /// An iterator over the slab failures in a kernel log, with their times on its clock, in nanoseconds.
 ///
-/// The log may be what `/dev/kmsg` gave or what `dmesg` printed. A line that is neither is an error, and the next may be
+/// The log may be what `/dev/kmsg` gave or what `dmesg` printed with times since boot. A line that is neither is an error, and the next may be
 /// fine; after [`LogFault::Io`] nothing follows.
 #[derive(Debug)]
 pub struct LogReader<R> {
@@ -109,11 +112,12 @@ impl<R: BufRead> LogReader<R> {
         self.buffer.pop_if(|last| *last == b'\r');
         match line(&self.buffer) {
             Some(LogLine::Record(record)) => {
-                self.assembler.take(record.time_ns, &record, &mut each);
+                let time_ns = record.time_ns.ok_or(LogFault::NoTime)?;
+                self.assembler.take(time_ns, time_ns, &record, &mut each);
                 Ok(())
             }
             Some(LogLine::More) => Ok(()),
-            None => Err(LogFault::NoRecord),
+            Some(LogLine::Other) | None => Err(LogFault::NoRecord),
         }
     }
 }

@@ -103,7 +103,8 @@ fn a_kmsg_record_is_taken_apart() {
     let taken = record(b"4,1234,5678901,-,caller=T42;a\\x09b\\x5cx2d \\xz;\n SUBSYSTEM=x\n");
     let expected = Record {
         sequence: Some(1234),
-        time_ns: 5_678_901_000,
+        time_ns: Some(5_678_901_000),
+        date: None,
         caller: Some(b"T42"),
         text: b"a\tb\\x2d \\xz;"[..].into(),
     };
@@ -123,7 +124,8 @@ fn a_printed_line_is_taken_apart() {
     ] {
         let expected = Record {
             sequence: None,
-            time_ns: 12_000_345_000,
+            time_ns: Some(12_000_345_000),
+            date: None,
             caller,
             text: b"[x] y"[..].into(),
         };
@@ -148,12 +150,11 @@ fn assemble(steps: &[(u64, Option<(&str, &str)>)]) -> Vec<(u64, SlabFailure)> {
             None => assembler.expire(now, &mut each),
             Some((caller, text)) => {
                 let record = Record {
-                    sequence: None,
-                    time_ns: tenths,
                     caller: (!caller.is_empty()).then_some(caller.as_bytes()),
                     text: text.as_bytes().into(),
+                    ..Record::default()
                 };
-                assembler.take(now, &record, &mut each);
+                assembler.take(now, tenths, &record, &mut each);
             }
         }
     }
@@ -346,7 +347,7 @@ proptest! {
         let log = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat());
         let log: Vec<u8> = log.collect();
         let whole = log.split(|&b| b == b'\n').filter(|text| {
-            matches!(line(text), Some(LogLine::Record(record)) if message(&record.text).is_some())
+            matches!(line(text), Some(LogLine::Record(record)) if record.time_ns.is_some() && message(&record.text).is_some())
         });
         let found = LogReader::new(&log[..], "log").flatten().count();
         prop_assert_eq!(found, whole.count());
