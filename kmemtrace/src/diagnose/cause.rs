@@ -7,6 +7,7 @@ use super::{
     facts::{BuiltIn, Mark, Unread},
     levels::Who,
     symptoms,
+    vendor::Maker,
 };
 use crate::{host::memory_words, judge::Kept};
 pub(super) use pins::{kernel_memory, pins, slab_pins};
@@ -30,16 +31,15 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
         Err(unread) if known.is_none() => return Finding::unknown(KERNEL, Group::Cause, unread),
         Err(_) => "?".to_owned(),
     };
-    let vendor = era::vendor(&release).map_or_else(
+    let vendor = facts.vendor().map_or_else(
         || Message::new("vendor-untold"),
         |vendor| {
             // Those who rebuild it keep its mark.
-            let id = if vendor.starts_with("Red Hat") {
-                "vendor-or-rebuild"
-            } else {
-                "vendor"
+            let id = match vendor.maker {
+                Maker::RedHat => "vendor-or-rebuild",
+                _ => "vendor",
             };
-            Message::new(id).arg("vendor", vendor)
+            Message::new(id).arg("vendor", vendor.name)
         },
     );
     let Some((era, origin)) = known else {

@@ -107,31 +107,6 @@ pub(super) fn page_cache_pins(facts: &Facts, era: Option<Era>) -> bool {
     }
 }
 
-/// Who made this kernel, as its release tells: distributions mark theirs.
-pub(super) fn vendor(release: &str) -> Option<&'static str> {
-    const MARKS: [(&str, &str); 11] = [
-        (".el7", "Red Hat Enterprise Linux 7"),
-        (".el8", "Red Hat Enterprise Linux 8"),
-        (".el9", "Red Hat Enterprise Linux 9"),
-        (".elrepo", "ELRepo"),
-        (".amzn", "Amazon Linux"),
-        (".alios7", "Alibaba Cloud Linux"),
-        (".tl", "TencentOS"),
-        (".uek", "Oracle (UEK)"),
-        ("-generic", "Ubuntu"),
-        ("-amd64", "Debian"),
-        (".fc", "Fedora"),
-    ];
-    let mark = MARKS.iter().find(|(mark, _)| {
-        let after = release.find(mark).map(|at| &release[at + mark.len()..]);
-        // `.tl` is followed by a digit, `-fc-v769` is no Fedora.
-        after.is_some_and(|after| {
-            !matches!(*mark, ".tl" | ".fc") || after.starts_with(|c: char| c.is_ascii_digit())
-        })
-    });
-    mark.map(|(_, vendor)| *vendor)
-}
-
 /// What the era is known by.
 pub(super) fn evidence(facts: &Facts, origin: Origin) -> Vec<Evidence> {
     let mut evidence: Vec<_> = facts
@@ -175,14 +150,5 @@ mod tests {
         for none in ["", "linux", "6", "-1.2"] {
             assert_eq!(by_release(none), None, "{none}");
         }
-    }
-
-    #[test]
-    fn a_release_tells_its_vendor() {
-        assert_eq!(vendor("5.15.0-60-generic"), Some("Ubuntu"));
-        assert_eq!(vendor("6.18.44-fc-v769"), None);
-        assert_eq!(vendor("6.8.5-301.fc40.x86_64"), Some("Fedora"));
-        assert_eq!(vendor("5.4.119-19.0009.tl3"), Some("TencentOS"));
-        assert_eq!(vendor("3.10.0"), None);
     }
 }

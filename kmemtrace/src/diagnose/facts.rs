@@ -215,6 +215,8 @@ pub struct Facts {
     pub hostname: Option<String>,
     /// How long it has been up, in nanoseconds.
     pub uptime_ns: Option<u64>,
+    /// What `/proc/version` says: who built it.
+    pub built: Option<String>,
     /// The kernel's command line.
     pub cmdline: Fact<Line>,
     /// Whether accounting of kernel memory is built into the kernel.
@@ -282,6 +284,9 @@ impl Facts {
         Self {
             hostname: facts.hostname,
             uptime_ns: host::uptime_ns(root),
+            built: line(root, "/proc/version", |_| true)
+                .ok()
+                .map(|line| line.text),
             cmdline: line(root, "/proc/cmdline", |_| true),
             config: kernel::config(root, release.as_deref()),
             distribution: kernel::distribution(root),

@@ -11,6 +11,7 @@ mod message;
 mod remedies;
 mod symptoms;
 mod trace;
+mod vendor;
 mod verify;
 
 use serde::Serialize;
@@ -20,6 +21,7 @@ pub use facts::Facts;
 pub use levels::{Level, LevelRow};
 pub use message::{Arg, Message};
 pub use remedies::Remedy;
+pub use vendor::Vendor;
 pub use verify::Trial;
 
 pub use crate::judge::State;

@@ -1,6 +1,7 @@
 //! What can be done: what applies to this node first.
 
 mod commands;
+mod host;
 
 use commands::commands;
 

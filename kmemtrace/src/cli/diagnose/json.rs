@@ -26,6 +26,12 @@ pub(super) struct Report<'a> {
     /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<&'a str>,
+    /// Who made that kernel; absent if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor: Option<&'static str>,
+    /// The distribution, as it calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distribution: Option<&'a str>,
     /// `v1` or `v2`: where memory cgroups are.
     #[serde(skip_serializing_if = "Option::is_none")]
     hierarchy: Option<&'static str>,
@@ -135,6 +141,12 @@ impl<'a> Report<'a> {
             headline: say(&diagnosis.headline),
             hostname: facts.hostname.as_deref(),
             kernel: facts.kernel.as_ref().ok().map(|line| &line.text[..]),
+            vendor: facts.vendor().map(|vendor| vendor.name),
+            distribution: facts
+                .distribution
+                .as_ref()
+                .ok()
+                .map(|one| &one.name.text[..]),
             hierarchy: facts.hierarchy.as_ref().ok().map(|at| at.version.as_str()),
             era: diagnosis.era,
             ids: facts.count.as_ref().ok().map(|count| Ids {

@@ -87,6 +87,7 @@ fn facts(report: &Report, run: &Run) -> Facts {
     Facts {
         hostname: header.hostname.clone(),
         uptime_ns: Some(run.ended.mono_ns),
+        built: None,
         cmdline: cmdline.map_or_else(
             || untold("/proc/cmdline"),
             |words| Ok(line("/proc/cmdline", words)),
@@ -134,8 +135,12 @@ fn distribution(release: &str, line: &dyn Fn(&str, String) -> Line) -> Fact<Dist
     }
     Ok(Distribution {
         id: "DISTRIBUTION".to_owned(),
+        like: vec!["rhel".to_owned()],
         name: line("/proc/sys/kernel/osrelease", release.to_owned()),
-        red_hat: true,
+        version: release
+            .split_once(".el")
+            .map_or_else(String::new, |(_, rest)| rest.chars().take(1).collect()),
+        variant: String::new(),
     })
 }
 

@@ -71,10 +71,21 @@ fn parse(file: &str, text: &[u8]) -> Fact<Config> {
 pub struct Distribution {
     /// `ID` of os-release: `centos`, `debian`.
     pub id: String,
+    /// `ID_LIKE`: those that it builds on.
+    pub like: Vec<String>,
     /// `PRETTY_NAME`, or the line of `/etc/redhat-release`.
     pub name: Line,
-    /// `ID` or `ID_LIKE` names one of Red Hat's family.
-    pub red_hat: bool,
+    /// `VERSION_ID`, or else the number in its name, or nothing.
+    pub version: String,
+    /// `VARIANT_ID`, or nothing: `coreos`.
+    pub variant: String,
+}
+
+impl Distribution {
+    /// Whether it is one of these, or builds on one.
+    pub fn is(&self, ids: &[&str]) -> bool {
+        ids.contains(&&self.id[..]) || self.like.iter().any(|like| ids.contains(&&like[..]))
+    }
 }
 
 pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
@@ -86,8 +97,10 @@ pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
         let name = super::line(root, "/etc/redhat-release", |_| true)?;
         return Ok(Distribution {
             id: "rhel".to_owned(),
+            like: Vec::new(),
+            version: release_number(&name.text).to_owned(),
             name,
-            red_hat: true,
+            variant: String::new(),
         });
     };
     let value = |key: &str| {
@@ -96,12 +109,62 @@ pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
         Some((line, value))
     };
     let (line, id) = value("ID=").ok_or_else(|| Unread::new(file, "no ID"))?;
-    let family = value("ID_LIKE=").map_or_else(String::new, |(_, names)| names);
-    let names = ["rhel", "fedora", "centos"];
-    let red_hat = family
-        .split(' ')
-        .chain([&id[..]])
-        .any(|one| names.contains(&one));
+    let text = |key| value(key).map_or_else(String::new, |(_, value)| value);
+    let like = text("ID_LIKE=")
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    let variant = text("VARIANT_ID=");
     let name = value("PRETTY_NAME=").map_or(line, |(line, name)| Line { text: name, ..line });
-    Ok(Distribution { id, name, red_hat })
+    let version = value("VERSION_ID=").map_or_else(
+        || release_number(&name.text).to_owned(),
+        |(_, version)| version,
+    );
+    Ok(Distribution {
+        id,
+        like,
+        name,
+        version,
+        variant,
+    })
+}
+
+/// `7.9.2009` of `CentOS Linux release 7.9.2009 (Core)`.
+fn release_number(line: &str) -> &str {
+    let mut words = line.split_whitespace();
+    let number = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    number.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::tests::root;
+
+    #[test]
+    fn a_distribution_tells_its_version() {
+        for (text, told) in [
+            (
+                "ID=\"centos\"\nVERSION_ID=\"7\"\nID_LIKE=\"rhel fedora\"\n",
+                ("centos", "7", 2),
+            ),
+            (
+                "ID=ubuntu\nID_LIKE=debian\nPRETTY_NAME=\"Ubuntu 16.04.6 LTS\"\n",
+                ("ubuntu", "16.04.6", 1),
+            ),
+            ("ID=arch\nPRETTY_NAME=\"Arch Linux\"\n", ("arch", "", 0)),
+            ("ID=\n", ("", "", 0)),
+        ] {
+            let (_directory, root) = root(&[("/etc/os-release", text)]);
+            let found = distribution(&root).unwrap();
+            let found = (&found.id[..], &found.version[..], found.like.len());
+            assert_eq!(found, told, "{text}");
+        }
+        let (_directory, root) = root(&[(
+            "/etc/redhat-release",
+            "CentOS Linux release 7.9.2009 (Core)\n",
+        )]);
+        let found = distribution(&root).unwrap();
+        assert_eq!((&found.id[..], &found.version[..]), ("rhel", "7.9.2009"));
+    }
 }

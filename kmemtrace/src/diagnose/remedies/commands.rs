@@ -1,6 +1,10 @@
 //! What to run, with what is known of this node put in: pure.
 
-use super::{super::Message, Arg, Case};
+use super::{
+    super::{Message, vendor::Maker},
+    Arg, Case,
+    host::{self, Host, Step},
+};
 
 pub(super) fn commands<const N: usize>(lines: [&str; N]) -> Vec<Arg> {
     lines.map(Arg::from).to_vec()
@@ -33,31 +37,51 @@ fn release(says: &str) -> Option<(&str, bool)> {
 }
 
 impl Case<'_> {
+    fn host(&self) -> &'static Host {
+        let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
+        match self.maker() {
+            Some(Maker::Wsl) => &host::WSL,
+            _ => host::of(self.facts.distribution.as_ref().ok(), release),
+        }
+    }
+
+    fn maker(&self) -> Option<Maker> {
+        self.facts.vendor().map(|vendor| vendor.maker)
+    }
+
+    /// A distribution's lines, with what is known of this node put in.
+    fn steps(&self, steps: &[Step]) -> Vec<Arg> {
+        let known = self.facts.distribution.as_ref().ok();
+        let id = known.map(|known| &known.id[..]).filter(|id| is_word(id));
+        let id = id.unwrap_or("DISTRIBUTION");
+        let version = known.map_or("", |known| &known.version);
+        // `16.04` of Ubuntu's 16.04.6.
+        let version = version.split('.').take(2).collect::<Vec<_>>().join(".");
+        let fill = |text: &str| {
+            text.replace("{efi}", host::efi_directory(id))
+                .replace(
+                    "{version}",
+                    if is_word(&version) {
+                        &version
+                    } else {
+                        "VERSION"
+                    },
+                )
+                .replace("{node}", self.node())
+        };
+        let lines = steps.iter().filter_map(|step| match *step {
+            Step::Bios(_) if self.facts.efi == Some(true) => None,
+            Step::Efi(_) if self.facts.efi == Some(false) => None,
+            Step::Run(text) | Step::Bios(text) | Step::Efi(text) => Some(fill(text).into()),
+            Step::Say(id) => Some(comment(id)),
+            Step::SayRun(id, command) => Some(Message::new(id).arg("command", command).into()),
+        });
+        lines.collect()
+    }
+
     /// How a word gets onto the kernel's command line here.
     pub(super) fn nokmem_commands(&self) -> Vec<Arg> {
-        let known = self.facts.distribution.as_ref().ok();
-        let id = known.map_or("DISTRIBUTION", |known| &known.id);
-        let append =
-            r#"sed -i 's/^GRUB_CMDLINE_LINUX="/&cgroup.memory=nokmem /' /etc/default/grub"#;
-        if known.is_some_and(|known| !known.red_hat) {
-            let make = if matches!(id, "debian" | "ubuntu") {
-                "update-grub"
-            } else {
-                "grub2-mkconfig -o /boot/grub2/grub.cfg"
-            };
-            return commands([append, make, "reboot"]);
-        }
-        let mut lines = commands(["grubby --update-kernel=ALL --args=cgroup.memory=nokmem"]);
-        let or = Message::new("nokmem-without-grubby").arg("command", append);
-        lines.push(or.into());
-        if self.facts.efi != Some(false) {
-            lines.push(format!("#   EFI:  grub2-mkconfig -o /boot/efi/EFI/{id}/grub.cfg").into());
-        }
-        if self.facts.efi != Some(true) {
-            lines.push("#   BIOS: grub2-mkconfig -o /boot/grub2/grub.cfg".into());
-        }
-        lines.push("reboot".into());
-        lines
+        self.steps(self.host().nokmem)
     }
 
     /// The version that a program said it is of, as [`release`] has it.
@@ -127,25 +151,18 @@ impl Case<'_> {
     }
 
     pub(super) fn kernel_commands(&self) -> Vec<Arg> {
-        let red_hat = self
-            .facts
-            .distribution
-            .as_ref()
-            .is_ok_and(|known| known.red_hat);
-        if red_hat {
-            vec![
-                comment("newer-kernel-el7"),
-                "yum --enablerepo=elrepo-kernel install kernel-lt && grub2-set-default 0".into(),
-                "reboot".into(),
-            ]
-        } else {
-            vec![comment("newer-kernel-install"), "reboot".into()]
-        }
+        self.steps(match self.maker() {
+            Some(Maker::ElRepo) => host::ELREPO,
+            _ => self.host().newer,
+        })
     }
 
     pub(super) fn reboot_commands(&self) -> Vec<Arg> {
         let uncordon = format!("kubectl uncordon {}", self.node());
-        vec![self.drain(), "reboot".into(), uncordon.into()]
+        let mut lines = vec![self.drain()];
+        lines.extend(self.steps(&[Step::Run(self.host().reboot)]));
+        lines.push(uncordon.into());
+        lines
     }
 }
 
