@@ -268,7 +268,10 @@ tab=$(printf '\t')
 if [ -e "$root/programs.txt" ]; then
     cat "$root/programs.txt" > "$copy/programs.txt"
 else
-    for name in kubelet runc docker-runc containerd dockerd crio crun; do
+    for program in kubelet:--version runc:--version docker-runc:--version crun:--version containerd:--version crio:--version \
+        dockerd:--version podman:--version lxc-start:--version lxd:--version slurmd:-V nomad:version gdn:--version \
+        isulad:--version kata-runtime:--version mesos-agent:--version; do
+        name=${program%%:*}
         for place in /usr/bin /usr/local/bin /usr/sbin /usr/local/sbin /opt/bin /opt/cni/bin; do
             [ -f "$root$place/$name" ] || continue
             mark=-
@@ -281,7 +284,7 @@ else
                 reason="not asked: others than root can write to it"
                 if trusted "$place/$name"; then
                     reason="it said nothing"
-                    said=$(timeout 2 env -i "$place/$name" --version 2> /dev/null < /dev/null | sed -n '/[^ ]/{p;q;}' | tr "$tab" ' ')
+                    said=$(timeout 2 env -i "$place/$name" "${program#*:}" 2> /dev/null < /dev/null | sed -n '/[^ ]/{p;q;}' | tr "$tab" ' ')
                 fi
             fi
             echo "$place/$name$tab$mark$tab${said:-?$reason}" >> "$copy/programs.txt"

@@ -456,4 +456,16 @@ mod tests {
         all(|row| row.units.to_vec());
         assert_eq!(of_program("docker-runc"), Some(Runtime::Runc));
     }
+
+    #[test]
+    fn the_script_asks_the_same_programs() {
+        let script = include_str!("../../deploy/kmemtrace-snapshot.sh");
+        let (_, list) = script.split_once("for program in ").unwrap();
+        let (list, _) = list.split_once("; do").unwrap();
+        let asked: Vec<_> = list
+            .split_whitespace()
+            .filter_map(|one| one.split_once(':'))
+            .collect();
+        assert_eq!(asked, programs().collect::<Vec<_>>());
+    }
 }

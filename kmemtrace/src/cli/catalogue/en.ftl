@@ -223,7 +223,7 @@ accounting-untold = not known: this kernel does not tell where accounting is on
 accounting-untold-meaning = Slab caches in the memory.kmem.slabinfo of a cgroup would tell, or an I/O error in the root's.
 accounting-verify = cat /sys/fs/cgroup/memory/kubepods/memory.kmem.slabinfo: an I/O error means off, a header means on
 
-programs-none = none of kubelet, runc, containerd, dockerd, crio is where programs usually are
+programs-none = no kubelet and no container runtime where programs usually are
 programs-found = found: { $programs }
 programs-marked = found: { $programs }; built without kernel-memory accounting: { $marked }
 

@@ -181,7 +181,7 @@ accounting-untold = 未知：此内核不告知哪里开启了记账
 accounting-untold-meaning = 某个 cgroup 的 memory.kmem.slabinfo 里有 slab 缓存，或根目录的该文件返回 I/O 错误，才能看出来。
 accounting-verify = cat /sys/fs/cgroup/memory/kubepods/memory.kmem.slabinfo：报 I/O 错误为关闭，有表头为开启
 
-programs-none = 常见位置没有 kubelet、runc、containerd、dockerd、crio
+programs-none = 常见位置没有 kubelet，也没有容器运行时
 programs-found = 找到：{ $programs }
 programs-marked = 找到：{ $programs }；编译时去掉了内核内存记账：{ $marked }
 
