@@ -86,8 +86,14 @@ for file in /proc/cgroups /proc/cmdline /proc/meminfo /proc/uptime /proc/version
     /proc/self/cgroup /proc/self/status \
     /proc/sys/kernel/hostname /proc/sys/kernel/osrelease /proc/sys/kernel/random/boot_id \
     /proc/sys/kernel/tainted /proc/sys/kernel/unprivileged_bpf_disabled \
-    /sys/kernel/security/lockdown /etc/os-release /etc/redhat-release /usr/lib/os-release; do
+    /sys/kernel/mm/memcg_reaper/reap_background /sys/kernel/security/lockdown /etc/os-release /etc/redhat-release /usr/lib/os-release; do
     machine "$file"
+done
+# What is configured for the kernel's command line, and Slurm's settings of cgroups. Not grub.cfg, which may have passwords in it.
+for file in "$root"/etc/default/grub "$root"/etc/default/grub.d/*.cfg "$root"/etc/kernel/cmdline "$root"/boot/grub2/grubenv \
+    "$root"/boot/grub/grubenv "$root"/boot/loader/entries/*.conf "$root"/boot/efi/loader/entries/*.conf \
+    "$root"/etc/slurm/cgroup.conf "$root"/etc/slurm-llnl/cgroup.conf "$root"/usr/local/etc/slurm/cgroup.conf; do
+    [ ! -f "$file" ] || machine "${file#"$root"}"
 done
 most=16777217
 for file in /proc/mounts /proc/self/mountinfo; do

@@ -197,6 +197,11 @@ pub fn owner(path: &[u8]) -> Owner<'_> {
     owner
 }
 
+/// The runtime that made a cgroup, as far as its path tells: the owner's, or the one below whose own directory it is.
+pub fn maker(path: &[u8]) -> Option<Runtime> {
+    owner(path).runtime.or_else(|| named::below(path))
+}
+
 /// The class and, for a pod, its uid, of a cgroup that the kubelet made, under whatever
 /// `--cgroup-root`: the systemd driver repeats that in every slice's name (`kubelet-kubepods-...`).
 fn kubernetes(name: &str, above: [&str; 3]) -> Option<(Qos, Option<PodUid>)> {

@@ -21,6 +21,24 @@ pub(super) fn named<'a>(
     })
 }
 
+/// The runtime below whose directory, directly below the hierarchy's root, this path is.
+pub(super) fn below(path: &[u8]) -> Option<Runtime> {
+    let first = path
+        .split(|&byte| byte == b'/')
+        .find(|name| !name.is_empty())?;
+    let is = |pattern: &&str| {
+        let (above, below) = pattern.split_once('/').unwrap_or((pattern, ""));
+        let own = !above.starts_with(['<', '*']) && !below.is_empty();
+        own && find(above.as_bytes(), first, first, (0, 0)).is_some()
+    };
+    let row = RUNTIMES.iter().find(|row| {
+        let mut patterns = row.patterns.iter().map(|pattern| pattern.text);
+        patterns.any(|pattern| is(&pattern))
+            || row.parents.iter().any(|one| one.as_bytes() == first)
+    });
+    row.map(|row| row.runtime)
+}
+
 /// What is between `<` and `>`, if all that is left is as the pattern says. `bounds` is how much was left at each of the two.
 fn find<'a>(
     pattern: &[u8],

@@ -1,15 +1,17 @@
 //! Why it is so.
 
+mod configured;
 mod pins;
 
 use super::{
     Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict, era,
     facts::{BuiltIn, Mark, Unread},
-    levels::Who,
+    levels::{Maker, Who},
     symptoms,
     vendor::Maker,
 };
-use crate::{host::memory_words, judge::Kept};
+use crate::{attribution::Runtime, host::memory_words, judge::Kept};
+pub(super) use configured::{configured, not_in_force};
 pub(super) use pins::{kernel_memory, pins, slab_pins};
 
 /// Names of findings.
@@ -19,6 +21,7 @@ pub(super) const COMMAND_LINE: &str = "command-line";
 pub(super) const ACCOUNTING: &str = "accounting";
 pub(super) const PROGRAMS: &str = "programs";
 pub(super) const PINS: &str = "pins";
+pub(super) const CONFIGURED: &str = "configured";
 
 fn cause(id: &'static str, verdict: Verdict, says: Message) -> Finding {
     Finding::new(id, Group::Cause, verdict, says)
@@ -129,6 +132,21 @@ fn header_tells(facts: &Facts) -> bool {
     levels.is_some_and(|levels| levels.first().is_some_and(|root| root.header_tells))
 }
 
+/// All who switched it on, one after the other.
+fn names(who: &Who) -> Message {
+    let runtime = |runtime| Maker::Runtime(runtime).message();
+    let kubelet = who.kubelet.iter().map(|_| runtime(Runtime::Kubelet));
+    let runc = who.runc.iter().map(|_| runtime(Runtime::Runc));
+    let others = who.others.iter().map(|(maker, _)| maker.message());
+    let all: Vec<_> = kubelet.chain(runc).chain(others).collect();
+    let list = all.into_iter().rev().reduce(|rest, first| {
+        Message::new("pin-more")
+            .arg("first", first)
+            .arg("rest", rest)
+    });
+    list.unwrap_or(Message::new("nothing"))
+}
+
 /// Whether kernel memory is accounted, and who switched that on.
 pub(super) fn accounting(
     facts: &Facts,
@@ -169,7 +187,7 @@ pub(super) fn accounting(
     let evidence: Vec<Evidence> = [
         &who.kubelet,
         &who.runc,
-        &who.other,
+        &who.removed,
         &who.inherited,
         &who.kubelet_off,
         &who.runc_off,
@@ -178,7 +196,12 @@ pub(super) fn accounting(
     .flatten()
     .cloned()
     .collect();
+    let others = who.others.iter().map(|(_, evidence)| evidence.clone());
+    let settings = facts.configured.programs.iter();
+    let settings = settings.map(super::facts::Line::evidence);
+    let evidence: Vec<Evidence> = others.chain(evidence).chain(settings).collect();
     let (verdict, id, meaning) = match (&who.kubelet, &who.runc) {
+        _ if !who.others.is_empty() => (Verdict::Warn, "accounting-by", "accounting-by-meaning"),
         (Some(_), Some(_)) => (Verdict::Warn, "accounting-both", "accounting-both-meaning"),
         (Some(_), None) if who.runc_off.is_some() => (
             Verdict::Warn,
@@ -196,10 +219,10 @@ pub(super) fn accounting(
             "accounting-runc-not-kubelet",
         ),
         (None, Some(_)) => (Verdict::Warn, "accounting-runc", "accounting-runc-meaning"),
-        (None, None) if who.other.is_some() => (
+        (None, None) if who.removed.is_some() => (
             Verdict::Warn,
-            "accounting-other",
-            "accounting-other-meaning",
+            "accounting-removed",
+            "accounting-removed-meaning",
         ),
         (None, None) if !told => (
             Verdict::Unknown,
@@ -217,7 +240,7 @@ pub(super) fn accounting(
             "accounting-no-container-meaning",
         ),
     };
-    cause(ACCOUNTING, verdict, Message::new(id))
+    cause(ACCOUNTING, verdict, Message::new(id).arg("who", names(who)))
         .meaning(Message::new(meaning))
         .evidence(
             root.filter(|_| evidence.is_empty())

@@ -2,6 +2,8 @@
 //!
 //! A file that is not there or cannot be read makes that fact unknown, with the reason, and no other.
 
+mod configured;
+mod crowd;
 mod kernel;
 mod log;
 mod meminfo;
@@ -13,6 +15,9 @@ mod traced;
 
 use std::{collections::HashMap, io, path::Path};
 
+pub use configured::Configured;
+pub(super) use configured::words as configured_words;
+pub use crowd::Crowd;
 pub use kernel::{BuiltIn, Config, Distribution};
 pub use log::{Counter, Filled, KernelLog, Killed, SlabFailures, Usage};
 pub use meminfo::Meminfo;
@@ -233,6 +238,12 @@ pub struct Facts {
     pub counted: Option<Line>,
     /// v1: kernel-memory accounting of each directory, parents before children, the root first.
     pub levels: Fact<Vec<Directory>>,
+    /// Where live memory cgroups crowd, if there are very many.
+    pub crowd: Option<Crowd>,
+    /// What is configured for the kernel's command line and for programs that make cgroups.
+    pub configured: Configured,
+    /// Whether the kernel's own reaper of zombies is switched on (`reap_background`), on kernels that have it.
+    pub reaper: Option<Line>,
     /// Where slab caches of memcgs stand.
     pub layout: Option<SlabLayout>,
     /// What shows that the slab of a removed memory cgroup is its parent's, if anything does.
@@ -281,6 +292,9 @@ impl Facts {
         let reparents = hierarchy.as_ref().ok();
         let reparents = reparents.and_then(|at| reparents::read(root, at));
         let held = hierarchy_or.and_then(|at| held(root, at));
+        let live = count.as_ref().map_or(0, |count| count.live);
+        let crowd = hierarchy.as_ref().ok();
+        let crowd = crowd.and_then(|at| crowd::read(root, at, live));
         Self {
             hostname: facts.hostname,
             uptime_ns: host::uptime_ns(root),
@@ -296,6 +310,12 @@ impl Facts {
             count,
             counted,
             levels,
+            crowd,
+            configured: configured::read(root),
+            reaper: line(root, "/sys/kernel/mm/memcg_reaper/reap_background", |_| {
+                true
+            })
+            .ok(),
             layout: slab.layout,
             reparents,
             held,

@@ -8,7 +8,7 @@ use super::{
     Arg, Evidence, Facts, Message,
     facts::{Directory, Unread},
 };
-use crate::attribution::owner;
+use crate::attribution::{Runtime, maker, owner};
 
 /// A level of the memory hierarchy: who makes its directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -161,6 +161,8 @@ pub(super) struct Who {
     pub(super) kubelet: Option<Evidence>,
     /// A container that has it on while its parent has it off: runc did that. Without a container, what removed ones left.
     pub(super) runc: Option<Evidence>,
+    /// What removed memory cgroups left, where no live one tells: they had it on, and who switched it on is not known.
+    pub(super) removed: Option<Evidence>,
     /// A container that has it on below a parent that has it on: it was inherited (`memcg_propagate_kmem`), and says
     /// nothing of runc.
     pub(super) inherited: Option<Evidence>,
@@ -168,14 +170,59 @@ pub(super) struct Who {
     pub(super) runc_off: Option<Evidence>,
     /// A pod's directory, or one above, that has it off.
     pub(super) kubelet_off: Option<Evidence>,
-    /// Another directory that has it on while its parent has it off.
-    pub(super) other: Option<Evidence>,
+    /// Other directories that have it on while their parents have it off, one for each that makes such.
+    pub(super) others: Vec<(Maker, Evidence)>,
+}
+
+/// Who makes a directory that is neither kubelet's nor a container's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// This runtime.
+    Runtime(Runtime),
+    /// systemd, for a unit.
+    Unit,
+    /// Nothing tells: somebody by hand, or a script.
+    Unknown,
+}
+
+impl Maker {
+    /// Of the directory of this path.
+    pub(super) fn of(path: &[u8]) -> Self {
+        if Level::of(path).is_kubelet_s() {
+            return Self::Runtime(Runtime::Kubelet);
+        }
+        match maker(path) {
+            Some(runtime) => Self::Runtime(runtime),
+            None if owner(path).unit.is_some() => Self::Unit,
+            None => Self::Unknown,
+        }
+    }
+
+    /// Its name.
+    pub(super) fn message(self) -> Message {
+        match self {
+            Self::Runtime(runtime) => Message::new("exactly").arg("number", runtime.row().title),
+            Self::Unit => Message::new("maker-unit"),
+            Self::Unknown => Message::new("maker-unknown"),
+        }
+    }
 }
 
 impl Who {
+    /// The runtimes among the others.
+    pub(super) fn runtimes(&self) -> impl Iterator<Item = Runtime> {
+        self.others.iter().filter_map(|(maker, _)| match maker {
+            Maker::Runtime(runtime) => Some(*runtime),
+            Maker::Unit | Maker::Unknown => None,
+        })
+    }
+
     /// Whether anybody has.
     pub(super) fn anybody(&self) -> bool {
-        self.kubelet.is_some() || self.runc.is_some() || self.other.is_some()
+        self.kubelet.is_some()
+            || self.runc.is_some()
+            || self.removed.is_some()
+            || !self.others.is_empty()
     }
 }
 
@@ -197,7 +244,13 @@ pub(super) fn who(facts: &Facts) -> Result<Who, Unread> {
             Some(true) if level.is_kubelet_s() => &mut who.kubelet,
             Some(true) if level.is_runc_s() && inherits => &mut who.inherited,
             Some(true) if level.is_runc_s() => &mut who.runc,
-            Some(true) if !inherits => &mut who.other,
+            Some(true) if !inherits => {
+                let maker = Maker::of(&directory.path);
+                if who.others.iter().all(|(known, _)| *known != maker) {
+                    who.others.push((maker, directory.evidence()));
+                }
+                continue;
+            }
             Some(false) if level.is_kubelet_s() => &mut who.kubelet_off,
             Some(false) if level.is_runc_s() => &mut who.runc_off,
             _ => continue,
@@ -206,6 +259,13 @@ pub(super) fn who(facts: &Facts) -> Result<Who, Unread> {
     }
     if !who.anybody() && who.kubelet_off.is_some() && who.runc_off.is_none() {
         who.runc = removed(facts);
+    } else if !who.anybody()
+        && facts
+            .count
+            .as_ref()
+            .is_ok_and(|count| count.with_caches > 0)
+    {
+        who.removed = removed(facts);
     }
     Ok(who)
 }

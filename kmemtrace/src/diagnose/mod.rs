@@ -177,6 +177,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
         cause::programs(facts),
         cause::pins(facts, era),
     ];
+    findings.extend(cause::configured(facts));
     findings.extend(trace::trace(facts));
     let signs = symptoms::signs(facts, era);
     let state = state(&findings, &signs);

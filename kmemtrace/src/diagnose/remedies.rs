@@ -1,7 +1,24 @@
 //! What can be done: what applies to this node first.
 
+/// The sentences of a remedy are in the catalogue under its name.
+macro_rules! remedy {
+    ($id:literal, $applies:expr, $why:expr, $commands:expr) => {
+        Remedy {
+            id: $id,
+            applies: $applies,
+            title: Message::new(concat!("remedy-", $id)),
+            why: $why,
+            commands: $commands,
+            cost: Message::new(concat!("remedy-", $id, "-cost")),
+            risk: Message::new(concat!("remedy-", $id, "-risk")),
+            verify: Message::new(concat!("remedy-", $id, "-verify")),
+        }
+    };
+}
+
 mod commands;
 mod host;
+mod others;
 
 use commands::commands;
 
@@ -9,10 +26,13 @@ use super::{
     Arg, Era, Facts, Finding, Message, Origin, State, Verdict, cause,
     era::page_cache_pins,
     facts::{Kinds, Mark},
-    levels::Who,
+    levels::{Level, Who},
     symptoms,
 };
-use crate::history::{self, Has};
+use crate::{
+    history::{self, Has},
+    runtimes::{Accounting, Runtime},
+};
 
 /// Something that can be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +63,10 @@ const KUBELET: &str = "kubelet-nokmem";
 const RUNC: &str = "runc-nokmem";
 const KERNEL: &str = "newer-kernel";
 const REBOOT: &str = "reboot";
+const SETTING: &str = "runtime-setting";
+const UPDATE: &str = "runtime-update";
+const REAPER: &str = "memcg-reaper";
+const EMPTY: &str = "remove-empty";
 
 /// What is known when remedies are chosen.
 struct Case<'a> {
@@ -65,15 +89,18 @@ pub(super) fn remedies(
         who,
         state,
     };
-    let mut remedies = vec![
-        case.shrink(),
+    let mut remedies = vec![case.shrink()];
+    remedies.extend(case.remove_empty());
+    remedies.extend(case.reaper());
+    remedies.extend(case.runtimes());
+    remedies.extend([
         case.nokmem(),
         case.kubelet(),
         case.runc(),
         case.kernel(),
         case.reclaim(),
         case.reboot(),
-    ];
+    ]);
     // With no id left nothing else helps at once.
     if state == State::Exhausted
         && facts
@@ -93,10 +120,11 @@ pub(super) fn of_finding(finding: &Finding, remedies: &[Remedy]) -> Vec<&'static
         return Vec::new();
     }
     let of: &[&str] = match finding.id {
-        symptoms::IDS | symptoms::MKDIR | symptoms::RUNTIME_LOG => {
-            &[SHRINK, RECLAIM, REBOOT, NOKMEM, KUBELET, RUNC, KERNEL]
-        }
-        cause::ACCOUNTING => &[NOKMEM, KUBELET, RUNC, KERNEL],
+        symptoms::IDS | symptoms::MKDIR | symptoms::RUNTIME_LOG => &[
+            SHRINK, EMPTY, REAPER, RECLAIM, REBOOT, SETTING, UPDATE, NOKMEM, KUBELET, RUNC, KERNEL,
+        ],
+        cause::ACCOUNTING => &[SETTING, UPDATE, NOKMEM, KUBELET, RUNC, KERNEL],
+        cause::CONFIGURED => &[NOKMEM],
         cause::KERNEL => &[KERNEL],
         cause::COMMAND_LINE => &[KUBELET, RUNC, KERNEL],
         _ => &[],
@@ -106,22 +134,6 @@ pub(super) fn of_finding(finding: &Finding, remedies: &[Remedy]) -> Vec<&'static
         .map(|remedy| remedy.id)
         .filter(|id| of.contains(id))
         .collect()
-}
-
-/// The sentences of a remedy are in the catalogue under its name.
-macro_rules! remedy {
-    ($id:literal, $applies:expr, $why:expr, $commands:expr) => {
-        Remedy {
-            id: $id,
-            applies: $applies,
-            title: Message::new(concat!("remedy-", $id)),
-            why: $why,
-            commands: $commands,
-            cost: Message::new(concat!("remedy-", $id, "-cost")),
-            risk: Message::new(concat!("remedy-", $id, "-risk")),
-            verify: Message::new(concat!("remedy-", $id, "-verify")),
-        }
-    };
 }
 
 impl Case<'_> {
@@ -171,6 +183,9 @@ impl Case<'_> {
         let (applies, why) = match (self.era, history::NOKMEM.is_in(release)) {
             (Some(Era::OptIn) | None, _) if given && self.opt_in() => (false, "nokmem-ignored"),
             (_, _) if given => (false, "nokmem-given"),
+            (Some(Era::OptIn | Era::KeepsIds), _) if self.configured() => {
+                (true, "nokmem-configured")
+            }
             (Some(Era::OptIn), Has::Yes) => (
                 self.opt_in() || self.leaking(),
                 if self.opt_in() || self.leaking() {
@@ -188,8 +203,16 @@ impl Case<'_> {
             "nokmem-boot",
             applies,
             Message::new(why),
-            self.nokmem_commands()
+            self.boot_commands()
         )
+    }
+
+    /// Whether there are directories that kubelet makes.
+    fn has_kubelet(&self) -> bool {
+        let levels = self.facts.levels.iter().flatten();
+        levels
+            .map(|one| Level::of(&one.path))
+            .any(Level::is_kubelet_s)
     }
 
     /// Whether a program that is here was built with nokmem.
@@ -204,12 +227,15 @@ impl Case<'_> {
 
     fn kubelet(&self) -> Remedy {
         let on = self.who.is_some_and(|who| who.kubelet.is_some());
+        let perhaps = self.who.is_some_and(|who| who.removed.is_some()) && self.has_kubelet();
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
             (false, "kubelet-not-needed")
-        } else if !on {
+        } else if !on && !perhaps {
             (false, "kubelet-not-on")
         } else if self.marked(&["kubelet"]) {
             (false, "kubelet-marked")
+        } else if perhaps {
+            (true, "kubelet-perhaps")
         } else {
             (true, "kubelet-why")
         };
@@ -222,10 +248,15 @@ impl Case<'_> {
     }
 
     fn runc(&self) -> Remedy {
-        let runc = self.who.is_some_and(|who| who.runc.is_some());
-        let inherited = self
-            .who
-            .is_some_and(|who| who.inherited.is_some() && who.runc_off.is_none());
+        // Others that run runc, or have its library in them.
+        let by_runc = |runtime: Runtime| runtime.row().accounting == Accounting::ByRunc;
+        let runc = |who: &Who| who.runc.is_some() || who.runtimes().any(by_runc);
+        let runc = self.who.is_some_and(runc);
+        let untold = |who: &Who| {
+            let container = who.inherited.is_some() || who.kubelet.is_some();
+            (container || who.removed.is_some()) && who.runc_off.is_none()
+        };
+        let untold = self.who.is_some_and(untold);
         let marked = self.marked(&["runc", "docker-runc"]);
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
             (false, "runc-not-needed")
@@ -235,8 +266,7 @@ impl Case<'_> {
             (true, "runc-why")
         } else if marked {
             (false, "runc-marked")
-        } else if inherited || (self.opt_in() && self.who.is_some_and(|who| who.runc_off.is_none()))
-        {
+        } else if untold {
             (true, "runc-perhaps")
         } else {
             (false, "runc-not-on")
@@ -251,6 +281,7 @@ impl Case<'_> {
 
     fn kernel(&self) -> Remedy {
         let (applies, why) = match self.era {
+            _ if self.state == State::Crowded => (false, "newer-kernel-crowded"),
             Some(Era::KeepsIds) => (true, "newer-kernel-why"),
             Some(Era::OptIn) | None if self.opt_in() || self.leaking() => {
                 (true, "newer-kernel-why")
@@ -289,6 +320,7 @@ impl Case<'_> {
         };
         let why = match (applies, opt_in) {
             (true, _) if kernel > 0 => "reclaim-why-slab",
+            (true, _) if held == Kinds::default() && walked == 0 => "reclaim-why-untold",
             (true, _) => "reclaim-why",
             (false, true) if !pages => "reclaim-no-use",
             (false, _) => "reclaim-not-needed",

@@ -4,7 +4,8 @@ mod logs;
 
 use super::{
     Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, State, Verdict,
-    facts::Meminfo,
+    facts::{Crowd, Meminfo},
+    levels::Maker,
     trace::{firsts_and_lasts, times, traced},
 };
 use crate::judge::{Kept, Refused, Signs};
@@ -123,6 +124,36 @@ pub(super) fn lasts_ns(capacity: u64, a_day: u64) -> u64 {
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
 
+/// How many of them are empty.
+pub(super) fn empty(crowd: &Crowd) -> Message {
+    match crowd.empty {
+        Some(empty) => Message::new("crowd-empty").arg("empty", empty),
+        None => Message::new("crowd-leaves").arg("leaves", crowd.leaves),
+    }
+}
+
+/// Where live memory cgroups crowd, if that was looked for.
+fn crowd(facts: &Facts) -> Message {
+    let Some(crowd) = &facts.crowd else {
+        return Message::new("nothing");
+    };
+    let ns =
+        |age: std::time::Duration| Arg::Time(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+    let age = crowd
+        .age
+        .map_or(Message::new("nothing"), |(oldest, youngest)| {
+            Message::new("crowd-age")
+                .arg("youngest", ns(youngest))
+                .arg("oldest", ns(oldest))
+        });
+    Message::new("crowd-most")
+        .arg("place", crowd.place.clone())
+        .arg("children", crowd.children)
+        .arg("empty", empty(crowd))
+        .arg("maker", Maker::of(&crowd.path).message())
+        .arg("age", age)
+}
+
 /// memcg ids in use, and zombies.
 pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     let count = match &facts.count {
@@ -166,7 +197,8 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         .arg("zombies", zombies)
         .arg("ids", ids)
         .arg("capacity", count.capacity)
-        .arg("peak", count.ids_peak.unwrap_or(0));
+        .arg("peak", count.ids_peak.unwrap_or(0))
+        .arg("crowd", crowd(facts));
     let mut meaning = Message::new(meaning);
     let a_day = ids_a_day(facts).filter(|_| verdict == Verdict::Fail && keeps);
     if let Some((a_day, traced)) = a_day {

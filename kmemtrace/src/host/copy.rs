@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Directory, Hierarchy, POD_LOGS, Root, Slabinfo, Version, copied, facts,
+    Directory, Hierarchy, POD_LOGS, Root, Slabinfo, Version, configured, copied, facts,
     files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, PROGRAMS, SMALL, V1, V2},
     open::{self, bounded},
     pods::pod_logs,
@@ -64,6 +64,9 @@ pub fn copy<W: Write>(
     };
     for (path, most) in FILES {
         copy.machine_file(path, most)?;
+    }
+    for path in configured(root) {
+        copy.machine_file(&path, SMALL)?;
     }
     let facts = facts(root);
     if let Some(kernel) = facts.kernel.filter(|kernel| !kernel.contains('/'))

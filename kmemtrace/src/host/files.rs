@@ -2,7 +2,7 @@
 //! tells people, and a test compares.
 
 /// The machine's files: the path, and how long it may be, in bytes. Read as they are; a link is followed.
-pub(super) const FILES: [(&str, u64); 19] = [
+pub(super) const FILES: [(&str, u64); 20] = [
     ("/proc/cgroups", SMALL),
     ("/proc/cmdline", SMALL),
     ("/proc/meminfo", SMALL),
@@ -18,6 +18,7 @@ pub(super) const FILES: [(&str, u64); 19] = [
     ("/proc/sys/kernel/random/boot_id", SMALL),
     ("/proc/sys/kernel/tainted", SMALL),
     ("/proc/sys/kernel/unprivileged_bpf_disabled", SMALL),
+    ("/sys/kernel/mm/memcg_reaper/reap_background", SMALL),
     ("/sys/kernel/security/lockdown", SMALL),
     ("/etc/os-release", SMALL),
     ("/etc/redhat-release", SMALL),
@@ -93,7 +94,9 @@ mod tests {
     #[test]
     fn people_are_told_of_every_file() {
         let told = include_str!("../../../docs/snapshot.md");
-        let machine = FILES.iter().map(|(path, _)| path.trim_start_matches('/'));
+        let configured = super::super::configured::CONFIGURED;
+        let machine = FILES.iter().map(|(path, _)| *path).chain(configured);
+        let machine = machine.map(|path| path.trim_start_matches('/'));
         let others = [MOUNT.iter(), V1.iter(), V2.iter(), CACHE.iter()];
         let all = machine.chain(others.into_iter().flatten().copied());
         let made = [

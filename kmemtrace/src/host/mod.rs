@@ -2,6 +2,7 @@
 
 mod act;
 pub mod archive;
+mod configured;
 mod controllers;
 mod copied;
 mod copy;
@@ -28,6 +29,7 @@ use std::{
 
 pub use crate::event::MEMCG_IDS;
 pub use act::{Acts, Live};
+pub use configured::configured;
 pub use controllers::{Hierarchy, NoMemory, Version, memory_words};
 pub use copy::{Copied, Told, copy, kernel_log};
 pub use counts::counts;

@@ -4,7 +4,7 @@ use super::super::catalogue::{Catalogue, Lang};
 use crate::{
     diagnose::{
         Diagnosis, Evidence, Facts, Finding, Remedy, Verdict, diagnose,
-        facts::{Count, Distribution, Fact, KernelLog, Line, SlabFailures, Unread},
+        facts::{Configured, Count, Distribution, Fact, KernelLog, Line, SlabFailures, Unread},
     },
     event::{json::errno_name, klog::Time},
     host::{MEMCG_IDS, NoMemory},
@@ -105,6 +105,9 @@ fn facts(report: &Report, run: &Run) -> Facts {
         levels: untold("memory.kmem.slabinfo"),
         pinned: None,
         traced: None,
+        crowd: None,
+        configured: Configured::default(),
+        reaper: None,
         layout: None,
         reparents: None,
         held: untold("memory.stat"),

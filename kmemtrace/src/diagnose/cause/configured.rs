@@ -1,0 +1,48 @@
+//! What is configured and not in force.
+
+use super::{CONFIGURED, cause, memory_option, words};
+use crate::diagnose::{
+    Facts, Finding, Message, Verdict,
+    facts::{Line, configured_words},
+};
+
+/// The lines that name this option of `cgroup.memory=`, if the running kernel was not given it.
+pub(in crate::diagnose) fn not_in_force<'a>(
+    facts: &'a Facts,
+    option: &'a str,
+) -> impl Iterator<Item = &'a Line> {
+    let running = facts.cmdline.as_ref().map_or("", |line| &line.text);
+    let known = facts.cmdline.is_ok() && !memory_option(running, option);
+    facts.configured.kernel.iter().filter(move |line| {
+        known && configured_words(&line.text).any(|word| memory_option(word, option))
+    })
+}
+
+/// The finding, if there is anything to say.
+pub(in crate::diagnose) fn configured(facts: &Facts) -> Option<Finding> {
+    let running = words(&facts.cmdline.as_ref().ok()?.text);
+    let lines = facts.configured.kernel.iter();
+    let missing: Vec<_> = lines
+        .filter_map(|line| {
+            let mut words = configured_words(&line.text);
+            Some((line, words.find(|word| !running.contains(word))?))
+        })
+        .collect();
+    let (first, _) = missing.first()?;
+    let mut named: Vec<&str> = missing.iter().map(|(_, word)| *word).collect();
+    named.sort_unstable();
+    named.dedup();
+    let verdict = if not_in_force(facts, "nokmem").next().is_some() {
+        Verdict::Warn
+    } else {
+        Verdict::Ok
+    };
+    let says = Message::new("configured-not-in-force")
+        .arg("words", named.join(" "))
+        .arg("file", first.file.clone());
+    let finding = cause(CONFIGURED, verdict, says)
+        .meaning(Message::new("configured-meaning"))
+        .evidence(missing.iter().map(|(line, _)| line.evidence()))
+        .verify(Message::new("configured-verify"));
+    Some(finding)
+}

@@ -1,0 +1,127 @@
+//! What helps against makers of cgroups other than kubelet and runc, against live cgroups, and on kernels with a reaper.
+
+use super::{
+    super::{Message, State, cause, levels::Maker, symptoms},
+    Arg, Case, Remedy,
+    commands::commands,
+};
+use crate::runtimes::{Accounting, Runtime};
+
+impl Case<'_> {
+    /// For each runtime that switched accounting on: its setting, or its version.
+    pub(super) fn runtimes(&self) -> Vec<Remedy> {
+        let runtimes = self.who.iter().flat_map(|who| who.runtimes());
+        runtimes
+            .filter_map(|runtime| match runtime.row().accounting {
+                _ if !self.opt_in() => None,
+                Accounting::Setting(name, _) => Some(self.setting(runtime, name)),
+                Accounting::Before(version) => Some(update(runtime, version)),
+                Accounting::No | Accounting::ByRunc => None,
+            })
+            .collect()
+    }
+
+    fn setting(&self, runtime: Runtime, name: &'static str) -> Remedy {
+        let line = self.facts.configured.programs.last();
+        let file = line.map_or("/etc/slurm/cgroup.conf", |line| &line.file);
+        let done = line.filter(|line| line.text.to_ascii_lowercase().ends_with("=no"));
+        let why = match done {
+            Some(line) => Message::new("runtime-setting-done")
+                .arg("line", line.text.clone())
+                .arg("file", line.file.clone()),
+            None => Message::new("runtime-setting-why"),
+        };
+        let mut lines = Vec::new();
+        if done.is_none() {
+            lines.push(format!("sed -i '/^ *{name}/Id' {file} && echo {name}=no >> {file}").into());
+        }
+        if runtime == Runtime::Slurm {
+            lines.push("scontrol update nodename=$(hostname -s) state=drain reason=kmem".into());
+        }
+        lines.push("reboot".into());
+        let why = why.arg("runtime", runtime.row().title);
+        let mut remedy = remedy!("runtime-setting", true, why, lines);
+        remedy.title = remedy
+            .title
+            .arg("runtime", runtime.row().title)
+            .arg("setting", name);
+        remedy
+    }
+
+    /// Where the kernel has a reaper of its own.
+    pub(super) fn reaper(&self) -> Option<Remedy> {
+        let off = self.facts.reaper.as_ref()?.text == "0";
+        let many = self.leaking() || self.state == State::PilingUp;
+        let (applies, why) = match (off, many) {
+            (false, _) => (false, "memcg-reaper-on"),
+            (true, true) => (true, "memcg-reaper-why"),
+            (true, false) => (false, "memcg-reaper-few"),
+        };
+        let commands = commands(["echo 1 > /sys/kernel/mm/memcg_reaper/reap_background"]);
+        Some(remedy!(
+            "memcg-reaper",
+            applies,
+            Message::new(why),
+            commands
+        ))
+    }
+
+    /// Where live ones use up the ids. `rmdir` is all it takes: the kernel refuses it where there are tasks or children
+    /// (`cgroup_destroy_locked`), so that nothing of kmemtrace's own has to decide what may go.
+    pub(super) fn remove_empty(&self) -> Option<Remedy> {
+        if self.state != State::Crowded {
+            return None;
+        }
+        let crowd = self.facts.crowd.as_ref()?;
+        let why = Message::new("remove-empty-why")
+            .arg("empty", symptoms::empty(crowd))
+            .arg("children", crowd.children)
+            .arg("place", crowd.place.clone())
+            .arg("maker", Maker::of(&crowd.path).message());
+        let place = &crowd.place;
+        let quoted = place.replace('\'', "'\\''");
+        let lines = vec![
+            format!("find '{quoted}' -mindepth 1 -depth -type d -mmin +60 -exec rmdir {{}} + 2>/dev/null").into(),
+            Arg::from(Message::new("remove-empty-who")),
+            "kmemtrace watch --for 5m --format json | grep '\"kind\":\"created\"'".into(),
+        ];
+        Some(remedy!(
+            "remove-empty",
+            crowd.empty.unwrap_or(crowd.leaves) > 0,
+            why,
+            lines
+        ))
+    }
+
+    /// Whether `nokmem` is configured and the running kernel was not given it.
+    pub(super) fn configured(&self) -> bool {
+        cause::not_in_force(self.facts, "nokmem").next().is_some()
+    }
+
+    /// How `nokmem` comes into force: where a file has it already, without that step.
+    pub(super) fn boot_commands(&self) -> Vec<Arg> {
+        let mut lines = self.nokmem_commands();
+        if self.configured() {
+            lines.retain(|line| !matches!(line, Arg::Text(text) if text.starts_with("sed ")));
+        }
+        lines
+    }
+}
+
+fn update(runtime: Runtime, version: &'static str) -> Remedy {
+    let title = runtime.row().title;
+    let why = Message::new("runtime-update-why")
+        .arg("runtime", title)
+        .arg("version", version);
+    let comment = Message::new("runtime-update-how")
+        .arg("runtime", title)
+        .arg("version", version);
+    let mut lines = vec![Arg::from(comment)];
+    if runtime == Runtime::Nomad {
+        lines.push("nomad node drain -self -enable -yes".into());
+    }
+    lines.push("reboot".into());
+    let mut remedy = remedy!("runtime-update", true, why, lines);
+    remedy.title = remedy.title.arg("runtime", title).arg("version", version);
+    remedy
+}
