@@ -6,7 +6,7 @@ mod pins;
 use super::{
     Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict, era,
     facts::{BuiltIn, Mark, Unread},
-    levels::{Maker, Who},
+    levels::{MadeBy, Who},
     symptoms,
     vendor::Maker,
 };
@@ -134,7 +134,7 @@ fn header_tells(facts: &Facts) -> bool {
 
 /// All who switched it on, one after the other.
 fn names(who: &Who) -> Message {
-    let runtime = |runtime| Maker::Runtime(runtime).message();
+    let runtime = |runtime| MadeBy::Runtime(runtime).message();
     let kubelet = who.kubelet.iter().map(|_| runtime(Runtime::Kubelet));
     let runc = who.runc.iter().map(|_| runtime(Runtime::Runc));
     let others = who.others.iter().map(|(maker, _)| maker.message());

@@ -171,12 +171,12 @@ pub(super) struct Who {
     /// A pod's directory, or one above, that has it off.
     pub(super) kubelet_off: Option<Evidence>,
     /// Other directories that have it on while their parents have it off, one for each that makes such.
-    pub(super) others: Vec<(Maker, Evidence)>,
+    pub(super) others: Vec<(MadeBy, Evidence)>,
 }
 
 /// Who makes a directory that is neither kubelet's nor a container's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Maker {
+pub(super) enum MadeBy {
     /// This runtime.
     Runtime(Runtime),
     /// systemd, for a unit.
@@ -185,7 +185,7 @@ pub(super) enum Maker {
     Unknown,
 }
 
-impl Maker {
+impl MadeBy {
     /// Of the directory of this path.
     pub(super) fn of(path: &[u8]) -> Self {
         if Level::of(path).is_kubelet_s() {
@@ -212,8 +212,8 @@ impl Who {
     /// The runtimes among the others.
     pub(super) fn runtimes(&self) -> impl Iterator<Item = Runtime> {
         self.others.iter().filter_map(|(maker, _)| match maker {
-            Maker::Runtime(runtime) => Some(*runtime),
-            Maker::Unit | Maker::Unknown => None,
+            MadeBy::Runtime(runtime) => Some(*runtime),
+            MadeBy::Unit | MadeBy::Unknown => None,
         })
     }
 
@@ -245,7 +245,7 @@ pub(super) fn who(facts: &Facts) -> Result<Who, Unread> {
             Some(true) if level.is_runc_s() && inherits => &mut who.inherited,
             Some(true) if level.is_runc_s() => &mut who.runc,
             Some(true) if !inherits => {
-                let maker = Maker::of(&directory.path);
+                let maker = MadeBy::of(&directory.path);
                 if who.others.iter().all(|(known, _)| *known != maker) {
                     who.others.push((maker, directory.evidence()));
                 }

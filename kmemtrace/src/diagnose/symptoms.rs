@@ -5,7 +5,7 @@ mod logs;
 use super::{
     Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, State, Verdict,
     facts::{Crowd, Meminfo},
-    levels::Maker,
+    levels::MadeBy,
     trace::{firsts_and_lasts, times, traced},
 };
 use crate::judge::{Kept, Refused, Signs};
@@ -150,7 +150,7 @@ fn crowd(facts: &Facts) -> Message {
         .arg("place", crowd.place.clone())
         .arg("children", crowd.children)
         .arg("empty", empty(crowd))
-        .arg("maker", Maker::of(&crowd.path).message())
+        .arg("maker", MadeBy::of(&crowd.path).message())
         .arg("age", age)
 }
 

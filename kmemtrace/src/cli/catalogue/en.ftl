@@ -330,6 +330,7 @@ remedy-nokmem-boot-cost = one reboot of the node, and so a drain; nothing is reb
 remedy-nokmem-boot-risk = low: kernel memory no longer counts in containers' limits; a container that asks for a kernel-memory limit fails to start
 remedy-nokmem-boot-verify = after the reboot: grep nokmem /proc/cmdline; kmemtrace diagnose
 nokmem-configured = it is configured and not in force: make the boot loader's configuration again, and reboot
+nokmem-make = # make the boot loader's configuration again:
 nokmem-why = it stops kubelet and runc alike
 nokmem-given = it is on the command line already
 nokmem-ignored = it is on the command line, and this kernel does not know it

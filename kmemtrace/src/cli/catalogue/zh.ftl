@@ -267,6 +267,7 @@ remedy-nokmem-boot-cost = 节点重启一次（需驱逐）；无需重新编译
 remedy-nokmem-boot-risk = 低：内核内存不再计入容器限额；要求内核内存限额的容器无法启动
 remedy-nokmem-boot-verify = 重启后：grep nokmem /proc/cmdline; kmemtrace diagnose
 nokmem-configured = 已经配置但未生效：重新生成引导配置，然后重启
+nokmem-make = # 重新生成引导配置：
 nokmem-why = 对 kubelet 和 runc 同时有效
 nokmem-given = 命令行已有该参数
 nokmem-ignored = 命令行已有该参数，但此内核不认识

@@ -1,7 +1,7 @@
 //! What helps against makers of cgroups other than kubelet and runc, against live cgroups, and on kernels with a reaper.
 
 use super::{
-    super::{Message, State, cause, levels::Maker, symptoms},
+    super::{Message, State, cause, levels::MadeBy, symptoms},
     Arg, Case, Remedy,
     commands::commands,
 };
@@ -77,7 +77,7 @@ impl Case<'_> {
             .arg("empty", symptoms::empty(crowd))
             .arg("children", crowd.children)
             .arg("place", crowd.place.clone())
-            .arg("maker", Maker::of(&crowd.path).message());
+            .arg("maker", MadeBy::of(&crowd.path).message());
         let place = &crowd.place;
         let quoted = place.replace('\'', "'\\''");
         let lines = vec![
@@ -98,12 +98,24 @@ impl Case<'_> {
         cause::not_in_force(self.facts, "nokmem").next().is_some()
     }
 
-    /// How `nokmem` comes into force: where a file has it already, without that step.
+    /// How `nokmem` comes into force: where a file has it already, without the steps that put it there; where a boot loader's
+    /// entry has it, by a reboot alone.
     pub(super) fn boot_commands(&self) -> Vec<Arg> {
         let mut lines = self.nokmem_commands();
-        if self.configured() {
-            lines.retain(|line| !matches!(line, Arg::Text(text) if text.starts_with("sed ")));
+        let mut configured = cause::not_in_force(self.facts, "nokmem").peekable();
+        if configured.peek().is_none() {
+            return lines;
         }
+        if configured.any(|line| line.file.starts_with("/boot/")) {
+            return commands(["reboot"]);
+        }
+        let puts = |line: &Arg| match line {
+            Arg::Text(text) => text.starts_with("sed ") || text.starts_with("grubby "),
+            Arg::Message(message) => message.id == "nokmem-without-grubby",
+            _ => false,
+        };
+        lines.retain(|line| !puts(line));
+        lines.insert(0, Message::new("nokmem-make").into());
         lines
     }
 }
