@@ -1,7 +1,7 @@
 //! Who made this kernel: one row a vendor.
 //!
 //! Distributions mark their releases; where others have the same mark, os-release or `/proc/version` has to agree. The kernel's vendor
-//! may be another than the distribution's: ELRepo's kernels run on CentOS.
+//! may be another than the distribution's: those of `ELRepo` run on `CentOS`.
 
 use super::{Facts, facts::Distribution};
 
@@ -10,7 +10,7 @@ use super::{Facts, facts::Distribution};
 pub(super) enum Maker {
     /// Red Hat and those who rebuild its kernels.
     RedHat,
-    /// ELRepo, for Red Hat's family.
+    /// `ELRepo`, for Red Hat's family.
     ElRepo,
     /// Oracle's Unbreakable Enterprise Kernel.
     Uek,
@@ -289,224 +289,77 @@ mod tests {
     }
 
     /// A release, `ID` and `ID_LIKE`, `/proc/version`, and who made it.
+    const CASES: &str = r"
+    3.10.0-1160.119.1.el7.x86_64              | centos rhel fedora               |  | Red Hat Enterprise Linux 7
+    4.18.0-553.el8_10.x86_64                  | rocky rhel centos fedora         |  | Red Hat Enterprise Linux 8
+    5.14.0-427.13.1.el9_4.x86_64              |                                  |  | Red Hat Enterprise Linux 9
+    4.18.0-305.el8.x86_64                     | rhcos rhel fedora                |  | Red Hat Enterprise Linux 8
+    5.4.17-2136.338.4.2.el7uek.x86_64         | ol fedora                        |  | Oracle (UEK)
+    4.1.12-124.48.6.el6uek.x86_64             | ol                               |  | Oracle (UEK)
+    3.10.0-1160.el7.x86_64                    | ol fedora                        |  | Red Hat Enterprise Linux 7
+    4.4.248-1.el7.elrepo.x86_64               | centos rhel fedora               |  | ELRepo
+    5.4.278-1.el7.elrepo.x86_64               |                                  |  | ELRepo
+    3.10.0-962.3.2.lve1.5.80.el7.x86_64       | cloudlinux rhel                  |  | CloudLinux
+    3.10.0-1160.90.1.vz7.200.7                | virtuozzo rhel                   |  | Virtuozzo
+    4.4.0-1096-aws                            | ubuntu debian                    |  | Ubuntu
+    4.4.0-1096-aws                            |                                  | Linux version 4.4.0-1096-aws (gcc) #107-Ubuntu SMP | Ubuntu
+    4.4.0-1096-aws                            |                                  |  | -
+    5.15.0-60-generic                         |                                  |  | Ubuntu
+    5.15.0-1050-azure                         | ubuntu debian                    |  | Ubuntu
+    5.4.0-1097-gcp                            | ubuntu debian                    |  | Ubuntu
+    5.4.0-42-lowlatency                       | linuxmint ubuntu debian          |  | Ubuntu
+    5.15.0-60-generic                         | slackware                        | Linux version 5.15.0-60-generic (root@x) #1 SMP | -
+    4.4.58-20171215.kylin.server.YUN+-generic | kylin                            |  | Kylin
+    4.4.131-20200710.kylin.server-generic     | ubuntu debian                    |  | Kylin
+    4.19.90-24.4.v2101.ky10.aarch64           | kylin                            |  | Kylin
+    4.19.90-2211.5.0.0178.22.uel20.x86_64     | uos                              |  | UnionTech UOS
+    4.19.0-amd64-desktop                      | uos                              |  | UnionTech UOS
+    4.19.90-2003.4.0.0036.oe1.x86_64          | openEuler                        |  | openEuler
+    5.10.0-60.18.0.50.oe2203.x86_64           | openEuler                        |  | openEuler
+    3.10.0-862.14.1.5.h442.eulerosv2r7.x86_64 | euleros rhel fedora centos       |  | EulerOS
+    4.19.91-25.8.an8.x86_64                   | anolis rhel fedora centos        |  | Anolis OS
+    4.19.91-26.al7.x86_64                     | alinux rhel fedora centos anolis |  | Alibaba Cloud Linux
+    3.10.0-327.ali2010.alios7.x86_64          |                                  |  | Alibaba Cloud Linux
+    5.10.134-16.1.al8.x86_64                  | alinux rhel fedora centos anolis |  | Alibaba Cloud Linux
+    4.14.336-257.562.amzn2.x86_64             | amzn centos rhel fedora          |  | Amazon Linux 2
+    4.14.336-180.566.amzn1.x86_64             | amzn rhel fedora                 |  | Amazon Linux 1
+    6.1.79-99.167.amzn2023.x86_64             | amzn fedora                      |  | Amazon Linux 2023
+    4.4.180-94.127-default                    | sles                             |  | SUSE Linux Enterprise
+    4.12.14-122.176-default                   | sles suse                        |  | SUSE Linux Enterprise
+    5.3.18-150300.59.60-azure                 | sles suse                        |  | SUSE Linux Enterprise
+    5.14.21-150500.55.52-default              | opensuse-leap suse opensuse      |  | openSUSE
+    5.3.18-57-default                         |                                  |  | SUSE
+    4.19.0-27-amd64                           | debian                           |  | Debian
+    6.1.0-18-cloud-amd64                      |                                  | Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) #1 SMP Debian 6.1.76-1 | Debian
+    6.1.0-kali5-amd64                         | kali debian                      |  | Kali
+    5.15.143-1-pve                            | debian                           |  | Proxmox VE
+    4.14.138+                                 | cos                              |  | Container-Optimized OS
+    5.10.63-v7l+                              | raspbian debian                  |  | -
+    5.15.59                                   | bottlerocket                     |  | Bottlerocket
+    6.1.58-talos                              | talos                            |  | Talos
+    5.15.86-flatcar                           | flatcar coreos                   |  | Flatcar
+    4.19.106-coreos-r1                        | coreos                           |  | CoreOS
+    5.15.90.1-microsoft-standard-WSL2         | ubuntu debian                    |  | Microsoft (WSL)
+    4.4.0-19041-Microsoft                     | debian                           |  | Microsoft (WSL)
+    5.4.119-19.0009.tl3                       | tencentos rhel                   |  | TencentOS
+    3.10.107-1-tlinux2-0053                   |                                  |  | TencentOS
+    6.8.5-301.fc40.x86_64                     | fedora                           |  | Fedora
+    4.19.97-3.ph3                             | photon                           |  | VMware Photon
+    6.18.44-fc-v769                           | debian                           |  | -
+    6.18.44                                   |                                  |  | -
+    3.10.0                                    | centos rhel fedora               |  | -
+                                              |                                  |  | -
+";
+
     #[test]
     fn release_distribution_and_version_tell_the_vendor() {
-        for (release, ids, built, told) in [
-            (
-                "3.10.0-1160.119.1.el7.x86_64",
-                "centos rhel fedora",
-                "",
-                "Red Hat Enterprise Linux 7",
-            ),
-            (
-                "4.18.0-553.el8_10.x86_64",
-                "rocky rhel centos fedora",
-                "",
-                "Red Hat Enterprise Linux 8",
-            ),
-            (
-                "5.14.0-427.13.1.el9_4.x86_64",
-                "",
-                "",
-                "Red Hat Enterprise Linux 9",
-            ),
-            (
-                "4.18.0-305.el8.x86_64",
-                "rhcos rhel fedora",
-                "",
-                "Red Hat Enterprise Linux 8",
-            ),
-            (
-                "5.4.17-2136.338.4.2.el7uek.x86_64",
-                "ol fedora",
-                "",
-                "Oracle (UEK)",
-            ),
-            ("4.1.12-124.48.6.el6uek.x86_64", "ol", "", "Oracle (UEK)"),
-            (
-                "3.10.0-1160.el7.x86_64",
-                "ol fedora",
-                "",
-                "Red Hat Enterprise Linux 7",
-            ),
-            (
-                "4.4.248-1.el7.elrepo.x86_64",
-                "centos rhel fedora",
-                "",
-                "ELRepo",
-            ),
-            ("5.4.278-1.el7.elrepo.x86_64", "", "", "ELRepo"),
-            (
-                "3.10.0-962.3.2.lve1.5.80.el7.x86_64",
-                "cloudlinux rhel",
-                "",
-                "CloudLinux",
-            ),
-            (
-                "3.10.0-1160.90.1.vz7.200.7",
-                "virtuozzo rhel",
-                "",
-                "Virtuozzo",
-            ),
-            ("4.4.0-1096-aws", "ubuntu debian", "", "Ubuntu"),
-            (
-                "4.4.0-1096-aws",
-                "",
-                "Linux version 4.4.0-1096-aws (gcc) #107-Ubuntu SMP",
-                "Ubuntu",
-            ),
-            ("4.4.0-1096-aws", "", "", "-"),
-            ("5.15.0-60-generic", "", "", "Ubuntu"),
-            ("5.15.0-1050-azure", "ubuntu debian", "", "Ubuntu"),
-            ("5.4.0-1097-gcp", "ubuntu debian", "", "Ubuntu"),
-            (
-                "5.4.0-42-lowlatency",
-                "linuxmint ubuntu debian",
-                "",
-                "Ubuntu",
-            ),
-            (
-                "5.15.0-60-generic",
-                "slackware",
-                "Linux version 5.15.0-60-generic (root@x) #1 SMP",
-                "-",
-            ),
-            (
-                "4.4.58-20171215.kylin.server.YUN+-generic",
-                "kylin",
-                "",
-                "Kylin",
-            ),
-            (
-                "4.4.131-20200710.kylin.server-generic",
-                "ubuntu debian",
-                "",
-                "Kylin",
-            ),
-            ("4.19.90-24.4.v2101.ky10.aarch64", "kylin", "", "Kylin"),
-            (
-                "4.19.90-2211.5.0.0178.22.uel20.x86_64",
-                "uos",
-                "",
-                "UnionTech UOS",
-            ),
-            ("4.19.0-amd64-desktop", "uos", "", "UnionTech UOS"),
-            (
-                "4.19.90-2003.4.0.0036.oe1.x86_64",
-                "openEuler",
-                "",
-                "openEuler",
-            ),
-            (
-                "5.10.0-60.18.0.50.oe2203.x86_64",
-                "openEuler",
-                "",
-                "openEuler",
-            ),
-            (
-                "3.10.0-862.14.1.5.h442.eulerosv2r7.x86_64",
-                "euleros rhel fedora centos",
-                "",
-                "EulerOS",
-            ),
-            (
-                "4.19.91-25.8.an8.x86_64",
-                "anolis rhel fedora centos",
-                "",
-                "Anolis OS",
-            ),
-            (
-                "4.19.91-26.al7.x86_64",
-                "alinux rhel fedora centos anolis",
-                "",
-                "Alibaba Cloud Linux",
-            ),
-            (
-                "3.10.0-327.ali2010.alios7.x86_64",
-                "",
-                "",
-                "Alibaba Cloud Linux",
-            ),
-            (
-                "5.10.134-16.1.al8.x86_64",
-                "alinux rhel fedora centos anolis",
-                "",
-                "Alibaba Cloud Linux",
-            ),
-            (
-                "4.14.336-257.562.amzn2.x86_64",
-                "amzn centos rhel fedora",
-                "",
-                "Amazon Linux 2",
-            ),
-            (
-                "4.14.336-180.566.amzn1.x86_64",
-                "amzn rhel fedora",
-                "",
-                "Amazon Linux 1",
-            ),
-            (
-                "6.1.79-99.167.amzn2023.x86_64",
-                "amzn fedora",
-                "",
-                "Amazon Linux 2023",
-            ),
-            (
-                "4.4.180-94.127-default",
-                "sles",
-                "",
-                "SUSE Linux Enterprise",
-            ),
-            (
-                "4.12.14-122.176-default",
-                "sles suse",
-                "",
-                "SUSE Linux Enterprise",
-            ),
-            (
-                "5.3.18-150300.59.60-azure",
-                "sles suse",
-                "",
-                "SUSE Linux Enterprise",
-            ),
-            (
-                "5.14.21-150500.55.52-default",
-                "opensuse-leap suse opensuse",
-                "",
-                "openSUSE",
-            ),
-            ("5.3.18-57-default", "", "", "SUSE"),
-            ("4.19.0-27-amd64", "debian", "", "Debian"),
-            (
-                "6.1.0-18-cloud-amd64",
-                "",
-                "Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) #1 SMP Debian 6.1.76-1",
-                "Debian",
-            ),
-            ("6.1.0-kali5-amd64", "kali debian", "", "Kali"),
-            ("5.15.143-1-pve", "debian", "", "Proxmox VE"),
-            ("4.14.138+", "cos", "", "Container-Optimized OS"),
-            ("5.10.63-v7l+", "raspbian debian", "", "-"),
-            ("5.15.59", "bottlerocket", "", "Bottlerocket"),
-            ("6.1.58-talos", "talos", "", "Talos"),
-            ("5.15.86-flatcar", "flatcar coreos", "", "Flatcar"),
-            ("4.19.106-coreos-r1", "coreos", "", "CoreOS"),
-            (
-                "5.15.90.1-microsoft-standard-WSL2",
-                "ubuntu debian",
-                "",
-                "Microsoft (WSL)",
-            ),
-            ("4.4.0-19041-Microsoft", "debian", "", "Microsoft (WSL)"),
-            ("5.4.119-19.0009.tl3", "tencentos rhel", "", "TencentOS"),
-            ("3.10.107-1-tlinux2-0053", "", "", "TencentOS"),
-            ("6.8.5-301.fc40.x86_64", "fedora", "", "Fedora"),
-            ("4.19.97-3.ph3", "photon", "", "VMware Photon"),
-            ("6.18.44-fc-v769", "debian", "", "-"),
-            ("6.18.44", "", "", "-"),
-            ("3.10.0", "centos rhel fedora", "", "-"),
-            ("", "", "", "-"),
-        ] {
+        for row in CASES.trim().lines() {
+            let [release, ids, built, told] = row
+                .split('|')
+                .map(str::trim)
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap();
             let built = Some(built).filter(|built| !built.is_empty());
             let found = of(release, built, distribution(ids).as_ref());
             assert_eq!(

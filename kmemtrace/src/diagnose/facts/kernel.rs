@@ -110,7 +110,7 @@ pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
     };
     let (line, id) = value("ID=").ok_or_else(|| Unread::new(file, "no ID"))?;
     let text = |key| value(key).map_or_else(String::new, |(_, value)| value);
-    let like = text("ID_LIKE=")
+    let family = text("ID_LIKE=")
         .split_whitespace()
         .map(str::to_owned)
         .collect();
@@ -122,7 +122,7 @@ pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
     );
     Ok(Distribution {
         id,
-        like,
+        like: family,
         name,
         version,
         variant,

@@ -421,195 +421,42 @@ mod tests {
     }
 
     /// `ID` and `ID_LIKE`, `VERSION_ID`, `VARIANT_ID`, release, and what is in the lines for the command line and a newer kernel.
+    const CASES: &str = r"
+    centos rhel fedora               | 7       |        | 3.10.0-1160.el7                  | grubby                        | kernel-lt
+    centos rhel fedora               | 7       |        | 3.10.0-1160.el7                  | EFI/{efi}                     | kernel-lt
+    rocky rhel centos fedora         | 8.9     |        | 4.18.0-513.el8                   | grubby                        | dnf
+    fedora                           | 39      | coreos | 6.8.5-301.fc40                   | rpm-ostree kargs              | rpm-ostree upgrade
+    rhcos rhel fedora                | 4.12    | coreos | 4.18.0-372.el8                   | rpm-ostree                    | openshift
+    ol fedora                        | 7.9     |        | 4.14.35-1902.el7uek              | grubby                        | UEKR6
+    ubuntu debian                    | 16.04   |        | 4.4.0-1096-aws                   | update-grub                   | linux-generic-hwe
+    ubuntu debian                    | 14.04   |        | 3.13.0-85-generic                | update-grub                   | do-release-upgrade
+    debian                           | 9       |        | 4.9.0-7-amd64                    | update-grub                   | backports
+    sles suse                        | 12.3    |        | 4.4.180-94.127-default           | /boot/grub2/grub.cfg          | zypper migration
+    sle-micro suse                   | 5.2     |        | 5.3.18-default                   | transactional-update grub.cfg | migration
+    opensuse-microos suse opensuse   | 2024    |        | 6.7-default                      | transactional-update          | dup
+    amzn centos rhel fedora          | 2       |        | 4.14.336.amzn2                   | grub2-mkconfig                | amazon-linux-extras
+    amzn fedora                      | 2023    |        | 6.1.79.amzn2023                  | grubby                        | dnf
+    amzn rhel fedora                 | 2018.03 |        | 4.14.336.amzn1                   | grub.conf                     | newer-kernel-al1
+    alinux rhel fedora centos anolis | 2.1903  |        | 4.19.91-26.al7                   | grubby                        | yum update
+    openEuler                        | 20.03   |        | 4.19.90.oe1                      | grubby                        | yum update
+    kylin                            | 4.0.2   |        | 4.4.58.kylin.server.YUN+-generic | update-grub                   | install
+    kylin                            | V10     |        | 4.19.90.ky10.aarch64             | grubby                        | yum update
+    bottlerocket                     | 1.11    |        | 5.15.59                          | apiclient                     | apiclient update
+    talos                            | v1.5    |        | 6.1.58-talos                     | extraKernelArgs               | upgrade
+    flatcar coreos                   | 3374    |        | 5.15.86-flatcar                  | oem/grub.cfg                  | update_engine_client
+    cos                              | 89      |        | 5.4.144+                         | nokmem-cos                    | image
+    alpine                           | 3.19    |        | 6.6.7-0-lts                      | nokmem-other                  | install
+";
+
     #[test]
     fn each_distribution_has_its_own_commands() {
-        for (ids, version, variant, release, nokmem, newer) in [
-            (
-                "centos rhel fedora",
-                "7",
-                "",
-                "3.10.0-1160.el7",
-                "grubby",
-                "kernel-lt",
-            ),
-            (
-                "centos rhel fedora",
-                "7",
-                "",
-                "3.10.0-1160.el7",
-                "EFI/{efi}",
-                "kernel-lt",
-            ),
-            (
-                "rocky rhel centos fedora",
-                "8.9",
-                "",
-                "4.18.0-513.el8",
-                "grubby",
-                "dnf",
-            ),
-            (
-                "fedora",
-                "39",
-                "coreos",
-                "6.8.5-301.fc40",
-                "rpm-ostree kargs",
-                "rpm-ostree upgrade",
-            ),
-            (
-                "rhcos rhel fedora",
-                "4.12",
-                "coreos",
-                "4.18.0-372.el8",
-                "rpm-ostree",
-                "openshift",
-            ),
-            (
-                "ol fedora",
-                "7.9",
-                "",
-                "4.14.35-1902.el7uek",
-                "grubby",
-                "UEKR6",
-            ),
-            (
-                "ubuntu debian",
-                "16.04",
-                "",
-                "4.4.0-1096-aws",
-                "update-grub",
-                "linux-generic-hwe",
-            ),
-            (
-                "ubuntu debian",
-                "14.04",
-                "",
-                "3.13.0-85-generic",
-                "update-grub",
-                "do-release-upgrade",
-            ),
-            (
-                "debian",
-                "9",
-                "",
-                "4.9.0-7-amd64",
-                "update-grub",
-                "backports",
-            ),
-            (
-                "sles suse",
-                "12.3",
-                "",
-                "4.4.180-94.127-default",
-                "/boot/grub2/grub.cfg",
-                "zypper migration",
-            ),
-            (
-                "sle-micro suse",
-                "5.2",
-                "",
-                "5.3.18-default",
-                "transactional-update grub.cfg",
-                "migration",
-            ),
-            (
-                "opensuse-microos suse opensuse",
-                "2024",
-                "",
-                "6.7-default",
-                "transactional-update",
-                "dup",
-            ),
-            (
-                "amzn centos rhel fedora",
-                "2",
-                "",
-                "4.14.336.amzn2",
-                "grub2-mkconfig",
-                "amazon-linux-extras",
-            ),
-            (
-                "amzn fedora",
-                "2023",
-                "",
-                "6.1.79.amzn2023",
-                "grubby",
-                "dnf",
-            ),
-            (
-                "amzn rhel fedora",
-                "2018.03",
-                "",
-                "4.14.336.amzn1",
-                "grub.conf",
-                "newer-kernel-al1",
-            ),
-            (
-                "alinux rhel fedora centos anolis",
-                "2.1903",
-                "",
-                "4.19.91-26.al7",
-                "grubby",
-                "yum update",
-            ),
-            (
-                "openEuler",
-                "20.03",
-                "",
-                "4.19.90.oe1",
-                "grubby",
-                "yum update",
-            ),
-            (
-                "kylin",
-                "4.0.2",
-                "",
-                "4.4.58.kylin.server.YUN+-generic",
-                "update-grub",
-                "install",
-            ),
-            (
-                "kylin",
-                "V10",
-                "",
-                "4.19.90.ky10.aarch64",
-                "grubby",
-                "yum update",
-            ),
-            (
-                "bottlerocket",
-                "1.11",
-                "",
-                "5.15.59",
-                "apiclient",
-                "apiclient update",
-            ),
-            (
-                "talos",
-                "v1.5",
-                "",
-                "6.1.58-talos",
-                "extraKernelArgs",
-                "upgrade",
-            ),
-            (
-                "flatcar coreos",
-                "3374",
-                "",
-                "5.15.86-flatcar",
-                "oem/grub.cfg",
-                "update_engine_client",
-            ),
-            ("cos", "89", "", "5.4.144+", "nokmem-cos", "image"),
-            (
-                "alpine",
-                "3.19",
-                "",
-                "6.6.7-0-lts",
-                "nokmem-other",
-                "install",
-            ),
-        ] {
+        for row in CASES.trim().lines() {
+            let [ids, version, variant, release, nokmem, newer] = row
+                .split('|')
+                .map(str::trim)
+                .collect::<Vec<_>>()
+                .try_into()
+                .unwrap();
             let host = of(Some(&distribution(ids, version, variant)), release);
             let (told, newest) = (lines(host.nokmem), lines(host.newer));
             assert!(told.contains(nokmem), "{ids}: {told}");
