@@ -183,7 +183,9 @@ fn on_3_10_what_two_counts_do_not_tell_is_unknown() {
 fn failures_leave_nothing_and_are_told() {
     let dentry = [Kind::Free("dentry")];
     let world = World::new(Kernel::El7, Version::V1);
-    world.fail(Act::MakeDirectory, "-3", Errno::NOSPC, 1);
+    // Not the directory above, whose name ends with a number that may begin so.
+    let third = &format!("{}-3", std::process::id());
+    world.fail(Act::MakeDirectory, third, Errno::NOSPC, 1);
     let error = run(&world, &dentry, |_| {}).unwrap_err().to_string();
     assert!(error.contains("-3: No space left on device"), "{error}");
     assert_eq!(own(&world), 0);
@@ -195,13 +197,13 @@ fn failures_leave_nothing_and_are_told() {
 
     // For a moment, as after a task has left.
     let world = World::new(Kernel::El7, Version::V1);
-    world.fail(Act::RemoveDirectory, "-3", Errno::BUSY, 20);
+    world.fail(Act::RemoveDirectory, third, Errno::BUSY, 20);
     let report = run(&world, &dentry, |_| {}).unwrap();
     assert_eq!((report.verdict(), report.left()), (Verdict::Leak, Some(0)));
 
     // For good.
     let world = World::new(Kernel::V4_19, Version::V1);
-    world.fail(Act::RemoveDirectory, "-3", Errno::BUSY, 1500);
+    world.fail(Act::RemoveDirectory, third, Errno::BUSY, 1500);
     let report = run(&world, &[Kind::Free("dentry")], |_| {}).unwrap();
     assert_eq!(
         (report.verdict(), report.not_removed),
