@@ -4,6 +4,11 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use kmemtrace::host::archive::unpack;
 use libtest_mimic::Trial;
+use proptest::{
+    prelude::{Just, TestCaseError},
+    prop_oneof,
+    test_runner::TestRunner,
+};
 use serde_json::Value;
 
 use crate::harness::{Result, data, output, program, test, text};
@@ -12,6 +17,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("agree::on_snapshots_of_booted_kernels", snapshots),
         test("agree::on_built_trees", built),
+        test("agree::on_any_release", any_release),
     ]
 }
 
@@ -231,5 +237,46 @@ fn built() -> Result {
         }
     }
     insta::assert_snapshot!(states.join("\n"));
+    Ok(())
+}
+
+/// Whatever a kernel calls itself, and however many zombies it has.
+fn any_release() -> Result {
+    let release = prop_oneof![
+        3 => "[2-7]\\.[0-9]{1,2}(\\.[0-9]{1,3})?(-[0-9]{1,4})?(\\.el7|\\.el8|-generic|-default|\\.el7\\.elrepo|\\.kylin|\\+|-aws)?(\\.x86_64)?",
+        1 => "[ -~]{0,30}",
+    ];
+    let zombies = prop_oneof![
+        Just(0),
+        1..60u64,
+        60..9_000u64,
+        65_500..65_600u64,
+        66_000..80_000u64
+    ];
+    let slab = prop_oneof![
+        2 => Just(Slab::None),
+        1 => Just(Slab::TopLevel),
+        1 => Just(Slab::Nested),
+    ];
+    let mut runner = TestRunner::new(proptest::test_runner::Config {
+        cases: 64,
+        failure_persistence: None,
+        ..Default::default()
+    });
+    runner.run(&(release, zombies, slab), |(release, zombies, slab)| {
+        // Each zombie with slab caches is a directory here.
+        let zombies = if slab == Slab::None {
+            zombies
+        } else {
+            zombies.min(300)
+        };
+        let directory = tempfile::tempdir()?;
+        // Kernel memory that nothing with a name holds is one look's alone to see.
+        let held = if zombies > 0 { 1 << 20 } else { 0 };
+        tree(directory.path(), &release, slab, zombies, 0, held)
+            .map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+        state(directory.path());
+        Ok(())
+    })?;
     Ok(())
 }
