@@ -1,6 +1,6 @@
 #!/bin/sh
 # Copies the files that kmemtrace reads into an archive, as `kmemtrace snapshot` does, on a node where nothing may be
-# installed: it takes a POSIX shell, awk, find, head, tail, tar, gzip and xargs, of GNU or of busybox. docs/snapshot.md says what is in it.
+# installed: it takes a POSIX shell, awk, find, head, sed, sort, tail, tar, gzip and xargs, of GNU or of busybox. docs/snapshot.md says what is in it.
 #
 #   sh kmemtrace-snapshot.sh [-r DIR] [FILE.tar.gz | FILE.tar.zst | FILE.tar]
 #   ssh NODE sh -s - < kmemtrace-snapshot.sh > NODE.tar.gz
@@ -228,37 +228,119 @@ elif [ -c "$root/dev/kmsg" ]; then
     fi
 fi
 
-# Of the logs of kubelet and the runtimes, the lines that name a cgroup and say that there was no memory or no space.
-if [ -e "$root/runtime-log.txt" ]; then
-    cat "$root/runtime-log.txt" > "$copy/runtime-log.txt"
-else
-    tail=16777216
-    lines=$temporary/runtime-lines
-    for file in /var/log/messages /var/log/syslog /var/log/daemon.log /var/log/kubelet.log /var/log/kubelet/kubelet.log \
-        /var/log/docker.log /var/log/docker /var/log/containerd.log /var/log/crio.log; do
-        [ -f "$root$file" ] && [ -r "$root$file" ] || continue
-        echo "read $file" >> "$copy/runtime-log.txt"
-        whole=1
-        [ "$(wc -c < "$root$file")" -le $tail ] || whole=0
-        tail -c $tail "$root$file" | awk -v file="$file" -v whole=$whole '
-            /cgroup/ && /annot allocate memory|o space left on device|ut of memory/ && found < 10000 {
-                found++
-                print file ":" (whole ? NR : "") ":" $0
-            }' >> "$lines"
+# Of the logs, the lines that tell of memory cgroups: the kernel's, and those of programs that name a cgroup and an error.
+patterns() {
+    # Each file: of how many bytes the end is read, and its path.
+    set -f
+    for pattern in /var/log/dmesg /var/log/kern.log /var/log/messages /var/log/syslog /var/log/daemon.log \
+        /var/log/kubelet.log /var/log/kubelet/kubelet.log /var/lib/rancher/rke/log/kubelet_*.log \
+        /var/lib/rancher/k3s/agent/containerd/containerd.log /var/lib/rancher/rke2/agent/containerd/containerd.log \
+        /var/lib/rancher/rke2/agent/logs/kubelet.log /var/log/containerd.log /var/log/crio.log \
+        /var/log/crio/crio.log /var/log/docker.log /var/log/docker /var/log/upstart/docker.log /var/log/lxc/*.log \
+        /var/log/lxd/lxd.log /var/log/lxd/*/lxc.log /var/snap/lxd/common/lxd/logs/lxd.log \
+        /var/snap/lxd/common/lxd/logs/*/lxc.log /var/log/incus/incusd.log /var/log/incus/*/lxc.log \
+        /var/log/slurmd.log /var/log/slurm/slurmd.log /var/log/slurm/slurmd.*.log /var/log/slurm-llnl/slurmd.log \
+        /var/log/nomad.log /var/log/nomad/nomad.log /var/vcap/sys/log/garden/garden.stdout.log \
+        /var/vcap/sys/log/garden/garden.stderr.log /var/log/hadoop-yarn/*nodemanager*.log \
+        /var/log/hadoop-yarn/yarn/*nodemanager*.log /var/log/hadoop/yarn/*nodemanager*.log \
+        /var/log/isulad/isulad.log /var/log/mesos/mesos-slave.INFO /var/log/mesos/mesos-agent.INFO \
+        /var/log/ecs/ecs-agent.log /var/lib/docker/containers/*/*-json.log ; do
+        set +f
+        end=16777216
+        case $pattern in *\**) end=1048576 ;; esac
+        for file in "$root"$pattern; do
+            [ -f "$file" ] || continue
+            case ${file#"$root"} in *:* | *"$newline"*) continue ;; esac
+            printf '%s %s\n' "$end" "${file#"$root"}"
+        done | sort | head -n 512
+        set -f
     done
-    # And of the journal of this boot.
-    if [ -z "$root" ] && command -v journalctl > /dev/null &&
-        timeout 5 journalctl --quiet --no-pager --output=short-iso --boot --lines=200000 --unit=kubelet --unit=containerd \
-            --unit=docker --unit=crio --unit=k3s --unit=k3s-agent --unit=rke2-agent --unit=rke2-server \
-            --unit=snap.microk8s.daemon-containerd --unit=snap.microk8s.daemon-kubelite \
-            > "$temporary/journal" 2> /dev/null < /dev/null; then
-        echo "read journalctl" >> "$copy/runtime-log.txt"
-        awk '/cgroup/ && /annot allocate memory|o space left on device|ut of memory/ && found < 10000 {
-                found++
-                print "journalctl:" NR ":" $0
-            }' "$temporary/journal" >> "$lines"
+    set +f
+}
+day='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]'
+there() {
+    # Those of the files that are there.
+    for file do
+        [ ! -f "$file" ] || printf '%s\n' "${file#"$root"}"
+    done
+}
+rotated() {
+    # The files of the log $1 that were rotated, oldest first.
+    {
+        there "$root$1"-$day "$root$1"-$day.gz | sort -r
+        there "$root$1".[0-9] "$root$1".[0-9].gz | sort
+    } | head -n 4 | awk '{ line[NR] = $0 } END { for (i = NR; i; i--) print line[i] }'
+    for packed in xz bz2 zst; do
+        there "$root$1"-$day."$packed" "$root$1".[0-9]."$packed" >> "$temporary/skipped"
+    done
+}
+units() {
+    set -f
+    for unit in kubelet k3s k3s-agent rke2-agent rke2-server k0scontroller k0sworker snap.microk8s.daemon-containerd \
+        snap.microk8s.daemon-kubelet snap.microk8s.daemon-kubelite snap.kubelet.daemon atomic-openshift-node \
+        origin-node containerd crio cri-o docker snap.docker.dockerd podman lxc lxc@* lxd snap.lxd.daemon incus \
+        slurmd nomad hadoop-yarn-nodemanager isulad mesos-slave mesos-agent dcos-mesos-slave ecs ; do
+        echo "--unit=$unit"
+    done
+    set +f
+}
+pick() {
+    # $1: its name; $2: whether all of it is there. What it is goes to heads, the lines to lines.
+    name=$1 whole=$2 awk -v heads="$temporary/heads" '
+        !stamped && (/[0-9][0-9]:[0-9][0-9]:[0-9][0-9]/ || /^\[[ \t]*[0-9]+\.[0-9]/ ||
+            /[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]/) { stamped = 1 }
+        found < 10000 && (/cgroup/ && /annot allocate memory|o space left on device|ut of memory/ ||
+            /Linux version |: Unable to allocate memory on |, object size: |: slabs: |slab_out_of_memory: / ||
+            / killed as a result of limit of |oom-kill:constraint=| invoked oom-killer: |emory cgroup out of memory: / ||
+            /emory cgroup stats for | memory\.oom\.group set|kB, limit / ||
+            NF > 1 && /[0-9]$/ && $NF ~ /^[0-9]+$/ && $(NF - 1) ~ /^(kernel|kernel_stack|pagetables|percpu|slab|sock)$/) {
+            found++
+            print ENVIRON["name"] ":" (ENVIRON["whole"] ? NR : "") ":" $0
+        }
+        END { print (stamped ? "read " : "unknown ") ENVIRON["name"] >> heads }' >> "$temporary/lines"
+}
+if [ -e "$root/log-lines.txt" ]; then
+    cat "$root/log-lines.txt" > "$copy/log-lines.txt"
+elif [ -e "$root/runtime-log.txt" ]; then
+    # Of an earlier version.
+    cat "$root/runtime-log.txt" > "$copy/log-lines.txt"
+else
+    for made in skipped heads lines; do
+        : > "$temporary/$made"
+    done
+    patterns > "$temporary/logs"
+    while read -r end log; do
+        { rotated "$log"; printf '%s\n' "$log"; } > "$temporary/files"
+        while IFS= read -r file; do
+            [ -r "$root$file" ] || continue
+            case $file in
+                *.gz) gzip -dc "$root$file" 2> /dev/null | head -c "$end" | pick "$file" 1 ;;
+                *)
+                    whole=1
+                    [ "$(wc -c < "$root$file")" -le "$end" ] || whole=
+                    tail -c "$end" "$root$file" | pick "$file" "$whole"
+                    ;;
+            esac
+        done < "$temporary/files"
+    done < "$temporary/logs"
+    # And of the journal, of this boot and the one before: the units of kubelet and the runtimes, and the kernel.
+    if [ -z "$root" ] && command -v journalctl > /dev/null; then
+        for options in "--boot=-1" "" "--dmesg --boot=-1" "--dmesg"; do
+            case $options in *--boot*) boot= ;; *) boot=--boot ;; esac
+            case $options in *--dmesg*) units= ;; *) units=$(units) ;; esac
+            # shellcheck disable=SC2086
+            timeout 5 journalctl --quiet --no-pager --output=short-iso --lines=200000 $boot $units $options \
+                > "$temporary/journal" 2> /dev/null < /dev/null || continue
+            [ -s "$temporary/journal" ] || continue
+            pick "journalctl${options:+ $options}" 1 < "$temporary/journal"
+        done
     fi
-    [ ! -e "$lines" ] || cat "$lines" >> "$copy/runtime-log.txt"
+    {
+        cat "$temporary/heads"
+        sort "$temporary/skipped" | sed 's/^/skip /'
+        head -c 15000000 "$temporary/lines"
+    } > "$copy/log-lines.txt"
+    [ -s "$copy/log-lines.txt" ] || rm -f "$copy/log-lines.txt"
 fi
 
 # Kubelet and the runtimes: how they were built, and the versions of those that only root can have put there.
@@ -304,7 +386,7 @@ long() {
     find "$@" -exec sh -c 'for file do rm -f "$file"; echo "longer than $0 bytes" > "$file.error"; done' "$limit" {} +
 }
 limit=1048576
-long "$copy" -type f -size +1048576c ! -path "$copy/proc/mounts" ! -path "$copy/proc/self/mountinfo" ! -name kmsg-raw.txt
+long "$copy" -type f -size +1048576c ! -path "$copy/proc/mounts" ! -path "$copy/proc/self/mountinfo" ! -name kmsg-raw.txt ! -path "$copy/log-lines.txt"
 limit=16777216
 long "$copy" -type f -size +16777216c
 

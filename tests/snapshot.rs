@@ -178,11 +178,37 @@ fn made_up(directory: &Path) -> Result {
         ),
         ("var/log/docker/x", "a directory"),
         ("var/log/syslog", "mkdir /tmp/x: no space left on device\n"),
+        (
+            "var/log/syslog.1",
+            "Nov 24 01:02:03 n kernel: Linux version 3.10.0\n",
+        ),
+        ("var/log/syslog.2.xz", "not read"),
+        (
+            "var/log/messages-20261101",
+            "Nov  1 01:02:03 n kernel: SLUB: Unable to allocate memory on node -1 (gfp=0xd0)\nNov  1 01:02:03 n kernel: slab 4096\nNov  1 01:02:03 n x: slab x\n1 2\n",
+        ),
+        ("var/log/messages-20261108", "[   1.0] x\n  slab\t7\n"),
+        ("var/log/messages-2026110", "not read"),
+        (
+            "var/lib/docker/containers/a b/a b-json.log",
+            "{\"log\":\"mkdir /sys/fs/cgroup/memory/x: cannot allocate memory\\n\",\"time\":\"2021-11-13T08:11:09.219Z\"}\n",
+        ),
+        ("var/lib/docker/containers/.c/.c-json.log", "not read"),
+        (
+            "var/log/lxd/x/lxc.log",
+            "lxc 20160602083833.650 ERROR No space left on device - Failed to create /sys/fs/cgroup/memory//lxc/x\n",
+        ),
+        ("var/log/kern.log", ""),
     ] {
         let file = directory.join(file);
         fs::create_dir_all(file.parent().expect("below the directory"))?;
         fs::write(file, content)?;
     }
+    let packed = directory.join("var/log/syslog.2");
+    let line = "Nov 24 01:02:02 n kubelet: mkdir /sys/fs/cgroup/memory/x: cannot allocate memory\n";
+    fs::write(&packed, line)?;
+    let run = Command::new("gzip").arg(&packed).status()?;
+    assert!(run.success(), "{run}");
     Ok(())
 }
 

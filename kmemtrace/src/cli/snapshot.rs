@@ -92,7 +92,7 @@ fn to_file(root: &Root, told: &Told, path: &Path) -> Result<Copied, Error> {
 /// What kubelet, the runtimes and the journal tell.
 fn told(root: &Root, exec: bool) -> Told {
     Told {
-        journal: exec.then(facts::journal).flatten(),
+        journal: if exec { facts::journal() } else { Vec::new() },
         programs: facts::programs(root, exec),
     }
 }

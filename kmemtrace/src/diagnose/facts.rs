@@ -23,7 +23,7 @@ pub use log::{Counter, Filled, KernelLog, Killed, SlabFailures, Usage};
 pub use meminfo::Meminfo;
 pub use pins::{Below, Held, Kinds, place, read as held};
 pub use programs::{Mark, Program, copied as programs};
-pub use runtime::{RuntimeLines, RuntimeLog, journal_lines as journal};
+pub use runtime::{RuntimeLines, RuntimeLog, journal};
 pub use traced::{Traced, TracedFailures};
 
 use super::{Evidence, Level, Message};
@@ -281,6 +281,10 @@ impl Facts {
         let release = kernel.as_ref().ok().map(|line| line.text.clone());
         let slab = host::slab_memcgs(root);
         let paths = host::MemoryPaths::new(&facts);
+        let mut logs = host::logs(root);
+        if options.exec && root.is_live() {
+            logs.files.extend(journal());
+        }
         let hierarchy = facts.memory;
         let unread = |none: &NoMemory| match none {
             NoMemory::Unread => Unread::new("/proc/self/mountinfo", "cannot be read"),
@@ -320,8 +324,8 @@ impl Facts {
             reparents,
             held,
             meminfo: meminfo::read(root),
-            log: log::read(root),
-            runtime: runtime::read(root, options.exec && root.is_live(), &paths),
+            log: log::read(root, &logs.files),
+            runtime: runtime::read(&logs, &paths),
             programs: programs::read(root, options.exec && root.is_live()),
             pinned: None,
             traced: None,

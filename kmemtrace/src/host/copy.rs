@@ -12,11 +12,11 @@ use std::{
 };
 
 use super::{
-    Directory, Hierarchy, POD_LOGS, Root, Slabinfo, Version, configured, copied, facts,
+    Directory, Hierarchy, LogFile, POD_LOGS, Root, Slabinfo, Version, configured, copied, facts,
     files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, PROGRAMS, SMALL, V1, V2},
+    logs,
     open::{self, bounded},
     pods::pod_logs,
-    runtime_log::{self, RuntimeLine},
     walk,
 };
 
@@ -38,8 +38,8 @@ pub struct Copied {
 /// What programs told, for a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// Lines of the journal that say that a cgroup could not be made, if it was read.
-    pub journal: Option<Vec<RuntimeLine>>,
+    /// The lines of the journal that matter, if it was read.
+    pub journal: Vec<LogFile>,
     /// The text of [`super::PROGRAMS`]; none if it is empty.
     pub programs: String,
 }
@@ -103,8 +103,8 @@ pub fn copy<W: Write>(
     slab::copy(&mut copy)?;
     let log = kmsg::read(root, &mut |note| copy.copied.notes.push(note));
     copy.file(KMSG.as_bytes(), log)?;
-    if let Some(lines) = runtime_log::to_copy(root, told.journal.as_deref()) {
-        copy.put_file(runtime_log::COPIED.as_bytes(), &lines)?;
+    if let Some(lines) = logs::to_copy(root, &told.journal) {
+        copy.put_file(logs::COPIED.as_bytes(), &lines)?;
     }
     if !told.programs.is_empty() {
         copy.put_file(PROGRAMS.as_bytes(), told.programs.as_bytes())?;

@@ -104,7 +104,7 @@ mod tests {
             NOTE,
             PROGRAMS,
             super::super::copied::INODES,
-            super::super::runtime_log::COPIED,
+            super::super::logs::COPIED,
         ];
         for file in all.chain(made) {
             assert!(

@@ -9,12 +9,12 @@ mod copy;
 mod counts;
 mod files;
 mod kmem;
+mod logs;
 mod mounts;
 pub(crate) mod open;
 mod parse;
 mod pods;
 mod privileges;
-mod runtime_log;
 mod slab;
 mod symbols;
 mod tracing;
@@ -35,14 +35,14 @@ pub use copy::{Copied, Told, copy, kernel_log};
 pub use counts::counts;
 pub use files::{KMSG, PROGRAMS};
 pub use kmem::{Ask, Kmem, KmemDirectory, Slabinfo, kmem, slabinfo};
+pub use logs::{
+    FailedMkdir, JOURNALS, LOG_TAIL, LogFile, LogText, Logs, MemoryPaths, MkdirError, failed_mkdir,
+    log_file, logs,
+};
 pub use mounts::{CgroupMount, Mounts};
 pub use parse::{Malformed, Unread};
 pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
-pub use runtime_log::{
-    FailedMkdir, JOURNAL, LOG_TAIL, MemoryPaths, MkdirError, RuntimeLine, RuntimeLog, failed_mkdir,
-    runtime_lines, runtime_log,
-};
 pub use slab::{
     SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
     slab_links, slab_memcgs, slab_pin,

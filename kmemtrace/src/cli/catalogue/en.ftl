@@ -125,7 +125,10 @@ mkdir-fails = a memory cgroup cannot be made: { $error }
 mkdir-fails-meaning = No container can start on this node.
 mkdir-verify = mkdir { $mount }/x && rmdir { $mount }/x
 
-kernel-log-clean = no failed slab allocation ({ $records } records)
+kernel-log-clean = no failed slab allocation ({ $records } { $records ->
+    [one] record
+   *[other] records
+ })
 log-boot = { $time } after boot
 log-date = { $time }
 log-untold = at an unknown time
@@ -162,17 +165,19 @@ memcg-oom-killed = { $killed } { $killed ->
    *[other] memory cgroups
  }, last { $last }{ $before }; most at { $cgroup }: { $most }{ $kernel }
 memcg-oom-unnamed = an unknown memory cgroup
-memcg-oom-kernel = . Kernel memory filled the limit of { $cgroup }: { $kernel } of { $limit }
-memcg-oom-kernel-part = . Kernel memory: { $kernel } of { $limit }, the limit of { $cgroup }
+memcg-oom-kernel = . Kernel memory filled it: { $kernel } of { $limit }
+memcg-oom-kernel-of = . Kernel memory filled { $cgroup }: { $kernel } of { $limit }
+memcg-oom-kernel-part = . Kernel memory was at most { $kernel } of { $limit }
 memcg-oom-meaning = A container is killed when it uses up its limit. Kernel memory counts against it where accounting is on; the log does not say how much that was.
 memcg-oom-own-meaning = These containers used up their own limits. Kernel memory was the smaller part: this is not the leak.
 memcg-oom-kernel-meaning = Kernel memory filled the limit, not the memory of the processes: slab (such as dentries and inodes), kernel stacks, page tables. It counts where kernel memory is accounted. Switching accounting off ends it; dropping caches frees some for a while.
 
-runtime-log-clean = no failed mkdir of a memory cgroup in { $files }
+runtime-log-clean = no failed mkdir of a memory cgroup in { $files }{ $skipped }
 runtime-log-errors = { $failed } failed { $failed ->
-    [one] mkdir
-   *[other] mkdirs
- } of memory cgroups: { $programs } ({ $files })
+    [one] mkdir of a memory cgroup
+   *[other] mkdirs of memory cgroups
+ }: { $programs } ({ $files }){ $before }{ $skipped }
+runtime-log-skipped = ; not read: { $first } and the like, { $files } in all (compressed, not by gzip)
 runtime-log-meaning = At those times no memory cgroup id was left. Which of the two errors the kernel gives depends on its version. Disk space is not the cause, nor is memory if the node has memory free.
 
 free-memory-plenty = { $available } of { $total } can be had

@@ -123,14 +123,16 @@ trace-slab-meaning = 内核无法为自己的对象分到内存，或被某个 m
 memcg-oom-none = 没有进程因 memory cgroup 限额被杀
 memcg-oom-killed = { $killed } 个进程因 { $groups } 个 memory cgroup 的限额被杀，最近一次：{ $last }{ $before }；最多的是 { $cgroup }：{ $most } 个{ $kernel }
 memcg-oom-unnamed = 某个名称不详的 memory cgroup
-memcg-oom-kernel = 。{ $cgroup } 的限额被内核内存用完：{ $limit } 中占 { $kernel }
-memcg-oom-kernel-part = 。{ $cgroup } 的限额 { $limit } 中，内核内存占 { $kernel }
+memcg-oom-kernel = 。限额被内核内存用完：{ $limit } 中占 { $kernel }
+memcg-oom-kernel-of = 。{ $cgroup } 的限额被内核内存用完：{ $limit } 中占 { $kernel }
+memcg-oom-kernel-part = 。限额 { $limit } 中，内核内存最多占 { $kernel }
 memcg-oom-meaning = 容器用完限额就会被杀。记账开启时内核内存也计入限额；日志没有说明占了多少。
 memcg-oom-own-meaning = 这些容器用完了自己的限额，内核内存只占小部分：这不是泄漏。
 memcg-oom-kernel-meaning = 用完限额的是内核内存，不是进程自己的内存：slab（如 dentry、inode）、内核栈、页表。只有开启内核内存记账时才计入。关闭记账可根除；清缓存只能暂时释放一部分。
 
-runtime-log-clean = { $files } 中没有创建 memory cgroup 失败的记录
-runtime-log-errors = 创建 memory cgroup 失败 { $failed } 次：{ $programs }（{ $files }）
+runtime-log-clean = { $files } 中没有创建 memory cgroup 失败的记录{ $skipped }
+runtime-log-errors = 创建 memory cgroup 失败 { $failed } 次：{ $programs }（{ $files }）{ $before }{ $skipped }
+runtime-log-skipped = ；未读 { $first } 等 { $files } 个文件（压缩格式不是 gzip）
 runtime-log-meaning = 当时已没有可用的 memory cgroup ID；报哪种错误取决于内核版本。与磁盘空间无关；若内存有空闲，也与内存无关。
 
 free-memory-plenty = { $total } 中可用 { $available }

@@ -6,8 +6,8 @@ mod view;
 use super::{Fact, Root, Unread};
 use crate::{
     diagnose::Evidence,
-    event::klog::{Time, records},
-    host::{KMSG, kernel_log},
+    event::klog::{Time, records, records_in},
+    host::{KMSG, LogFile, kernel_log},
 };
 
 pub use oom::{Counter, Filled, Usage};
@@ -82,12 +82,13 @@ impl Killed {
 }
 
 /// What a copy may have of the kernel's own log: as `/dev/kmsg` gives it, or as somebody pasted it.
-const COPIED: [&str; 3] = [KMSG, "dmesg.txt", "/var/log/dmesg"];
+const COPIED: [&str; 2] = [KMSG, "dmesg.txt"];
 
-/// Reads the log that the kernel has, or a copy's; else what was written at boot.
-pub(super) fn read(root: &Root) -> Fact<KernelLog> {
+/// Reads the log that the kernel has, or a copy's, and what syslogs and the journal have of it: that goes back to boots before.
+pub(super) fn read(root: &Root, files: &[LogFile]) -> Fact<KernelLog> {
     let mut log = KernelLog::default();
     let mut unread = None;
+    let mut whole = false;
     for &file in own(root) {
         let read = if file == KMSG || root.is_live() {
             kernel_log(root)
@@ -103,6 +104,7 @@ pub(super) fn read(root: &Root) -> Fact<KernelLog> {
                 if view.records > 0 {
                     log.records = view.records;
                     log.files.push(file.to_owned());
+                    whole = view.whole;
                     log.add(view.told());
                     break;
                 }
@@ -114,11 +116,38 @@ pub(super) fn read(root: &Root) -> Fact<KernelLog> {
             }
         }
     }
+    for (name, view) in views(files) {
+        log.records = log.records.max(view.records);
+        log.files.push(name.to_owned());
+        let told = view.told();
+        log.add(if whole { log.before(told) } else { told });
+    }
     log.sort();
     match unread {
         Some(unread) if log.files.is_empty() => Err(unread),
         _ => Ok(log),
     }
+}
+
+/// The logs that have records of the kernel's, with what these tell.
+fn views(files: &[LogFile]) -> Vec<(&str, View)> {
+    let mut views: Vec<(&str, View)> = Vec::new();
+    for file in files {
+        let at = views.iter().position(|(name, _)| *name == file.log);
+        let at = at.unwrap_or_else(|| {
+            views.push((&file.log, View::default()));
+            views.len() - 1
+        });
+        let (_, view) = &mut views[at];
+        let lines = (0..).zip(file.lines.iter().map(|line| &line.text[..]));
+        records_in(lines, &mut |at, record| {
+            let line = usize::try_from(at).ok().and_then(|at| file.lines.get(at));
+            view.take(&file.name, line.and_then(|line| line.number), record);
+        });
+        view.before |= file.is_before_boot();
+    }
+    views.retain(|(_, view)| view.records > 0);
+    views
 }
 
 /// Where the kernel's own log is.
@@ -149,6 +178,17 @@ impl KernelLog {
         }
         let [this, before] = told.suppressed;
         self.suppressed = self.suppressed.max(this.saturating_add(before));
+    }
+
+    /// The kernel has all of this boot's log: what it lacks was before, though the other log does not have the boot's first line.
+    fn before(&self, mut told: Told) -> Told {
+        for group in &mut told.slab {
+            group.before_boot |= !self.slab.iter().any(|known| known.same(group));
+        }
+        for group in &mut told.killed {
+            group.before_boot |= !self.killed.iter().any(|known| known.same(group));
+        }
+        told
     }
 
     fn sort(&mut self) {

@@ -4,35 +4,27 @@
 use std::{
     io,
     process::{Command, Stdio},
+    thread,
     time::Duration,
 };
 
-use super::{Fact, Root, Unread, programs::run};
+use super::{Fact, Unread, programs::run};
 use crate::{
     diagnose::Evidence,
+    event::klog::{LogLine, line},
     host::{
-        FailedMkdir, JOURNAL, LOG_TAIL, MemoryPaths, MkdirError, RuntimeLine, failed_mkdir,
-        runtime_lines, runtime_log,
+        FailedMkdir, JOURNALS, LOG_TAIL, LogFile, Logs, MemoryPaths, MkdirError, failed_mkdir,
+        log_file,
     },
+    runtimes,
 };
 
-/// The journal of this boot of these units, and so many lines of it.
-const OPTIONS: [&str; 15] = [
+/// So many lines of the journal are read.
+const OPTIONS: [&str; 4] = [
     "--quiet",
     "--no-pager",
     "--output=short-iso",
-    "--boot",
     "--lines=200000",
-    "--unit=kubelet",
-    "--unit=containerd",
-    "--unit=docker",
-    "--unit=crio",
-    "--unit=k3s",
-    "--unit=k3s-agent",
-    "--unit=rke2-agent",
-    "--unit=rke2-server",
-    "--unit=snap.microk8s.daemon-containerd",
-    "--unit=snap.microk8s.daemon-kubelite",
 ];
 
 /// Memory cgroups that could not be made: lines of one file, by one program, with one error.
@@ -44,6 +36,8 @@ pub struct RuntimeLines {
     pub program: String,
     /// The directory that the first could not make.
     pub path: String,
+    /// Whether they are of a boot before this one.
+    pub before_boot: bool,
     /// How many.
     pub count: u64,
     /// The first.
@@ -55,90 +49,186 @@ pub struct RuntimeLines {
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeLog {
-    /// Files that were read; `journalctl` is the journal.
+    /// Logs that were read; `journalctl` is the journal.
     pub read: Vec<String>,
-    /// Lines, by file, program and error.
+    /// Files that were not read, as they are compressed in another way than by gzip.
+    pub skipped: Vec<String>,
+    /// Lines, by file, program, error and boot.
     pub lines: Vec<RuntimeLines>,
 }
 
-/// Reads the files there are, and the journal if programs may be run.
-pub(super) fn read(root: &Root, exec: bool, paths: &MemoryPaths) -> Fact<RuntimeLog> {
-    let mut all = runtime_log(root);
-    if exec {
-        match journal() {
-            Ok(Some(bytes)) => {
-                all.lines.extend(runtime_lines(JOURNAL, &bytes, true));
-                all.read.push(JOURNAL.to_owned());
-            }
-            Ok(None) => {}
-            Err(error) => all.unread.push((JOURNAL.to_owned(), error)),
+/// What the logs tell of memory cgroups that could not be made.
+pub(super) fn read(logs: &Logs, paths: &MemoryPaths) -> Fact<RuntimeLog> {
+    let mut read: Vec<String> = Vec::new();
+    for file in logs.files.iter().filter(|file| file.stamped) {
+        if !read.contains(&file.log) {
+            read.push(file.log.clone());
         }
     }
-    match all.unread.first() {
-        Some((file, error)) if all.read.is_empty() => Err(Unread::new(&file[..], error)),
-        None if all.read.is_empty() => Err(Unread::new(
-            "/var/log",
-            "no log of a runtime or of a syslog",
-        )),
-        _ => Ok(RuntimeLog {
-            read: all.read,
-            lines: grouped(all.lines, paths),
-        }),
+    if !read.is_empty() {
+        return Ok(RuntimeLog {
+            read,
+            skipped: logs.skipped.clone(),
+            lines: grouped(&logs.files, paths),
+        });
     }
+    Err(if let Some((file, error)) = logs.unread.first() {
+        Unread::new(&file[..], error)
+    } else if let Some(file) = logs.files.first() {
+        Unread::new(&file.name[..], "no line with a time in it")
+    } else {
+        Unread::new("/var/log", "no log of a runtime or of a syslog")
+    })
 }
 
-/// The lines of the journal that matter; `None` where there is none, or it cannot be read.
-pub fn journal_lines() -> Option<Vec<RuntimeLine>> {
-    let bytes = journal().ok().flatten()?;
-    Some(runtime_lines(JOURNAL, &bytes, true))
+/// The lines of the journal that matter, of this boot and the one before; none where there is none, or it cannot be read.
+pub fn journal() -> Vec<LogFile> {
+    let journal = |name: &'static str| thread::spawn(move || journal_file(name));
+    // They read the same files at a time.
+    let threads = JOURNALS.map(journal);
+    let read = threads.into_iter().filter_map(|thread| thread.join().ok()?);
+    read.collect()
 }
 
-fn journal() -> io::Result<Option<Vec<u8>>> {
-    let mut command = Command::new(JOURNAL);
+fn journal_file(name: &str) -> Option<LogFile> {
+    let bytes = ask(name).ok().filter(|bytes| !bytes.is_empty())?;
+    Some(log_file(name, name, &bytes, true))
+}
+
+/// Asks journalctl, with the options of the name and what else it takes.
+fn ask(name: &str) -> io::Result<Vec<u8>> {
+    let mut words = name.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
     command.args(OPTIONS).stdin(Stdio::null());
-    match run(command, Duration::from_secs(5), 4 * LOG_TAIL) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
+    if !name.contains("--boot") {
+        command.arg("--boot");
     }
+    if !name.contains("--dmesg") {
+        command.args(runtimes::units().map(|unit| format!("--unit={unit}")));
+    }
+    command.args(words);
+    run(command, Duration::from_secs(5), 4 * LOG_TAIL)
+}
+
+/// Where the last boot begins in each log: what is before it is of a boot before this one.
+fn boots(files: &[LogFile]) -> Vec<(&str, (usize, usize))> {
+    let mut boots: Vec<(&str, (usize, usize))> = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        for (number, text) in file.lines.iter().enumerate() {
+            if matches!(line(&text.text), Some(LogLine::Record(record)) if record.is_boot()) {
+                boots.retain(|(log, _)| *log != file.log);
+                boots.push((&file.log, (at, number)));
+            }
+        }
+    }
+    boots
 }
 
 /// So many groups are told apart: the programs' names come from outside.
 const GROUPS: usize = 1000;
 
-fn grouped(lines: Vec<RuntimeLine>, paths: &MemoryPaths) -> Vec<RuntimeLines> {
+fn grouped(files: &[LogFile], paths: &MemoryPaths) -> Vec<RuntimeLines> {
+    let boots = boots(files);
     let mut groups: Vec<RuntimeLines> = Vec::new();
-    for line in lines {
-        let Some(FailedMkdir {
-            error,
-            program,
-            path,
-        }) = failed_mkdir(&line.text, paths)
-        else {
-            continue;
-        };
-        let program = program.unwrap_or_default();
-        let says = String::from_utf8_lossy(&line.text).trim_end().to_owned();
-        let line = Evidence {
-            file: line.file,
-            line: line.number,
-            says: says.into(),
-        };
-        let same = |group: &&mut RuntimeLines| {
-            group.error == error && group.program == program && group.first.file == line.file
-        };
-        if let Some(group) = groups.iter_mut().find(same) {
-            group.count += 1;
-            group.last = line;
-        } else if groups.len() < GROUPS {
-            groups.push(RuntimeLines {
-                error,
-                program,
-                path,
-                count: 1,
-                first: line.clone(),
-                last: line,
-            });
+    for (at, file) in files.iter().enumerate() {
+        let boot = boots.iter().find(|(log, _)| *log == file.log);
+        for (number, text) in file.lines.iter().enumerate() {
+            let Some(failed) = failed_mkdir(&text.text, paths) else {
+                continue;
+            };
+            let before = boot.is_some_and(|(_, boot)| (at, number) < *boot);
+            let line = Evidence {
+                file: file.name.clone(),
+                line: text.number,
+                says: String::from_utf8_lossy(&text.text)
+                    .trim_end()
+                    .to_owned()
+                    .into(),
+            };
+            add(&mut groups, failed, line, before || file.is_before_boot());
         }
     }
+    // This boot's first.
+    groups.sort_by_key(|group| group.before_boot);
     groups
+}
+
+fn add(groups: &mut Vec<RuntimeLines>, failed: FailedMkdir, line: Evidence, before_boot: bool) {
+    let program = failed.program.unwrap_or_default();
+    let same = |group: &&mut RuntimeLines| {
+        group.error == failed.error
+            && group.before_boot == before_boot
+            && group.program == program
+            && group.first.file == line.file
+    };
+    if let Some(group) = groups.iter_mut().find(same) {
+        group.count += 1;
+        group.last = line;
+    } else if groups.len() < GROUPS {
+        groups.push(RuntimeLines {
+            error: failed.error,
+            program,
+            path: failed.path,
+            before_boot,
+            count: 1,
+            first: line.clone(),
+            last: line,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::host::{logs, tests::root};
+
+    const FAILED: &str = "Oct 19 13:44:52 n slurmstepd[7]: error: unable to create cgroup '/sys/fs/cgroup/memory/slurm/1' : No space left on device\n";
+    const BOOT: &str = "Oct 19 13:51:07 n kernel: Linux version 3.10.0\n";
+
+    fn told(text: &str) -> Fact<RuntimeLog> {
+        let (_directory, root) = root(&[("/var/log/messages", text)]);
+        read(&logs(&root), &MemoryPaths::default())
+    }
+
+    #[test]
+    fn a_reboot_divides_the_lines() {
+        let log = told(&format!("{FAILED}{FAILED}{BOOT}{FAILED}")).unwrap();
+        let groups: Vec<_> = log
+            .lines
+            .iter()
+            .map(|lines| {
+                let path = &lines.path[..];
+                assert_eq!(
+                    (&lines.program[..], path),
+                    ("slurmstepd", "/sys/fs/cgroup/memory/slurm/1")
+                );
+                (lines.count, lines.before_boot, lines.first.line)
+            })
+            .collect();
+        assert_eq!(groups, [(1, false, Some(4)), (2, true, Some(1))]);
+    }
+
+    #[test]
+    fn a_log_without_a_time_is_unknown() {
+        for text in [
+            "",
+            "\n",
+            "hello\n",
+            "mkdir /sys/fs/cgroup/memory/x: cannot allocate memory\n",
+        ] {
+            assert_eq!(told(text).unwrap_err().file, "/var/log/messages", "{text}");
+        }
+        let (_directory, none) = root(&[]);
+        let unread = read(&logs(&none), &MemoryPaths::default()).unwrap_err();
+        assert_eq!(unread.file, "/var/log");
+    }
+
+    proptest! {
+        #[test]
+        fn text_that_is_no_log_is_never_clean(text in "([a-z ]{0,30}\n){0,9}") {
+            prop_assert!(told(&text).is_err());
+        }
+    }
 }

@@ -41,7 +41,7 @@ fn span(groups: &[SlabFailures]) -> Message {
     let first = firsts.and_then(|all| all.into_iter().min());
     let last = lasts.and_then(|all| all.into_iter().max());
     match (first, last, groups) {
-        (Some(first), Some(last), _) => Message::new("log-span-boot")
+        (Some(first), Some(last), _) if first != last => Message::new("log-span-boot")
             .arg("first", Arg::Time(first))
             .arg("last", Arg::Time(last)),
         (.., [most, ..]) if most.first != most.last => Message::new("log-span")
@@ -156,10 +156,10 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
         .filter_map(filled)
         .max_by_key(|(_, filled)| (filled.by_kernel, filled.kernel));
     let kernel = match &filled {
-        Some((cgroup, filled)) => Message::new(if filled.by_kernel {
-            "memcg-oom-kernel"
-        } else {
-            "memcg-oom-kernel-part"
+        Some((cgroup, filled)) => Message::new(match filled.by_kernel {
+            true if *cgroup == most.cgroup => "memcg-oom-kernel",
+            true => "memcg-oom-kernel-of",
+            false => "memcg-oom-kernel-part",
         })
         .arg("cgroup", cgroup.clone())
         .arg("kernel", Arg::Bytes(filled.kernel))
@@ -189,10 +189,10 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
         )
 }
 
-/// Whether logs tell of memory cgroups that could not be made.
+/// Whether logs tell of memory cgroups that could not be made since boot.
 pub(super) fn refused(facts: &Facts) -> Refused {
     let told = facts.runtime.as_ref();
-    if told.is_ok_and(|log| !log.lines.is_empty()) {
+    if told.is_ok_and(|log| log.lines.iter().any(|lines| !lines.before_boot)) {
         Refused::Told
     } else {
         Refused::No
@@ -205,15 +205,26 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
         Ok(log) => log,
         Err(unread) => return Finding::unknown(RUNTIME_LOG, Group::Symptom, unread),
     };
+    let skipped = match &log.skipped[..] {
+        [] => Message::new("nothing"),
+        [first, ..] => Message::new("runtime-log-skipped")
+            .arg("files", log.skipped.len() as u64)
+            .arg("first", first.clone()),
+    };
     if log.lines.is_empty() {
-        let files = log.read.join(", ");
-        return symptom(
-            RUNTIME_LOG,
-            Verdict::Ok,
-            Message::new("runtime-log-clean").arg("files", files),
-        );
+        let says = Message::new("runtime-log-clean")
+            .arg("files", log.read.join(", "))
+            .arg("skipped", skipped);
+        return symptom(RUNTIME_LOG, Verdict::Ok, says);
     }
-    let failed: u64 = log.lines.iter().map(|lines| lines.count).sum();
+    let sum = |before: bool| -> u64 {
+        let groups = log
+            .lines
+            .iter()
+            .filter(|group| group.before_boot || !before);
+        groups.map(|group| group.count).sum()
+    };
+    let (all, earlier) = (sum(false), sum(true));
     let mut files: Vec<_> = log
         .lines
         .iter()
@@ -221,14 +232,22 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
         .collect();
     files.dedup();
     let says = Message::new("runtime-log-errors")
-        .arg("failed", failed)
+        .arg("failed", all)
         .arg("programs", by_program(&log.lines))
-        .arg("files", files.join(", "));
+        .arg("files", files.join(", "))
+        .arg("before", before(earlier, all))
+        .arg("skipped", skipped);
     let shown = log.lines.iter().take(SHOWN).flat_map(|lines| {
         let last = (lines.last != lines.first).then_some(&lines.last);
         [Some(&lines.first), last].into_iter().flatten().cloned()
     });
-    symptom(RUNTIME_LOG, Verdict::Fail, says)
+    // Since the reboot it has not happened again.
+    let verdict = if earlier == all {
+        Verdict::Warn
+    } else {
+        Verdict::Fail
+    };
+    symptom(RUNTIME_LOG, verdict, says)
         .meaning(Message::new("runtime-log-meaning"))
         .evidence(shown)
 }

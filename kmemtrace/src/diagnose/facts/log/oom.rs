@@ -99,9 +99,9 @@ const NO_LIMIT_KB: u64 = 8_589_934_588;
 impl Oom {
     /// Takes a record's text in; a process that was killed.
     pub(super) fn take(&mut self, text: &str) -> Option<Kill> {
-        // What `memory.stat` has is one record of several lines.
+        // What `memory.stat` has is one record of several lines, and rsyslog writes their ends as #012.
         let mut kill = None;
-        for line in text.split('\n') {
+        for line in text.split('\n').flat_map(|text| text.split("#012")) {
             kill = self.line(line.trim()).or(kill);
         }
         kill

@@ -52,7 +52,7 @@ fn failures_are_grouped_by_cache_and_cgroup() {
 
 fn read_text(text: &str) -> Fact<KernelLog> {
     let (_directory, root) = root(&[("/dmesg.txt", text)]);
-    read(&root)
+    read(&root, &[])
 }
 
 const FAILURE: [&str; 3] = [
@@ -252,7 +252,7 @@ fn slabs_message_is_understood() {
             "4,1,1,-;{first}\n4,2,2,-;  cache: kmalloc-1024(1793:c1), object size: 1024, order: 0\n4,3,3,-;{node}\n"
         );
         let (_directory, root) = root(&[("/kmsg-raw.txt", &log)]);
-        let log = read(&root).unwrap();
+        let log = read(&root, &[]).unwrap();
         let [slab] = &log.slab[..] else {
             panic!("{log:?}");
         };
@@ -290,6 +290,85 @@ fn a_boot_divides_the_log() {
         .map(|slab| (&slab.cache[..], slab.before_boot))
         .collect();
     assert_eq!(told, [("?", false), ("signal_cache", true)]);
+}
+
+#[test]
+fn other_logs_tell_of_boots_before() {
+    let lines = |prefix: &str| {
+        let lines: Vec<_> = FAILURE
+            .iter()
+            .map(|line| format!("{prefix}{line}\n"))
+            .collect();
+        lines.concat()
+    };
+    let messages = lines("Oct 19 13:44:52 n kernel: ");
+    let booted = format!("{messages}Oct 19 13:51:07 n kernel: Linux version 3.10.0\n");
+    let twice = format!(
+        "{booted}{}{}",
+        lines("Oct 20 01:00:00 n kernel: "),
+        lines("Oct 20 01:00:09 n kernel: ")
+    );
+    let whole = "6,0,0,-;Linux version 3.10.0\n";
+    let torn = "6,900,1000000,-;x\n";
+    let own = format!("{whole}{}", lines("4,1,5000000,-;"));
+    for (kmsg, files, right) in [
+        // Rebooted, and syslog says so.
+        (Some(torn), &[("messages", &booted)][..], &[(1, true)][..]),
+        // The kernel has all of this boot, and lacks it.
+        (Some(whole), &[("messages", &messages)], &[(1, true)]),
+        // It is not known: so it may be of this boot.
+        (Some(torn), &[("messages", &messages)], &[(1, false)]),
+        // Both have it.
+        (Some(&own), &[("messages", &messages)], &[(1, false)]),
+        (
+            Some(&own),
+            &[("messages", &twice)],
+            &[(2, false), (1, true)],
+        ),
+        (
+            Some(&own),
+            &[("messages", &twice), ("kern.log", &twice)],
+            &[(2, false), (1, true)],
+        ),
+        // The boot's first line is in a newer file.
+        (
+            None,
+            &[("messages-20261019", &messages), ("messages", &booted)],
+            &[(2, true)],
+        ),
+        (
+            None,
+            &[("syslog.1", &messages), ("syslog", &messages)],
+            &[(2, false)],
+        ),
+    ] {
+        let mut all: Vec<_> = files
+            .iter()
+            .map(|(name, text)| (format!("/var/log/{name}"), &text[..]))
+            .collect();
+        if let Some(kmsg) = kmsg {
+            all.push(("/kmsg-raw.txt".to_owned(), kmsg));
+        }
+        let all: Vec<_> = all.iter().map(|(name, text)| (&name[..], *text)).collect();
+        let (_directory, root) = root(&all);
+        let logs = crate::host::logs(&root);
+        let log = read(&root, &logs.files).unwrap();
+        let told: Vec<_> = log
+            .slab
+            .iter()
+            .map(|slab| (slab.count, slab.before_boot))
+            .collect();
+        assert_eq!(told, right, "{kmsg:?} {files:?}");
+    }
+    let journal = [crate::host::log_file(
+        crate::host::JOURNALS[2],
+        crate::host::JOURNALS[2],
+        messages.as_bytes(),
+        true,
+    )];
+    let (_directory, root) = root(&[("/kmsg-raw.txt", torn)]);
+    let log = read(&root, &journal).unwrap();
+    assert!(log.slab.iter().all(|slab| slab.before_boot) && log.slab.len() == 1);
 }
 
 #[test]

@@ -21,6 +21,10 @@ const BACK_NS: u64 = 60_000_000_000;
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) records: u64,
+    /// Whether it begins with the first record of a boot.
+    pub(super) whole: bool,
+    /// Whether all of it is of boots before this one.
+    pub(super) before: bool,
     /// How many boots began in it.
     boot: usize,
     /// Failures by boot, cache and cgroup.
@@ -56,6 +60,7 @@ impl View {
     /// Takes a record in.
     pub(super) fn take(&mut self, file: &str, line: Option<u64>, record: &Record<'_>) {
         self.records += 1;
+        self.whole |= self.records == 1 && (record.sequence == Some(0) || record.is_boot());
         let back = record
             .time_ns
             .is_some_and(|time_ns| time_ns.saturating_add(BACK_NS) < self.last_ns);
@@ -174,7 +179,7 @@ impl View {
     pub(super) fn told(mut self) -> Told {
         self.finish_boot();
         let mut told = Told::default();
-        let this = self.boot;
+        let this = self.boot + usize::from(self.before);
         for (boot, sum) in self.suppressed.iter().enumerate() {
             let of = &mut told.suppressed[usize::from(boot < this)];
             *of = of.saturating_add(*sum);
