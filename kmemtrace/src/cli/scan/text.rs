@@ -57,11 +57,20 @@ impl Report for Scan {
         self.by_name(out)?;
         let capacity = self.ids_capacity;
         let (ids_min, ids_max) = (self.ids_min, self.ids_max);
-        write!(
-            out,
-            "  ids        {} of {capacity} in use",
-            range(ids_min, ids_max)
-        )?;
+        if self.state == State::Exhausted && ids_min < capacity {
+            // What is seen now is a lower bound, and the peak tells more.
+            write!(
+                out,
+                "  ids        all {capacity} in use, or were; {} seen now",
+                range(ids_min, ids_max)
+            )?;
+        } else {
+            write!(
+                out,
+                "  ids        {} of {capacity} in use",
+                range(ids_min, ids_max)
+            )?;
+        }
         if let Some(max) = ids_max {
             write!(
                 out,
