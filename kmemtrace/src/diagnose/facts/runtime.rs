@@ -59,8 +59,12 @@ pub struct RuntimeLog {
 
 /// What the logs tell of memory cgroups that could not be made.
 pub(super) fn read(logs: &Logs, paths: &MemoryPaths) -> Fact<RuntimeLog> {
+    let lines = grouped(&logs.files, paths);
+    // A line that is understood needs no time.
+    let understood =
+        |file: &LogFile| file.stamped || lines.iter().any(|lines| lines.first.file == file.name);
     let mut read: Vec<String> = Vec::new();
-    for file in logs.files.iter().filter(|file| file.stamped) {
+    for file in logs.files.iter().filter(|file| understood(file)) {
         if !read.contains(&file.log) {
             read.push(file.log.clone());
         }
@@ -69,7 +73,7 @@ pub(super) fn read(logs: &Logs, paths: &MemoryPaths) -> Fact<RuntimeLog> {
         return Ok(RuntimeLog {
             read,
             skipped: logs.skipped.clone(),
-            lines: grouped(&logs.files, paths),
+            lines,
         });
     }
     Err(if let Some((file, error)) = logs.unread.first() {
@@ -216,10 +220,13 @@ mod tests {
             "",
             "\n",
             "hello\n",
-            "mkdir /sys/fs/cgroup/memory/x: cannot allocate memory\n",
+            "mkdir /tmp/cgroup: no space left on device\n",
         ] {
             assert_eq!(told(text).unwrap_err().file, "/var/log/messages", "{text}");
         }
+        // But one that is understood counts.
+        let log = told("mkdir /sys/fs/cgroup/memory/x: cannot allocate memory\n").unwrap();
+        assert_eq!(log.lines.len(), 1);
         let (_directory, none) = root(&[]);
         let unread = read(&logs(&none), &MemoryPaths::default()).unwrap_err();
         assert_eq!(unread.file, "/var/log");
