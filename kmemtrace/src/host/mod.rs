@@ -8,6 +8,7 @@ mod copied;
 mod copy;
 mod counts;
 mod files;
+mod glob;
 mod kmem;
 mod logs;
 mod mounts;

@@ -30,11 +30,6 @@ impl Report for Scan {
             Name::whole(self.mount.as_bytes())
         )?;
         writeln!(out, "  live       {}", self.live)?;
-        let range = |min: u64, max: Option<u64>| match max {
-            Some(max) if max == min => min.to_string(),
-            Some(max) => format!("{min} to {max}"),
-            None => format!("at least {min}"),
-        };
         let zombies = match self.zombies_max {
             None if self.zombies_min == 0 && self.none => "none seen".to_owned(),
             None if self.zombies_min == 0 => "not known".to_owned(),
@@ -55,6 +50,49 @@ impl Report for Scan {
         }
         writeln!(out)?;
         self.by_name(out)?;
+        self.ids(out)?;
+        if let Some(forecast) = &self.forecast {
+            let since_boot = forecast.per_day.map_or("", |_| ", as since boot");
+            writeln!(out, "  ahead      {}{since_boot}", Ahead(forecast))?;
+        }
+        if let Some(peak) = self.kmem_peak {
+            write!(
+                out,
+                "  peak       {peak} with kernel memory at one time, at least"
+            )?;
+            if self.ids_peak.is_some_and(|peak| peak >= self.ids_capacity) {
+                write!(out, ": all ids were taken, live ones without included")?;
+            }
+            writeln!(out)?;
+        }
+        self.held(out)?;
+        self.unseen(out)?;
+        self.named(out)?;
+        if self.moving {
+            writeln!(
+                out,
+                "  note       cgroups were made or removed during every look: the numbers may be off by a few"
+            )?;
+        }
+        match &self.inventory {
+            Some(inventory) => inventory.table(out),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Between two numbers.
+fn range(min: u64, max: Option<u64>) -> String {
+    match max {
+        Some(max) if max == min => min.to_string(),
+        Some(max) => format!("{min} to {max}"),
+        None => format!("at least {min}"),
+    }
+}
+
+impl Scan {
+    /// memcg ids in use, and whether zombies keep theirs.
+    fn ids(&self, out: &mut dyn Write) -> io::Result<()> {
         let capacity = self.ids_capacity;
         let (ids_min, ids_max) = (self.ids_min, self.ids_max);
         if self.state == State::Exhausted && ids_min < capacity {
@@ -103,38 +141,9 @@ impl Report for Scan {
                 }
             }
         }
-        writeln!(out)?;
-        if let Some(forecast) = &self.forecast {
-            let since_boot = forecast.per_day.map_or("", |_| ", as since boot");
-            writeln!(out, "  ahead      {}{since_boot}", Ahead(forecast))?;
-        }
-        if let Some(peak) = self.kmem_peak {
-            write!(
-                out,
-                "  peak       {peak} with kernel memory at one time, at least"
-            )?;
-            if self.ids_peak.is_some_and(|peak| peak >= capacity) {
-                write!(out, ": all ids were taken, live ones without included")?;
-            }
-            writeln!(out)?;
-        }
-        self.held(out)?;
-        self.unseen(out)?;
-        self.named(out)?;
-        if self.moving {
-            writeln!(
-                out,
-                "  note       cgroups were made or removed during every look: the numbers may be off by a few"
-            )?;
-        }
-        match &self.inventory {
-            Some(inventory) => inventory.table(out),
-            None => Ok(()),
-        }
+        writeln!(out)
     }
-}
 
-impl Scan {
     /// What the zombies that have names come to, or why none has.
     fn by_name(&self, out: &mut dyn Write) -> io::Result<()> {
         match (&self.inventory, &self.walk_refused) {

@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{LOG_TAIL, Logs, log_file};
 use crate::{
-    host::{Root, open},
+    host::{Root, glob, open},
     runtimes,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn read(root: &Root) -> Logs {
         } else {
             LOG_TAIL
         };
-        for log in matches(root, pattern) {
+        for log in glob::matches(root, pattern, MATCHES) {
             for name in files(root, &log, &mut logs.skipped) {
                 match content(root, &name, most) {
                     Ok((bytes, whole)) => logs.files.push(log_file(&name, &log, &bytes, whole)),
@@ -63,43 +63,6 @@ pub(super) fn read(root: &Root) -> Logs {
     }
     logs.skipped.sort_unstable();
     logs
-}
-
-/// The files that match a pattern, in the order of their names. `*` stands for any part of a name that does not begin with a dot.
-fn matches(root: &Root, pattern: &str) -> Vec<String> {
-    let mut found = vec![String::new()];
-    for part in pattern.split('/').skip(1) {
-        let below = |directory: &String| -> Vec<String> {
-            if !part.contains('*') {
-                return vec![format!("{directory}/{part}")];
-            }
-            let entries = fs::read_dir(root.path(directory)).into_iter().flatten();
-            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-            let fits = |name: &String| {
-                // The names stand before a colon in a snapshot, one a line.
-                !name.starts_with('.') && !name.contains([':', '\n']) && wildcard(part, name)
-            };
-            names
-                .filter(fits)
-                .map(|name| format!("{directory}/{name}"))
-                .collect()
-        };
-        found = found.iter().flat_map(below).collect();
-    }
-    found.retain(|path| root.path(path).is_file());
-    found.sort_unstable();
-    found.truncate(MATCHES);
-    found
-}
-
-fn wildcard(pattern: &str, name: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    name.strip_prefix(first).is_some_and(|name| {
-        let starts = (0..=name.len()).filter(|&at| name.is_char_boundary(at));
-        starts.into_iter().any(|at| wildcard(rest, &name[at..]))
-    })
 }
 
 /// A log's files: those that were rotated, oldest first, and the log itself.
