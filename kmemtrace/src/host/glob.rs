@@ -32,7 +32,8 @@ pub(super) fn matches(root: &Root, pattern: &str, most: usize) -> Vec<String> {
     found
 }
 
-fn wildcard(pattern: &str, name: &str) -> bool {
+/// Whether a name is as a pattern says.
+pub(super) fn wildcard(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };

@@ -62,6 +62,11 @@ pub struct LogText {
 }
 
 impl LogFile {
+    /// The runtime that writes it, if it is one's own; `None` of a syslog, a container's log and the journal.
+    pub fn writer(&self) -> Option<&'static str> {
+        places::writer(&self.log)
+    }
+
     /// Whether all of it is of boots before this one.
     pub fn is_before_boot(&self) -> bool {
         self.name.ends_with("--boot=-1")

@@ -135,9 +135,10 @@ fn grouped(files: &[LogFile], paths: &MemoryPaths) -> Vec<RuntimeLines> {
     let boots = boots(files);
     let mut groups: Vec<RuntimeLines> = Vec::new();
     for (at, file) in files.iter().enumerate() {
+        let writer = file.writer();
         let boot = boots.iter().find(|(log, _)| *log == file.log);
         for (number, text) in file.lines.iter().enumerate() {
-            let Some(failed) = failed_mkdir(&text.text, paths) else {
+            let Some(failed) = failed_mkdir(&text.text, writer, paths) else {
                 continue;
             };
             let before = boot.is_some_and(|(_, boot)| (at, number) < *boot);

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Read, Seek, SeekFrom},
+    path::Path,
 };
 
 use flate2::read::MultiGzDecoder;
@@ -65,6 +66,12 @@ pub(super) fn read(root: &Root) -> Logs {
     logs
 }
 
+/// The runtime that writes a log, if it is one's own.
+pub(super) fn writer(log: &str) -> Option<&'static str> {
+    let own = |row: &&runtimes::Row| row.logs.iter().any(|pattern| glob::wildcard(pattern, log));
+    runtimes::RUNTIMES.iter().find(own).map(|row| row.name)
+}
+
 /// A log's files: those that were rotated, oldest first, and the log itself.
 fn files(root: &Root, log: &str, skipped: &mut Vec<String>) -> Vec<String> {
     let (directory, name) = log.rsplit_once('/').unwrap_or_default();
@@ -112,7 +119,7 @@ fn files(root: &Root, log: &str, skipped: &mut Vec<String>) -> Vec<String> {
 fn content(root: &Root, path: &str, most: u64) -> io::Result<(Vec<u8>, bool)> {
     let mut file = open::file(&root.path(path))?;
     let mut bytes = Vec::new();
-    if path.ends_with(".gz") {
+    if Path::new(path).extension().is_some_and(|end| end == "gz") {
         MultiGzDecoder::new(file)
             .take(most)
             .read_to_end(&mut bytes)?;

@@ -219,7 +219,10 @@ mod tests {
 
     use super::*;
 
-    fn kills(log: &str) -> Vec<(String, Option<(u64, u64, bool)>)> {
+    /// The cgroup, and in KiB what kernel memory was, the limit, and whether it filled that.
+    type Told = (String, Option<(u64, u64, bool)>);
+
+    fn kills(log: &str) -> Vec<Told> {
         let mut oom = Oom::default();
         log.lines()
             .filter_map(|line| oom.take(&line.replace("\\n", "\n")))

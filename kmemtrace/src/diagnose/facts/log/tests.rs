@@ -61,11 +61,11 @@ const FAILURE: [&str; 3] = [
     "  node 0: slabs: 31, objs: 930, free: 0",
 ];
 
-#[test]
-fn every_form_of_the_log_tells_the_same() {
+/// What stands before a text in each form, and the time that it tells.
+fn forms() -> Vec<(&'static str, Time)> {
     let date = |text: &str| Time::Date(text.to_owned());
     let boot = Time::Boot(12_345_678_000);
-    for (prefix, first) in [
+    vec![
         ("4,1,12345678,-;", boot.clone()),
         ("[   12.345678] ", boot.clone()),
         ("[   12.345678][  T123] ", boot.clone()),
@@ -132,7 +132,12 @@ fn every_form_of_the_log_tells_the_same() {
         ),
         ("[   12.345678] node-7 kernel: ", boot.clone()),
         ("", Time::Untold),
-    ] {
+    ]
+}
+
+#[test]
+fn every_form_of_the_log_tells_the_same() {
+    for (prefix, first) in forms() {
         // With other lines, and with what the log has when it is whole.
         let lines: Vec<_> = FAILURE
             .iter()
@@ -229,7 +234,7 @@ fn a_journals_export_is_read() {
         b"__CURSOR=x\nMESSAGE\n\x05\0\0\0\0\0\0\0a\nb=c\n_TRANSPORT=kernel\n\nX\n\xff\xff\xff";
     let mut texts = Vec::new();
     records(binary, &mut |number, record| {
-        texts.push((number, record.text.to_vec()))
+        texts.push((number, record.text.to_vec()));
     });
     assert_eq!(texts, [(2, b"a\nb=c".to_vec())]);
 }

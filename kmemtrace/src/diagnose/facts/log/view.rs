@@ -104,7 +104,7 @@ impl View {
         let mut done = Vec::new();
         self.assembler
             .take(now_ns, first, record, &mut |first, failure| {
-                done.push((first, failure))
+                done.push((first, failure));
             });
         for (first, failure) in done {
             self.failed(first, &failure);
