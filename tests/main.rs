@@ -17,6 +17,7 @@ mod cli;
 mod copies;
 mod diagnose;
 mod export;
+mod field;
 mod guest;
 mod harness;
 mod live;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
                 copies::tests(),
                 diagnose::tests(),
                 export::tests(),
+                field::tests(),
                 old::tests(),
                 recordings::tests(),
                 replay::tests(),

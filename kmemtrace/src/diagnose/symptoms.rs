@@ -124,6 +124,14 @@ pub(super) fn lasts_ns(capacity: u64, a_day: u64) -> u64 {
     u64::try_from(ns).unwrap_or(u64::MAX)
 }
 
+/// Who makes them, if their path tells.
+pub(super) fn made_by(crowd: &Crowd) -> Message {
+    match MadeBy::of(&crowd.path) {
+        MadeBy::Unknown => Message::new("nothing"),
+        maker => Message::new("crowd-maker").arg("maker", maker.message()),
+    }
+}
+
 /// How many of them are empty.
 pub(super) fn empty(crowd: &Crowd) -> Message {
     match crowd.empty {
@@ -150,7 +158,7 @@ fn crowd(facts: &Facts) -> Message {
         .arg("place", crowd.place.clone())
         .arg("children", crowd.children)
         .arg("empty", empty(crowd))
-        .arg("maker", MadeBy::of(&crowd.path).message())
+        .arg("maker", made_by(crowd))
         .arg("age", age)
 }
 

@@ -1,7 +1,7 @@
 //! What helps against makers of cgroups other than kubelet and runc, against live cgroups, and on kernels with a reaper.
 
 use super::{
-    super::{Message, State, cause, levels::MadeBy, symptoms},
+    super::{Message, State, cause, symptoms},
     Arg, Case, Remedy,
     commands::commands,
 };
@@ -77,7 +77,7 @@ impl Case<'_> {
             .arg("empty", symptoms::empty(crowd))
             .arg("children", crowd.children)
             .arg("place", crowd.place.clone())
-            .arg("maker", MadeBy::of(&crowd.path).message());
+            .arg("maker", symptoms::made_by(crowd));
         let place = &crowd.place;
         let quoted = place.replace('\'', "'\\''");
         let lines = vec![
