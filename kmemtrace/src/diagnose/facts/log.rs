@@ -62,6 +62,8 @@ pub struct Killed {
     pub last: Time,
     /// What filled the limit, at the time when kernel memory was most of it.
     pub usage: Usage,
+    /// The line that says so.
+    pub used: Option<Evidence>,
     /// The line of the first.
     pub line: Evidence,
     /// Whether they are of a boot before this one.

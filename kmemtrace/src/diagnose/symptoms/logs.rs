@@ -181,12 +181,13 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
     };
     symptom(MEMCG_OOM, Verdict::Warn, says)
         .meaning(Message::new(meaning))
-        .evidence(
-            log.killed
-                .iter()
-                .take(SHOWN)
-                .map(|group| group.line.clone()),
-        )
+        .evidence(log.killed.iter().take(SHOWN).flat_map(|group| {
+            let used = group
+                .used
+                .clone()
+                .filter(|_| group.usage.filled().is_some());
+            [Some(group.line.clone()), used].into_iter().flatten()
+        }))
 }
 
 /// Whether logs tell of memory cgroups that could not be made since boot.

@@ -212,6 +212,28 @@ fn at_blanks(lines: &[String], columns: usize) -> String {
 }
 
 #[test]
+fn what_filled_a_limit_is_evidence() {
+    let log = read_text(
+        "[    1.000000] Task in /p/c killed as a result of limit of /p
+[    1.000001] memory: usage 81920kB, limit 9007199254740988kB, failcnt 0
+[    1.000002] kmem: usage 51196kB, limit 51200kB, failcnt 67
+[    1.000003] Memory cgroup out of memory: Kill process 1 (java) score 966 or sacrifice child
+",
+    );
+    let log = log.unwrap();
+    let [killed] = &log.killed[..] else {
+        panic!("{log:?}");
+    };
+    let filled = Filled {
+        kernel: 51_196 << 10,
+        limit: 51_200 << 10,
+        by_kernel: true,
+    };
+    assert_eq!(killed.usage.filled(), Some(filled));
+    assert_eq!(killed.used.as_ref().and_then(|used| used.line), Some(3));
+}
+
+#[test]
 fn a_journals_export_is_read() {
     let entry = |transport: &str, message: &str| {
         format!(

@@ -33,6 +33,8 @@ pub(super) struct View {
     suppressed: Vec<u64>,
     assembler: Assembler<Message>,
     oom: Oom,
+    /// The line that tells most of what is used at a limit, until a process is killed.
+    used: Option<Evidence>,
     last_ns: u64,
     /// The date of the record before, and a clock that goes by such dates.
     date: Option<String>,
@@ -79,7 +81,15 @@ impl View {
             line,
             says: text(&record.text).into(),
         };
+        // The last of these lines has kernel memory, where there is one.
+        if ["memory: usage ", "kmem: usage "]
+            .iter()
+            .any(|line| record.text.starts_with(line.as_bytes()))
+        {
+            self.used = Some(here());
+        }
         if let Some(kill) = self.oom.take(&text(&record.text)) {
+            let used = self.used.take();
             let key = (self.boot, kill.cgroup.clone());
             if self.killed.len() < GROUPS || self.killed.contains_key(&key) {
                 let killed = self.killed.entry(key).or_insert_with(|| Killed {
@@ -88,12 +98,15 @@ impl View {
                     first: time.clone(),
                     last: time.clone(),
                     usage: kill.usage,
+                    used: used.clone(),
                     line: here(),
                     before_boot: false,
                 });
                 killed.count += 1;
                 killed.last = time.clone();
-                killed.usage = worst(killed.usage, kill.usage);
+                if share(kill.usage) > share(killed.usage) {
+                    (killed.usage, killed.used) = (kill.usage, used);
+                }
             }
         }
         let now_ns = record.time_ns.unwrap_or(self.clock_ns);
@@ -201,7 +214,9 @@ impl View {
                 Some(known) => {
                     known.count += group.count;
                     known.last = group.last;
-                    known.usage = worst(known.usage, group.usage);
+                    if share(group.usage) > share(known.usage) {
+                        (known.usage, known.used) = (group.usage, group.used);
+                    }
                 }
                 None => told.killed.push(group),
             }
@@ -210,14 +225,11 @@ impl View {
     }
 }
 
-/// The one in which kernel memory was more of the limit.
-fn worst(a: Usage, b: Usage) -> Usage {
-    let share = |usage: &Usage| {
-        usage.filled().map_or(0, |filled| {
-            u128::from(filled.kernel) * 1000 / u128::from(filled.limit.max(1))
-        })
-    };
-    if share(&b) > share(&a) { b } else { a }
+/// How much of a limit kernel memory was, in thousandths.
+fn share(usage: Usage) -> u128 {
+    usage.filled().map_or(0, |filled| {
+        u128::from(filled.kernel) * 1000 / u128::from(filled.limit.max(1))
+    })
 }
 
 fn text(bytes: &[u8]) -> String {
