@@ -234,8 +234,9 @@ patterns() {
     set -f
     for pattern in /var/log/dmesg /var/log/kern.log /var/log/messages /var/log/syslog /var/log/daemon.log \
         /var/log/kubelet.log /var/log/kubelet/kubelet.log /var/lib/rancher/rke/log/kubelet_*.log \
+        /var/lib/rancher/rke2/agent/logs/kubelet.log /var/log/containerd.log \
         /var/lib/rancher/k3s/agent/containerd/containerd.log /var/lib/rancher/rke2/agent/containerd/containerd.log \
-        /var/lib/rancher/rke2/agent/logs/kubelet.log /var/log/containerd.log /var/log/crio.log \
+        /var/log/crio.log \
         /var/log/crio/crio.log /var/log/docker.log /var/log/docker /var/log/upstart/docker.log /var/log/lxc/*.log \
         /var/log/lxd/lxd.log /var/log/lxd/*/lxc.log /var/snap/lxd/common/lxd/logs/lxd.log \
         /var/snap/lxd/common/lxd/logs/*/lxc.log /var/log/incus/incusd.log /var/log/incus/*/lxc.log \

@@ -144,8 +144,6 @@ pub const RUNTIMES: [Row; 17] = [
             "/var/log/kubelet.log",
             "/var/log/kubelet/kubelet.log",
             "/var/lib/rancher/rke/log/kubelet_*.log",
-            "/var/lib/rancher/k3s/agent/containerd/containerd.log",
-            "/var/lib/rancher/rke2/agent/containerd/containerd.log",
             "/var/lib/rancher/rke2/agent/logs/kubelet.log",
         ],
         units: &[
@@ -190,7 +188,11 @@ pub const RUNTIMES: [Row; 17] = [
         // `/NAMESPACE/ID`: nerdctl; from ctr only if someone chose such a name.
         parents: &["default", "k8s.io"],
         programs: &[("containerd", "--version")],
-        logs: &["/var/log/containerd.log"],
+        logs: &[
+            "/var/log/containerd.log",
+            "/var/lib/rancher/k3s/agent/containerd/containerd.log",
+            "/var/lib/rancher/rke2/agent/containerd/containerd.log",
+        ],
         units: &["containerd"],
         accounting: Accounting::ByRunc,
         ..NONE

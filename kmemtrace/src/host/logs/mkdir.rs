@@ -285,8 +285,16 @@ fn klog(text: &str, path: &str) -> Option<&'static str> {
         "pod_container_manager",
         "kubelet.go:",
     ];
+    // runc has files of its own in its errors, but not klog's header: a level, the date, the time.
+    let header = |text: &str| {
+        let mut bytes = text.bytes();
+        let level = bytes.next().is_some_and(|level| b"IWEF".contains(&level));
+        level
+            && bytes.by_ref().take(4).all(|byte| byte.is_ascii_digit())
+            && bytes.next() == Some(b' ')
+    };
     let kubelets = files.iter().any(|file| text.contains(file))
-        || (path.contains("/kubepods") && text.contains(".go:"));
+        || (header(text) && path.contains("/kubepods") && text.contains(".go:"));
     kubelets.then_some("kubelet")
 }
 

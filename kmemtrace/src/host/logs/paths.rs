@@ -67,8 +67,16 @@ impl MemoryPaths {
         match at {
             Some((mount, true)) => !other(path, mount),
             Some((_, false)) => false,
-            None => by_names(path),
+            None => by_names(path, self.v1()),
         }
+    }
+}
+
+impl MemoryPaths {
+    /// Whether the memory controller is in a hierarchy of its own here: then v2 has none.
+    fn v1(&self) -> bool {
+        let mut memory = self.mounts.iter().filter(|(_, memory)| *memory);
+        memory.any(|(mount, _)| mount.ends_with("memory"))
     }
 }
 
@@ -94,7 +102,7 @@ fn controller(name: &str) -> bool {
 }
 
 /// `/sys/fs/cgroup/memory/...`, `/cgroup/memory/...`, `/var/vcap/data/garden/cgroup/memory/...`, or v2's `/sys/fs/cgroup/...`.
-fn by_names(path: &Path) -> bool {
+fn by_names(path: &Path, v1: bool) -> bool {
     let names: Vec<_> = names(path).collect();
     let of_v2 = names.starts_with(&["sys", "fs", "cgroup"]);
     let Some(at) = names.iter().position(|name| *name == "cgroup") else {
@@ -108,7 +116,7 @@ fn by_names(path: &Path) -> bool {
     }
     match below {
         [first, _, ..] if first.split(',').any(|name| name == "memory") => true,
-        [first, ..] => of_v2 && *first != "memory" && !controller(first),
+        [first, ..] => of_v2 && !v1 && *first != "memory" && !controller(first),
         [] => false,
     }
 }
@@ -145,6 +153,22 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(none.has(path), memory, "{path}");
+        }
+    }
+
+    /// Where memory has a hierarchy of its own, v2 has none.
+    #[test]
+    fn of_v1_no_name_below_v2_s_mount_tells() {
+        let paths = MemoryPaths {
+            mounts: vec![("/sys/fs/cgroup/memory".into(), true)],
+        };
+        for (path, memory) in [
+            ("/sys/fs/cgroup/memory/x", true),
+            ("/sys/fs/cgroup/memory_backup/x", false),
+            ("/sys/fs/cgroup/kubepods.slice/x", false),
+            ("/cgroup/memory/x", true),
+        ] {
+            assert_eq!(paths.has(path), memory, "{path}");
         }
     }
 
