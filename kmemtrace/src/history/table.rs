@@ -82,7 +82,7 @@ pub static FREES_IDS: Change = Change {
     stable: &[(4, 4, 19)],
     builds: &[
         builds(Series::El7, None, None),
-        builds(Series::Ubuntu44, Some(38), None),
+        builds(Series::Ubuntu44, Some(38), Some(31)),
     ],
     shown: "live memcgs and zombies together are more than 65,535",
 };
