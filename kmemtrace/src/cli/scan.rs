@@ -315,6 +315,10 @@ impl Scan {
 
     /// Looks ahead: a scan has one number, and the time in which that many came to be.
     fn look_ahead(&mut self, uptime_ns: Option<u64>) {
+        // Live ones use up the ids then, whatever becomes of zombies.
+        if self.state == State::Crowded {
+            return;
+        }
         let inventory = self.inventory.as_ref();
         let zombies = inventory.map(|all| all.walk.zombies).or(self.zombies_max);
         // So many at least: no pace comes of that.
