@@ -256,7 +256,7 @@ fn hostile() -> Result {
         .put("/proc/sys/kernel/hostname", "node-7;reboot\n")
         .put(
             "/var/log/messages",
-            "mkdir /sys/fs/cgroup/\x1b[2J: cannot allocate memory\n",
+            "mkdir /sys/fs/cgroup/memory/\x1b[2J: cannot allocate memory\n",
         )
         .cgroup("/kubepods/pod\x1b[1m", Kmem::Off, 0);
     let (_, told) = tree.diagnose(&[]);

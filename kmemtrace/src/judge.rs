@@ -191,6 +191,11 @@ impl Signs {
         self.live >= MEMCG_IDS - MEMCG_IDS / 20
     }
 
+    /// Whether zombies are too many to be what removed containers leave for a while.
+    pub fn are_many(&self) -> bool {
+        self.staying > FEW.max(self.live)
+    }
+
     /// The state.
     pub fn state(&self) -> State {
         let keeps = self.kept != Kept::No;
@@ -202,9 +207,9 @@ impl Signs {
             State::Exhausted
         } else if self.kept == Kept::Yes && self.staying > 0 {
             State::Leaking
-        } else if refused != Refused::No {
+        } else if refused == Refused::Proved || refused == Refused::Told && !self.are_many() {
             State::Failing
-        } else if self.staying > FEW.max(self.live) {
+        } else if self.are_many() {
             // Where it is not known whether they keep their ids, this much is true.
             State::PilingUp
         } else if self.none || self.kept == Kept::No && self.staying > 0 {
@@ -334,6 +339,9 @@ mod tests {
         assert_eq!(state(Kept::Yes, 0, Told, false), State::Failing);
         assert_eq!(state(Kept::Yes, 0, Told, true), State::Unknown);
         assert_eq!(state(Kept::No, 60, Told, true), State::PilingUp);
+        // Whatever a log says, the zombies are there.
+        assert_eq!(state(Kept::No, 60, Told, false), State::PilingUp);
+        assert_eq!(state(Kept::No, 60, Proved, false), State::Failing);
     }
 
     fn any_signs() -> impl Strategy<Value = Signs> {

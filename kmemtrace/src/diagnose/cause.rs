@@ -63,13 +63,20 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
         .arg("release", release)
         .arg("vendor", vendor);
     cause(KERNEL, verdict, says)
-        .meaning(Message::new(era.message(kept)).arg(
-            "known",
-            Message::new(match origin {
-                Origin::Sign => "known-by-sign",
-                Origin::Release => "known-by-release",
-            }),
-        ))
+        .meaning(
+            Message::new(era.message(kept, era::page_cache_pins(facts, Some(era)))).arg(
+                "known",
+                Message::new(match origin {
+                    _ if kept
+                        != Kept::by(facts.kernel.as_ref().ok().map(|line| &line.text[..])) =>
+                    {
+                        "known-by-count"
+                    }
+                    Origin::Sign => "known-by-sign",
+                    Origin::Release => "known-by-release",
+                }),
+            ),
+        )
         .evidence(era::evidence(facts, origin))
 }
 

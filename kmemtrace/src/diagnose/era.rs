@@ -31,10 +31,11 @@ pub enum Era {
 
 impl Era {
     /// Its name in the catalogue.
-    pub(super) const fn message(self, kept: Kept) -> &'static str {
+    pub(super) const fn message(self, kept: Kept, page_cache_pins: bool) -> &'static str {
         match self {
             Self::NotAccounted => "era-not-accounted",
             Self::OptIn => match kept {
+                Kept::Yes if page_cache_pins => "era-opt-in-page-cache",
                 Kept::Yes => "era-opt-in",
                 Kept::No => "era-opt-in-frees-ids",
                 Kept::Unknown => "era-opt-in-untold",

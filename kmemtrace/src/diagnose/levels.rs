@@ -41,9 +41,15 @@ impl Level {
             .split(|&byte| byte == b'/')
             .skip_while(|name| !(*name == b"kubepods" || name.ends_with(b"kubepods.slice")));
         if below.next().is_none() {
+            // Whatever is above it: runtimes give ids of 64 digits.
+            let leaf = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            let is_id = leaf.len() == 64
+                && leaf
+                    .iter()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
             return match owner(path).container_id {
-                Some(_) => Self::OtherContainer,
-                None => Self::Other,
+                None if !is_id => Self::Other,
+                _ => Self::OtherContainer,
             };
         }
         let mut level = Self::Kubepods;
@@ -319,9 +325,11 @@ mod tests {
         ] {
             assert_eq!(Level::of(path.as_bytes()), level, "{path}");
         }
-        assert_eq!(
-            Level::of(format!("/docker/{id}").as_bytes()),
-            Level::OtherContainer
-        );
+        for above in ["/docker", "/hadoop-yarn/container_e01_1_0001_01_000002"] {
+            assert_eq!(
+                Level::of(format!("{above}/{id}").as_bytes()),
+                Level::OtherContainer
+            );
+        }
     }
 }

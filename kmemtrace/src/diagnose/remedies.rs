@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     history::{self, Has},
+    judge::Kept,
     runtimes::{Accounting, Runtime},
 };
 
@@ -74,6 +75,9 @@ struct Case<'a> {
     era: Option<Era>,
     who: Option<&'a Who>,
     state: State,
+    kept: Kept,
+    /// Zombies are too many to be what removed containers leave for a while.
+    many: bool,
 }
 
 /// All remedies.
@@ -83,11 +87,14 @@ pub(super) fn remedies(
     who: Option<&Who>,
     state: State,
 ) -> Vec<Remedy> {
+    let signs = symptoms::signs(facts, era);
     let case = Case {
         facts,
         era: era.map(|(era, _)| era),
         who,
         state,
+        kept: signs.kept,
+        many: signs.are_many(),
     };
     let mut remedies = vec![case.shrink()];
     remedies.extend(case.remove_empty());
@@ -159,7 +166,7 @@ impl Case<'_> {
             .as_ref()
             .ok()
             .and_then(|count| count.held_bytes);
-        let applies = with_caches > 0 && (self.leaking() || self.state == State::PilingUp);
+        let applies = with_caches > 0 && (self.leaking() || self.many);
         let why = if applies {
             Message::new("shrink-why")
                 .arg("zombies", with_caches)
@@ -194,6 +201,10 @@ impl Case<'_> {
                     "nokmem-nothing-on"
                 },
             ),
+            // Red Hat's later builds of the same kernel know it.
+            (Some(Era::OptIn), _) if self.is_el7() && (self.opt_in() || self.leaking()) => {
+                (true, "nokmem-update")
+            }
             (Some(Era::OptIn), Has::No) => (false, "nokmem-too-old"),
             (Some(Era::OptIn) | None, _) => (false, "nokmem-untold"),
             (Some(Era::KeepsIds), _) => (true, "nokmem-why"),
@@ -205,6 +216,13 @@ impl Case<'_> {
             Message::new(why),
             self.boot_commands()
         )
+    }
+
+    /// Whether the kernel is a build of RHEL 7's.
+    fn is_el7(&self) -> bool {
+        let release = self.facts.kernel.as_ref().ok();
+        let release = release.and_then(|line| history::Release::parse(&line.text));
+        release.is_some_and(|release| matches!(release.build, Some((history::Series::El7, _))))
     }
 
     /// Whether there are directories that kubelet makes.
@@ -282,14 +300,18 @@ impl Case<'_> {
     fn kernel(&self) -> Remedy {
         let (applies, why) = match self.era {
             _ if self.state == State::Crowded => (false, "newer-kernel-crowded"),
+            Some(Era::KeepsIds | Era::OptIn) if self.kept == Kept::No => {
+                (self.many || self.opt_in(), "newer-kernel-fewer")
+            }
             Some(Era::KeepsIds) => (true, "newer-kernel-why"),
-            Some(Era::OptIn) | None if self.opt_in() || self.leaking() => {
+            Some(Era::OptIn) | None
+                if self.opt_in() || self.leaking() || self.many || self.state == State::Failing =>
+            {
                 (true, "newer-kernel-why")
             }
             Some(Era::OptIn) => (false, "newer-kernel-nothing-on"),
-            Some(Era::FreesIds | Era::ReparentsSlab) if self.state == State::PilingUp => {
-                (true, "newer-kernel-fewer")
-            }
+            Some(Era::FreesIds) if self.many => (true, "newer-kernel-fewer"),
+            Some(Era::ReparentsSlab) if self.many => (true, "newer-kernel-page-cache"),
             _ => (false, "newer-kernel-not-needed"),
         };
         remedy!(
@@ -311,8 +333,7 @@ impl Case<'_> {
         let slab = cause::slab_pins(self.facts, self.era) == Some(true) && !opt_in;
         let pages = page_cache_pins(self.facts, self.era);
         let zombies = self.facts.count.as_ref().map_or(0, |count| count.staying);
-        let many = self.leaking() || self.state == State::PilingUp;
-        let applies = (pages || slab) && zombies > 0 && many;
+        let applies = (pages || slab) && zombies > 0 && (self.leaking() || self.many);
         let kernel = if slab {
             cause::kernel_memory(self.facts)
         } else {
@@ -345,10 +366,12 @@ impl Case<'_> {
     }
 
     fn reboot(&self) -> Remedy {
-        let applies = self.leaking() || self.state == State::Failing;
+        // Where ids come back by themselves, a reboot gives none.
+        let failing = self.state == State::Failing && self.kept != Kept::No;
+        let applies = self.leaking() || failing;
         let capacity = self.facts.count.as_ref().map_or(0, |count| count.capacity);
-        let a_day = symptoms::ids_a_day(self.facts);
-        let why = match a_day.filter(|_| applies) {
+        let a_day = symptoms::ids_a_day(self.facts).filter(|_| self.leaking());
+        let why = match a_day {
             Some((a_day, traced)) => Message::new(if traced {
                 "reboot-why-traced"
             } else {

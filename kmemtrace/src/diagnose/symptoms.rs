@@ -170,8 +170,19 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     };
     let signs = signs(facts, era);
     let keeps = signs.kept != Kept::No;
-    let (verdict, id, meaning) = match signs.state() {
+    // That others cannot be made is told by other findings, where ids are not the reason.
+    let state = match signs.state() {
+        State::Failing => {
+            let refused = Refused::No;
+            Signs { refused, ..signs }.state()
+        }
+        state => state,
+    };
+    let (verdict, id, meaning) = match state {
         State::Crowded => (Verdict::Fail, "ids-live", "ids-live-meaning"),
+        State::Exhausted if count.ids_min >= count.capacity => {
+            (Verdict::Fail, "ids-full", "ids-taken-meaning")
+        }
         State::Exhausted if signs.all_taken() => (Verdict::Fail, "ids-taken", "ids-taken-meaning"),
         State::Exhausted => (Verdict::Fail, "ids-refused", "ids-taken-meaning"),
         State::Leaking => (Verdict::Fail, "ids-leaking", "ids-leaking-meaning"),

@@ -18,7 +18,7 @@ headline-leaking = LEAKING: at least { $zombies } removed { $zombies ->
     [one] memory cgroup keeps its id
    *[other] memory cgroups keep their ids
  }; when all 65,535 are used, no container starts until a reboot
-headline-exhausted = EXHAUSTED: the memory cgroup ids are used up, or were: containers fail with "cannot allocate memory" while memory is free
+headline-exhausted = EXHAUSTED: the memory cgroup ids are used up, or were: containers fail with "cannot allocate memory" or "no space left on device" while there is both
 headline-crowded = CROWDED: { $live } live memory cgroups use up the ids: something makes cgroups and does not remove them
 headline-failing = FAILING: memory cgroups could not be made, although no leak of them is seen
 headline-unknown = unknown: what could be read does not tell whether this node leaks memory cgroups
@@ -72,6 +72,7 @@ nothing = { "" }
 
 ids-taken = all { $capacity } ids are in use, or were ({ $peak } at one time, by the names of slab caches); { $live } live, { $zombies } seen
 ids-taken-meaning = Zombies keep their ids. As long as they do, mkdir fails under the memory hierarchy, and no container starts. { $rate }
+ids-full = all { $capacity } ids are in use: { $live } live, { $zombies }
 ids-refused = no id is left: the kernel refuses a new memory cgroup; { $live } live, { $zombies } seen
 ids-live = { $live } of { $capacity } ids are in use by live memory cgroups{ $crowd }
 ids-live-meaning = This is no leak: something makes cgroups and does not remove them. mkdir fails once all ids are used. { $rate }
@@ -179,7 +180,8 @@ runtime-log-errors = { $failed } failed { $failed ->
    *[other] mkdirs of memory cgroups
  }: { $programs } ({ $files }){ $before }{ $skipped }
 runtime-log-skipped = ; not read: { $first } and the like, { $files } in all (compressed, not by gzip)
-runtime-log-meaning = At those times no memory cgroup id was left. Which of the two errors the kernel gives depends on its version. Disk space is not the cause, nor is memory if the node has memory free.
+runtime-log-meaning = Most likely no memory cgroup id was left at those times: the kernel says ENOSPC or ENOMEM then, by its version. ENOMEM also comes from a memory limit of a cgroup above. Disk space is not the cause, nor is memory if the node has memory free.
+runtime-log-meaning-freed = On this kernel zombies do not use up ids. ENOMEM comes from a memory limit of a cgroup above; ENOSPC from live cgroups that use up the ids.
 
 free-memory-plenty = { $available } of { $total } can be had
 free-memory-plenty-meaning = If memory cannot be allocated even so, it is not memory that lacks.
@@ -192,9 +194,11 @@ vendor = { $vendor }
 vendor-or-rebuild = { $vendor } or a rebuild
 vendor-untold = vendor unknown
 known-by-sign = (seen here)
+known-by-count = (by the count of memory cgroups)
 known-by-release = (by its release)
 era-not-accounted = Before 3.8 kernel memory is not accounted to memory cgroups. { $known }
 era-opt-in = Where kernel-memory accounting is switched on for a memory cgroup, it is not freed while a slab cache of its own holds an object, and keeps its id until then: for ever, in practice. { $known }
+era-opt-in-page-cache = Zombies keep their ids until they are freed. Page cache pins them (since 3.19); where kernel-memory accounting is switched on, slab caches do as well. { $known }
 era-opt-in-frees-ids = Ids are given back when a cgroup is removed: this kernel has the fix of 4.8 (73f576c04b94). Where kernel-memory accounting is switched on, slab caches pin zombies; page cache pins them everywhere. { $known }
 era-opt-in-untold = Where kernel-memory accounting is switched on, slab caches pin zombies; from 3.19 on page cache pins them everywhere. Unknown: whether zombies keep their ids (the fix of 4.8 went to some stable and vendor kernels). { $known }
 era-keeps-ids = 4.5 to 4.7 account kernel memory by default, and zombies keep their ids. { $known }
@@ -214,6 +218,7 @@ command-line-ignored-meaning = This kernel does not know that option: el7 builds
 
 configured-not-in-force = { $words } is in { $file }, and the running kernel does not have it
 configured-meaning = The boot loader's configuration was not made again after that change, or the node was not rebooted since.
+configured-reboot = The node was not rebooted since that change.
 configured-verify = cat /proc/cmdline
 
 accounting-none = this kernel does not account kernel memory
@@ -229,7 +234,7 @@ accounting-runc-not-kubelet = Containers have it on; directories that kubelet ma
 accounting-runc-meaning = Containers have it on, and their parents off.
 accounting-by = { $who } switched kernel-memory accounting on
 accounting-by-meaning = Cgroups of theirs have it on, and the cgroups above them have it off. Cgroups made below inherit it.
-maker-unit = a systemd unit
+maker-unit = something in a systemd unit
 maker-unknown = something else (by hand, or a script)
 accounting-nobody = nobody switched kernel-memory accounting on
 accounting-nobody-meaning = There are containers, and they have it off. Zombies can only be from earlier.
@@ -340,6 +345,7 @@ nokmem-make = # make the boot loader's configuration again:
 nokmem-why = it stops kubelet and runc alike
 nokmem-given = it is on the command line already
 nokmem-ignored = it is on the command line, and this kernel does not know it
+nokmem-update = el7 builds from 1127 on understand it: update the kernel package first
 nokmem-too-old = this kernel is older than those that understand it: el7 builds from 1127 on, other kernels from 4.5 on
 nokmem-untold = unknown: whether this kernel understands it; el7 builds do from 1127 on at the latest (514 does not), other kernels from 4.5 on; where they do, `grep -w cgroup_memory /proc/kallsyms` finds a function
 nokmem-nothing-on = accounting is not switched on
@@ -373,7 +379,8 @@ remedy-newer-kernel-verify = uname -r; kmemtrace diagnose
 newer-kernel-crowded = live cgroups use up the ids of any kernel
 newer-kernel-why = from 4.8 on zombies give their ids back, from 5.3 on slab does not pin them
 newer-kernel-nothing-on = accounting is not switched on
-newer-kernel-fewer = from 7.1 on page cache does not pin zombies
+newer-kernel-fewer = from 5.3 on slab does not pin zombies, from 7.1 on page cache does not either
+newer-kernel-page-cache = from 7.1 on page cache does not pin zombies
 newer-kernel-not-needed = this kernel does not leak ids
 
 remedy-reclaim-memory = reclaim what zombies hold

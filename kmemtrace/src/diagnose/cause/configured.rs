@@ -22,13 +22,20 @@ pub(in crate::diagnose) fn not_in_force<'a>(
 pub(in crate::diagnose) fn configured(facts: &Facts) -> Option<Finding> {
     let running = words(&facts.cmdline.as_ref().ok()?.text);
     let lines = facts.configured.kernel.iter();
-    let missing: Vec<_> = lines
+    let mut missing: Vec<_> = lines
         .filter_map(|line| {
             let mut words = configured_words(&line.text);
             Some((line, words.find(|word| !running.contains(word))?))
         })
         .collect();
+    // What the boot loader has already comes first.
+    missing.sort_by_key(|(line, _)| !line.file.starts_with("/boot/"));
     let (first, _) = missing.first()?;
+    let meaning = if first.file.starts_with("/boot/") {
+        "configured-reboot"
+    } else {
+        "configured-meaning"
+    };
     let mut named: Vec<&str> = missing.iter().map(|(_, word)| *word).collect();
     named.sort_unstable();
     named.dedup();
@@ -41,7 +48,7 @@ pub(in crate::diagnose) fn configured(facts: &Facts) -> Option<Finding> {
         .arg("words", named.join(" "))
         .arg("file", first.file.clone());
     let finding = cause(CONFIGURED, verdict, says)
-        .meaning(Message::new("configured-meaning"))
+        .meaning(Message::new(meaning))
         .evidence(missing.iter().map(|(line, _)| line.evidence()))
         .verify(Message::new("configured-verify"));
     Some(finding)

@@ -5,7 +5,10 @@ use super::{
     Arg, Case, Remedy,
     commands::commands,
 };
-use crate::runtimes::{Accounting, Runtime};
+use crate::{
+    history::{self, Has},
+    runtimes::{Accounting, Runtime},
+};
 
 impl Case<'_> {
     /// For each runtime that switched accounting on: its setting, or its version.
@@ -51,7 +54,7 @@ impl Case<'_> {
     /// Where the kernel has a reaper of its own.
     pub(super) fn reaper(&self) -> Option<Remedy> {
         let off = self.facts.reaper.as_ref()?.text == "0";
-        let many = self.leaking() || self.state == State::PilingUp;
+        let many = self.leaking() || self.many;
         let (applies, why) = match (off, many) {
             (false, _) => (false, "memcg-reaper-on"),
             (true, true) => (true, "memcg-reaper-why"),
@@ -102,6 +105,10 @@ impl Case<'_> {
     /// entry has it, by a reboot alone.
     pub(super) fn boot_commands(&self) -> Vec<Arg> {
         let mut lines = self.nokmem_commands();
+        let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
+        if self.is_el7() && history::NOKMEM.is_in(release) != Has::Yes {
+            lines.insert(0, "yum update kernel".into());
+        }
         let mut configured = cause::not_in_force(self.facts, "nokmem").peekable();
         if configured.peek().is_none() {
             return lines;

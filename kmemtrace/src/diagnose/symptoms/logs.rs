@@ -10,7 +10,7 @@ use crate::{
     },
     event::klog::Time,
     host::MkdirError,
-    judge::Refused,
+    judge::{Kept, Refused},
 };
 
 /// How many more the log's rate limit held back, if the log says so.
@@ -248,8 +248,15 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
     } else {
         Verdict::Fail
     };
+    let freed = facts.count.as_ref();
+    let freed = freed.is_ok_and(|count| count.kept == Kept::No);
+    let meaning = if freed {
+        "runtime-log-meaning-freed"
+    } else {
+        "runtime-log-meaning"
+    };
     symptom(RUNTIME_LOG, verdict, says)
-        .meaning(Message::new("runtime-log-meaning"))
+        .meaning(Message::new(meaning))
         .evidence(shown)
 }
 
