@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .map(|node| Trial::test(format!("field::{}", node.name), || is_right(node)))
         .collect();
     tests.push(test("field::every_node_has_a_row", every_node));
+    tests.push(test("field::a_scan_says_where_live_cgroups_crowd", crowd));
     tests
 }
 
@@ -238,6 +239,21 @@ fn is_right(node: &Node) -> Result {
         assert!(line.trim_end().len() <= 80, "{line}");
         insta::assert_snapshot!(format!("{}_{lang}", node.name), format!("{line}\n{shown}"));
     }
+    Ok(())
+}
+
+fn crowd() -> Result {
+    let archive = data("field/11-live-dirs-el7.tar.zst");
+    let mut command = program(["scan", "--format", "json", "--root"]);
+    command.arg(archive);
+    let told: Value = serde_json::from_str(&text(&output(command).stdout))?;
+    assert_eq!(told["state"], "crowded");
+    let right = serde_json::json!({
+        "path": "/sys/fs/cgroup/memory/kubepods",
+        "children": 64_732,
+        "without_children": 64_732,
+    });
+    assert_eq!(told["crowd"], right);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! moment.
 
 mod counted;
+mod crowd;
 mod files;
 mod inventory;
 mod kept;
@@ -128,6 +129,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         Some(Err(reason)) => scan.walk_refused = Some(reason),
         None => {}
     }
+    scan.crowd = crowd::look(root, &hierarchy, &scan);
     scan.look_ahead(host::uptime_ns(root));
     report::print(&scan, args.format, color)?;
     Ok(scan.verdict())
@@ -184,6 +186,9 @@ struct Scan {
     /// Kernel memory that removed memory cgroups hold, in bytes: so many at least; absent where that cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_bytes: Option<u64>,
+    /// Where live ones crowd, if they use up the ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crowd: Option<crowd::Crowd>,
     /// What is ahead at the pace of all the time since boot.
     #[serde(skip_serializing_if = "Option::is_none")]
     forecast: Option<Forecast>,
@@ -264,6 +269,7 @@ fn judge(
         kmem_peak: slab.and_then(|slab| slab.peak),
         kmem_without_caches: slab.map(|slab| slab.without_cache),
         held_bytes,
+        crowd: None,
         forecast: None,
         held: named.held,
         named_more: Some(named.more).filter(|&more| more > 0),

@@ -17,7 +17,7 @@ use std::{collections::HashMap, io, path::Path};
 
 pub use configured::Configured;
 pub(super) use configured::words as configured_words;
-pub use crowd::Crowd;
+pub use crowd::{Crowd, read as crowd};
 pub use kernel::{BuiltIn, Config, Distribution};
 pub use log::{Counter, Filled, KernelLog, Killed, SlabFailures, Usage};
 pub use meminfo::Meminfo;
@@ -298,7 +298,7 @@ impl Facts {
         let held = hierarchy_or.and_then(|at| held(root, at));
         let live = count.as_ref().map_or(0, |count| count.live);
         let crowd = hierarchy.as_ref().ok();
-        let crowd = crowd.and_then(|at| crowd::read(root, at, live));
+        let crowd = crowd.and_then(|at| self::crowd(root, at, live));
         Self {
             hostname: facts.hostname,
             uptime_ns: host::uptime_ns(root),

@@ -30,6 +30,9 @@ impl Report for Scan {
             Name::whole(self.mount.as_bytes())
         )?;
         writeln!(out, "  live       {}", self.live)?;
+        if let Some(crowd) = &self.crowd {
+            crowd.text(out)?;
+        }
         let zombies = match self.zombies_max {
             None if self.zombies_min == 0 && self.none => "none seen".to_owned(),
             None if self.zombies_min == 0 => "not known".to_owned(),

@@ -33,8 +33,9 @@ pub struct Crowd {
     pub age: Option<(Duration, Duration)>,
 }
 
-/// Looks, if there are many.
-pub(super) fn read(root: &Root, at: &Hierarchy, live: u64) -> Option<Crowd> {
+/// Looks, if there are so many live memory cgroups that it matters: one byte of `cgroup.procs` of each of the largest
+/// directory's children.
+pub fn read(root: &Root, at: &Hierarchy, live: u64) -> Option<Crowd> {
     if live < MANY {
         return None;
     }
