@@ -90,6 +90,7 @@ const COPIED: [&str; 2] = [KMSG, "dmesg.txt"];
 pub(super) fn read(root: &Root, files: &[LogFile]) -> Fact<KernelLog> {
     let mut log = KernelLog::default();
     let mut unread = None;
+    let mut there = false;
     let mut whole = false;
     for &file in own(root) {
         let read = if file == KMSG || root.is_live() {
@@ -110,8 +111,11 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Fact<KernelLog> {
                     log.add(view.told());
                     break;
                 }
-                let reason = "no line of a kernel log in it";
-                unread.get_or_insert_with(|| Unread::new(file, reason));
+                // The first that is there says more than one that is not.
+                if !there {
+                    unread = Some(Unread::new(file, "no line of a kernel log in it"));
+                }
+                there = true;
             }
             Err(error) => {
                 unread.get_or_insert_with(|| Unread::new(file, &error));

@@ -408,7 +408,7 @@ fn what_is_no_kernel_log_is_unknown() {
         "{\"a\": 1}",
     ] {
         let read = read_text(text);
-        assert_eq!(read.unwrap_err().file, KMSG, "{text}");
+        assert_eq!(read.unwrap_err().file, "dmesg.txt", "{text}");
     }
 }
 
