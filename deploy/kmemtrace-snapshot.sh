@@ -357,11 +357,12 @@ tab=$(printf '\t')
 if [ -e "$root/programs.txt" ]; then
     cat "$root/programs.txt" > "$copy/programs.txt"
 else
-    for program in kubelet:--version runc:--version docker-runc:--version crun:--version containerd:--version crio:--version \
-        dockerd:--version podman:--version lxc-start:--version lxd:--version slurmd:-V nomad:version gdn:--version \
+    for program in kubelet:--version hyperkube:--version runc:--version docker-runc:--version \
+        docker-runc-current:--version crun:--version containerd:--version crio:--version \
+        dockerd:--version dockerd-current:--version podman:--version lxc-start:--version lxd:--version slurmd:-V nomad:version gdn:--version \
         isulad:--version kata-runtime:--version mesos-agent:--version; do
         name=${program%%:*}
-        for place in /usr/bin /usr/local/bin /usr/sbin /usr/local/sbin /opt/bin /opt/cni/bin; do
+        for place in /usr/bin /usr/local/bin /usr/sbin /usr/local/sbin /opt/bin /opt/cni/bin /usr/libexec/docker; do
             [ -f "$root$place/$name" ] || continue
             mark=-
             # Busybox's grep ends a line at a zero byte.

@@ -159,6 +159,11 @@ pub enum Refused {
     Proved,
 }
 
+/// Whether all ids are taken, so many being in use at least, or were at one time.
+pub fn all_taken(ids_min: u64, ids_peak: Option<u64>) -> bool {
+    ids_min >= MEMCG_IDS || ids_peak.is_some_and(|peak| peak >= MEMCG_IDS)
+}
+
 /// What a judgement rests on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signs {
@@ -183,7 +188,7 @@ pub struct Signs {
 impl Signs {
     /// Whether all ids are taken, or were at one time.
     pub fn all_taken(&self) -> bool {
-        self.ids_min >= MEMCG_IDS || self.ids_peak.is_some_and(|peak| peak >= MEMCG_IDS)
+        all_taken(self.ids_min, self.ids_peak)
     }
 
     /// Whether live ones alone use up the ids: of twenty one is left at most.

@@ -138,7 +138,8 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Kubelet,
         name: "kubelet",
         title: "kubelet",
-        programs: &[("kubelet", "--version")],
+        // OpenShift 3 runs it as hyperkube.
+        programs: &[("kubelet", "--version"), ("hyperkube", "--version")],
         // Rancher's RKE1 runs kubelet in docker: its log is a container's.
         logs: &[
             "/var/log/kubelet.log",
@@ -169,7 +170,12 @@ pub const RUNTIMES: [Row; 17] = [
         runtime: Runtime::Runc,
         name: "runc",
         title: "runc",
-        programs: &[("runc", "--version"), ("docker-runc", "--version")],
+        // RHEL 7's Docker has its own, with names of their own.
+        programs: &[
+            ("runc", "--version"),
+            ("docker-runc", "--version"),
+            ("docker-runc-current", "--version"),
+        ],
         accounting: Accounting::Before("1.0.0-rc94"),
         ..NONE
     },
@@ -215,7 +221,7 @@ pub const RUNTIMES: [Row; 17] = [
         prefixes: &["docker"],
         // dockerd's cgroup parent for the cgroupfs driver.
         parents: &["docker"],
-        programs: &[("dockerd", "--version")],
+        programs: &[("dockerd", "--version"), ("dockerd-current", "--version")],
         logs: &[
             "/var/log/docker.log",
             "/var/log/docker",

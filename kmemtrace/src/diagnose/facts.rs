@@ -32,7 +32,7 @@ use crate::{
         self, Ask, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, SlabMemcgs, Slabinfo,
         Version,
     },
-    judge::Kept,
+    judge::{self, Kept},
 };
 
 /// A fact, or why it is not known.
@@ -120,7 +120,7 @@ pub struct Count {
 impl Count {
     /// Whether all ids are taken, or were at one time.
     pub fn all_taken(&self) -> bool {
-        self.ids_min >= self.capacity || self.ids_peak.is_some_and(|peak| peak >= self.capacity)
+        judge::all_taken(self.ids_min, self.ids_peak)
     }
 }
 

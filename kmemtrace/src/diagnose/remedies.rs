@@ -234,13 +234,11 @@ impl Case<'_> {
     }
 
     /// Whether a program that is here was built with nokmem.
-    fn marked(&self, names: &[&str]) -> bool {
-        let mut programs = self
-            .facts
-            .programs
-            .iter()
-            .filter(|one| names.contains(&one.name));
-        programs.any(|one| one.mark == Mark::NoKmem)
+    fn marked(&self, runtime: Runtime) -> bool {
+        let names = runtime.row().programs;
+        let mut programs = self.facts.programs.iter();
+        programs
+            .any(|one| one.mark == Mark::NoKmem && names.iter().any(|(name, _)| *name == one.name))
     }
 
     fn kubelet(&self) -> Remedy {
@@ -250,7 +248,7 @@ impl Case<'_> {
             (false, "kubelet-not-needed")
         } else if !on && !perhaps {
             (false, "kubelet-not-on")
-        } else if self.marked(&["kubelet"]) {
+        } else if self.marked(Runtime::Kubelet) {
             (false, "kubelet-marked")
         } else if perhaps {
             (true, "kubelet-perhaps")
@@ -275,7 +273,7 @@ impl Case<'_> {
             (container || who.removed.is_some()) && who.runc_off.is_none()
         };
         let untold = self.who.is_some_and(untold);
-        let marked = self.marked(&["runc", "docker-runc"]);
+        let marked = self.marked(Runtime::Runc);
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
             (false, "runc-not-needed")
         } else if runc && marked {

@@ -16,13 +16,14 @@ use super::{Root, Unread};
 use crate::{host::PROGRAMS as COPIED, runtimes};
 
 /// Where they are: each program's first.
-const PLACES: [&str; 6] = [
+const PLACES: [&str; 7] = [
     "/usr/bin",
     "/usr/local/bin",
     "/usr/sbin",
     "/usr/local/sbin",
     "/opt/bin",
     "/opt/cni/bin",
+    "/usr/libexec/docker",
 ];
 
 /// What a program built without accounting holds (`kmem_disabled.go` of runc's libcontainer, which kubelet has in it).
