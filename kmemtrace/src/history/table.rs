@@ -12,16 +12,26 @@ const fn builds(series: Series, from: Option<u32>, lacks: Option<u32>) -> Builds
     }
 }
 
+/// What no stable series and no vendor took back, as far as is known.
+const PLAIN: Change = Change {
+    id: "",
+    what: "",
+    commit: "",
+    mainline: None,
+    sent_to: None,
+    stable: &[],
+    builds: &[],
+    shown: "",
+};
+
 /// Kernel memory is accounted where somebody switches it on.
 pub static ACCOUNTING: Change = Change {
     id: "accounting-opt-in",
     what: "Kernel memory is accounted to a memcg whose `memory.kmem.limit_in_bytes` somebody writes, and to those made below it.",
     commit: "510fc4e11b77",
     mainline: Some((3, 8)),
-    sent_to: None,
-    stable: &[],
-    builds: &[],
     shown: "`memory.kmem.limit_in_bytes` is there",
+    ..PLAIN
 };
 
 /// Page cache pins a removed memcg.
@@ -30,10 +40,8 @@ pub static PAGE_CACHE_PINS: Change = Change {
     what: "Page cache of a removed memcg stays charged to it and keeps it a zombie, accounting or not. Before, rmdir moved it to the parent.",
     commit: "b2052564e66d",
     mainline: Some((3, 19)),
-    sent_to: None,
-    stable: &[],
-    builds: &[],
     shown: "a parent's `memory.stat` has more `total_cache` than its children",
+    ..PLAIN
 };
 
 /// `memory.kmem.slabinfo` shows a header in every directory.
@@ -42,10 +50,8 @@ pub static SLABINFO_HEADER: Change = Change {
     what: "`memory.kmem.slabinfo` has its header in every directory, accounted or not. Before, it is an I/O error where accounting is off.",
     commit: "b047501cd9f1",
     mainline: Some((3, 19)),
-    sent_to: None,
-    stable: &[],
-    builds: &[],
     shown: "the root's `memory.kmem.slabinfo` can be read",
+    ..PLAIN
 };
 
 /// Kernel memory is accounted without being asked for.
@@ -54,10 +60,8 @@ pub static ACCOUNTS_ALL: Change = Change {
     what: "Kernel memory is accounted to every memcg, on v1 as on v2.",
     commit: "b313aeee2509",
     mainline: Some((4, 5)),
-    sent_to: None,
-    stable: &[],
-    builds: &[],
     shown: "every directory has `memory.kmem.usage_in_bytes` above 0 once a task has run in it",
+    ..PLAIN
 };
 
 /// `cgroup.memory=nokmem` on the kernel's command line.
@@ -66,10 +70,9 @@ pub static NOKMEM: Change = Change {
     what: "`cgroup.memory=nokmem` on the kernel's command line switches accounting of kernel memory off.",
     commit: "04823c833b5c",
     mainline: Some((4, 5)),
-    sent_to: None,
-    stable: &[],
     builds: &[builds(Series::El7, Some(1127), Some(514))],
     shown: "with the option on the command line, `memory.kmem.slabinfo` of every container is an I/O error",
+    ..PLAIN
 };
 
 /// A zombie gives its id back at rmdir.
@@ -93,10 +96,9 @@ pub static REPARENTS_SLAB: Change = Change {
     what: "Slab of a removed memcg goes to its parent (`memcg_reparent_kmem_caches`; from 5.9 on by object: bf4f059954dc), and pins no zombie.",
     commit: "fb2f2b0adb98",
     mainline: Some((5, 3)),
-    sent_to: None,
-    stable: &[],
     builds: &[builds(Series::El8, Some(147), None)],
     shown: "slab caches in the `memory.kmem.slabinfo` of a directory that never had tasks; on v2 memory in a pod's cgroup without children, alive or dying",
+    ..PLAIN
 };
 
 /// mkdir says ENOSPC when no id is left.
@@ -105,10 +107,9 @@ static NO_SPACE: Change = Change {
     what: "mkdir fails with ENOSPC when no id is left. From 4.8 to 5.7 it is ENOMEM, and on el7 either.",
     commit: "11d6761218d1",
     mainline: Some((5, 8)),
-    sent_to: None,
-    stable: &[],
     builds: &[builds(Series::El7, None, None)],
     shown: "`kmemtrace diagnose --probe`",
+    ..PLAIN
 };
 
 /// `memory.kmem.slabinfo` is empty.
@@ -117,10 +118,8 @@ static SLABINFO_EMPTY: Change = Change {
     what: "`memory.kmem.slabinfo` is empty: memcgs have no slab caches of their own any more.",
     commit: "9855609bde03",
     mainline: Some((5, 9)),
-    sent_to: None,
-    stable: &[],
-    builds: &[],
     shown: "it is empty",
+    ..PLAIN
 };
 
 /// Pages on LRU lists go to the parent.
@@ -129,10 +128,8 @@ pub static REPARENTS_PAGES: Change = Change {
     what: "Page cache, tmpfs files and anonymous memory of a removed memcg go to its parent. Sockets, swap and writeback still pin.",
     commit: "booted: 7.0 has zombies of page cache, 7.1 has none",
     mainline: Some((7, 1)),
-    sent_to: None,
-    stable: &[],
-    builds: &[],
     shown: "no zombies with page cache",
+    ..PLAIN
 };
 
 /// Alibaba's and Anolis's own.
@@ -141,10 +138,8 @@ static REAPER: Change = Change {
     what: "A kernel thread that frees the page cache of zombies. Alibaba Cloud Linux and Anolis OS alone have it.",
     commit: "63442ea9f838 of Alibaba's kernel",
     mainline: None,
-    sent_to: None,
-    stable: &[],
-    builds: &[],
     shown: "`/sys/kernel/mm/memcg_reaper`",
+    ..PLAIN
 };
 
 /// All rows, in the order of their releases.
