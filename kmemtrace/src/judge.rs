@@ -159,6 +159,11 @@ pub enum Refused {
     Proved,
 }
 
+/// Whether so many live ones alone use up the ids: of twenty one is left at most.
+pub fn is_crowded(live: u64) -> bool {
+    live >= MEMCG_IDS - MEMCG_IDS / 20
+}
+
 /// Whether all ids are taken, so many being in use at least, or were at one time.
 pub fn all_taken(ids_min: u64, ids_peak: Option<u64>) -> bool {
     ids_min >= MEMCG_IDS || ids_peak.is_some_and(|peak| peak >= MEMCG_IDS)
@@ -191,9 +196,9 @@ impl Signs {
         all_taken(self.ids_min, self.ids_peak)
     }
 
-    /// Whether live ones alone use up the ids: of twenty one is left at most.
+    /// Whether live ones alone use up the ids.
     pub fn is_crowded(&self) -> bool {
-        self.live >= MEMCG_IDS - MEMCG_IDS / 20
+        is_crowded(self.live)
     }
 
     /// Whether zombies are too many to be what removed containers leave for a while.

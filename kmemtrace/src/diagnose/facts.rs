@@ -238,7 +238,7 @@ pub struct Facts {
     pub counted: Option<Line>,
     /// v1: kernel-memory accounting of each directory, parents before children, the root first.
     pub levels: Fact<Vec<Directory>>,
-    /// Where live memory cgroups crowd, if there are very many.
+    /// Where live memory cgroups crowd, if they use up the ids.
     pub crowd: Option<Crowd>,
     /// What is configured for the kernel's command line and for programs that make cgroups.
     pub configured: Configured,

@@ -8,10 +8,7 @@ use std::{
 };
 
 use super::{Hierarchy, Root};
-use crate::host;
-
-/// With fewer live memory cgroups nobody asks.
-const MANY: u64 = 10_000;
+use crate::{host, judge};
 
 /// In so many directories it is looked for tasks.
 const LOOKED_AT: usize = 70_000;
@@ -33,10 +30,10 @@ pub struct Crowd {
     pub age: Option<(Duration, Duration)>,
 }
 
-/// Looks, if there are so many live memory cgroups that it matters: one byte of `cgroup.procs` of each of the largest
+/// Looks, if live memory cgroups use up the ids: one byte of `cgroup.procs` of each of the largest
 /// directory's children.
 pub fn read(root: &Root, at: &Hierarchy, live: u64) -> Option<Crowd> {
-    if live < MANY {
+    if !judge::is_crowded(live) {
         return None;
     }
     let mut children: HashMap<Vec<u8>, u64> = HashMap::new();
