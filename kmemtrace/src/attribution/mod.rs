@@ -280,7 +280,7 @@ fn unit_kind(name: &str) -> Option<&str> {
 
 /// 64 lower-case hex digits: every runtime above generates its ids so, and a shorter one would be
 /// somebody's abbreviation.
-fn is_container_id(text: &str) -> bool {
+pub fn is_container_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(is_hex_digit)
 }
 

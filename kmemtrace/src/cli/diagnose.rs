@@ -143,11 +143,7 @@ fn pinned(root: &Root, facts: &Facts) -> Option<Pinned> {
         .ok()
         .filter(|count| count.staying > 0)?;
     let totals = Keepers::new(root).below("/").ok()?;
-    let says = totals.iter().rev().map(message).reduce(|rest, first| {
-        Message::new("pin-more")
-            .arg("first", first)
-            .arg("rest", rest)
-    })?;
+    let says = Message::list(totals.iter().map(message))?;
     let file = totals.iter().filter(|total| total.of_page_cache());
     Some(Pinned {
         zombies: totals.iter().map(|total| total.zombies).sum(),

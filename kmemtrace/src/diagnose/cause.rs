@@ -50,7 +50,7 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
         return cause(KERNEL, Verdict::Unknown, says)
             .evidence(facts.kernel.iter().map(super::facts::Line::evidence));
     };
-    let kept = symptoms::signs(facts, known).kept;
+    let kept = symptoms::kept(facts, known);
     // It does no harm where nobody switches accounting on.
     let verdict = match (era, who) {
         (Era::KeepsIds, _) if kept != Kept::No => Verdict::Warn,
@@ -145,13 +145,7 @@ fn names(who: &Who) -> Message {
     let kubelet = who.kubelet.iter().map(|_| runtime(Runtime::Kubelet));
     let runc = who.runc.iter().map(|_| runtime(Runtime::Runc));
     let others = who.others.iter().map(|(maker, _)| maker.message());
-    let all: Vec<_> = kubelet.chain(runc).chain(others).collect();
-    let list = all.into_iter().rev().reduce(|rest, first| {
-        Message::new("pin-more")
-            .arg("first", first)
-            .arg("rest", rest)
-    });
-    list.unwrap_or(Message::new("nothing"))
+    Message::list(kubelet.chain(runc).chain(others)).unwrap_or(Message::new("nothing"))
 }
 
 /// Whether kernel memory is accounted, and who switched that on.
@@ -179,7 +173,7 @@ pub(super) fn accounting(
                 _ => "accounting-default",
             };
             let leaks = era == Era::KeepsIds
-                && symptoms::signs(facts, Some((era, origin))).kept != Kept::No
+                && symptoms::kept(facts, Some((era, origin))) != Kept::No
                 && !off;
             let verdict = if leaks { Verdict::Warn } else { Verdict::Ok };
             return cause(ACCOUNTING, verdict, Message::new(id))

@@ -8,7 +8,7 @@ use super::{
     Arg, Evidence, Facts, Message,
     facts::{Directory, Unread},
 };
-use crate::attribution::{Runtime, maker, owner};
+use crate::attribution::{Runtime, is_container_id, maker, owner};
 
 /// A level of the memory hierarchy: who makes its directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -43,10 +43,7 @@ impl Level {
         if below.next().is_none() {
             // Whatever is above it: runtimes give ids of 64 digits.
             let leaf = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            let is_id = leaf.len() == 64
-                && leaf
-                    .iter()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            let is_id = str::from_utf8(leaf).is_ok_and(is_container_id);
             return match owner(path).container_id {
                 None if !is_id => Self::Other,
                 _ => Self::OtherContainer,

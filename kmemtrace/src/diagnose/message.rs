@@ -37,6 +37,12 @@ impl Message {
         }
     }
 
+    /// One after the other; `None` if there are none.
+    pub fn list(all: impl DoubleEndedIterator<Item = Self>) -> Option<Self> {
+        all.rev()
+            .reduce(|rest, first| Self::new("pin-more").arg("first", first).arg("rest", rest))
+    }
+
     /// With something in it.
     #[must_use]
     pub fn arg(mut self, name: &'static str, value: impl Into<Arg>) -> Self {

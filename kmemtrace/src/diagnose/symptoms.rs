@@ -54,7 +54,7 @@ pub(super) fn signs(facts: &Facts, era: Option<(Era, Origin)>) -> Signs {
 
 /// Whether zombies keep their ids: by what was counted and by the release, as all verbs have it; a sign that the kernel is that of
 /// RHEL 7 tells where there is no release.
-fn kept(facts: &Facts, era: Option<(Era, Origin)>) -> Kept {
+pub(super) fn kept(facts: &Facts, era: Option<(Era, Origin)>) -> Kept {
     let kept = facts
         .count
         .as_ref()

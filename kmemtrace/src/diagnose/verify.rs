@@ -67,7 +67,7 @@ pub(super) fn fix(
             |place| Message::new("fix-no-container-but").arg("place", place.clone()),
         );
         (Verdict::Unknown, says, Some("fix-no-container-meaning"))
-    } else if old > 0 && symptoms::signs(facts, era).kept == Kept::No {
+    } else if old > 0 && symptoms::kept(facts, era) == Kept::No {
         ok(made("fix-other-zombies").arg("zombies", old))
     } else if old > 0 {
         ok(Message::new("fix-old-zombies").arg("zombies", old))

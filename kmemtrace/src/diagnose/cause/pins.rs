@@ -17,8 +17,8 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
     if facts.count.is_ok() && zombies == 0 {
         return cause(PINS, Verdict::Ok, Message::new("pins-no-zombies"));
     }
-    let slab = slab_pins(facts, era.map(|(era, _)| era));
     let era = era.map(|(era, _)| era);
+    let slab = slab_pins(facts, era);
     if era == Some(Era::OptIn) && !page_cache_pins(facts, era) {
         return pinned_by_kernel_memory(facts);
     }
@@ -34,13 +34,8 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
         Ok(held) => held,
         Err(unread) => return Finding::unknown(PINS, Group::Cause, unread),
     };
-    let parts = parts(facts, held, slab).into_iter().rev();
-    let list = parts.reduce(|rest, first| {
-        Message::new("pin-more")
-            .arg("first", first)
-            .arg("rest", rest)
-    });
-    let Some(list) = list else {
+    let parts = parts(facts, held, slab).into_iter();
+    let Some(list) = Message::list(parts) else {
         let says = Message::new("pins-nothing-seen").arg("blind", held.blind);
         return cause(PINS, Verdict::Unknown, says);
     };

@@ -52,6 +52,13 @@ fn span(groups: &[SlabFailures]) -> Message {
     }
 }
 
+/// How many of all groups, and of those before this boot.
+fn counts(groups: impl Iterator<Item = (bool, u64)>) -> (u64, u64) {
+    groups.fold((0, 0), |(all, earlier), (before_boot, count)| {
+        (all + count, earlier + if before_boot { count } else { 0 })
+    })
+}
+
 /// How many of all were before this boot, if some were.
 fn before(count: u64, all: u64) -> Message {
     match count {
@@ -72,19 +79,20 @@ pub(in crate::diagnose) fn kernel_log(facts: &Facts) -> Finding {
         let says = Message::new("kernel-log-clean").arg("records", log.records);
         return symptom(KERNEL_LOG, Verdict::Ok, says).verify(verify);
     };
-    let sum = |before: bool| -> u64 {
-        let groups = log.slab.iter().filter(|group| group.before_boot || !before);
-        groups.map(|group| group.count).sum()
-    };
+    let (all, earlier) = counts(
+        log.slab
+            .iter()
+            .map(|group| (group.before_boot, group.count)),
+    );
     let of_cgroup = most.cgroup.clone().map_or_else(
         || Message::new("nothing"),
         |cgroup| Message::new("of-cgroup").arg("cgroup", cgroup),
     );
     let says = Message::new("kernel-log-failures")
-        .arg("failures", sum(false))
+        .arg("failures", all)
         .arg("groups", log.slab.len() as u64)
         .arg("span", span(&log.slab))
-        .arg("before", before(sum(true), sum(false)))
+        .arg("before", before(earlier, all))
         .arg("cache", most.cache.clone())
         .arg("cgroup", of_cgroup)
         .arg("most", most.count)
@@ -136,13 +144,11 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
     let Some(most) = log.killed.first() else {
         return symptom(MEMCG_OOM, Verdict::Ok, Message::new("memcg-oom-none"));
     };
-    let sum = |before: bool| -> u64 {
-        let groups = log
-            .killed
+    let (all, earlier) = counts(
+        log.killed
             .iter()
-            .filter(|group| group.before_boot || !before);
-        groups.map(|group| group.count).sum()
-    };
+            .map(|group| (group.before_boot, group.count)),
+    );
     let cgroup: Arg = if most.cgroup.is_empty() {
         Message::new("memcg-oom-unnamed").into()
     } else {
@@ -167,12 +173,12 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
         None => Message::new("nothing"),
     };
     let says = Message::new("memcg-oom-killed")
-        .arg("killed", sum(false))
+        .arg("killed", all)
         .arg("groups", log.killed.len() as u64)
         .arg("cgroup", cgroup)
         .arg("most", most.count)
         .arg("last", moment(&most.last))
-        .arg("before", before(sum(true), sum(false)))
+        .arg("before", before(earlier, all))
         .arg("kernel", kernel);
     let meaning = match filled {
         Some((_, filled)) if filled.by_kernel => "memcg-oom-kernel-meaning",
@@ -218,14 +224,11 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
             .arg("skipped", skipped);
         return symptom(RUNTIME_LOG, Verdict::Ok, says);
     }
-    let sum = |before: bool| -> u64 {
-        let groups = log
-            .lines
+    let (all, earlier) = counts(
+        log.lines
             .iter()
-            .filter(|group| group.before_boot || !before);
-        groups.map(|group| group.count).sum()
-    };
-    let (all, earlier) = (sum(false), sum(true));
+            .map(|group| (group.before_boot, group.count)),
+    );
     let mut files: Vec<_> = log
         .lines
         .iter()
