@@ -260,7 +260,7 @@ fn hostile() -> Result {
         )
         .cgroup("/kubepods/pod\x1b[1m", Kmem::Off, 0);
     let (_, told) = tree.diagnose(&[]);
-    let hidden = |c: &char| *c != '\n' && kmemtrace::sink::escape::is_hidden(*c);
+    let hidden = |c: &char| *c != '\n' && kmemtrace::text::escape::is_hidden(*c);
     assert_eq!(told.chars().find(hidden), None, "{told}");
     assert!(told.contains(r"\x1b[2J"), "{told}");
     assert!(told.contains("kubectl drain NODE "), "{told}");

@@ -23,8 +23,10 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// What each module may use, besides itself: the table in ARCHITECTURE.md.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("runtimes", &[]),
+    ("text", &[]),
+    ("catalogue", &["text"]),
     ("attribution", &["runtimes"]),
     ("error", &[]),
     ("event", &[]),
@@ -35,6 +37,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "diagnose",
         &[
+            "catalogue",
             "host",
             "event",
             "attribution",
@@ -45,17 +48,32 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ),
     ("plan", &["host", "event"]),
     ("source", &["event", "host", "plan", "error"]),
-    ("sink", &["event", "tracker", "attribution", "judge"]),
+    (
+        "sink",
+        &["event", "tracker", "attribution", "judge", "text"],
+    ),
     ("schema", &[]),
-    ("trace", &["error", "event", "schema", "sink", "tracker"]),
+    (
+        "trace",
+        &["error", "event", "schema", "sink", "text", "tracker"],
+    ),
     (
         "report",
-        &["event", "tracker", "attribution", "judge", "sink", "host"],
+        &[
+            "event",
+            "tracker",
+            "attribution",
+            "judge",
+            "sink",
+            "host",
+            "text",
+        ],
     ),
     (
         "cli",
         &[
             "attribution",
+            "catalogue",
             "diagnose",
             "error",
             "event",
@@ -66,6 +84,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "schema",
             "sink",
             "source",
+            "text",
             "trace",
             "tracker",
         ],

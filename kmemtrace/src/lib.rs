@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map and the invariants.
 
 pub mod attribution;
+pub mod catalogue;
 pub mod cli;
 pub mod diagnose;
 pub mod error;
@@ -17,5 +18,6 @@ pub mod runtimes;
 mod schema;
 pub mod sink;
 pub mod source;
+pub mod text;
 pub mod trace;
 pub mod tracker;

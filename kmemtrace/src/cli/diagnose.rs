@@ -17,16 +17,15 @@ use clap::ValueEnum;
 pub use json::schema;
 
 use super::{
-    Color, Failure, Outcome, Verdict,
-    catalogue::{Catalogue, Lang},
-    colored,
-    report::Palette,
+    Color, Failure, Outcome, Verdict, colored,
+    output::Palette,
     root::RootArg,
     scan::{Keepers, counted, message},
 };
 use crate::{
+    catalogue::{Catalogue, Lang, Message},
     diagnose::{
-        Diagnosis, Facts, Message, State, diagnose,
+        Diagnosis, Facts, State, diagnose,
         facts::{Fact, Options, Pinned, Unread},
     },
     host::{self, Root},

@@ -7,15 +7,15 @@ use serde::Serialize;
 use super::{
     Color, Format, Outcome, Verdict,
     interrupt::Signals,
-    report::{self, Palette},
+    output::{self, Palette},
     runtime,
     watch::HookArgs,
 };
 use crate::{
     event::header::{HookReport, Refusal},
     host::{self, Capability, Facts, Root},
-    sink::escape::Name,
     source::{self, Kind, bpf, tracefs},
+    text::escape::Name,
 };
 
 /// Arguments of `kmemtrace doctor`.
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             error: Some(error.to_string()),
         },
     };
-    report::print(&report, args.format, color)?;
+    output::print(&report, args.format, color)?;
     Ok(if report.error.is_none() {
         Verdict::Clean
     } else {
@@ -258,7 +258,7 @@ impl Host {
     }
 }
 
-impl report::Report for Report {
+impl output::Report for Report {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         let shown = |text: &'_ str| Name::whole(text.as_bytes()).to_string();
         let kernel = shown(self.host.kernel.as_deref().unwrap_or("an unknown kernel"));
@@ -359,9 +359,9 @@ mod tests {
             error: Some("cannot read /mnt/\x1b[2J".to_owned()),
         };
         let mut out = Vec::new();
-        report::Report::text(&report, &mut out, Palette::new(false)).unwrap();
+        output::Report::text(&report, &mut out, Palette::new(false)).unwrap();
         let text = String::from_utf8(out).unwrap();
-        let hidden = |c: char| c != '\n' && crate::sink::escape::is_hidden(c);
+        let hidden = |c: char| c != '\n' && crate::text::escape::is_hidden(c);
         assert_eq!(text.chars().find(|c| hidden(*c)), None, "{text}");
         for shown in [
             r"6.1\x1b[31m",

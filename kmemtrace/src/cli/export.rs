@@ -22,12 +22,12 @@ use crate::{
     sink::{
         Sink,
         csv::Csv,
-        escape::Name,
         jsonl::JsonLines,
         otlp::Otlp,
         parquet::{self, Rows, Shared},
         perfetto::Perfetto,
     },
+    text::escape::Name,
 };
 
 /// Arguments of `kmemtrace export`.

@@ -11,7 +11,7 @@ use clap::Command;
 use clap_mangen::Man;
 
 use super::{Outcome, Verdict, definition};
-use crate::{error::Error, sink::escape::Name};
+use crate::{error::Error, text::escape::Name};
 
 /// Arguments of `kmemtrace man`.
 #[derive(clap::Args, Debug)]

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::unix::ffi::OsStrExt, path::Path};
 
-use crate::{error::Error, sink::escape::Name};
+use crate::{error::Error, text::escape::Name};
 
 /// Writes a file beside its place and puts it there when it is whole: readable by its owner only. What is there already and
 /// is no file, a pipe or a device, is written to. `elsewhere` is what helps where there is no room.

@@ -16,7 +16,8 @@ use super::{Failure, Outcome, Verdict, filter::Filter, moment::Moment, run::Stop
 use crate::{
     error::Error,
     event::{Stamp, header::Header},
-    sink::{Sink, tail::units::Count},
+    sink::Sink,
+    text::units::Count,
     trace::{Done, Play, Step, TraceError},
     tracker::{Change, What},
 };

@@ -10,14 +10,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{
-    Color, Format, Outcome, Verdict,
-    catalogue::{Catalogue, Lang},
-    duration,
+    Color, Format, Outcome, Verdict, duration,
     interrupt::Interrupt,
-    report,
+    output,
     scan::{counted, with_caches},
 };
 use crate::{
+    catalogue::{Catalogue, Lang},
     diagnose::facts,
     error::Error,
     host::{self, Acts, Hierarchy, Live, Root},
@@ -167,7 +166,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let catalogue = Catalogue::shown(args.lang);
     let interrupt = Interrupt::watched()?;
     let report = reclaim(&Root::live(), &Live, args, &interrupt, &catalogue)?;
-    report::print_as(&report, args.format, color, |out, palette| {
+    output::print_as(&report, args.format, color, |out, palette| {
         text::write(out, &report, palette, &catalogue)
     })?;
     Ok(report.verdict())

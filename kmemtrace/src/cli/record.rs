@@ -9,7 +9,7 @@ use std::{
 use super::{Color, Format, Outcome, Verdict, filter::Filter, run::Run, watch::SourceArgs};
 use crate::{
     error::Error,
-    sink::escape::Name,
+    text::escape::Name,
     trace::record::{Limits, Recorder},
 };
 

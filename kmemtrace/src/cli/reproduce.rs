@@ -17,15 +17,11 @@ use std::{
 };
 
 use super::{
-    Color, Format, Outcome, Verdict,
-    catalogue::{Catalogue, Lang},
-    duration,
-    interrupt::Interrupt,
-    report,
-    scan::counted,
+    Color, Format, Outcome, Verdict, duration, interrupt::Interrupt, output, scan::counted,
 };
 use crate::{
-    diagnose::{Level, Message},
+    catalogue::{Catalogue, Lang, Message},
+    diagnose::Level,
     error::Error,
     host::{self, Hierarchy, Live, Root},
 };
@@ -103,7 +99,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         catalogue: &catalogue,
     };
     let report = course.run()?;
-    report::print_as(&report, args.format, color, |out, palette| {
+    output::print_as(&report, args.format, color, |out, palette| {
         text::write(out, &report, palette, &catalogue)
     })?;
     Ok(report.verdict())

@@ -14,7 +14,7 @@ use crate::{
         archive::{Unpacked, unpack},
         uptime_ns,
     },
-    sink::escape::Name,
+    text::escape::Name,
 };
 
 /// Which machine's files to read.

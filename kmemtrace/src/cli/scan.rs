@@ -25,7 +25,7 @@ use walks::Walks;
 
 use serde::Serialize;
 
-use super::{Color, Format, Outcome, Verdict, duration, pods::Pods, report, root::RootArg};
+use super::{Color, Format, Outcome, Verdict, duration, output, pods::Pods, root::RootArg};
 use crate::{
     error::Error,
     host::{self, Hierarchy, MEMCG_IDS},
@@ -131,7 +131,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     }
     scan.crowd = crowd::look(root, &hierarchy, &scan);
     scan.look_ahead(host::uptime_ns(root));
-    report::print(&scan, args.format, color)?;
+    output::print(&scan, args.format, color)?;
     Ok(scan.verdict())
 }
 

@@ -14,7 +14,7 @@ use crate::{
         self, Copied, Root, Told,
         archive::{Compression, Compressor},
     },
-    sink::{escape::Name, tail::units::Count},
+    text::{escape::Name, units::Count},
 };
 
 /// Arguments of `kmemtrace snapshot`.

@@ -4,13 +4,18 @@ mod configured;
 mod pins;
 
 use super::{
-    Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, Verdict, era,
+    Era, Evidence, Facts, Finding, Group, Origin, Verdict, era,
     facts::{BuiltIn, Mark, Unread},
     levels::{MadeBy, Who},
     symptoms,
     vendor::Maker,
 };
-use crate::{attribution::Runtime, host::memory_words, judge::Kept};
+use crate::{
+    attribution::Runtime,
+    catalogue::{Arg, Message},
+    host::memory_words,
+    judge::Kept,
+};
 pub(super) use configured::{configured, not_in_force};
 pub(super) use pins::{kernel_memory, pins, slab_pins};
 

@@ -26,8 +26,9 @@ pub use programs::{Mark, Program, copied as programs};
 pub use runtime::{RuntimeLines, RuntimeLog, journal};
 pub use traced::{Traced, TracedFailures};
 
-use super::{Evidence, Level, Message};
+use super::{Evidence, Level};
 use crate::{
+    catalogue::Message,
     host::{
         self, Ask, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, SlabMemcgs, Slabinfo,
         Version,

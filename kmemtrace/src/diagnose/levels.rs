@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{
-    Arg, Evidence, Facts, Message,
+    Evidence, Facts,
     facts::{Directory, Unread},
 };
-use crate::attribution::{Runtime, is_container_id, maker, owner};
+use crate::{
+    attribution::{Runtime, is_container_id, maker, owner},
+    catalogue::{Arg, Message},
+};
 
 /// A level of the memory hierarchy: who makes its directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

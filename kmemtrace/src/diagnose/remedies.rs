@@ -23,13 +23,14 @@ mod others;
 use commands::commands;
 
 use super::{
-    Arg, Era, Facts, Finding, Message, Origin, State, Verdict, cause,
+    Era, Facts, Finding, Origin, State, Verdict, cause,
     era::page_cache_pins,
     facts::{Kinds, Mark},
     levels::{Level, Who},
     symptoms,
 };
 use crate::{
+    catalogue::{Arg, Message},
     history::{self, Has},
     judge::Kept,
     runtimes::{Accounting, Runtime},

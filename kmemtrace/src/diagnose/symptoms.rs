@@ -3,12 +3,15 @@
 mod logs;
 
 use super::{
-    Arg, Era, Evidence, Facts, Finding, Group, Message, Origin, State, Verdict,
+    Era, Evidence, Facts, Finding, Group, Origin, State, Verdict,
     facts::{Crowd, Meminfo},
     levels::MadeBy,
     trace::{firsts_and_lasts, times, traced},
 };
-use crate::judge::{Kept, Refused, Signs};
+use crate::{
+    catalogue::{Arg, Message},
+    judge::{Kept, Refused, Signs},
+};
 
 pub(super) use logs::{kernel_log, memcg_oom, runtime_log};
 

@@ -1,10 +1,11 @@
 //! What recorded traces add to the symptoms.
 
 use super::{
-    Arg, Evidence, Facts, Finding, Group, Message, Verdict,
+    Evidence, Facts, Finding, Group, Verdict,
     facts::{Traced, TracedFailures},
     symptoms::SHOWN,
 };
+use crate::catalogue::{Arg, Message};
 
 /// The name of the finding.
 pub(super) const TRACE: &str = "trace";

@@ -2,10 +2,11 @@
 //! accounting on, and a few memory cgroups made just now leave nothing.
 
 use super::{
-    Era, Evidence, Facts, Finding, Group, LevelRow, Message, Origin, Verdict, cause, facts::Unread,
+    Era, Evidence, Facts, Finding, Group, LevelRow, Origin, Verdict, cause, facts::Unread,
     levels::Who, symptoms,
 };
 use crate::{
+    catalogue::Message,
     history::{Has, NOKMEM},
     judge::Kept,
 };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     event::{Gap, GapReason, MkdirFailure, SlabFailure, json::errno_name},
-    sink::escape::Name,
+    text::escape::Name,
 };
 
 /// How many causes are told apart; all others are one.

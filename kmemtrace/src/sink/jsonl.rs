@@ -5,10 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-use super::{
-    Sink,
-    escape::{is_hidden, is_plain},
-};
+use super::Sink;
 use crate::{
     attribution::{PodUid, Qos, Runtime, owner},
     event::{
@@ -16,6 +13,7 @@ use crate::{
         header::Header,
         json::{HeaderLine, Line, Text, WallTime, kind},
     },
+    text::escape::{is_hidden, is_plain},
     tracker::{Change, Subject, Summary, Totals, What},
 };
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::escape::Name;
+use crate::text::escape::Name;
 
 /// Begins each line with a name. What is written at once is whole lines.
 #[derive(Debug)]

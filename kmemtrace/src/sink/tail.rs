@@ -4,7 +4,6 @@ pub(crate) mod ahead;
 mod kept;
 mod slab;
 pub(crate) mod summary;
-pub(crate) mod units;
 mod walked;
 mod whose;
 
@@ -16,16 +15,16 @@ use std::{
 
 use anstyle::Style;
 
-use super::{
-    Sink,
-    escape::Name,
-    style::{ALARM, BOLD, DIM, GOOD, PLAIN, Styled, WARNING},
-};
+use super::Sink;
 use crate::{
     event::{Gap, MkdirFailure, Stamp, Task, header::Header, json::errno_name},
+    text::{
+        escape::Name,
+        style::{ALARM, BOLD, DIM, GOOD, PLAIN, Styled, WARNING},
+        units::{Bytes, Clock, Count, Date, Duration},
+    },
     tracker::{ByCount, Change, Subject, Totals, What},
 };
-use units::{Bytes, Clock, Count, Date, Duration};
 
 /// How the view looks.
 #[derive(Clone, Copy, Debug, Default)]

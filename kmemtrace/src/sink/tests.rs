@@ -82,7 +82,7 @@ fn text_without_color() {
     assert!(
         !text
             .chars()
-            .any(|c| c != '\n' && super::escape::is_hidden(c))
+            .any(|c| c != '\n' && crate::text::escape::is_hidden(c))
     );
     insta::assert_snapshot!(text);
 }
@@ -98,7 +98,7 @@ fn json_lines() {
     assert!(
         !json
             .chars()
-            .any(|c| c != '\n' && super::escape::is_hidden(c))
+            .any(|c| c != '\n' && crate::text::escape::is_hidden(c))
     );
     insta::assert_snapshot!(json);
 }

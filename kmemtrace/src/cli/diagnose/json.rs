@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::super::catalogue::Catalogue;
 use crate::{
+    catalogue::Catalogue,
     diagnose::{Diagnosis, Era, Facts, Group, LevelRow, State, Verdict},
     judge::Kept,
 };

@@ -1,7 +1,7 @@
 //! One line for node-problem-detector, which cuts off what is longer than `max_output_length`, 80 bytes.
 
-use super::{super::catalogue::Catalogue, Diagnosis, State};
-use crate::diagnose::Message;
+use super::{Diagnosis, State};
+use crate::catalogue::{Catalogue, Message};
 
 const MOST: usize = 80;
 

@@ -2,13 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::super::{
-    catalogue::Catalogue,
-    report::{Palette, wide},
-};
 use crate::{
-    diagnose::{Arg, Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
-    sink::escape::Name,
+    catalogue::{Arg, Catalogue},
+    cli::output::{Palette, wide},
+    diagnose::{Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
+    text::escape::Name,
 };
 
 /// What a line of a log is cut to.

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::html;
 use crate::{
+    cli::report,
     diagnose::facts::{Fact, Traced, Unread},
     error::Error,
     event::json::Item,
-    sink::escape::Name,
+    text::escape::Name,
     trace::{Play, Trace},
 };
 
@@ -25,7 +25,7 @@ pub(super) fn read(
         return Err(error.help("give its file").into());
     }
     let play = Play::open(files, None).map_err(|error| Error::new(error.to_string()))?;
-    let read = html::read(play)?;
+    let read = report::read(play)?;
     let report = read.fold.finish();
     let name = |file: &Path| Name::whole(file.as_os_str().as_encoded_bytes()).to_string();
     let first = files.first().map_or_else(String::new, |file| name(file));

@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::super::{
-    catalogue::Catalogue,
-    interrupt::Interrupt,
-    reproduce::{Course, Workload, check},
-};
 use crate::{
+    catalogue::Catalogue,
+    cli::{
+        interrupt::Interrupt,
+        reproduce::{Course, Workload, check},
+    },
     diagnose::{
         Facts, Level, Trial,
         facts::{Directory, Fact, Unread},

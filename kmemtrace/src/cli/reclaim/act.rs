@@ -6,7 +6,8 @@ use rustix::io::Errno;
 
 use super::{Ended, Kind, Plan, Step};
 use crate::{
-    cli::{catalogue::Catalogue, interrupt::Interrupt, progress::bar},
+    catalogue::Catalogue,
+    cli::{interrupt::Interrupt, progress::bar},
     host::Acts,
 };
 

@@ -6,7 +6,8 @@ use super::{
     Args, Counts, Ended, Kind, Plan, Report, Step, Untried, Why, act::act, counts as counts_now,
 };
 use crate::{
-    cli::{catalogue::Catalogue, interrupt::Interrupt},
+    catalogue::Catalogue,
+    cli::interrupt::Interrupt,
     error::Error,
     host::{self, Acts, Hierarchy, Root},
 };

@@ -2,10 +2,13 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::{super::report::Palette, *};
-use crate::host::{
-    Version,
-    tests::world::{Act, Kernel, Kind as Charge, Later, World},
+use super::*;
+use crate::{
+    cli::output::Palette,
+    host::{
+        Version,
+        tests::world::{Act, Kernel, Kind as Charge, Later, World},
+    },
 };
 
 fn counts(zombies: u64, kernel_memory: Option<u64>) -> Counts {

@@ -2,14 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{
-    super::{
-        catalogue::Catalogue,
-        report::{Palette, wide},
-    },
-    Counts, Ended, Kind, Report, Step, Untried, Why,
+use super::{Counts, Ended, Kind, Report, Step, Untried, Why};
+use crate::{
+    catalogue::{Arg, Catalogue, Message},
+    cli::output::{Palette, wide},
 };
-use crate::diagnose::{Arg, Message};
 
 /// Columns of labels.
 const LABEL: usize = 11;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use super::{
-    super::{catalogue::Catalogue, interrupt::Interrupt, progress::bar},
     Workload,
     charge::{Charges, Process, Wanted},
     looks::Looks,
@@ -16,6 +15,8 @@ use super::{
     workload::{leaf, together},
 };
 use crate::{
+    catalogue::Catalogue,
+    cli::{interrupt::Interrupt, progress::bar},
     error::Error,
     host::{self, Acts, Hierarchy, Root, Version},
 };

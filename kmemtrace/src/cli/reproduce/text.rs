@@ -3,19 +3,18 @@
 use std::io::{self, Write};
 
 use super::{
-    super::{
-        Verdict,
-        catalogue::Catalogue,
-        report::{Palette, wide},
-        scan,
-    },
     Workload,
     counts::Told,
     outcome::{Accounting, Done, Report, Step},
 };
 use crate::{
-    diagnose::{Arg, Message},
-    sink::escape::Name,
+    catalogue::{Arg, Catalogue, Message},
+    cli::{
+        Verdict,
+        output::{Palette, wide},
+        scan,
+    },
+    text::escape::Name,
 };
 
 /// Columns of what was done.
@@ -195,7 +194,8 @@ const fn workload(kind: Workload) -> &'static str {
 mod tests {
     use super::*;
     use crate::{
-        cli::{catalogue::Lang, reproduce::counts::Counts, scan::PinTotal},
+        catalogue::Lang,
+        cli::{reproduce::counts::Counts, scan::PinTotal},
         tracker::Pin,
     };
 

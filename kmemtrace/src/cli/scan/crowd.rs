@@ -9,7 +9,7 @@ use crate::{
     diagnose::facts,
     host::{Hierarchy, Root},
     judge::State,
-    sink::escape::Name,
+    text::escape::Name,
 };
 
 /// The directory with the most children.

@@ -17,11 +17,11 @@ use crate::{
     cli::progress::bar,
     event::json::Hex,
     host::Mounts,
-    sink::{
-        escape::Name,
-        tail::units::{self, Bytes},
-    },
     source::bpf::{Device, HeldFile, Holdings, KernelWalk, KernelWalker},
+    text::{
+        escape::Name,
+        units::{self, Bytes},
+    },
 };
 
 /// So many files of a zombie are in the JSON, and so many in the text.

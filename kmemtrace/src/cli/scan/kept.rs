@@ -5,7 +5,7 @@ use super::{
     walks::Walks,
 };
 use crate::{
-    diagnose::{Arg, Message},
+    catalogue::{Arg, Message},
     host::{self, Root},
     tracker::Pin,
 };

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
-    sink::escape::Name,
     source::bpf::{LeftOver, Tree},
+    text::escape::Name,
 };
 
 /// So many of the live ones are listed.

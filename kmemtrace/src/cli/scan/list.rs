@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::inventory::{Inventory, Zombie};
-use crate::sink::{escape::Name, tail::units::Bytes};
+use crate::text::{escape::Name, units::Bytes};
 
 /// So many zombies are listed unless told.
 pub(super) const LISTED: usize = 20;

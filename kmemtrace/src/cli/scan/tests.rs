@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    cli::report::{Palette, Report as _},
+    cli::output::{Palette, Report as _},
     event::Counts,
     host::{SlabLayout, SlabMemcgs, Version},
 };

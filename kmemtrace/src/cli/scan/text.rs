@@ -2,16 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::{
-    super::report::{Palette, Report},
-    Scan,
-};
+use super::Scan;
 use crate::{
+    cli::output::{Palette, Report},
     judge::{Kept, State},
-    sink::{
-        escape::Name,
-        tail::{ahead::Ahead, units::Bytes},
-    },
+    sink::tail::ahead::Ahead,
+    text::{escape::Name, units::Bytes},
 };
 
 /// So many zombies are listed by name.

@@ -1,9 +1,12 @@
 //! What is configured and not in force.
 
 use super::{CONFIGURED, cause, memory_option, words};
-use crate::diagnose::{
-    Facts, Finding, Message, Verdict,
-    facts::{Line, configured_words},
+use crate::{
+    catalogue::Message,
+    diagnose::{
+        Facts, Finding, Verdict,
+        facts::{Line, configured_words},
+    },
 };
 
 /// The lines that name this option of `cgroup.memory=`, if the running kernel was not given it.

@@ -2,9 +2,8 @@
 
 use super::{Facts, PINS, cause};
 use crate::{
-    diagnose::{
-        Arg, Era, Finding, Group, Message, Origin, Verdict, era::page_cache_pins, facts::Held,
-    },
+    catalogue::{Arg, Message},
+    diagnose::{Era, Finding, Group, Origin, Verdict, era::page_cache_pins, facts::Held},
     host::{SlabLayout, Version},
 };
 

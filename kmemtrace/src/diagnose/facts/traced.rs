@@ -1,7 +1,8 @@
 //! What recorded traces say of failures: evidence of what has been, with the file and the line.
 
 use crate::{
-    diagnose::{Arg, Evidence, Message},
+    catalogue::{Arg, Message},
+    diagnose::Evidence,
     event::{Event, Fact, MkdirFailure, json::errno_name},
 };
 

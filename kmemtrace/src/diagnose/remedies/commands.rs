@@ -1,10 +1,10 @@
 //! What to run, with what is known of this node put in: pure.
 
 use super::{
-    super::{Message, vendor::Maker},
     Arg, Case,
     host::{self, Host, Step},
 };
+use crate::{catalogue::Message, diagnose::vendor::Maker};
 
 pub(super) fn commands<const N: usize>(lines: [&str; N]) -> Vec<Arg> {
     lines.map(Arg::from).to_vec()

@@ -1,11 +1,9 @@
 //! What helps against makers of cgroups other than kubelet and runc, against live cgroups, and on kernels with a reaper.
 
-use super::{
-    super::{Message, State, cause, symptoms},
-    Arg, Case, Remedy,
-    commands::commands,
-};
+use super::{Arg, Case, Remedy, commands::commands};
 use crate::{
+    catalogue::Message,
+    diagnose::{State, cause, symptoms},
     history::{self, Has},
     runtimes::{Accounting, Runtime},
 };

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{KERNEL_LOG, MEMCG_OOM, RUNTIME_LOG, SHOWN, symptom};
 use crate::{
+    catalogue::{Arg, Message},
     diagnose::{
-        Arg, Evidence, Facts, Finding, Group, Message, Verdict,
+        Evidence, Facts, Finding, Group, Verdict,
         facts::{Killed, RuntimeLines, SlabFailures},
     },
     event::klog::Time,

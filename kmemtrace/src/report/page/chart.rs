@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::axis::{Grouped, Number, Time};
 use crate::{
     report::{Forecast, Report, Run, Step},
-    sink::tail::units::{Date, Duration},
+    text::units::{Date, Duration},
     tracker::Totals,
 };
 

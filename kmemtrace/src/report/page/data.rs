@@ -8,7 +8,7 @@ use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use crate::{
     event::Path,
     report::{Fate, Leak, Report},
-    sink::escape::{Name, is_hidden},
+    text::escape::{Name, is_hidden},
 };
 
 /// What the script reads. Names are escaped as people see them; the script sets them as text.

@@ -4,7 +4,7 @@ use super::{axis::Grouped, owners::rate};
 use crate::{
     host::MEMCG_IDS,
     report::{Kept, Report},
-    sink::tail::units::{Date, Duration},
+    text::units::{Date, Duration},
 };
 
 /// What becomes of the ids, in words.

@@ -6,9 +6,9 @@ use super::{axis::Grouped, data, owners::or_unknown, view::name};
 use crate::{
     event::header::Header,
     report::{Failure, Leak, Report, Run},
-    sink::{
+    text::{
         escape::Name,
-        tail::units::{Bytes, Date, Duration},
+        units::{Bytes, Date, Duration},
     },
 };
 

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     report::{Leak, Owner, Report, ids::PACE_MIN_NS},
-    sink::{
+    text::{
         escape::Name,
-        tail::units::{Bytes, Date},
+        units::{Bytes, Date},
     },
 };
 

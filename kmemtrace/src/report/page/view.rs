@@ -14,12 +14,10 @@ use super::{
 };
 use crate::{
     report::{Kept, Report},
-    sink::{
+    sink::tail::summary::{Grade, Verdict},
+    text::{
         escape::Name,
-        tail::{
-            summary::{Grade, Verdict},
-            units::{Bytes, Date, Duration},
-        },
+        units::{Bytes, Date, Duration},
     },
 };
 

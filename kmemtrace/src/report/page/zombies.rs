@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::{axis::Grouped, chart::bar};
 use crate::{
     report::{Leak, Report},
-    sink::tail::units::Bytes,
+    text::units::Bytes,
 };
 
 /// Zombies that lived for so long.

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     event::header::{HookReport, Refusal},
     report::page::{Diagnosed, Fix},
-    sink::escape::is_hidden,
+    text::escape::is_hidden,
 };
 
 pub(super) fn page(report: &Report) -> String {
@@ -140,7 +140,7 @@ fn names_stay_text() {
             data["dirs"][dir].as_str().unwrap(),
             row[1].as_str().unwrap()
         );
-        let shown = crate::sink::escape::Name::whole(name.as_bytes()).to_string();
+        let shown = crate::text::escape::Name::whole(name.as_bytes()).to_string();
         assert_eq!(path, shown);
     }
 }

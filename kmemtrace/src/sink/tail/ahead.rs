@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display};
 
-use super::units::{Bytes, Duration};
 use crate::{
     event::MEMCG_IDS,
+    text::units::{Bytes, Duration},
     tracker::{Forecast, Range},
 };
 

@@ -5,10 +5,10 @@ use std::{
     io::Write,
 };
 
-use super::{Count, Tail, units::Bytes};
+use super::{Count, Tail};
 use crate::{
     event::SlabPin,
-    sink::style::BOLD,
+    text::{style::BOLD, units::Bytes},
     tracker::{Pinned, Trend},
 };
 

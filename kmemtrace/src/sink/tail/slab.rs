@@ -5,12 +5,13 @@ use std::{
     io::Write,
 };
 
-use super::{Tail, UNIT_MAX, units::Bytes};
+use super::{Tail, UNIT_MAX};
 use crate::{
     event::{NodeSlabs, SlabFailure},
-    sink::{
+    text::{
         escape::Name,
         style::{ALARM, BOLD},
+        units::Bytes,
     },
     tracker::Change,
 };

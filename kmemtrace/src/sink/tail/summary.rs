@@ -7,16 +7,13 @@ use std::{
 
 use anstyle::Style;
 
-use super::{
-    PATH_MAX, Tail,
-    ahead::Ahead,
-    units::{Bytes, Count, Duration},
-};
+use super::{PATH_MAX, Tail, ahead::Ahead};
 use crate::{
     judge::State,
-    sink::{
+    text::{
         escape::Name,
         style::{ALARM, BOLD, GOOD, PLAIN, WARNING},
+        units::{Bytes, Count, Duration},
     },
     tracker::{Finding, PinCount, Summary, Totals},
 };

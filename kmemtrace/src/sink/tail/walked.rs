@@ -2,9 +2,10 @@
 
 use std::{fmt, fmt::Write as _, io};
 
-use super::{Count, DIM, Tail, units::Clock};
+use super::{Count, DIM, Tail};
 use crate::{
     event::{Counts, Walked},
+    text::units::Clock,
     tracker::{Change, Totals},
 };
 

@@ -9,7 +9,7 @@ use super::{PATH_MAX, Tail, UNIT_MAX};
 use crate::{
     attribution::{Owner, Qos, Runtime, owner},
     event::{Path, Pod},
-    sink::{
+    text::{
         escape::Name,
         style::{BOLD, DIM},
     },

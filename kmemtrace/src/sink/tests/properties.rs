@@ -27,7 +27,7 @@ proptest! {
             for out in [json.into_inner(), tail.into_inner()] {
                 let out = String::from_utf8(out).unwrap();
                 prop_assert_eq!(out.lines().count(), 2);
-                let hidden = |c| c != '\n' && crate::sink::escape::is_hidden(c);
+                let hidden = |c| c != '\n' && crate::text::escape::is_hidden(c);
                 prop_assert!(!out.chars().any(hidden), "{:?}", out);
             }
         }

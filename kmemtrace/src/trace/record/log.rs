@@ -14,7 +14,7 @@ use rustix::{
 };
 
 use super::tail::{Tail, tail};
-use crate::{error::Error, event::json::Item, sink::escape::Name, trace::Trace};
+use crate::{error::Error, event::json::Item, text::escape::Name, trace::Trace};
 
 /// A second at most is lost if the process is killed: sources tell of the time at least once a second.
 const FLUSH_EVERY: Duration = Duration::from_millis(400);

@@ -21,10 +21,10 @@ use super::Report;
 use view::View;
 
 /// How the page looks.
-pub(super) const STYLE: &str = include_str!("../../../templates/report.css");
+pub(super) const STYLE: &str = include_str!("../../templates/report.css");
 
 /// What searches and sorts the table.
-pub(super) const SCRIPT: &str = include_str!("../../../templates/report.js");
+pub(super) const SCRIPT: &str = include_str!("../../templates/report.js");
 
 /// The script's SHA-256 in base64, by which the page's policy knows it; a test says which it is.
 pub(super) const SCRIPT_SHA256: &str = "bPX7o+zxFZbwEMVbRZrRNtQS5ZPvo3wv+MaSTkciCxk=";

@@ -1,7 +1,7 @@
 //! What `diagnose` makes of a trace: of its last run's header and events alone, with no file of the node.
 
-use super::super::catalogue::{Catalogue, Lang};
 use crate::{
+    catalogue::{Catalogue, Lang},
     diagnose::{
         Diagnosis, Evidence, Facts, Finding, Remedy, Verdict, diagnose,
         facts::{Configured, Count, Distribution, Fact, KernelLog, Line, SlabFailures, Unread},
@@ -12,7 +12,7 @@ use crate::{
         Failure, Report, Run,
         page::{Diagnosed, Fix},
     },
-    sink::tail::units::Date,
+    text::units::Date,
 };
 
 /// The findings that no trace has facts for, whatever the pure part makes of their absence.

@@ -2,13 +2,11 @@
 //! medium.
 
 pub mod csv;
-pub mod escape;
 pub mod jsonl;
 pub mod label;
 pub mod otlp;
 pub mod parquet;
 pub mod perfetto;
-pub(crate) mod style;
 pub mod tail;
 #[cfg(test)]
 mod tests;

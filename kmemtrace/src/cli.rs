@@ -1,15 +1,14 @@
 //! The command line: one file a verb, with its arguments and its `run`.
 
-mod catalogue;
 mod completions;
 mod diagnose;
 mod doctor;
 mod export;
 mod filter;
-mod html;
 mod interrupt;
 mod man;
 mod moment;
+mod output;
 mod placed;
 mod playing;
 mod pods;
@@ -101,7 +100,7 @@ enum Verb {
     /// Copy the files that kmemtrace reads into an archive, to be looked at elsewhere with --root
     Snapshot(snapshot::Args),
     /// Write a report of recordings: one HTML page that needs nothing else
-    Report(html::Args),
+    Report(report::Args),
     /// Write a shell's completions of this command line to stdout
     Completions(completions::Args),
     /// Write the manual pages
@@ -210,7 +209,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Reproduce(args)) => reproduce::run(args, color),
         Some(Verb::Doctor(args)) => doctor::run(args, color),
         Some(Verb::Snapshot(args)) => snapshot::run(args),
-        Some(Verb::Report(args)) => html::run(args),
+        Some(Verb::Report(args)) => report::run(args),
         Some(Verb::Completions(args)) => completions::run(args),
         Some(Verb::Man(args)) => man::run(args),
     };

@@ -1,13 +1,12 @@
 //! What is wrong with this node, why, and what to do: facts in, findings out.
 //!
 //! [`facts`] alone reads files; the rest is pure. A finding is one function in [`symptoms`] or [`cause`] and one row in
-//! [`diagnose`]; what it says is a [`Message`], whose text is in the catalogue (`cli/catalogue/*.ftl`).
+//! [`diagnose`]; what it says is a [`Message`], whose text is in the catalogue (`catalogue/*.ftl`).
 
 mod cause;
 mod era;
 pub mod facts;
 mod levels;
-mod message;
 mod remedies;
 mod symptoms;
 mod trace;
@@ -19,13 +18,15 @@ use serde::Serialize;
 pub use era::{Era, Origin};
 pub use facts::Facts;
 pub use levels::{Level, LevelRow};
-pub use message::{Arg, Message};
 pub use remedies::Remedy;
 pub use vendor::Vendor;
 pub use verify::Trial;
 
 pub use crate::judge::State;
-use crate::judge::{Kept, Signs};
+use crate::{
+    catalogue::{Arg, Message},
+    judge::{Kept, Signs},
+};
 
 /// What a finding comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

@@ -27,7 +27,7 @@ use crate::{
         Stamp,
         json::{Fault, Item, LineError, ReadError, Reader, Tally},
     },
-    sink::escape::Name,
+    text::escape::Name,
 };
 
 /// How much older than the line before it a fact may be, in nanoseconds, unless the trace was put together wrongly. Sources

@@ -16,10 +16,11 @@ use std::{
 use prost::Message;
 use proto::{Annotation, Counter, Event, Kind, Packet, Trace, Track};
 
-use super::{Sink, escape::Name};
+use super::Sink;
 use crate::{
     attribution::{Owner, owner},
     event::{Gap, MkdirFailure, Path, SlabFailure, Stamp, header::Header, json::errno_name},
+    text::escape::Name,
     tracker::{Change, Subject, Totals, What},
 };
 

@@ -1,5 +1,6 @@
 //! The sentences that people read, in their language: `catalogue/en.ftl` and `catalogue/zh.ftl`, in Fluent's syntax.
 
+mod message;
 mod reasons;
 
 use std::borrow::Cow;
@@ -8,12 +9,11 @@ use clap::ValueEnum;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
-use crate::{
-    diagnose::{Arg, Message},
-    sink::{
-        escape::Name,
-        tail::units::{Bytes, Date, Duration},
-    },
+pub use message::{Arg, Message};
+
+use crate::text::{
+    escape::Name,
+    units::{Bytes, Date, Duration},
 };
 
 const EN: (&str, &str) = ("en", include_str!("catalogue/en.ftl"));
@@ -21,7 +21,7 @@ const ZH: (&str, &str) = ("zh", include_str!("catalogue/zh.ftl"));
 
 /// A language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Lang {
+pub enum Lang {
     /// English
     #[default]
     En,
@@ -30,7 +30,7 @@ pub(super) enum Lang {
 }
 
 /// Sentences in one language; what that lacks is in English.
-pub(super) struct Catalogue {
+pub struct Catalogue {
     lang: Lang,
     bundles: Vec<FluentBundle<FluentResource>>,
     escape: bool,
@@ -38,12 +38,12 @@ pub(super) struct Catalogue {
 
 impl Catalogue {
     /// For a terminal: what comes from outside is made harmless.
-    pub(super) fn shown(lang: Lang) -> Self {
+    pub fn shown(lang: Lang) -> Self {
         Self::new(lang, true)
     }
 
     /// For a program: what comes from outside stays as it is.
-    pub(super) fn exact(lang: Lang) -> Self {
+    pub fn exact(lang: Lang) -> Self {
         Self::new(lang, false)
     }
 
@@ -61,12 +61,12 @@ impl Catalogue {
     }
 
     /// A sentence that nothing goes into.
-    pub(super) fn word(&self, id: &'static str) -> String {
+    pub fn word(&self, id: &'static str) -> String {
         self.text(&Message::new(id))
     }
 
     /// A sentence.
-    pub(super) fn text(&self, message: &Message) -> String {
+    pub fn text(&self, message: &Message) -> String {
         let mut args = FluentArgs::new();
         for (name, arg) in &message.args {
             args.set(*name, self.value(arg));
@@ -82,7 +82,7 @@ impl Catalogue {
     }
 
     /// What goes into a sentence, by itself.
-    pub(super) fn arg(&self, arg: &Arg) -> String {
+    pub fn arg(&self, arg: &Arg) -> String {
         match self.value(arg) {
             FluentValue::String(text) => text.into_owned(),
             FluentValue::Number(number) => number.as_string().into_owned(),

@@ -1,0 +1,5 @@
+//! Text for people: units and dates, colours, columns, and names from outside made harmless.
+
+pub mod escape;
+pub(crate) mod style;
+pub(crate) mod units;
