@@ -1,4 +1,5 @@
-//! Refuses to build kmemtrace around a stale eBPF object, and tells the program which commit and object it was built from.
+//! Refuses to build kmemtrace around a stale eBPF object, tells the program which commit and object it was built from, and makes
+//! names of the catalogue's sentences.
 
 use std::{
     env, fs,
@@ -8,6 +9,8 @@ use std::{
 
 #[path = "build/fingerprint.rs"]
 mod fingerprint;
+#[path = "build/messages.rs"]
+mod messages;
 
 use fingerprint::Sidecar;
 
@@ -26,6 +29,7 @@ fn run(package: &Path) -> Result<(), Vec<String>> {
     for own in ["build.rs", "build", "bpf"] {
         println!("cargo::rerun-if-changed={own}");
     }
+    messages::write(package)?;
     let object = package.join("bpf").join(fingerprint::OBJECT);
     let bytes = fs::read(&object).map_err(|error| {
         stale(format!(

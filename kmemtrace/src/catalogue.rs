@@ -2,6 +2,7 @@
 
 mod message;
 mod reasons;
+pub(crate) mod say;
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use clap::ValueEnum;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
-pub use message::{Arg, Message};
+pub use message::{Arg, Message, Sentence};
 
 use crate::text::{
     escape::Name,
@@ -61,8 +62,8 @@ impl Catalogue {
     }
 
     /// A sentence that nothing goes into.
-    pub fn word(&self, id: &'static str) -> String {
-        self.text(&Message::new(id))
+    pub fn word(&self, sentence: Sentence) -> String {
+        self.text(&Message::new(sentence))
     }
 
     /// A sentence.
@@ -72,13 +73,14 @@ impl Catalogue {
             args.set(*name, self.value(arg));
         }
         let found = self.bundles.iter().find_map(|bundle| {
-            let pattern = bundle.get_message(message.id)?.value()?;
-            // A part that is missing is shown by its name; a test sees to it that none is.
+            let pattern = bundle.get_message(message.sentence.0)?.value()?;
+            // A part that is missing is shown by its name.
             let mut missing = Vec::new();
             let text = bundle.format_pattern(pattern, Some(&args), &mut missing);
+            debug_assert!(missing.is_empty(), "{}: {missing:?}", message.sentence.0);
             Some(text.into_owned())
         });
-        found.unwrap_or_else(|| message.id.to_owned())
+        found.unwrap_or_else(|| message.sentence.0.to_owned())
     }
 
     /// What goes into a sentence, by itself.
@@ -120,107 +122,9 @@ fn bundle((language, source): (&str, &str)) -> FluentBundle<FluentResource> {
     let mut bundle = FluentBundle::new(vec![language]);
     // Marks around what goes in are for text of mixed direction, and would be in the way of whoever copies a path.
     bundle.set_use_isolating(false);
-    // What cannot be parsed is left out, and shown by its name; a test sees to it that nothing is.
+    // What cannot be parsed is left out, and shown by its name; the build sees to it that nothing is.
     let resource =
         FluentResource::try_new(source.to_owned()).unwrap_or_else(|(resource, _)| resource);
     let _ = bundle.add_resource(resource);
     bundle
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{collections::BTreeMap, fs, path::Path};
-
-    use super::*;
-
-    /// The names in a catalogue, and what goes into each.
-    fn sentences(source: &str) -> BTreeMap<String, Vec<String>> {
-        let parsed = FluentResource::try_new(source.to_owned());
-        parsed
-            .map_err(|(_, errors)| errors)
-            .expect("it can be parsed");
-        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut last = String::new();
-        for line in source.lines().filter(|line| !line.starts_with('#')) {
-            if let Some((name, _)) = line.split_once(" =").filter(|_| !line.starts_with(' ')) {
-                name.clone_into(&mut last);
-                assert!(
-                    found.insert(last.clone(), Vec::new()).is_none(),
-                    "{name} twice"
-                );
-            }
-            for part in line.split('$').skip(1) {
-                let end = part
-                    .find(|c: char| !c.is_ascii_lowercase())
-                    .unwrap_or(part.len());
-                let args = found.get_mut(&last).expect("an argument in a sentence");
-                if !args.iter().any(|arg| arg == &part[..end]) {
-                    args.push(part[..end].to_owned());
-                }
-            }
-        }
-        for args in found.values_mut() {
-            args.sort();
-        }
-        found
-    }
-
-    #[test]
-    fn both_languages_say_the_same() {
-        let (en, zh) = (sentences(EN.1), sentences(ZH.1));
-        for (name, args) in &en {
-            let other = zh
-                .get(name)
-                .unwrap_or_else(|| panic!("zh.ftl lacks {name}"));
-            assert_eq!(args, other, "{name}");
-        }
-        assert_eq!(en.len(), zh.len());
-        assert!(en.len() > 100, "{}", en.len());
-    }
-
-    /// The names in the sources: whatever stands in quotes and has the form of one.
-    fn quoted(folder: &Path, found: &mut String) {
-        for entry in fs::read_dir(folder).expect("the sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                quoted(&path, found);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                found.push_str(&fs::read_to_string(&path).expect("a source"));
-            }
-        }
-    }
-
-    #[test]
-    fn every_sentence_is_there_and_is_used() {
-        let mut source = String::new();
-        for module in ["diagnose", "cli"] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("src")
-                .join(module);
-            quoted(&folder, &mut source);
-        }
-        let en = sentences(EN.1);
-        let unused: Vec<_> = en
-            .keys()
-            .filter(|name| {
-                let remedy = name.strip_prefix("remedy-").is_some_and(|rest| {
-                    let ends = ["-cost", "-risk", "-verify"];
-                    let id = ends
-                        .iter()
-                        .find_map(|end| rest.strip_suffix(end))
-                        .unwrap_or(rest);
-                    source.contains(&format!("remedy!(\"{id}\""))
-                        || source.contains(&format!("\"{id}\","))
-                });
-                !remedy && !source.contains(&format!("\"{name}\""))
-            })
-            .collect();
-        assert!(unused.is_empty(), "{unused:?}");
-        for start in ["Message::new(\"", ".word(\"", "says(\""] {
-            for part in source.split(start).skip(1) {
-                let name = part.split('"').next().unwrap_or_default();
-                assert!(en.contains_key(name), "en.ftl lacks {name}");
-            }
-        }
-    }
 }

@@ -24,7 +24,7 @@ pub use verify::Trial;
 
 pub use crate::judge::State;
 use crate::{
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, say},
     judge::{Kept, Signs},
 };
 
@@ -113,7 +113,7 @@ impl Finding {
 
     /// One that cannot be told, since a file cannot be read.
     fn unknown(id: &'static str, group: Group, unread: &facts::Unread) -> Self {
-        let says = Message::new("unread")
+        let says = Message::new(say::UNREAD)
             .arg("file", unread.file.clone())
             .arg("reason", Arg::Reason(unread.reason.clone()));
         let mut finding = Self::new(id, group, Verdict::Unknown, says);
@@ -231,16 +231,16 @@ fn state(findings: &[Finding], signs: &Signs) -> State {
 fn headline(state: State, signs: &Signs) -> Message {
     let zombies = signs.staying;
     let id = match state {
-        State::Healthy if zombies > 0 => "headline-few",
-        State::Healthy => "headline-healthy",
-        State::AtRisk => "headline-at-risk",
-        State::PilingUp if signs.kept == Kept::Unknown => "headline-piling-up-untold",
-        State::PilingUp => "headline-piling-up",
-        State::Leaking => "headline-leaking",
-        State::Exhausted => "headline-exhausted",
-        State::Crowded => "headline-crowded",
-        State::Failing => "headline-failing",
-        State::Unknown => "headline-unknown",
+        State::Healthy if zombies > 0 => say::HEADLINE_FEW,
+        State::Healthy => say::HEADLINE_HEALTHY,
+        State::AtRisk => say::HEADLINE_AT_RISK,
+        State::PilingUp if signs.kept == Kept::Unknown => say::HEADLINE_PILING_UP_UNTOLD,
+        State::PilingUp => say::HEADLINE_PILING_UP,
+        State::Leaking => say::HEADLINE_LEAKING,
+        State::Exhausted => say::HEADLINE_EXHAUSTED,
+        State::Crowded => say::HEADLINE_CROWDED,
+        State::Failing => say::HEADLINE_FAILING,
+        State::Unknown => say::HEADLINE_UNKNOWN,
     };
     Message::new(id)
         .arg("zombies", zombies)

@@ -1,4 +1,5 @@
-# What `kmemtrace diagnose`, `reproduce` and `reclaim` say. A test compares the names and the arguments with zh.ftl's.
+# What `kmemtrace diagnose`, `reproduce` and `reclaim` say. The build makes names of these, and compares them and their arguments with
+# zh.ftl's.
 
 headline-healthy = ok: memory cgroups are freed when they are removed, and nothing here makes them leak
 headline-few = ok: { $zombies } { $zombies ->

@@ -1,10 +1,16 @@
 //! What is to be said, before it has words.
 
+use super::say;
+
+/// The name of a sentence; all are in [`super::say`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sentence(pub(super) &'static str);
+
 /// A sentence of the catalogue and what goes into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its name in the catalogue.
-    pub id: &'static str,
+    /// Which sentence.
+    pub sentence: Sentence,
     /// What goes into it, by name.
     pub args: Vec<(&'static str, Arg)>,
 }
@@ -30,17 +36,20 @@ pub enum Arg {
 
 impl Message {
     /// The sentence of this name.
-    pub const fn new(id: &'static str) -> Self {
+    pub const fn new(sentence: Sentence) -> Self {
         Self {
-            id,
+            sentence,
             args: Vec::new(),
         }
     }
 
     /// One after the other; `None` if there are none.
     pub fn list(all: impl DoubleEndedIterator<Item = Self>) -> Option<Self> {
-        all.rev()
-            .reduce(|rest, first| Self::new("pin-more").arg("first", first).arg("rest", rest))
+        all.rev().reduce(|rest, first| {
+            Self::new(say::PIN_MORE)
+                .arg("first", first)
+                .arg("rest", rest)
+        })
     }
 
     /// With something in it.

@@ -1,4 +1,4 @@
-# `kmemtrace diagnose`、`reproduce`、`reclaim` 的中文。名称与参数同 en.ftl 一致，由测试比较。
+# `kmemtrace diagnose`、`reproduce`、`reclaim` 的中文。名称与参数须与 en.ftl 一致，构建时比较。
 
 headline-healthy = 正常：memory cgroup 删除后即被释放，本机没有导致泄漏的因素
 headline-few = 正常：{ $zombies } 个僵尸，数量不多；在此内核上它们不占用 ID

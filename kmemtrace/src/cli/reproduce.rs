@@ -20,7 +20,7 @@ use super::{
     Color, Format, Outcome, Verdict, duration, interrupt::Interrupt, output, scan::counted,
 };
 use crate::{
-    catalogue::{Catalogue, Lang, Message},
+    catalogue::{Catalogue, Lang, Message, say},
     diagnose::Level,
     error::Error,
     host::{self, Hierarchy, Live, Root},
@@ -130,7 +130,7 @@ fn ask(count: u64, catalogue: &Catalogue) -> Result<(), Error> {
     if !io::stdin().is_terminal() {
         return Err(refused());
     }
-    let question = Message::new("reproduce-ask").arg("count", count);
+    let question = Message::new(say::REPRODUCE_ASK).arg("count", count);
     let _ = write!(io::stderr(), "{} ", catalogue.text(&question));
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     attribution::Runtime,
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, say},
     host::memory_words,
     judge::Kept,
 };
@@ -40,18 +40,18 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
         Err(_) => "?".to_owned(),
     };
     let vendor = facts.vendor().map_or_else(
-        || Message::new("vendor-untold"),
+        || Message::new(say::VENDOR_UNTOLD),
         |vendor| {
             // Those who rebuild it keep its mark.
             let id = match vendor.maker {
-                Maker::RedHat => "vendor-or-rebuild",
-                _ => "vendor",
+                Maker::RedHat => say::VENDOR_OR_REBUILD,
+                _ => say::VENDOR,
             };
             Message::new(id).arg("vendor", vendor.name)
         },
     );
     let Some((era, origin)) = known else {
-        let says = Message::new("kernel-unknown").arg("release", release);
+        let says = Message::new(say::KERNEL_UNKNOWN).arg("release", release);
         return cause(KERNEL, Verdict::Unknown, says)
             .evidence(facts.kernel.iter().map(super::facts::Line::evidence));
     };
@@ -64,7 +64,7 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
         (Era::OptIn, Some(_)) if !header_tells(facts) => Verdict::Unknown,
         _ => Verdict::Ok,
     };
-    let says = Message::new("kernel-is")
+    let says = Message::new(say::KERNEL_IS)
         .arg("release", release)
         .arg("vendor", vendor);
     cause(KERNEL, verdict, says)
@@ -75,10 +75,10 @@ pub(super) fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&W
                     _ if kept
                         != Kept::by(facts.kernel.as_ref().ok().map(|line| &line.text[..])) =>
                     {
-                        "known-by-count"
+                        say::KNOWN_BY_COUNT
                     }
-                    Origin::Sign => "known-by-sign",
-                    Origin::Release => "known-by-release",
+                    Origin::Sign => say::KNOWN_BY_SIGN,
+                    Origin::Release => say::KNOWN_BY_RELEASE,
                 }),
             ),
         )
@@ -90,8 +90,8 @@ pub(super) fn built_in(facts: &Facts) -> Finding {
     match &facts.config {
         Ok(config) => {
             let id = match config.kmem {
-                BuiltIn::Yes => "built-in",
-                BuiltIn::No => "not-built-in",
+                BuiltIn::Yes => say::BUILT_IN,
+                BuiltIn::No => say::NOT_BUILT_IN,
             };
             cause(BUILT_IN, Verdict::Ok, Message::new(id)).evidence([config.line.evidence()])
         }
@@ -122,18 +122,18 @@ pub(super) fn command_line(facts: &Facts, who: Option<&Who>) -> Finding {
     let nokmem = memory_option(&line.text, "nokmem");
     let ignored = nokmem && who.is_some_and(Who::anybody);
     let (verdict, id) = if ignored {
-        (Verdict::Warn, "command-line-ignored")
+        (Verdict::Warn, say::COMMAND_LINE_IGNORED)
     } else if nokmem {
-        (Verdict::Ok, "command-line-nokmem")
+        (Verdict::Ok, say::COMMAND_LINE_NOKMEM)
     } else if words.is_empty() {
-        (Verdict::Ok, "command-line-nothing")
+        (Verdict::Ok, say::COMMAND_LINE_NOTHING)
     } else {
-        (Verdict::Ok, "command-line-words")
+        (Verdict::Ok, say::COMMAND_LINE_WORDS)
     };
     let says = Message::new(id).arg("words", words.join(" "));
     let mut finding = cause(COMMAND_LINE, verdict, says).evidence([line.evidence()]);
     if ignored {
-        finding = finding.meaning(Message::new("command-line-ignored-meaning"));
+        finding = finding.meaning(Message::new(say::COMMAND_LINE_IGNORED_MEANING));
     }
     finding
 }
@@ -150,7 +150,7 @@ fn names(who: &Who) -> Message {
     let kubelet = who.kubelet.iter().map(|_| runtime(Runtime::Kubelet));
     let runc = who.runc.iter().map(|_| runtime(Runtime::Runc));
     let others = who.others.iter().map(|(maker, _)| maker.message());
-    Message::list(kubelet.chain(runc).chain(others)).unwrap_or(Message::new("nothing"))
+    Message::list(kubelet.chain(runc).chain(others)).unwrap_or(Message::new(say::NOTHING))
 }
 
 /// Whether kernel memory is accounted, and who switched that on.
@@ -173,9 +173,9 @@ pub(super) fn accounting(
                     .as_ref()
                     .is_ok_and(|config| config.kmem == BuiltIn::No);
             let id = match era {
-                Era::NotAccounted => "accounting-none",
-                _ if off => "accounting-off",
-                _ => "accounting-default",
+                Era::NotAccounted => say::ACCOUNTING_NONE,
+                _ if off => say::ACCOUNTING_OFF,
+                _ => say::ACCOUNTING_DEFAULT,
             };
             let leaks = era == Era::KeepsIds
                 && symptoms::kept(facts, Some((era, origin))) != Kept::No
@@ -207,43 +207,55 @@ pub(super) fn accounting(
     let settings = settings.map(super::facts::Line::evidence);
     let evidence: Vec<Evidence> = others.chain(evidence).chain(settings).collect();
     let (verdict, id, meaning) = match (&who.kubelet, &who.runc) {
-        _ if !who.others.is_empty() => (Verdict::Warn, "accounting-by", "accounting-by-meaning"),
-        (Some(_), Some(_)) => (Verdict::Warn, "accounting-both", "accounting-both-meaning"),
+        _ if !who.others.is_empty() => (
+            Verdict::Warn,
+            say::ACCOUNTING_BY,
+            say::ACCOUNTING_BY_MEANING,
+        ),
+        (Some(_), Some(_)) => (
+            Verdict::Warn,
+            say::ACCOUNTING_BOTH,
+            say::ACCOUNTING_BOTH_MEANING,
+        ),
         (Some(_), None) if who.runc_off.is_some() => (
             Verdict::Warn,
-            "accounting-kubelet",
-            "accounting-kubelet-not-runc",
+            say::ACCOUNTING_KUBELET,
+            say::ACCOUNTING_KUBELET_NOT_RUNC,
         ),
         (Some(_), None) => (
             Verdict::Warn,
-            "accounting-kubelet",
-            "accounting-kubelet-and-maybe-runc",
+            say::ACCOUNTING_KUBELET,
+            say::ACCOUNTING_KUBELET_AND_MAYBE_RUNC,
         ),
         (None, Some(_)) if who.kubelet_off.is_some() => (
             Verdict::Warn,
-            "accounting-runc",
-            "accounting-runc-not-kubelet",
+            say::ACCOUNTING_RUNC,
+            say::ACCOUNTING_RUNC_NOT_KUBELET,
         ),
-        (None, Some(_)) => (Verdict::Warn, "accounting-runc", "accounting-runc-meaning"),
+        (None, Some(_)) => (
+            Verdict::Warn,
+            say::ACCOUNTING_RUNC,
+            say::ACCOUNTING_RUNC_MEANING,
+        ),
         (None, None) if who.removed.is_some() => (
             Verdict::Warn,
-            "accounting-removed",
-            "accounting-removed-meaning",
+            say::ACCOUNTING_REMOVED,
+            say::ACCOUNTING_REMOVED_MEANING,
         ),
         (None, None) if !told => (
             Verdict::Unknown,
-            "accounting-untold",
-            "accounting-untold-meaning",
+            say::ACCOUNTING_UNTOLD,
+            say::ACCOUNTING_UNTOLD_MEANING,
         ),
         (None, None) if who.runc_off.is_some() => (
             Verdict::Ok,
-            "accounting-nobody",
-            "accounting-nobody-meaning",
+            say::ACCOUNTING_NOBODY,
+            say::ACCOUNTING_NOBODY_MEANING,
         ),
         (None, None) => (
             Verdict::Ok,
-            "accounting-no-container",
-            "accounting-no-container-meaning",
+            say::ACCOUNTING_NO_CONTAINER,
+            say::ACCOUNTING_NO_CONTAINER_MEANING,
         ),
     };
     cause(ACCOUNTING, verdict, Message::new(id).arg("who", names(who)))
@@ -253,29 +265,29 @@ pub(super) fn accounting(
                 .map(super::facts::Directory::evidence),
         )
         .evidence(evidence)
-        .verify(Message::new("accounting-verify"))
+        .verify(Message::new(say::ACCOUNTING_VERIFY))
 }
 
 /// Versions, and how the programs were built.
 pub(super) fn programs(facts: &Facts) -> Finding {
     if facts.programs.is_empty() {
-        return cause(PROGRAMS, Verdict::Unknown, Message::new("programs-none"));
+        return cause(PROGRAMS, Verdict::Unknown, Message::new(say::PROGRAMS_NONE));
     }
     let told: Vec<_> = facts.programs.iter().map(|program| program.name).collect();
     let evidence = facts.programs.iter().map(|program| {
         let reason = |unread: &Unread| Arg::Reason(unread.reason.clone());
         let version = match &program.version {
             Ok(version) => version.clone().into(),
-            Err(unread) => Message::new("program-version-untold")
+            Err(unread) => Message::new(say::PROGRAM_VERSION_UNTOLD)
                 .arg("reason", reason(unread))
                 .into(),
         };
         let says: Arg = match &program.mark {
-            Mark::NoKmem => Message::new("program-marked")
+            Mark::NoKmem => Message::new(say::PROGRAM_MARKED)
                 .arg("version", version)
                 .into(),
             Mark::None => version,
-            Mark::Unread(unread) => Message::new("program-mark-untold")
+            Mark::Unread(unread) => Message::new(say::PROGRAM_MARK_UNTOLD)
                 .arg("version", version)
                 .arg("reason", reason(unread))
                 .into(),
@@ -289,9 +301,9 @@ pub(super) fn programs(facts: &Facts) -> Finding {
         .map(|one| one.name)
         .collect();
     let says = if marked.is_empty() {
-        Message::new("programs-found")
+        Message::new(say::PROGRAMS_FOUND)
     } else {
-        Message::new("programs-marked").arg("marked", marked.join(", "))
+        Message::new(say::PROGRAMS_MARKED).arg("marked", marked.join(", "))
     };
     cause(PROGRAMS, Verdict::Ok, says.arg("programs", told.join(", "))).evidence(evidence)
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Evidence, Facts};
 use crate::{
+    catalogue::{Sentence, say},
     history::{self, Change, Has, Release},
     host::{SlabLayout, Slabinfo},
     judge::Kept,
@@ -31,23 +32,23 @@ pub enum Era {
 
 impl Era {
     /// Its name in the catalogue.
-    pub(super) const fn message(self, kept: Kept, page_cache_pins: bool) -> &'static str {
+    pub(super) const fn message(self, kept: Kept, page_cache_pins: bool) -> Sentence {
         match self {
-            Self::NotAccounted => "era-not-accounted",
+            Self::NotAccounted => say::ERA_NOT_ACCOUNTED,
             Self::OptIn => match kept {
-                Kept::Yes if page_cache_pins => "era-opt-in-page-cache",
-                Kept::Yes => "era-opt-in",
-                Kept::No => "era-opt-in-frees-ids",
-                Kept::Unknown => "era-opt-in-untold",
+                Kept::Yes if page_cache_pins => say::ERA_OPT_IN_PAGE_CACHE,
+                Kept::Yes => say::ERA_OPT_IN,
+                Kept::No => say::ERA_OPT_IN_FREES_IDS,
+                Kept::Unknown => say::ERA_OPT_IN_UNTOLD,
             },
             Self::KeepsIds => match kept {
-                Kept::Yes => "era-keeps-ids",
-                Kept::No => "era-frees-ids",
-                Kept::Unknown => "era-default-untold",
+                Kept::Yes => say::ERA_KEEPS_IDS,
+                Kept::No => say::ERA_FREES_IDS,
+                Kept::Unknown => say::ERA_DEFAULT_UNTOLD,
             },
-            Self::FreesIds => "era-frees-ids",
-            Self::ReparentsSlab => "era-reparents-slab",
-            Self::ReparentsAll => "era-reparents-all",
+            Self::FreesIds => say::ERA_FREES_IDS,
+            Self::ReparentsSlab => say::ERA_REPARENTS_SLAB,
+            Self::ReparentsAll => say::ERA_REPARENTS_ALL,
         }
     }
 }

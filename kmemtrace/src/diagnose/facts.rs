@@ -28,7 +28,7 @@ pub use traced::{Traced, TracedFailures};
 
 use super::{Evidence, Level};
 use crate::{
-    catalogue::Message,
+    catalogue::{Message, say},
     host::{
         self, Ask, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, SlabMemcgs, Slabinfo,
         Version,
@@ -165,7 +165,7 @@ impl Directory {
         };
         let file = |name: &str| format!("{}/memory.kmem.{name}_in_bytes", self.place);
         if self.caches == Some(true) {
-            let says = Message::new("slab-named").arg("cgroup", leaf());
+            let says = Message::new(say::SLAB_NAMED).arg("cgroup", leaf());
             return Some(Evidence::of_file("/sys/kernel/slab", says));
         }
         if let Some(limit) = self.limit {
@@ -179,15 +179,15 @@ impl Directory {
     pub(super) fn evidence(&self) -> Evidence {
         let says = match self.slabinfo {
             Slabinfo::Active { caches, .. } => {
-                Message::new("slabinfo-caches").arg("caches", caches)
+                Message::new(say::SLABINFO_CACHES).arg("caches", caches)
             }
-            Slabinfo::HeaderOnly => Message::new("slabinfo-header"),
-            Slabinfo::Inactive => Message::new("slabinfo-inactive"),
-            Slabinfo::Empty => Message::new("slabinfo-empty"),
-            Slabinfo::Absent => Message::new("slabinfo-absent"),
-            Slabinfo::Unknown => Message::new("slabinfo-unread"),
-            Slabinfo::Young => Message::new("slabinfo-young"),
-            Slabinfo::Unasked => Message::new("slabinfo-unasked"),
+            Slabinfo::HeaderOnly => Message::new(say::SLABINFO_HEADER),
+            Slabinfo::Inactive => Message::new(say::SLABINFO_INACTIVE),
+            Slabinfo::Empty => Message::new(say::SLABINFO_EMPTY),
+            Slabinfo::Absent => Message::new(say::SLABINFO_ABSENT),
+            Slabinfo::Unknown => Message::new(say::SLABINFO_UNREAD),
+            Slabinfo::Young => Message::new(say::SLABINFO_YOUNG),
+            Slabinfo::Unasked => Message::new(say::SLABINFO_UNASKED),
         };
         let told = match self.slabinfo {
             Slabinfo::Active { .. } | Slabinfo::Inactive => true,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     attribution::{Runtime, is_container_id, maker, owner},
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, Sentence, say},
 };
 
 /// A level of the memory hierarchy: who makes its directories.
@@ -71,15 +71,15 @@ impl Level {
     }
 
     /// Its name in the catalogue.
-    pub const fn message(self) -> &'static str {
+    pub const fn message(self) -> Sentence {
         match self {
-            Self::Root => "level-root",
-            Self::Kubepods => "level-kubepods",
-            Self::Qos => "level-qos",
-            Self::Pod => "level-pod",
-            Self::Container => "level-container",
-            Self::OtherContainer => "level-other-container",
-            Self::Other => "level-other",
+            Self::Root => say::LEVEL_ROOT,
+            Self::Kubepods => say::LEVEL_KUBEPODS,
+            Self::Qos => say::LEVEL_QOS,
+            Self::Pod => say::LEVEL_POD,
+            Self::Container => say::LEVEL_CONTAINER,
+            Self::OtherContainer => say::LEVEL_OTHER_CONTAINER,
+            Self::Other => say::LEVEL_OTHER,
         }
     }
 
@@ -207,9 +207,9 @@ impl MadeBy {
     /// Its name.
     pub(super) fn message(self) -> Message {
         match self {
-            Self::Runtime(runtime) => Message::new("exactly").arg("number", runtime.row().title),
-            Self::Unit => Message::new("maker-unit"),
-            Self::Unknown => Message::new("maker-unknown"),
+            Self::Runtime(runtime) => Message::new(say::EXACTLY).arg("number", runtime.row().title),
+            Self::Unit => Message::new(say::MAKER_UNIT),
+            Self::Unknown => Message::new(say::MAKER_UNKNOWN),
         }
     }
 }
@@ -281,14 +281,14 @@ pub(super) fn who(facts: &Facts) -> Result<Who, Unread> {
 fn removed(facts: &Facts) -> Option<Evidence> {
     let count = facts.count.as_ref().ok()?;
     if count.with_caches > 0 {
-        let says = Message::new("slab-names").arg("removed", count.with_caches);
+        let says = Message::new(say::SLAB_NAMES).arg("removed", count.with_caches);
         return Some(Evidence::of_file("/sys/kernel/slab", says));
     }
     let held = count.held_bytes.filter(|&held| held > 0)?;
     let mount = facts.hierarchy.as_ref().ok()?.mount.display();
     Some(Evidence::of_file(
         format!("{mount}/**/memory.kmem.usage_in_bytes"),
-        Message::new("kmem-held").arg("held", Arg::Bytes(held)),
+        Message::new(say::KMEM_HELD).arg("held", Arg::Bytes(held)),
     ))
 }
 

@@ -1,21 +1,5 @@
 //! What can be done: what applies to this node first.
 
-/// The sentences of a remedy are in the catalogue under its name.
-macro_rules! remedy {
-    ($id:literal, $applies:expr, $why:expr, $commands:expr) => {
-        Remedy {
-            id: $id,
-            applies: $applies,
-            title: Message::new(concat!("remedy-", $id)),
-            why: $why,
-            commands: $commands,
-            cost: Message::new(concat!("remedy-", $id, "-cost")),
-            risk: Message::new(concat!("remedy-", $id, "-risk")),
-            verify: Message::new(concat!("remedy-", $id, "-verify")),
-        }
-    };
-}
-
 mod commands;
 mod host;
 mod others;
@@ -30,7 +14,7 @@ use super::{
     symptoms,
 };
 use crate::{
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, Sentence, say},
     history::{self, Has},
     judge::Kept,
     runtimes::{Accounting, Runtime},
@@ -57,18 +41,118 @@ pub struct Remedy {
     pub verify: Message,
 }
 
-/// Names of remedies.
-const SHRINK: &str = "shrink-caches";
-const RECLAIM: &str = "reclaim-memory";
-const NOKMEM: &str = "nokmem-boot";
-const KUBELET: &str = "kubelet-nokmem";
-const RUNC: &str = "runc-nokmem";
-const KERNEL: &str = "newer-kernel";
-const REBOOT: &str = "reboot";
-const SETTING: &str = "runtime-setting";
-const UPDATE: &str = "runtime-update";
-const REAPER: &str = "memcg-reaper";
-const EMPTY: &str = "remove-empty";
+/// A remedy's name, and what is said of it wherever it applies.
+struct Row {
+    id: &'static str,
+    title: Sentence,
+    cost: Sentence,
+    risk: Sentence,
+    verify: Sentence,
+}
+
+impl Row {
+    /// The remedy, with what this node makes of it.
+    fn remedy(&self, applies: bool, why: Message, commands: Vec<Arg>) -> Remedy {
+        Remedy {
+            id: self.id,
+            applies,
+            title: Message::new(self.title),
+            why,
+            commands,
+            cost: Message::new(self.cost),
+            risk: Message::new(self.risk),
+            verify: Message::new(self.verify),
+        }
+    }
+}
+
+const SHRINK: Row = Row {
+    id: "shrink-caches",
+    title: say::REMEDY_SHRINK_CACHES,
+    cost: say::REMEDY_SHRINK_CACHES_COST,
+    risk: say::REMEDY_SHRINK_CACHES_RISK,
+    verify: say::REMEDY_SHRINK_CACHES_VERIFY,
+};
+
+const RECLAIM: Row = Row {
+    id: "reclaim-memory",
+    title: say::REMEDY_RECLAIM_MEMORY,
+    cost: say::REMEDY_RECLAIM_MEMORY_COST,
+    risk: say::REMEDY_RECLAIM_MEMORY_RISK,
+    verify: say::REMEDY_RECLAIM_MEMORY_VERIFY,
+};
+
+const NOKMEM: Row = Row {
+    id: "nokmem-boot",
+    title: say::REMEDY_NOKMEM_BOOT,
+    cost: say::REMEDY_NOKMEM_BOOT_COST,
+    risk: say::REMEDY_NOKMEM_BOOT_RISK,
+    verify: say::REMEDY_NOKMEM_BOOT_VERIFY,
+};
+
+const KUBELET: Row = Row {
+    id: "kubelet-nokmem",
+    title: say::REMEDY_KUBELET_NOKMEM,
+    cost: say::REMEDY_KUBELET_NOKMEM_COST,
+    risk: say::REMEDY_KUBELET_NOKMEM_RISK,
+    verify: say::REMEDY_KUBELET_NOKMEM_VERIFY,
+};
+
+const RUNC: Row = Row {
+    id: "runc-nokmem",
+    title: say::REMEDY_RUNC_NOKMEM,
+    cost: say::REMEDY_RUNC_NOKMEM_COST,
+    risk: say::REMEDY_RUNC_NOKMEM_RISK,
+    verify: say::REMEDY_RUNC_NOKMEM_VERIFY,
+};
+
+const KERNEL: Row = Row {
+    id: "newer-kernel",
+    title: say::REMEDY_NEWER_KERNEL,
+    cost: say::REMEDY_NEWER_KERNEL_COST,
+    risk: say::REMEDY_NEWER_KERNEL_RISK,
+    verify: say::REMEDY_NEWER_KERNEL_VERIFY,
+};
+
+const REBOOT: Row = Row {
+    id: "reboot",
+    title: say::REMEDY_REBOOT,
+    cost: say::REMEDY_REBOOT_COST,
+    risk: say::REMEDY_REBOOT_RISK,
+    verify: say::REMEDY_REBOOT_VERIFY,
+};
+
+const SETTING: Row = Row {
+    id: "runtime-setting",
+    title: say::REMEDY_RUNTIME_SETTING,
+    cost: say::REMEDY_RUNTIME_SETTING_COST,
+    risk: say::REMEDY_RUNTIME_SETTING_RISK,
+    verify: say::REMEDY_RUNTIME_SETTING_VERIFY,
+};
+
+const UPDATE: Row = Row {
+    id: "runtime-update",
+    title: say::REMEDY_RUNTIME_UPDATE,
+    cost: say::REMEDY_RUNTIME_UPDATE_COST,
+    risk: say::REMEDY_RUNTIME_UPDATE_RISK,
+    verify: say::REMEDY_RUNTIME_UPDATE_VERIFY,
+};
+
+const REAPER: Row = Row {
+    id: "memcg-reaper",
+    title: say::REMEDY_MEMCG_REAPER,
+    cost: say::REMEDY_MEMCG_REAPER_COST,
+    risk: say::REMEDY_MEMCG_REAPER_RISK,
+    verify: say::REMEDY_MEMCG_REAPER_VERIFY,
+};
+
+const EMPTY: Row = Row {
+    id: "remove-empty",
+    title: say::REMEDY_REMOVE_EMPTY,
+    cost: say::REMEDY_REMOVE_EMPTY_COST,
+    risk: say::REMEDY_REMOVE_EMPTY_RISK,
+    verify: say::REMEDY_REMOVE_EMPTY_VERIFY,
+};
 
 /// What is known when remedies are chosen.
 struct Case<'a> {
@@ -127,20 +211,21 @@ pub(super) fn of_finding(finding: &Finding, remedies: &[Remedy]) -> Vec<&'static
     if finding.verdict < Verdict::Warn {
         return Vec::new();
     }
-    let of: &[&str] = match finding.id {
+    let of: &[&Row] = match finding.id {
         symptoms::IDS | symptoms::MKDIR | symptoms::RUNTIME_LOG => &[
-            SHRINK, EMPTY, REAPER, RECLAIM, REBOOT, SETTING, UPDATE, NOKMEM, KUBELET, RUNC, KERNEL,
+            &SHRINK, &EMPTY, &REAPER, &RECLAIM, &REBOOT, &SETTING, &UPDATE, &NOKMEM, &KUBELET,
+            &RUNC, &KERNEL,
         ],
-        cause::ACCOUNTING => &[SETTING, UPDATE, NOKMEM, KUBELET, RUNC, KERNEL],
-        cause::CONFIGURED => &[NOKMEM],
-        cause::KERNEL => &[KERNEL],
-        cause::COMMAND_LINE => &[KUBELET, RUNC, KERNEL],
+        cause::ACCOUNTING => &[&SETTING, &UPDATE, &NOKMEM, &KUBELET, &RUNC, &KERNEL],
+        cause::CONFIGURED => &[&NOKMEM],
+        cause::KERNEL => &[&KERNEL],
+        cause::COMMAND_LINE => &[&KUBELET, &RUNC, &KERNEL],
         _ => &[],
     };
     let applies = remedies.iter().filter(|remedy| remedy.applies);
     applies
         .map(|remedy| remedy.id)
-        .filter(|id| of.contains(id))
+        .filter(|id| of.iter().any(|row| row.id == *id))
         .collect()
 }
 
@@ -169,11 +254,11 @@ impl Case<'_> {
             .and_then(|count| count.held_bytes);
         let applies = with_caches > 0 && (self.leaking() || self.many);
         let why = if applies {
-            Message::new("shrink-why")
+            Message::new(say::SHRINK_WHY)
                 .arg("zombies", with_caches)
                 .arg("held", Arg::Bytes(held.unwrap_or(0)))
         } else {
-            Message::new("shrink-why-not")
+            Message::new(say::SHRINK_WHY_NOT)
         };
         // Objects that are in use, as cached dentries are, keep a slab; dropping caches first frees more.
         let commands = commands([
@@ -181,7 +266,7 @@ impl Case<'_> {
             "kmemtrace reclaim --apply",
             "kmemtrace reclaim --apply --drop-caches",
         ]);
-        remedy!("shrink-caches", applies, why, commands)
+        SHRINK.remedy(applies, why, commands)
     }
 
     fn nokmem(&self) -> Remedy {
@@ -189,34 +274,29 @@ impl Case<'_> {
         let given = cmdline.is_ok_and(|line| cause::memory_option(&line.text, "nokmem"));
         let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
         let (applies, why) = match (self.era, history::NOKMEM.is_in(release)) {
-            (Some(Era::OptIn) | None, _) if given && self.opt_in() => (false, "nokmem-ignored"),
-            (_, _) if given => (false, "nokmem-given"),
+            (Some(Era::OptIn) | None, _) if given && self.opt_in() => (false, say::NOKMEM_IGNORED),
+            (_, _) if given => (false, say::NOKMEM_GIVEN),
             (Some(Era::OptIn | Era::KeepsIds), _) if self.configured() => {
-                (true, "nokmem-configured")
+                (true, say::NOKMEM_CONFIGURED)
             }
             (Some(Era::OptIn), Has::Yes) => (
                 self.opt_in() || self.leaking(),
                 if self.opt_in() || self.leaking() {
-                    "nokmem-why"
+                    say::NOKMEM_WHY
                 } else {
-                    "nokmem-nothing-on"
+                    say::NOKMEM_NOTHING_ON
                 },
             ),
             // Red Hat's later builds of the same kernel know it.
             (Some(Era::OptIn), _) if self.is_el7() && (self.opt_in() || self.leaking()) => {
-                (true, "nokmem-update")
+                (true, say::NOKMEM_UPDATE)
             }
-            (Some(Era::OptIn), Has::No) => (false, "nokmem-too-old"),
-            (Some(Era::OptIn) | None, _) => (false, "nokmem-untold"),
-            (Some(Era::KeepsIds), _) => (true, "nokmem-why"),
-            (Some(_), _) => (false, "nokmem-not-needed"),
+            (Some(Era::OptIn), Has::No) => (false, say::NOKMEM_TOO_OLD),
+            (Some(Era::OptIn) | None, _) => (false, say::NOKMEM_UNTOLD),
+            (Some(Era::KeepsIds), _) => (true, say::NOKMEM_WHY),
+            (Some(_), _) => (false, say::NOKMEM_NOT_NEEDED),
         };
-        remedy!(
-            "nokmem-boot",
-            applies,
-            Message::new(why),
-            self.boot_commands()
-        )
+        NOKMEM.remedy(applies, Message::new(why), self.boot_commands())
     }
 
     /// Whether the kernel is a build of RHEL 7's.
@@ -246,22 +326,17 @@ impl Case<'_> {
         let on = self.who.is_some_and(|who| who.kubelet.is_some());
         let perhaps = self.who.is_some_and(|who| who.removed.is_some()) && self.has_kubelet();
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
-            (false, "kubelet-not-needed")
+            (false, say::KUBELET_NOT_NEEDED)
         } else if !on && !perhaps {
-            (false, "kubelet-not-on")
+            (false, say::KUBELET_NOT_ON)
         } else if self.marked(Runtime::Kubelet) {
-            (false, "kubelet-marked")
+            (false, say::KUBELET_MARKED)
         } else if perhaps {
-            (true, "kubelet-perhaps")
+            (true, say::KUBELET_PERHAPS)
         } else {
-            (true, "kubelet-why")
+            (true, say::KUBELET_WHY)
         };
-        remedy!(
-            "kubelet-nokmem",
-            applies,
-            Message::new(why),
-            self.kubelet_commands()
-        )
+        KUBELET.remedy(applies, Message::new(why), self.kubelet_commands())
     }
 
     fn runc(&self) -> Remedy {
@@ -276,49 +351,39 @@ impl Case<'_> {
         let untold = self.who.is_some_and(untold);
         let marked = self.marked(Runtime::Runc);
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
-            (false, "runc-not-needed")
+            (false, say::RUNC_NOT_NEEDED)
         } else if runc && marked {
-            (false, "runc-marked-but-on")
+            (false, say::RUNC_MARKED_BUT_ON)
         } else if runc {
-            (true, "runc-why")
+            (true, say::RUNC_WHY)
         } else if marked {
-            (false, "runc-marked")
+            (false, say::RUNC_MARKED)
         } else if untold {
-            (true, "runc-perhaps")
+            (true, say::RUNC_PERHAPS)
         } else {
-            (false, "runc-not-on")
+            (false, say::RUNC_NOT_ON)
         };
-        remedy!(
-            "runc-nokmem",
-            applies,
-            Message::new(why),
-            self.runc_commands()
-        )
+        RUNC.remedy(applies, Message::new(why), self.runc_commands())
     }
 
     fn kernel(&self) -> Remedy {
         let (applies, why) = match self.era {
-            _ if self.state == State::Crowded => (false, "newer-kernel-crowded"),
+            _ if self.state == State::Crowded => (false, say::NEWER_KERNEL_CROWDED),
             Some(Era::KeepsIds | Era::OptIn) if self.kept == Kept::No => {
-                (self.many || self.opt_in(), "newer-kernel-fewer")
+                (self.many || self.opt_in(), say::NEWER_KERNEL_FEWER)
             }
-            Some(Era::KeepsIds) => (true, "newer-kernel-why"),
+            Some(Era::KeepsIds) => (true, say::NEWER_KERNEL_WHY),
             Some(Era::OptIn) | None
                 if self.opt_in() || self.leaking() || self.many || self.state == State::Failing =>
             {
-                (true, "newer-kernel-why")
+                (true, say::NEWER_KERNEL_WHY)
             }
-            Some(Era::OptIn) => (false, "newer-kernel-nothing-on"),
-            Some(Era::FreesIds) if self.many => (true, "newer-kernel-fewer"),
-            Some(Era::ReparentsSlab) if self.many => (true, "newer-kernel-page-cache"),
-            _ => (false, "newer-kernel-not-needed"),
+            Some(Era::OptIn) => (false, say::NEWER_KERNEL_NOTHING_ON),
+            Some(Era::FreesIds) if self.many => (true, say::NEWER_KERNEL_FEWER),
+            Some(Era::ReparentsSlab) if self.many => (true, say::NEWER_KERNEL_PAGE_CACHE),
+            _ => (false, say::NEWER_KERNEL_NOT_NEEDED),
         };
-        remedy!(
-            "newer-kernel",
-            applies,
-            Message::new(why),
-            self.kernel_commands()
-        )
+        KERNEL.remedy(applies, Message::new(why), self.kernel_commands())
     }
 
     fn reclaim(&self) -> Remedy {
@@ -339,11 +404,11 @@ impl Case<'_> {
             0
         };
         let why = match (applies, opt_in) {
-            (true, _) if kernel > 0 => "reclaim-why-slab",
-            (true, _) if held == Kinds::default() && walked == 0 => "reclaim-why-untold",
-            (true, _) => "reclaim-why",
-            (false, true) if !pages => "reclaim-no-use",
-            (false, _) => "reclaim-not-needed",
+            (true, _) if kernel > 0 => say::RECLAIM_WHY_SLAB,
+            (true, _) if held == Kinds::default() && walked == 0 => say::RECLAIM_WHY_UNTOLD,
+            (true, _) => say::RECLAIM_WHY,
+            (false, true) if !pages => say::RECLAIM_NO_USE,
+            (false, _) => say::RECLAIM_NOT_NEEDED,
         };
         let why = Message::new(why)
             .arg("kernel", Arg::Bytes(kernel))
@@ -361,7 +426,7 @@ impl Case<'_> {
             // Dentries and inodes alone.
             commands.push("echo 2 > /proc/sys/vm/drop_caches".into());
         }
-        remedy!("reclaim-memory", applies, why, commands)
+        RECLAIM.remedy(applies, why, commands)
     }
 
     fn reboot(&self) -> Remedy {
@@ -372,15 +437,15 @@ impl Case<'_> {
         let a_day = symptoms::ids_a_day(self.facts).filter(|_| self.leaking());
         let why = match a_day {
             Some((a_day, traced)) => Message::new(if traced {
-                "reboot-why-traced"
+                say::REBOOT_WHY_TRACED
             } else {
-                "reboot-why"
+                say::REBOOT_WHY
             })
             .arg("day", a_day)
             .arg("lasts", Arg::Time(symptoms::lasts_ns(capacity, a_day))),
-            None if applies => Message::new("reboot-why-untimed"),
-            None => Message::new("reboot-not-needed"),
+            None if applies => Message::new(say::REBOOT_WHY_UNTIMED),
+            None => Message::new(say::REBOOT_NOT_NEEDED),
         };
-        remedy!("reboot", applies, why, self.reboot_commands())
+        REBOOT.remedy(applies, why, self.reboot_commands())
     }
 }

@@ -9,7 +9,7 @@ use super::{
     trace::{firsts_and_lasts, times, traced},
 };
 use crate::{
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, say},
     judge::{Kept, Refused, Signs},
 };
 
@@ -130,34 +130,34 @@ pub(super) fn lasts_ns(capacity: u64, a_day: u64) -> u64 {
 /// Who makes them, if their path tells.
 pub(super) fn made_by(crowd: &Crowd) -> Message {
     match MadeBy::of(&crowd.path) {
-        MadeBy::Unknown => Message::new("nothing"),
-        maker => Message::new("crowd-maker").arg("maker", maker.message()),
+        MadeBy::Unknown => Message::new(say::NOTHING),
+        maker => Message::new(say::CROWD_MAKER).arg("maker", maker.message()),
     }
 }
 
 /// How many of them are empty.
 pub(super) fn empty(crowd: &Crowd) -> Message {
     match crowd.empty {
-        Some(empty) => Message::new("crowd-empty").arg("empty", empty),
-        None => Message::new("crowd-leaves").arg("leaves", crowd.leaves),
+        Some(empty) => Message::new(say::CROWD_EMPTY).arg("empty", empty),
+        None => Message::new(say::CROWD_LEAVES).arg("leaves", crowd.leaves),
     }
 }
 
 /// Where live memory cgroups crowd, if that was looked for.
 fn crowd(facts: &Facts) -> Message {
     let Some(crowd) = &facts.crowd else {
-        return Message::new("nothing");
+        return Message::new(say::NOTHING);
     };
     let ns =
         |age: std::time::Duration| Arg::Time(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
     let age = crowd
         .age
-        .map_or(Message::new("nothing"), |(oldest, youngest)| {
-            Message::new("crowd-age")
+        .map_or(Message::new(say::NOTHING), |(oldest, youngest)| {
+            Message::new(say::CROWD_AGE)
                 .arg("youngest", ns(youngest))
                 .arg("oldest", ns(oldest))
         });
-    Message::new("crowd-most")
+    Message::new(say::CROWD_MOST)
         .arg("place", crowd.place.clone())
         .arg("children", crowd.children)
         .arg("empty", empty(crowd))
@@ -182,37 +182,49 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         state => state,
     };
     let (verdict, id, meaning) = match state {
-        State::Crowded => (Verdict::Fail, "ids-live", "ids-live-meaning"),
+        State::Crowded => (Verdict::Fail, say::IDS_LIVE, say::IDS_LIVE_MEANING),
         State::Exhausted if count.ids_min >= count.capacity => {
-            (Verdict::Fail, "ids-full", "ids-taken-meaning")
+            (Verdict::Fail, say::IDS_FULL, say::IDS_TAKEN_MEANING)
         }
-        State::Exhausted if signs.all_taken() => (Verdict::Fail, "ids-taken", "ids-taken-meaning"),
-        State::Exhausted => (Verdict::Fail, "ids-refused", "ids-taken-meaning"),
-        State::Leaking => (Verdict::Fail, "ids-leaking", "ids-leaking-meaning"),
-        State::PilingUp if signs.kept == Kept::Unknown => {
-            (Verdict::Warn, "ids-many-zombies", "ids-untold-meaning")
+        State::Exhausted if signs.all_taken() => {
+            (Verdict::Fail, say::IDS_TAKEN, say::IDS_TAKEN_MEANING)
         }
+        State::Exhausted => (Verdict::Fail, say::IDS_REFUSED, say::IDS_TAKEN_MEANING),
+        State::Leaking => (Verdict::Fail, say::IDS_LEAKING, say::IDS_LEAKING_MEANING),
+        State::PilingUp if signs.kept == Kept::Unknown => (
+            Verdict::Warn,
+            say::IDS_MANY_ZOMBIES,
+            say::IDS_UNTOLD_MEANING,
+        ),
         State::PilingUp => (
             Verdict::Warn,
-            "ids-many-zombies",
-            "ids-many-zombies-meaning",
+            say::IDS_MANY_ZOMBIES,
+            say::IDS_MANY_ZOMBIES_MEANING,
         ),
         _ if count.staying > 0 && signs.kept == Kept::Unknown => {
-            (Verdict::Unknown, "ids-leaking", "ids-untold-meaning")
+            (Verdict::Unknown, say::IDS_LEAKING, say::IDS_UNTOLD_MEANING)
         }
-        _ if count.staying > 0 => (Verdict::Ok, "ids-few-zombies", "ids-few-zombies-meaning"),
-        _ if count.none => (Verdict::Ok, "ids-fine", "ids-fine-meaning"),
-        _ => (Verdict::Unknown, "ids-unknown", "ids-unknown-meaning"),
+        _ if count.staying > 0 => (
+            Verdict::Ok,
+            say::IDS_FEW_ZOMBIES,
+            say::IDS_FEW_ZOMBIES_MEANING,
+        ),
+        _ if count.none => (Verdict::Ok, say::IDS_FINE, say::IDS_FINE_MEANING),
+        _ => (Verdict::Unknown, say::IDS_UNKNOWN, say::IDS_UNKNOWN_MEANING),
     };
     let exact = count.zombies_max == Some(count.zombies_min);
-    let zombies = Message::new(if exact { "zombies" } else { "zombies-at-least" })
-        .arg("number", count.zombies_min);
+    let zombies = Message::new(if exact {
+        say::ZOMBIES
+    } else {
+        say::ZOMBIES_AT_LEAST
+    })
+    .arg("number", count.zombies_min);
     let ids = match count.ids_max {
-        Some(max) if max == count.ids_min => Message::new("exactly").arg("number", max),
-        Some(max) => Message::new("between")
+        Some(max) if max == count.ids_min => Message::new(say::EXACTLY).arg("number", max),
+        Some(max) => Message::new(say::BETWEEN)
             .arg("least", count.ids_min)
             .arg("most", max),
-        None => Message::new("at-least").arg("number", count.ids_min),
+        None => Message::new(say::AT_LEAST).arg("number", count.ids_min),
     };
     let says = Message::new(id)
         .arg("live", count.live)
@@ -226,30 +238,30 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     if let Some((a_day, traced)) = a_day {
         let left = count.capacity.saturating_sub(count.ids_min);
         let rate = Message::new(match (count.all_taken(), traced) {
-            (true, false) => "rate-used",
-            (true, true) => "rate-used-traced",
-            (false, false) => "rate",
-            (false, true) => "rate-traced",
+            (true, false) => say::RATE_USED,
+            (true, true) => say::RATE_USED_TRACED,
+            (false, false) => say::RATE,
+            (false, true) => say::RATE_TRACED,
         })
         .arg("day", a_day)
         .arg("left", Arg::Time(lasts_ns(left, a_day)))
         .arg("lasts", Arg::Time(lasts_ns(count.capacity, a_day)));
         meaning = meaning.arg("rate", rate);
     } else {
-        meaning = meaning.arg("rate", Message::new("nothing"));
+        meaning = meaning.arg("rate", Message::new(say::NOTHING));
     }
     let mut finding = symptom(IDS, verdict, says)
         .meaning(meaning)
         .evidence(facts.counted.iter().map(super::facts::Line::evidence))
-        .verify(Message::new("ids-verify"));
+        .verify(Message::new(say::IDS_VERIFY));
     let slab = |says: Message| Evidence::of_file("/sys/kernel/slab", says);
     if count.with_caches > 0 {
         let removed = count.with_caches;
-        let says = Message::new("slab-names").arg("removed", removed);
+        let says = Message::new(say::SLAB_NAMES).arg("removed", removed);
         finding = finding.evidence([slab(says)]);
     }
     if let Some(peak) = count.peak {
-        let says = Message::new("slab-peak").arg("id", peak.saturating_sub(1));
+        let says = Message::new(say::SLAB_PEAK).arg("id", peak.saturating_sub(1));
         finding = finding.evidence([slab(says)]);
     }
     if let Some(held) = count.held_bytes.filter(|&held| held > 0)
@@ -258,7 +270,7 @@ pub(super) fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         let mount = hierarchy.mount.display();
         finding = finding.evidence([Evidence::of_file(
             format!("{mount}/**/memory.kmem.usage_in_bytes"),
-            Message::new("kmem-held").arg("held", Arg::Bytes(held)),
+            Message::new(say::KMEM_HELD).arg("held", Arg::Bytes(held)),
         )]);
     }
     finding
@@ -269,36 +281,36 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
     let says = Message::new;
     let failed = traced(facts).map_or(&[][..], |traced| &traced.mkdir);
     let finding = match (&facts.probe, failed) {
-        (None, []) if facts.is_copy() => symptom(MKDIR, Verdict::Unknown, says("mkdir-copied")),
-        (None, []) => symptom(MKDIR, Verdict::Unknown, says("mkdir-not-tried")),
+        (None, []) if facts.is_copy() => symptom(MKDIR, Verdict::Unknown, says(say::MKDIR_COPIED)),
+        (None, []) => symptom(MKDIR, Verdict::Unknown, says(say::MKDIR_NOT_TRIED)),
         (None, [most, ..]) => symptom(
             MKDIR,
             Verdict::Fail,
-            times(says("mkdir-traced"), failed)
+            times(says(say::MKDIR_TRACED), failed)
                 .arg("what", Arg::Reason(most.what.clone()))
                 .arg("place", most.place.clone()),
         )
-        .meaning(says("mkdir-traced-meaning"))
+        .meaning(says(say::MKDIR_TRACED_MEANING))
         .evidence(firsts_and_lasts(failed)),
         (Some(Ok(())), [_, ..]) => symptom(
             MKDIR,
             Verdict::Warn,
-            times(says("mkdir-works-again"), failed),
+            times(says(say::MKDIR_WORKS_AGAIN), failed),
         )
-        .meaning(says("mkdir-traced-meaning"))
+        .meaning(says(say::MKDIR_TRACED_MEANING))
         .evidence(firsts_and_lasts(failed)),
-        (Some(Ok(())), []) => symptom(MKDIR, Verdict::Ok, says("mkdir-works")),
+        (Some(Ok(())), []) => symptom(MKDIR, Verdict::Ok, says(say::MKDIR_WORKS)),
         // Not the kernel's: nobody may write there.
         (Some(Err(unread)), []) if refusal(&unread.reason, true) == Refused::No => {
             return Finding::unknown(MKDIR, Group::Symptom, unread);
         }
         (Some(Err(unread)), _) => {
-            let finding = says("mkdir-fails").arg("error", Arg::Reason(unread.reason.clone()));
+            let finding = says(say::MKDIR_FAILS).arg("error", Arg::Reason(unread.reason.clone()));
             symptom(MKDIR, Verdict::Fail, finding)
-                .meaning(says("mkdir-fails-meaning"))
+                .meaning(says(say::MKDIR_FAILS_MEANING))
                 .evidence([Evidence::of_file(
                     &unread.file,
-                    Message::new("mkdir-said").arg("error", Arg::Reason(unread.reason.clone())),
+                    Message::new(say::MKDIR_SAID).arg("error", Arg::Reason(unread.reason.clone())),
                 )])
                 .evidence(firsts_and_lasts(failed))
         }
@@ -307,7 +319,7 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
         |_| "/sys/fs/cgroup/memory".to_owned(),
         |at| at.mount.display().to_string(),
     );
-    finding.verify(says("mkdir-verify").arg("mount", mount))
+    finding.verify(says(say::MKDIR_VERIFY).arg("mount", mount))
 }
 
 /// Memory that is free, so that it is not what lacks.
@@ -320,14 +332,14 @@ pub(super) fn free_memory(facts: &Facts) -> Finding {
     let (verdict, id, meaning) = if scarce {
         (
             Verdict::Warn,
-            "free-memory-scarce",
-            "free-memory-scarce-meaning",
+            say::FREE_MEMORY_SCARCE,
+            say::FREE_MEMORY_SCARCE_MEANING,
         )
     } else {
         (
             Verdict::Ok,
-            "free-memory-plenty",
-            "free-memory-plenty-meaning",
+            say::FREE_MEMORY_PLENTY,
+            say::FREE_MEMORY_PLENTY_MEANING,
         )
     };
     let says = Message::new(id)

@@ -5,7 +5,7 @@ use super::{
     facts::{Traced, TracedFailures},
     symptoms::SHOWN,
 };
-use crate::catalogue::{Arg, Message};
+use crate::catalogue::{Arg, Message, say};
 
 /// The name of the finding.
 pub(super) const TRACE: &str = "trace";
@@ -49,15 +49,15 @@ pub(super) fn trace(facts: &Facts) -> Option<Finding> {
             TRACE,
             Group::Symptom,
             Verdict::Ok,
-            says("trace-clean"),
+            says(say::TRACE_CLEAN),
         ));
     };
-    let says = times(says("trace-slab"), &traced.slab)
+    let says = times(says(say::TRACE_SLAB), &traced.slab)
         .arg("cache", most.what.clone())
         .arg("most", most.count);
     Some(
         Finding::new(TRACE, Group::Symptom, Verdict::Warn, says)
-            .meaning(Message::new("trace-slab-meaning"))
+            .meaning(Message::new(say::TRACE_SLAB_MEANING))
             .evidence(firsts_and_lasts(&traced.slab)),
     )
 }

@@ -6,7 +6,7 @@ use super::{
     levels::Who, symptoms,
 };
 use crate::{
-    catalogue::Message,
+    catalogue::{Message, say},
     history::{Has, NOKMEM},
     judge::Kept,
 };
@@ -48,36 +48,36 @@ pub(super) fn fix(
     let ok = |says: Message| (Verdict::Ok, says, None);
     let made = |id| Message::new(id).arg("made", trial.made);
     let (verdict, says, meaning) = if let (Some(row), Ok(_)) = (level_on, who) {
-        let says = Message::new("fix-level-on")
+        let says = Message::new(say::FIX_LEVEL_ON)
             .arg("level", Message::new(row.level.message()))
             .arg("on", row.on)
             .arg("directories", row.directories);
-        (Verdict::Fail, says, Some("fix-level-on-meaning"))
+        (Verdict::Fail, says, Some(say::FIX_LEVEL_ON_MEANING))
     } else if opt_in && trial.accounted == Some(true) {
-        let says = Message::new("fix-inherited").arg("place", trial.place.clone());
+        let says = Message::new(say::FIX_INHERITED).arg("place", trial.place.clone());
         (Verdict::Fail, says, None)
     } else if let Some(stayed @ 1..) = trial.stayed {
-        let says = made("fix-still-leaks").arg("stayed", stayed);
+        let says = made(say::FIX_STILL_LEAKS).arg("stayed", stayed);
         (Verdict::Fail, says, None)
     } else if trial.stayed.is_none() || (opt_in && trial.accounted.is_none()) {
-        let meaning = Some("fix-trial-unknown-meaning");
-        (Verdict::Unknown, made("fix-trial-unknown"), meaning)
+        let meaning = Some(say::FIX_TRIAL_UNKNOWN_MEANING);
+        (Verdict::Unknown, made(say::FIX_TRIAL_UNKNOWN), meaning)
     } else if opt_in && !proven(facts, who) {
         let says = trial.held_below.as_ref().map_or_else(
-            || Message::new("fix-no-container"),
-            |place| Message::new("fix-no-container-but").arg("place", place.clone()),
+            || Message::new(say::FIX_NO_CONTAINER),
+            |place| Message::new(say::FIX_NO_CONTAINER_BUT).arg("place", place.clone()),
         );
-        (Verdict::Unknown, says, Some("fix-no-container-meaning"))
+        (Verdict::Unknown, says, Some(say::FIX_NO_CONTAINER_MEANING))
     } else if old > 0 && symptoms::kept(facts, era) == Kept::No {
-        ok(made("fix-other-zombies").arg("zombies", old))
+        ok(made(say::FIX_OTHER_ZOMBIES).arg("zombies", old))
     } else if old > 0 {
-        ok(Message::new("fix-old-zombies").arg("zombies", old))
+        ok(Message::new(say::FIX_OLD_ZOMBIES).arg("zombies", old))
     } else {
-        ok(made("fix-done"))
+        ok(made(say::FIX_DONE))
     };
     let stayed = match trial.stayed {
-        Some(stayed) => made("fix-trial").arg("stayed", stayed),
-        None => made("fix-trial-untold"),
+        Some(stayed) => made(say::FIX_TRIAL).arg("stayed", stayed),
+        None => made(say::FIX_TRIAL_UNTOLD),
     };
     let shown = who.as_ref().ok().and_then(|who| who.runc_off.clone());
     let evidence = std::iter::once(Evidence::of_file(&trial.place, stayed));
@@ -104,6 +104,7 @@ fn proven(facts: &Facts, who: &Result<Who, Unread>) -> bool {
 mod tests {
     use super::*;
     use crate::{
+        catalogue::Sentence,
         diagnose::{
             diagnose,
             facts::{Count, Options},
@@ -122,7 +123,7 @@ mod tests {
         cmdline: &str,
         old: u64,
         trial: Trial,
-    ) -> (Verdict, &'static str) {
+    ) -> (Verdict, Sentence) {
         let text = "slabinfo - version: 2.1\n# Input/output error\n";
         let mut files = vec![
             (
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(diagnosis.fix, Some(finding.verdict));
         assert_eq!(diagnosis.headline, finding.says);
         assert!(finding.verdict != Verdict::Unknown || finding.meaning.is_some());
-        (finding.verdict, finding.says.id)
+        (finding.verdict, finding.says.sentence)
     }
 
     fn trial(stayed: Option<u64>, accounted: Option<bool>) -> Trial {
@@ -186,74 +187,74 @@ mod tests {
         let off = (OFF, &[OFF][..]);
         let nokmem = "cgroup.memory=nokmem\n";
         for (levels, cmdline, old, trial, right) in [
-            (off, "quiet\n", 0, clean(), (Ok, "fix-done")),
-            (off, "quiet\n", 7, clean(), (Ok, "fix-old-zombies")),
-            (off, "quiet\n", 7, held(), (Ok, "fix-old-zombies")),
+            (off, "quiet\n", 0, clean(), (Ok, say::FIX_DONE)),
+            (off, "quiet\n", 7, clean(), (Ok, say::FIX_OLD_ZOMBIES)),
+            (off, "quiet\n", 7, held(), (Ok, say::FIX_OLD_ZOMBIES)),
             // No container lives: runc may switch it on for the next one.
             (
                 (OFF, &[]),
                 "quiet\n",
                 0,
                 clean(),
-                (Unknown, "fix-no-container"),
+                (Unknown, say::FIX_NO_CONTAINER),
             ),
             (
                 (OFF, &[]),
                 "quiet\n",
                 7,
                 clean(),
-                (Unknown, "fix-no-container"),
+                (Unknown, say::FIX_NO_CONTAINER),
             ),
             (
                 (OFF, &[]),
                 "quiet\n",
                 7,
                 held(),
-                (Unknown, "fix-no-container-but"),
+                (Unknown, say::FIX_NO_CONTAINER_BUT),
             ),
-            ((OFF, &[]), nokmem, 0, clean(), (Ok, "fix-done")),
-            (off, nokmem, 7, clean(), (Ok, "fix-old-zombies")),
+            ((OFF, &[]), nokmem, 0, clean(), (Ok, say::FIX_DONE)),
+            (off, nokmem, 7, clean(), (Ok, say::FIX_OLD_ZOMBIES)),
             (
                 off,
                 "quiet\n",
                 0,
                 trial(None, Some(false)),
-                (Unknown, "fix-trial-unknown"),
+                (Unknown, say::FIX_TRIAL_UNKNOWN),
             ),
             (
                 off,
                 "quiet\n",
                 0,
                 trial(Some(0), None),
-                (Unknown, "fix-trial-unknown"),
+                (Unknown, say::FIX_TRIAL_UNKNOWN),
             ),
             (
                 off,
                 "quiet\n",
                 0,
                 trial(Some(3), Some(false)),
-                (Fail, "fix-still-leaks"),
+                (Fail, say::FIX_STILL_LEAKS),
             ),
             (
                 off,
                 "quiet\n",
                 0,
                 trial(Some(0), Some(true)),
-                (Fail, "fix-inherited"),
+                (Fail, say::FIX_INHERITED),
             ),
             (
                 (OFF, &[OFF, ON]),
                 "quiet\n",
                 0,
                 clean(),
-                (Fail, "fix-level-on"),
+                (Fail, say::FIX_LEVEL_ON),
             ),
             (
                 (ON, &[]),
                 nokmem,
                 0,
                 trial(Some(0), Some(true)),
-                (Fail, "fix-level-on"),
+                (Fail, say::FIX_LEVEL_ON),
             ),
         ] {
             let case = format!("{levels:?} {cmdline} {old} {trial:?}");

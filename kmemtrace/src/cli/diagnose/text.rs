@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    catalogue::{Arg, Catalogue},
+    catalogue::{Arg, Catalogue, say},
     cli::output::{Palette, wide},
     diagnose::{Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
     text::escape::Name,
@@ -30,11 +30,11 @@ pub(super) fn write(
     };
     writeln!(out, "{headline}")?;
     if diagnosis.state == State::Unknown {
-        writeln!(out, "  {}", catalogue.word("unknown-next"))?;
+        writeln!(out, "  {}", catalogue.word(say::UNKNOWN_NEXT))?;
     }
     for (group, title) in [
-        (Group::Symptom, "title-symptoms"),
-        (Group::Cause, "title-cause"),
+        (Group::Symptom, say::TITLE_SYMPTOMS),
+        (Group::Cause, say::TITLE_CAUSE),
     ] {
         writeln!(out, "\n{}", catalogue.word(title))?;
         for finding in diagnosis.findings.iter().filter(|one| one.group == group) {
@@ -47,12 +47,12 @@ pub(super) fn write(
     }
     let (apply, others): (Vec<_>, Vec<_>) = diagnosis.remedies.iter().partition(|one| one.applies);
     if !apply.is_empty() {
-        writeln!(out, "\n{}", catalogue.word("title-remedies"))?;
+        writeln!(out, "\n{}", catalogue.word(say::TITLE_REMEDIES))?;
         for (number, remedy) in (1..).zip(&apply) {
             write_remedy(out, number, remedy, catalogue)?;
         }
         if !others.is_empty() {
-            writeln!(out, "\n{}", catalogue.word("title-others"))?;
+            writeln!(out, "\n{}", catalogue.word(say::TITLE_OTHERS))?;
         }
         for remedy in others {
             let (title, why) = (catalogue.text(&remedy.title), catalogue.text(&remedy.why));
@@ -110,7 +110,7 @@ fn write_finding(
         }
     }
     if !finding.remedies.is_empty() {
-        let to_do = catalogue.word("label-remedies");
+        let to_do = catalogue.word(say::LABEL_REMEDIES);
         writeln!(out, "{indent:26}{to_do} {}", finding.remedies.join(", "))?;
     }
     if let Some(verify) = finding
@@ -121,7 +121,7 @@ fn write_finding(
         writeln!(
             out,
             "{indent:26}{} {}",
-            catalogue.word("label-verify"),
+            catalogue.word(say::LABEL_VERIFY),
             catalogue.text(verify)
         )?;
     }
@@ -134,19 +134,19 @@ fn levels(
     catalogue: &Catalogue,
     palette: Palette,
 ) -> io::Result<()> {
-    writeln!(out, "\n{}", catalogue.word("title-levels"))?;
+    writeln!(out, "\n{}", catalogue.word(say::TITLE_LEVELS))?;
     let heads = [
-        "level-directories",
-        "level-on",
-        "level-off",
-        "level-untold",
-        "level-limited",
+        say::LEVEL_DIRECTORIES,
+        say::LEVEL_ON,
+        say::LEVEL_OFF,
+        say::LEVEL_UNTOLD,
+        say::LEVEL_LIMITED,
     ];
-    write!(out, "  {}", wide(&catalogue.word("level"), 16))?;
+    write!(out, "  {}", wide(&catalogue.word(say::LEVEL), 16))?;
     for head in heads {
         write!(out, " {}", wide(&catalogue.word(head), 11))?;
     }
-    writeln!(out, " {}", catalogue.word("level-example"))?;
+    writeln!(out, " {}", catalogue.word(say::LEVEL_EXAMPLE))?;
     for row in rows {
         let name = catalogue.word(row.level.message());
         write!(out, "  {}", wide(&name, 16))?;
@@ -178,9 +178,9 @@ fn write_remedy(
         writeln!(out, "       {}", catalogue.arg(command))?;
     }
     for (label, message) in [
-        ("label-cost", &remedy.cost),
-        ("label-risk", &remedy.risk),
-        ("label-verify", &remedy.verify),
+        (say::LABEL_COST, &remedy.cost),
+        (say::LABEL_RISK, &remedy.risk),
+        (say::LABEL_VERIFY, &remedy.verify),
     ] {
         writeln!(
             out,

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::{Ended, Kind, Plan, Step};
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, say},
     cli::{interrupt::Interrupt, progress::bar},
     host::Acts,
 };
@@ -23,9 +23,9 @@ pub(super) fn act(
     let progress = bar(
         plan.writes.len() as u64,
         catalogue.word(match plan.kind {
-            Kind::Shrink => "reclaim-shrinking",
-            Kind::Reclaim | Kind::ForceEmpty => "reclaim-reclaiming",
-            Kind::DropCaches => "reclaim-dropping",
+            Kind::Shrink => say::RECLAIM_SHRINKING,
+            Kind::Reclaim | Kind::ForceEmpty => say::RECLAIM_RECLAIMING,
+            Kind::DropCaches => say::RECLAIM_DROPPING,
         }),
     );
     let mut ended = None;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Counts, Ended, Kind, Report, Step, Untried, Why};
 use crate::{
-    catalogue::{Arg, Catalogue, Message},
+    catalogue::{Arg, Catalogue, Message, say},
     cli::output::{Palette, wide},
 };
 
@@ -26,46 +26,46 @@ pub(super) fn write(
         catalogue.text(&message.arg("zombies", before.zombies))
     };
     let headline = match (report.applied, before.zombies, last.zombies) {
-        (_, 0, _) if before.none => palette.good(&say("reclaim-none")),
-        (false, 0, _) => palette.warn(&say("reclaim-untold")),
+        (_, 0, _) if before.none => palette.good(&say(say::RECLAIM_NONE)),
+        (false, 0, _) => palette.warn(&say(say::RECLAIM_UNTOLD)),
         (false, _, _) => {
             let id = if report.steps.is_empty() {
-                "reclaim-dry-run-nothing"
+                say::RECLAIM_DRY_RUN_NOTHING
             } else {
-                "reclaim-dry-run"
+                say::RECLAIM_DRY_RUN
             };
             let message = Message::new(id).arg("zombies", zombies(before));
             palette.warn(&catalogue.text(&message))
         }
-        (true, _, 0) if last.none => palette.good(&say("reclaim-all-gone")),
-        (true, _, 0) => palette.warn(&say("reclaim-untold")),
-        (true, _, _) if gone > 0 => palette.warn(&say("reclaim-some-gone")),
-        (true, was, is) if is > was => palette.bad(&say("reclaim-more")),
-        (true, _, _) => palette.bad(&say("reclaim-none-gone")),
+        (true, _, 0) if last.none => palette.good(&say(say::RECLAIM_ALL_GONE)),
+        (true, _, 0) => palette.warn(&say(say::RECLAIM_UNTOLD)),
+        (true, _, _) if gone > 0 => palette.warn(&say(say::RECLAIM_SOME_GONE)),
+        (true, was, is) if is > was => palette.bad(&say(say::RECLAIM_MORE)),
+        (true, _, _) => palette.bad(&say(say::RECLAIM_NONE_GONE)),
     };
     writeln!(out, "{headline}")?;
     let label = |id| wide(&catalogue.word(id), LABEL);
     let counted = counted(before, catalogue);
-    writeln!(out, "  {}  {counted}", label("reclaim-before"))?;
+    writeln!(out, "  {}  {counted}", label(say::RECLAIM_BEFORE))?;
     for step in &report.steps {
         write_step(out, step, catalogue)?;
     }
     write_left(out, report, catalogue)?;
     if let Some(ended) = report.ended {
         let ended = catalogue.word(match ended {
-            Ended::Interrupted => "reclaim-ended-interrupted",
-            Ended::TimeIsUp => "reclaim-ended-time",
+            Ended::Interrupted => say::RECLAIM_ENDED_INTERRUPTED,
+            Ended::TimeIsUp => say::RECLAIM_ENDED_TIME,
         });
-        writeln!(out, "  {}  {ended}", label("note"))?;
+        writeln!(out, "  {}  {ended}", label(say::NOTE))?;
     }
     Ok(())
 }
 
 fn zombies(counts: Counts) -> Message {
     let id = if counts.at_least && !counts.none {
-        "zombies-at-least"
+        say::ZOMBIES_AT_LEAST
     } else {
-        "zombies"
+        say::ZOMBIES
     };
     Message::new(id).arg("number", counts.zombies)
 }
@@ -76,7 +76,7 @@ fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io
     if last.none {
         return Ok(());
     }
-    let joined = |parts: Vec<String>| parts.join(&catalogue.word("comma"));
+    let joined = |parts: Vec<String>| parts.join(&catalogue.word(say::COMMA));
     let tried: Vec<_> = report
         .tried()
         .into_iter()
@@ -89,15 +89,15 @@ fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io
         .collect();
     if !report.applied {
         if !not_tried.is_empty() {
-            let label = wide(&catalogue.word("reclaim-not-planned"), LABEL);
+            let label = wide(&catalogue.word(say::RECLAIM_NOT_PLANNED), LABEL);
             writeln!(out, "  {label}  {}", joined(not_tried))?;
         }
         return Ok(());
     }
     let mut parts = Vec::new();
     for (id, steps) in [
-        ("reclaim-not-freed", tried),
-        ("reclaim-not-tried", not_tried),
+        (say::RECLAIM_NOT_FREED, tried),
+        (say::RECLAIM_NOT_TRIED, not_tried),
     ] {
         if !steps.is_empty() {
             let message = Message::new(id).arg("steps", joined(steps));
@@ -105,13 +105,13 @@ fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io
         }
     }
     if !parts.is_empty() {
-        let left = wide(&catalogue.word("reclaim-left"), LABEL);
+        let left = wide(&catalogue.word(say::RECLAIM_LEFT), LABEL);
         let number = if last.zombies > 0 {
-            catalogue.text(&zombies(last)) + &catalogue.word("colon")
+            catalogue.text(&zombies(last)) + &catalogue.word(say::COLON)
         } else {
             String::new()
         };
-        let parts = parts.join(&catalogue.word("semicolon"));
+        let parts = parts.join(&catalogue.word(say::SEMICOLON));
         writeln!(out, "  {left}  {number}{parts}")?;
     }
     Ok(())
@@ -120,19 +120,19 @@ fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io
 /// `shrink (no slab cache of a removed memory cgroup is visible)`.
 fn untried(one: &Untried, catalogue: &Catalogue) -> String {
     let why = Message::new(match one.why {
-        Why::NoCaches => "reclaim-why-no-caches",
-        Why::PagesDoNotPin => "reclaim-why-no-pages",
-        Why::Unread => "reclaim-why-unread",
-        Why::NothingHeld => "reclaim-why-nothing-held",
-        Why::Tasks => "reclaim-why-tasks",
-        Why::NoFile => "reclaim-why-no-file",
-        Why::NotAsked => "reclaim-why-not-asked",
-        Why::Refused => "reclaim-why-refused",
-        Why::Interrupted => "reclaim-why-interrupted",
-        Why::TimeIsUp => "reclaim-why-time",
+        Why::NoCaches => say::RECLAIM_WHY_NO_CACHES,
+        Why::PagesDoNotPin => say::RECLAIM_WHY_NO_PAGES,
+        Why::Unread => say::RECLAIM_WHY_UNREAD,
+        Why::NothingHeld => say::RECLAIM_WHY_NOTHING_HELD,
+        Why::Tasks => say::RECLAIM_WHY_TASKS,
+        Why::NoFile => say::RECLAIM_WHY_NO_FILE,
+        Why::NotAsked => say::RECLAIM_WHY_NOT_ASKED,
+        Why::Refused => say::RECLAIM_WHY_REFUSED,
+        Why::Interrupted => say::RECLAIM_WHY_INTERRUPTED,
+        Why::TimeIsUp => say::RECLAIM_WHY_TIME,
     });
     let why = why.arg("reason", Arg::Reason(one.error.clone().unwrap_or_default()));
-    let message = Message::new("reclaim-untried").arg("step", name(one.kind));
+    let message = Message::new(say::RECLAIM_UNTRIED).arg("step", name(one.kind));
     catalogue.text(&message.arg("why", why))
 }
 
@@ -151,57 +151,62 @@ const fn name(kind: Kind) -> &'static str {
 fn counted(counts: Counts, catalogue: &Catalogue) -> String {
     let number = catalogue.text(&zombies(counts));
     let held = [
-        ("held-kernel", counts.kernel_memory),
-        ("held-other", counts.memory),
+        (say::HELD_KERNEL, counts.kernel_memory),
+        (say::HELD_OTHER, counts.memory),
     ];
     let held = held.into_iter().filter_map(|(id, bytes)| {
         let bytes = bytes.filter(|&bytes| bytes > 0)?;
         Some(catalogue.text(&Message::new(id).arg("bytes", Arg::Bytes(bytes))))
     });
-    let held = held.collect::<Vec<_>>().join(&catalogue.word("comma"));
+    let held = held.collect::<Vec<_>>().join(&catalogue.word(say::COMMA));
     if held.is_empty() || counts.zombies == 0 {
         return number;
     }
-    let message = Message::new("reclaim-counted").arg("zombies", zombies(counts));
+    let message = Message::new(say::RECLAIM_COUNTED).arg("zombies", zombies(counts));
     catalogue.text(&message.arg("held", held))
 }
 
 fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Result<()> {
     let what = match step.kind {
-        Kind::Shrink => "reclaim-shrink",
-        Kind::Reclaim | Kind::ForceEmpty => "reclaim-reclaim",
-        Kind::DropCaches => "reclaim-drop-caches",
+        Kind::Shrink => say::RECLAIM_SHRINK,
+        Kind::Reclaim | Kind::ForceEmpty => say::RECLAIM_RECLAIM,
+        Kind::DropCaches => say::RECLAIM_DROP_CACHES,
     };
     let what = Message::new(what)
         .arg("writes", step.writes)
         .arg("targets", step.targets);
     let again = if step.again {
-        catalogue.word("reclaim-again")
+        catalogue.word(say::RECLAIM_AGAIN)
     } else {
         String::new()
     };
     let name = name(step.kind);
     write!(out, "  {name:LABEL$}  {again}{}", catalogue.text(&what))?;
     if let Some(bytes) = step.bytes {
-        let most = Message::new("reclaim-most").arg("bytes", Arg::Bytes(bytes));
-        write!(out, "{}{}", catalogue.word("comma"), catalogue.text(&most))?;
-    }
-    if let Some(left_out) = step.left_out {
-        let left_out = Message::new("reclaim-left-out").arg("number", left_out);
+        let most = Message::new(say::RECLAIM_MOST).arg("bytes", Arg::Bytes(bytes));
         write!(
             out,
             "{}{}",
-            catalogue.word("comma"),
+            catalogue.word(say::COMMA),
+            catalogue.text(&most)
+        )?;
+    }
+    if let Some(left_out) = step.left_out {
+        let left_out = Message::new(say::RECLAIM_LEFT_OUT).arg("number", left_out);
+        write!(
+            out,
+            "{}{}",
+            catalogue.word(say::COMMA),
             catalogue.text(&left_out)
         )?;
     }
     if let Some(after) = step.after {
-        let then = Message::new("reclaim-then").arg("counts", counted(after, catalogue));
+        let then = Message::new(say::RECLAIM_THEN).arg("counts", counted(after, catalogue));
         write!(out, "{}", catalogue.text(&then))?;
     }
     writeln!(out)?;
     if let (Some(failed), Some(reason)) = (step.failed, &step.reason) {
-        let message = Message::new("reclaim-failed").arg("failed", failed);
+        let message = Message::new(say::RECLAIM_FAILED).arg("failed", failed);
         let told = catalogue.text(&message.arg("reason", reason.clone()));
         writeln!(out, "  {}  {told}", wide("", LABEL))?;
     }

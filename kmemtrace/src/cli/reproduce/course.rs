@@ -15,7 +15,7 @@ use super::{
     workload::{leaf, together},
 };
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, say},
     cli::{interrupt::Interrupt, progress::bar},
     error::Error,
     host::{self, Acts, Hierarchy, Root, Version},
@@ -150,7 +150,7 @@ impl Course<'_> {
             let written = self.acts.write(&control, "+memory");
             written.map_err(|error| cannot(&control, &error))?;
         }
-        let progress = bar(self.count * 2, self.catalogue.word("reproduce-making"));
+        let progress = bar(self.count * 2, self.catalogue.word(say::REPRODUCE_MAKING));
         for number in 0..self.count {
             if self.interrupt.pressed() {
                 break;

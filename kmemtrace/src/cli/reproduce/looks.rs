@@ -14,6 +14,7 @@ use super::{
     workload::together,
 };
 use crate::{
+    catalogue::say,
     diagnose::facts::Kinds,
     host::{self, SlabLayout, SlabMemcgs, Version},
 };
@@ -105,7 +106,10 @@ impl<'a> Looks<'a> {
         let (mut counts, mut pins) = self.see();
         let mut seen = told(&counts, &self.alive, self.around);
         let mut fell = began;
-        let progress = bar(wait.as_millis() as u64, catalogue.word("reproduce-waiting"));
+        let progress = bar(
+            wait.as_millis() as u64,
+            catalogue.word(say::REPRODUCE_WAITING),
+        );
         while seen != Told::Exactly(0) && acts.now() - began < wait && !interrupt.pressed() {
             if done != Done::Removed {
                 self.nudge();

@@ -8,7 +8,7 @@ use super::{
     outcome::{Accounting, Done, Report, Step},
 };
 use crate::{
-    catalogue::{Arg, Catalogue, Message},
+    catalogue::{Arg, Catalogue, Message, Sentence, say},
     cli::{
         Verdict,
         output::{Palette, wide},
@@ -38,15 +38,15 @@ pub(super) fn write(
             .arg("kind", Message::new(workload(report.workload)))
     };
     let headline = match report.verdict() {
-        Verdict::Unknown if report.made == 0 => palette.warn(&say(about("reproduce-none"))),
-        Verdict::Unknown => palette.warn(&say(about("reproduce-unknown"))),
-        Verdict::Clean => palette.good(&say(about("reproduce-ok"))),
+        Verdict::Unknown if report.made == 0 => palette.warn(&say(about(say::REPRODUCE_NONE))),
+        Verdict::Unknown => palette.warn(&say(about(say::REPRODUCE_UNKNOWN))),
+        Verdict::Clean => palette.good(&say(about(say::REPRODUCE_OK))),
         Verdict::Leak => match report.left() {
-            Some(0) => palette.warn(&say(about("reproduce-freed"))),
+            Some(0) => palette.warn(&say(about(say::REPRODUCE_FREED))),
             // Whether they are freed is not known as long as that was not done.
-            Some(_) if !report.dropped() => palette.warn(&say(about("reproduce-not-dropped"))),
-            Some(_) => palette.bad(&say(about("reproduce-leak"))),
-            None => palette.warn(&say(about("reproduce-left-unknown"))),
+            Some(_) if !report.dropped() => palette.warn(&say(about(say::REPRODUCE_NOT_DROPPED))),
+            Some(_) => palette.bad(&say(about(say::REPRODUCE_LEAK))),
+            None => palette.warn(&say(about(say::REPRODUCE_LEFT_UNKNOWN))),
         },
     };
     writeln!(out, "{headline}")?;
@@ -56,43 +56,46 @@ pub(super) fn write(
     };
     if let Some(kernel) = &report.kernel {
         line(
-            "reproduce-kernel",
+            say::REPRODUCE_KERNEL,
             &Name::whole(kernel.as_bytes()).to_string(),
         )?;
     }
-    line("reproduce-hierarchy", report.hierarchy)?;
+    line(say::REPRODUCE_HIERARCHY, report.hierarchy)?;
     let accounting = match report.accounting {
-        Accounting::SwitchedOn => "reproduce-switched-on",
-        Accounting::Default => "reproduce-by-default",
+        Accounting::SwitchedOn => say::REPRODUCE_SWITCHED_ON,
+        Accounting::Default => say::REPRODUCE_BY_DEFAULT,
     };
-    line("reproduce-accounting", &catalogue.word(accounting))?;
+    line(say::REPRODUCE_ACCOUNTING, &catalogue.word(accounting))?;
     for step in &report.steps {
         write_step(out, step, catalogue)?;
     }
     let unknown = report.verdict() == Verdict::Unknown && report.made > 0;
     let untold = unknown && report.accounted.is_none();
     let notes = [
-        (report.accounted == Some(false), "reproduce-not-accounted"),
-        (untold, "reproduce-accounting-untold"),
-        (report.whole_machine, "reproduce-whole-machine"),
-        (report.interrupted, "reproduce-interrupted"),
+        (
+            report.accounted == Some(false),
+            say::REPRODUCE_NOT_ACCOUNTED,
+        ),
+        (untold, say::REPRODUCE_ACCOUNTING_UNTOLD),
+        (report.whole_machine, say::REPRODUCE_WHOLE_MACHINE),
+        (report.interrupted, say::REPRODUCE_INTERRUPTED),
     ];
     let mut notes: Vec<_> = notes
         .iter()
         .filter(|(holds, _)| *holds)
-        .map(|(_, note)| Message::new(note))
+        .map(|(_, note)| Message::new(*note))
         .collect();
     if let (Some(count), Some(reason)) = (report.not_removed, &report.why_not_removed) {
-        let note = Message::new("reproduce-not-removed").arg("count", count);
+        let note = Message::new(say::REPRODUCE_NOT_REMOVED).arg("count", count);
         notes.push(note.arg("reason", reason.clone()));
     }
     for note in notes {
-        let label = wide(&catalogue.word("note"), LABEL);
+        let label = wide(&catalogue.word(say::NOTE), LABEL);
         writeln!(out, "  {label}  {}", catalogue.text(&note))?;
     }
     if let Some(reason) = &report.walk_refused {
-        let label = wide(&catalogue.word("note"), LABEL);
-        let told = Message::new("reproduce-walk-refused").arg("reason", reason.clone());
+        let label = wide(&catalogue.word(say::NOTE), LABEL);
+        let told = Message::new(say::REPRODUCE_WALK_REFUSED).arg("reason", reason.clone());
         writeln!(out, "  {label}  {}", catalogue.text(&told))?;
     }
     Ok(())
@@ -100,19 +103,19 @@ pub(super) fn write(
 
 fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Result<()> {
     let done = match step.done {
-        Done::Removed => "done-removed",
-        Done::DropCaches => "done-dropped",
-        Done::Closed => "done-closed",
-        Done::FilesRemoved => "done-files",
-        Done::Shrink => "done-shrunk",
+        Done::Removed => say::DONE_REMOVED,
+        Done::DropCaches => say::DONE_DROPPED,
+        Done::Closed => say::DONE_CLOSED,
+        Done::FilesRemoved => say::DONE_FILES,
+        Done::Shrink => say::DONE_SHRUNK,
     };
     let held = [
-        ("held-file", step.file),
-        ("held-shmem", step.shmem),
-        ("held-anon", step.anon),
-        ("held-slab", step.slab),
-        ("held-sock", step.sock),
-        ("held-kernel", step.kernel_memory),
+        (say::HELD_FILE, step.file),
+        (say::HELD_SHMEM, step.shmem),
+        (say::HELD_ANON, step.anon),
+        (say::HELD_SLAB, step.slab),
+        (say::HELD_SOCK, step.sock),
+        (say::HELD_KERNEL, step.kernel_memory),
     ];
     let held: Vec<_> = held
         .into_iter()
@@ -123,20 +126,22 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
         .collect();
     let zombies = match step.told() {
         Told::Exactly(number) | Told::AtLeast(number @ 0) => {
-            Message::new("zombies").arg("number", number)
+            Message::new(say::ZOMBIES).arg("number", number)
         }
-        Told::AtLeast(number) => Message::new("zombies-at-least").arg("number", number),
-        Told::Unknown => Message::new("reproduce-counts").arg("counts", counted(step, catalogue)),
+        Told::AtLeast(number) => Message::new(say::ZOMBIES_AT_LEAST).arg("number", number),
+        Told::Unknown => {
+            Message::new(say::REPRODUCE_COUNTS).arg("counts", counted(step, catalogue))
+        }
     };
     let id = if held.is_empty() {
-        "reproduce-step"
+        say::REPRODUCE_STEP
     } else {
-        "reproduce-step-held"
+        say::REPRODUCE_STEP_HELD
     };
     let told = Message::new(id)
         .arg("zombies", zombies)
         .arg("time", Arg::Time(step.after_ms.saturating_mul(1_000_000)))
-        .arg("held", held.join(&catalogue.word("comma")));
+        .arg("held", held.join(&catalogue.word(say::COMMA)));
     let done = wide(&catalogue.word(done), DONE);
     writeln!(out, "  {done}  {}", catalogue.text(&told))?;
     if step.pins.is_empty() {
@@ -147,7 +152,8 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
         .iter()
         .map(|total| catalogue.text(&scan::message(total)))
         .collect();
-    let pins = Message::new("reproduce-pinned").arg("pins", pins.join(&catalogue.word("comma")));
+    let pins =
+        Message::new(say::REPRODUCE_PINNED).arg("pins", pins.join(&catalogue.word(say::COMMA)));
     writeln!(out, "  {}  {}", wide("", DONE), catalogue.text(&pins))
 }
 
@@ -158,35 +164,35 @@ fn counted(step: &Step, catalogue: &Catalogue) -> String {
     let bytes = |id, bytes: Option<u64>| Some(Message::new(id).arg("bytes", Arg::Bytes(bytes?)));
     let machine = counts.counted.map(|counted| {
         let id = if counted < 0 {
-            "counts-machine-fewer"
+            say::COUNTS_MACHINE_FEWER
         } else {
-            "counts-machine"
+            say::COUNTS_MACHINE
         };
         Message::new(id).arg("number", counted.unsigned_abs())
     });
     let parts = [
-        number("counts-walked", counts.walked),
-        number("counts-dying", counts.dying),
+        number(say::COUNTS_WALKED, counts.walked),
+        number(say::COUNTS_DYING, counts.dying),
         machine,
-        number("counts-named", counts.named),
-        bytes("held-kernel", counts.kernel_memory),
-        bytes("counts-memory", counts.memory),
+        number(say::COUNTS_NAMED, counts.named),
+        bytes(say::HELD_KERNEL, counts.kernel_memory),
+        bytes(say::COUNTS_MEMORY, counts.memory),
     ];
     let parts: Vec<_> = parts
         .iter()
         .flatten()
         .map(|part| catalogue.text(part))
         .collect();
-    parts.join(&catalogue.word("comma"))
+    parts.join(&catalogue.word(say::COMMA))
 }
 
-const fn workload(kind: Workload) -> &'static str {
+const fn workload(kind: Workload) -> Sentence {
     match kind {
-        Workload::Dentries => "workload-dentries",
-        Workload::Inodes => "workload-inodes",
-        Workload::PageCache => "workload-page-cache",
-        Workload::Tmpfs => "workload-tmpfs",
-        Workload::Sockets => "workload-sockets",
+        Workload::Dentries => say::WORKLOAD_DENTRIES,
+        Workload::Inodes => say::WORKLOAD_INODES,
+        Workload::PageCache => say::WORKLOAD_PAGE_CACHE,
+        Workload::Tmpfs => say::WORKLOAD_TMPFS,
+        Workload::Sockets => say::WORKLOAD_SOCKETS,
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     walks::Walks,
 };
 use crate::{
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, say},
     host::{self, Root},
     tracker::Pin,
 };
@@ -49,21 +49,21 @@ impl PinTotal {
 /// What some zombies are kept by, and how much they hold.
 pub(in crate::cli) fn message(total: &PinTotal) -> Message {
     let pin = match total.pin {
-        Some(Pin::PageCache) => "pin-page-cache",
-        Some(Pin::Tmpfs) => "pin-tmpfs",
-        Some(Pin::Anonymous) => "pin-anonymous",
-        Some(Pin::Unevictable) => "pin-unevictable",
-        Some(Pin::Swap) => "pin-swap",
-        Some(Pin::Sockets) => "pin-sockets",
-        Some(Pin::Children) => "pin-children",
-        Some(Pin::References) => "pin-references",
-        None => "pin-untold",
+        Some(Pin::PageCache) => say::PIN_PAGE_CACHE,
+        Some(Pin::Tmpfs) => say::PIN_TMPFS,
+        Some(Pin::Anonymous) => say::PIN_ANONYMOUS,
+        Some(Pin::Unevictable) => say::PIN_UNEVICTABLE,
+        Some(Pin::Swap) => say::PIN_SWAP,
+        Some(Pin::Sockets) => say::PIN_SOCKETS,
+        Some(Pin::Children) => say::PIN_CHILDREN,
+        Some(Pin::References) => say::PIN_REFERENCES,
+        None => say::PIN_UNTOLD,
     };
     let held = total.held_bytes.filter(|&bytes| bytes > 0);
     let id = if held.is_some() {
-        "pinned-held"
+        say::PINNED_HELD
     } else {
-        "pinned"
+        say::PINNED
     };
     Message::new(id)
         .arg("zombies", total.zombies)

@@ -2,7 +2,7 @@
 
 use super::{CONFIGURED, cause, memory_option, words};
 use crate::{
-    catalogue::Message,
+    catalogue::{Message, say},
     diagnose::{
         Facts, Finding, Verdict,
         facts::{Line, configured_words},
@@ -35,9 +35,9 @@ pub(in crate::diagnose) fn configured(facts: &Facts) -> Option<Finding> {
     missing.sort_by_key(|(line, _)| !line.file.starts_with("/boot/"));
     let (first, _) = missing.first()?;
     let meaning = if first.file.starts_with("/boot/") {
-        "configured-reboot"
+        say::CONFIGURED_REBOOT
     } else {
-        "configured-meaning"
+        say::CONFIGURED_MEANING
     };
     let mut named: Vec<&str> = missing.iter().map(|(_, word)| *word).collect();
     named.sort_unstable();
@@ -47,12 +47,12 @@ pub(in crate::diagnose) fn configured(facts: &Facts) -> Option<Finding> {
     } else {
         Verdict::Ok
     };
-    let says = Message::new("configured-not-in-force")
+    let says = Message::new(say::CONFIGURED_NOT_IN_FORCE)
         .arg("words", named.join(" "))
         .arg("file", first.file.clone());
     let finding = cause(CONFIGURED, verdict, says)
         .meaning(Message::new(meaning))
         .evidence(missing.iter().map(|(line, _)| line.evidence()))
-        .verify(Message::new("configured-verify"));
+        .verify(Message::new(say::CONFIGURED_VERIFY));
     Some(finding)
 }

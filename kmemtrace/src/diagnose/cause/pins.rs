@@ -2,7 +2,7 @@
 
 use super::{Facts, PINS, cause};
 use crate::{
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, say},
     diagnose::{Era, Finding, Group, Origin, Verdict, era::page_cache_pins, facts::Held},
     host::{SlabLayout, Version},
 };
@@ -14,7 +14,7 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
         .as_ref()
         .map_or(0, |count| count.zombies_max.unwrap_or(count.zombies_min));
     if facts.count.is_ok() && zombies == 0 {
-        return cause(PINS, Verdict::Ok, Message::new("pins-no-zombies"));
+        return cause(PINS, Verdict::Ok, Message::new(say::PINS_NO_ZOMBIES));
     }
     let era = era.map(|(era, _)| era);
     let slab = slab_pins(facts, era);
@@ -22,12 +22,12 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
         return pinned_by_kernel_memory(facts);
     }
     if let Some(pinned) = &facts.pinned {
-        let says = Message::new("pins-walked")
+        let says = Message::new(say::PINS_WALKED)
             .arg("zombies", pinned.zombies)
             .arg("pins", pinned.says.clone());
         return cause(PINS, Verdict::Ok, says)
-            .meaning(Message::new("pins-meaning"))
-            .verify(Message::new("ids-verify"));
+            .meaning(Message::new(say::PINS_MEANING))
+            .verify(Message::new(say::IDS_VERIFY));
     }
     let held = match &facts.held {
         Ok(held) => held,
@@ -35,16 +35,16 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
     };
     let parts = parts(facts, held, slab).into_iter();
     let Some(list) = Message::list(parts) else {
-        let says = Message::new("pins-nothing-seen").arg("blind", held.blind);
+        let says = Message::new(say::PINS_NOTHING_SEEN).arg("blind", held.blind);
         return cause(PINS, Verdict::Unknown, says);
     };
-    let says = Message::new("pins-held")
+    let says = Message::new(say::PINS_HELD)
         .arg("directories", held.below.len() as u64)
         .arg("held", list);
     let meaning = if slab == Some(false) {
-        "pins-meaning"
+        say::PINS_MEANING
     } else {
-        "pins-meaning-slab"
+        say::PINS_MEANING_SLAB
     };
     cause(PINS, Verdict::Ok, says).meaning(Message::new(meaning))
 }
@@ -76,10 +76,10 @@ fn pinned_by_kernel_memory(facts: &Facts) -> Finding {
     let held = counted.or_else(|| Some(kernel_memory(facts)).filter(|&bytes| bytes > 0));
     let caches = count.map_or(0, |count| count.with_caches);
     let (verdict, id) = match (held, caches) {
-        (Some(_), 0) => (Verdict::Ok, "pins-kernel-memory"),
-        (Some(_), _) => (Verdict::Ok, "pins-caches-and-kernel-memory"),
-        (None, 0) => (Verdict::Unknown, "pins-kernel-memory-untold"),
-        (None, _) => (Verdict::Ok, "pins-caches"),
+        (Some(_), 0) => (Verdict::Ok, say::PINS_KERNEL_MEMORY),
+        (Some(_), _) => (Verdict::Ok, say::PINS_CACHES_AND_KERNEL_MEMORY),
+        (None, 0) => (Verdict::Unknown, say::PINS_KERNEL_MEMORY_UNTOLD),
+        (None, _) => (Verdict::Ok, say::PINS_CACHES),
     };
     let says = Message::new(id)
         .arg("memcgs", caches)
@@ -94,31 +94,31 @@ fn parts(facts: &Facts, held: &Held, slab: Option<bool>) -> Vec<Message> {
     // What a directory was left by its children is its own.
     let (slab_part, kernel, other) = match slab {
         Some(true) => (
-            "held-slab-and-kernel",
+            say::HELD_SLAB_AND_KERNEL,
             kernel,
             // Sums of numbers from outside stop at the largest.
             sum.total()
                 .saturating_sub(sum.listed())
                 .saturating_sub(kernel),
         ),
-        Some(false) => ("", 0, sum.other),
+        Some(false) => (say::HELD_KERNEL_PERHAPS, 0, sum.other),
         None => (
-            "held-kernel-perhaps",
+            say::HELD_KERNEL_PERHAPS,
             sum.kernel.saturating_add(sum.slab),
             sum.other,
         ),
     };
     let caches = facts.count.as_ref().map_or(0, |count| count.with_caches);
     let caches = (slab == Some(true) && caches > 0)
-        .then(|| Message::new("held-caches").arg("memcgs", caches));
+        .then(|| Message::new(say::HELD_CACHES).arg("memcgs", caches));
     let by_kind = [
         (slab_part, kernel),
-        ("held-file", sum.file),
-        ("held-shmem", sum.shmem),
-        ("held-swap-backed", sum.swap_backed),
-        ("held-anon", sum.anon),
-        ("held-sock", sum.sock),
-        ("held-untold", other),
+        (say::HELD_FILE, sum.file),
+        (say::HELD_SHMEM, sum.shmem),
+        (say::HELD_SWAP_BACKED, sum.swap_backed),
+        (say::HELD_ANON, sum.anon),
+        (say::HELD_SOCK, sum.sock),
+        (say::HELD_UNTOLD, other),
     ];
     let by_kind = by_kind.into_iter().filter(|(_, bytes)| *bytes > 0);
     let by_kind = by_kind.map(|(id, bytes)| Message::new(id).arg("bytes", Arg::Bytes(bytes)));

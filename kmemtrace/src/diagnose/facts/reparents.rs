@@ -3,6 +3,7 @@
 
 use super::{Evidence, Hierarchy, Message, Root, Version};
 use crate::{
+    catalogue::say,
     diagnose::Level,
     host::{self, Directory, Slabinfo},
 };
@@ -27,7 +28,7 @@ pub(super) fn read(root: &Root, at: &Hierarchy) -> Option<Evidence> {
         let place = |file: &str| format!("{}{path}/{file}", at.mount.display());
         found = match at.version {
             Version::V1 => caches(&directory).map(|caches| {
-                let says = Message::new("slabinfo-caches").arg("caches", caches);
+                let says = Message::new(say::SLABINFO_CACHES).arg("caches", caches);
                 Evidence::of_file(place(Slabinfo::FILE), says)
             }),
             Version::V2 if level == Level::Pod => left(&directory)

@@ -1,7 +1,7 @@
 //! What recorded traces say of failures: evidence of what has been, with the file and the line.
 
 use crate::{
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, say},
     diagnose::Evidence,
     event::{Event, Fact, MkdirFailure, json::errno_name},
 };
@@ -62,8 +62,8 @@ impl Traced {
                 let place = if place.is_empty() { "/" } else { place }.to_owned();
                 let task = failure.task.map(|task| text(task.comm()));
                 let says = match task {
-                    Some(task) => Message::new("traced-mkdir-by").arg("task", task),
-                    None => Message::new("traced-mkdir"),
+                    Some(task) => Message::new(say::TRACED_MKDIR_BY).arg("task", task),
+                    None => Message::new(say::TRACED_MKDIR),
                 };
                 let error = Arg::Reason(what.clone());
                 let says = says.arg("path", path.clone()).arg("error", error);
@@ -72,7 +72,7 @@ impl Traced {
             Fact::SlabFailure(failure) => {
                 let cache = failure.cache.as_deref().unwrap_or(b"?");
                 let what = failure.owned_cache().map_or(cache, |owned| owned.cache);
-                let says = Message::new("traced-slab").arg("cache", text(cache));
+                let says = Message::new(say::TRACED_SLAB).arg("cache", text(cache));
                 (&mut self.slab, text(what), String::new(), says)
             }
             _ => return,
@@ -206,7 +206,7 @@ mod tests {
         );
         assert_eq!(
             traced.mkdir[0].last.says,
-            Message::new("traced-mkdir-by")
+            Message::new(say::TRACED_MKDIR_BY)
                 .arg("task", "runc")
                 .arg("path", "/kubepods/pod3")
                 .arg("error", Arg::Reason("ENOMEM".to_owned()))

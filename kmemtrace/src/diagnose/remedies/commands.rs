@@ -4,15 +4,18 @@ use super::{
     Arg, Case,
     host::{self, Host, Step},
 };
-use crate::{catalogue::Message, diagnose::vendor::Maker};
+use crate::{
+    catalogue::{Message, Sentence, say},
+    diagnose::vendor::Maker,
+};
 
 pub(super) fn commands<const N: usize>(lines: [&str; N]) -> Vec<Arg> {
     lines.map(Arg::from).to_vec()
 }
 
 /// A comment among them.
-fn comment(id: &'static str) -> Arg {
-    Message::new(id).into()
+fn comment(sentence: Sentence) -> Arg {
+    Message::new(sentence).into()
 }
 
 /// Whether it can stand in a command as it is.
@@ -73,8 +76,10 @@ impl Case<'_> {
             Step::Bios(_) if self.facts.efi == Some(true) => None,
             Step::Efi(_) if self.facts.efi == Some(false) => None,
             Step::Run(text) | Step::Bios(text) | Step::Efi(text) => Some(fill(text).into()),
-            Step::Say(id) => Some(comment(id)),
-            Step::SayRun(id, command) => Some(Message::new(id).arg("command", command).into()),
+            Step::Say(sentence) => Some(comment(sentence)),
+            Step::SayRun(sentence, command) => {
+                Some(Message::new(sentence).arg("command", command).into())
+            }
         });
         lines.collect()
     }
@@ -108,7 +113,7 @@ impl Case<'_> {
             format!("git clone --depth 1 --branch {tag} https://github.com/kubernetes/kubernetes && cd kubernetes").into(),
         ];
         if minor.is_none_or(|minor| minor < 14) {
-            lines.push(comment("kubelet-before"));
+            lines.push(comment(say::KUBELET_BEFORE));
             lines.push(
                 "#   vendor/github.com/opencontainers/runc/libcontainer/cgroups/fs/memory.go"
                     .into(),
@@ -116,7 +121,7 @@ impl Case<'_> {
             lines.push("#   make kubelet".into());
         }
         if minor.is_none_or(|minor| minor >= 14) {
-            lines.push(comment("kubelet-from"));
+            lines.push(comment(say::KUBELET_FROM));
             lines.push(
                 format!("KUBE_GIT_VERSION={tag} ./build/run.sh make kubelet GOFLAGS=-tags=nokmem")
                     .into(),
@@ -125,7 +130,7 @@ impl Case<'_> {
         lines.extend([
             self.drain(),
             "systemctl stop kubelet && install -m 755 _output/dockerized/bin/linux/amd64/kubelet /usr/bin/kubelet".into(),
-            comment("kubelet-reboot"),
+            comment(say::KUBELET_REBOOT),
             "reboot".into(),
         ]);
         lines
@@ -133,18 +138,18 @@ impl Case<'_> {
 
     pub(super) fn runc_commands(&self) -> Vec<Arg> {
         let released = self.version("runc").filter(|(_, added)| !added);
-        let mut lines = vec![comment("runc-update"), "runc --version".into()];
+        let mut lines = vec![comment(say::RUNC_UPDATE), "runc --version".into()];
         let commit = if let Some((version, _)) = released {
             format!("v{version}")
         } else {
-            lines.push(comment("runc-commit"));
+            lines.push(comment(say::RUNC_COMMIT));
             "COMMIT".to_owned()
         };
         lines.extend([
             format!("git clone https://github.com/opencontainers/runc && cd runc && git checkout {commit}").into(),
             r#"make BUILDTAGS="seccomp nokmem""#.into(),
             "install -m 755 runc $(command -v runc || command -v docker-runc)".into(),
-            comment("runc-containers"),
+            comment(say::RUNC_CONTAINERS),
             "systemctl restart docker containerd".into(),
         ]);
         lines

@@ -1,6 +1,7 @@
 //! What a distribution calls things: how a word gets onto its kernel's command line, and how it gets a newer kernel.
 
 use super::super::facts::Distribution;
+use crate::catalogue::{Sentence, say};
 
 /// A line of a remedy. `{id}`, `{efi}`, `{version}` and `{node}` stand for the distribution's `ID`, its directory in the EFI system
 /// partition, its version's first two numbers and the node's name.
@@ -13,9 +14,9 @@ pub(super) enum Step {
     /// The same where it was, or that is not known.
     Efi(&'static str),
     /// A comment of the catalogue.
-    Say(&'static str),
+    Say(Sentence),
     /// One with this command in it.
-    SayRun(&'static str, &'static str),
+    SayRun(Sentence, &'static str),
 }
 
 use Step::{Bios, Efi, Run, Say, SayRun};
@@ -57,7 +58,7 @@ const GRUBBY: Step = Run("grubby --update-kernel=ALL --args=cgroup.memory=nokmem
 const GRUBBY_OR_GRUB: &[Step] = &[
     GRUBBY,
     SayRun(
-        "nokmem-without-grubby",
+        say::NOKMEM_WITHOUT_GRUBBY,
         r#"sed -i 's/^GRUB_CMDLINE_LINUX="/&cgroup.memory=nokmem /' /etc/default/grub"#,
     ),
     Efi("#   EFI:  grub2-mkconfig -o /boot/efi/EFI/{efi}/grub.cfg"),
@@ -83,7 +84,7 @@ pub(super) const ELREPO: &[Step] = &[
 ];
 
 const EL7: &[Step] = &[
-    Say("newer-kernel-el7"),
+    Say(say::NEWER_KERNEL_EL7),
     Run("yum --enablerepo=elrepo-kernel install kernel-lt && grub2-set-default 0"),
     Run("reboot"),
 ];
@@ -95,14 +96,14 @@ const UEK7: &[Step] = &[
 
 const UEK: &[Step] = &[Run("dnf upgrade kernel-uek"), Run("reboot")];
 
-const INSTALL: &[Step] = &[Say("newer-kernel-install"), Run("reboot")];
+const INSTALL: &[Step] = &[Say(say::NEWER_KERNEL_INSTALL), Run("reboot")];
 
 /// A kernel's command line is Windows's to set, whatever the distribution.
 pub(super) const WSL: Host = Host {
     ids: &[],
     only: Only::All,
     nokmem: &[
-        Say("nokmem-wsl"),
+        Say(say::NOKMEM_WSL),
         Run("#   kernelCommandLine=cgroup.memory=nokmem"),
         Run("wsl.exe --shutdown"),
     ],
@@ -118,7 +119,7 @@ pub(super) const OTHER: Host = host(
     &[],
     Only::All,
     &[
-        Say("nokmem-other"),
+        Say(say::NOKMEM_OTHER),
         GRUB,
         Run("grub-mkconfig -o /boot/grub/grub.cfg"),
         Run("reboot"),
@@ -165,11 +166,11 @@ const HOSTS: &[Host] = &[
             Run(
                 r#"talosctl --nodes {node} patch machineconfig --patch '{"machine":{"install":{"extraKernelArgs":["cgroup.memory=nokmem"]}}}'"#,
             ),
-            Say("nokmem-talos"),
+            Say(say::NOKMEM_TALOS),
             Run("talosctl --nodes {node} upgrade --image IMAGE"),
         ],
         newer: &[
-            Say("newer-kernel-image"),
+            Say(say::NEWER_KERNEL_IMAGE),
             Run("talosctl --nodes {node} upgrade --image IMAGE"),
         ],
         reboot: "talosctl --nodes {node} reboot",
@@ -177,8 +178,8 @@ const HOSTS: &[Host] = &[
     host(
         &["cos"],
         Only::All,
-        &[Say("nokmem-cos")],
-        &[Say("newer-kernel-image")],
+        &[Say(say::NOKMEM_COS)],
+        &[Say(say::NEWER_KERNEL_IMAGE)],
     ),
     host(
         &["flatcar", "coreos"],
@@ -195,11 +196,11 @@ const HOSTS: &[Host] = &[
         &["rhcos"],
         Only::All,
         &[
-            Say("nokmem-openshift"),
+            Say(say::NOKMEM_OPENSHIFT),
             Run("rpm-ostree kargs --append=cgroup.memory=nokmem"),
             Run("reboot"),
         ],
-        &[Say("newer-kernel-openshift")],
+        &[Say(say::NEWER_KERNEL_OPENSHIFT)],
     ),
     host(
         &["fedora", "rhel", "centos"],
@@ -236,13 +237,13 @@ const HOSTS: &[Host] = &[
             Run(r#"snap set system system.kernel.cmdline-append="cgroup.memory=nokmem""#),
             Run("reboot"),
         ],
-        &[Say("newer-kernel-image")],
+        &[Say(say::NEWER_KERNEL_IMAGE)],
     ),
     host(
         &["nixos"],
         Only::All,
         &[
-            Say("nokmem-nixos"),
+            Say(say::NOKMEM_NIXOS),
             Run(r#"#   boot.kernelParams = [ "cgroup.memory=nokmem" ];"#),
             Run("nixos-rebuild boot"),
             Run("reboot"),
@@ -254,7 +255,7 @@ const HOSTS: &[Host] = &[
         Only::All,
         GRUB2,
         &[
-            Say("newer-kernel-service-pack"),
+            Say(say::NEWER_KERNEL_SERVICE_PACK),
             Run("zypper migration"),
             Run("reboot"),
         ],
@@ -278,7 +279,7 @@ const HOSTS: &[Host] = &[
             Run(r"sed -i '/^[[:space:]]*kernel /s/$/ cgroup.memory=nokmem/' /boot/grub/grub.conf"),
             Run("reboot"),
         ],
-        &[Say("newer-kernel-al1")],
+        &[Say(say::NEWER_KERNEL_AL1)],
     ),
     host(
         &["amzn"],
@@ -335,7 +336,7 @@ const HOSTS: &[Host] = &[
         Only::Version(&["14.04"]),
         UPDATE_GRUB,
         &[
-            Say("newer-kernel-ubuntu-release"),
+            Say(say::NEWER_KERNEL_UBUNTU_RELEASE),
             Run("do-release-upgrade"),
             Run("reboot"),
         ],
@@ -345,7 +346,7 @@ const HOSTS: &[Host] = &[
         Only::Version(&["16.04", "18.04", "20.04", "22.04", "24.04"]),
         UPDATE_GRUB,
         &[
-            Say("newer-kernel-ubuntu"),
+            Say(say::NEWER_KERNEL_UBUNTU),
             Run("apt-get install linux-generic-hwe-{version}"),
             Run("reboot"),
         ],
@@ -356,7 +357,7 @@ const HOSTS: &[Host] = &[
         Only::Version(&["7", "8", "9", "10", "11", "12", "13"]),
         UPDATE_GRUB,
         &[
-            Say("newer-kernel-backports"),
+            Say(say::NEWER_KERNEL_BACKPORTS),
             Run(
                 r#"apt-get install -t "$(. /etc/os-release; echo "$VERSION_CODENAME")-backports" "linux-image-$(dpkg --print-architecture)""#,
             ),
@@ -415,7 +416,8 @@ mod tests {
 
     fn lines(steps: &[Step]) -> String {
         let line = |step: &Step| match *step {
-            Run(text) | Bios(text) | Efi(text) | Say(text) | SayRun(_, text) => text,
+            Run(text) | Bios(text) | Efi(text) | SayRun(_, text) => text.to_owned(),
+            Say(sentence) => format!("{sentence:?}"),
         };
         steps.iter().map(line).collect::<Vec<_>>().join("; ")
     }

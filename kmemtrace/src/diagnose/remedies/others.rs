@@ -1,8 +1,8 @@
 //! What helps against makers of cgroups other than kubelet and runc, against live cgroups, and on kernels with a reaper.
 
-use super::{Arg, Case, Remedy, commands::commands};
+use super::{Arg, Case, EMPTY, REAPER, Remedy, SETTING, UPDATE, commands::commands};
 use crate::{
-    catalogue::Message,
+    catalogue::{Message, say},
     diagnose::{State, cause, symptoms},
     history::{self, Has},
     runtimes::{Accounting, Runtime},
@@ -27,10 +27,10 @@ impl Case<'_> {
         let file = line.map_or("/etc/slurm/cgroup.conf", |line| &line.file);
         let done = line.filter(|line| line.text.to_ascii_lowercase().ends_with("=no"));
         let why = match done {
-            Some(line) => Message::new("runtime-setting-done")
+            Some(line) => Message::new(say::RUNTIME_SETTING_DONE)
                 .arg("line", line.text.clone())
                 .arg("file", line.file.clone()),
-            None => Message::new("runtime-setting-why"),
+            None => Message::new(say::RUNTIME_SETTING_WHY),
         };
         let mut lines = Vec::new();
         if done.is_none() {
@@ -41,7 +41,7 @@ impl Case<'_> {
         }
         lines.push("reboot".into());
         let why = why.arg("runtime", runtime.row().title);
-        let mut remedy = remedy!("runtime-setting", true, why, lines);
+        let mut remedy = SETTING.remedy(true, why, lines);
         remedy.title = remedy
             .title
             .arg("runtime", runtime.row().title)
@@ -54,17 +54,12 @@ impl Case<'_> {
         let off = self.facts.reaper.as_ref()?.text == "0";
         let many = self.leaking() || self.many;
         let (applies, why) = match (off, many) {
-            (false, _) => (false, "memcg-reaper-on"),
-            (true, true) => (true, "memcg-reaper-why"),
-            (true, false) => (false, "memcg-reaper-few"),
+            (false, _) => (false, say::MEMCG_REAPER_ON),
+            (true, true) => (true, say::MEMCG_REAPER_WHY),
+            (true, false) => (false, say::MEMCG_REAPER_FEW),
         };
         let commands = commands(["echo 1 > /sys/kernel/mm/memcg_reaper/reap_background"]);
-        Some(remedy!(
-            "memcg-reaper",
-            applies,
-            Message::new(why),
-            commands
-        ))
+        Some(REAPER.remedy(applies, Message::new(why), commands))
     }
 
     /// Where live ones use up the ids. `rmdir` is all it takes: the kernel refuses it where there are tasks or children
@@ -74,7 +69,7 @@ impl Case<'_> {
             return None;
         }
         let crowd = self.facts.crowd.as_ref()?;
-        let why = Message::new("remove-empty-why")
+        let why = Message::new(say::REMOVE_EMPTY_WHY)
             .arg("empty", symptoms::empty(crowd))
             .arg("children", crowd.children)
             .arg("place", crowd.place.clone())
@@ -83,15 +78,10 @@ impl Case<'_> {
         let quoted = place.replace('\'', "'\\''");
         let lines = vec![
             format!("find '{quoted}' -mindepth 1 -depth -type d -mmin +60 -exec rmdir {{}} + 2>/dev/null").into(),
-            Arg::from(Message::new("remove-empty-who")),
+            Arg::from(Message::new(say::REMOVE_EMPTY_WHO)),
             "kmemtrace watch --for 5m --format json | grep '\"kind\":\"created\"'".into(),
         ];
-        Some(remedy!(
-            "remove-empty",
-            crowd.empty.unwrap_or(crowd.leaves) > 0,
-            why,
-            lines
-        ))
+        Some(EMPTY.remedy(crowd.empty.unwrap_or(crowd.leaves) > 0, why, lines))
     }
 
     /// Whether `nokmem` is configured and the running kernel was not given it.
@@ -116,21 +106,21 @@ impl Case<'_> {
         }
         let puts = |line: &Arg| match line {
             Arg::Text(text) => text.starts_with("sed ") || text.starts_with("grubby "),
-            Arg::Message(message) => message.id == "nokmem-without-grubby",
+            Arg::Message(message) => message.sentence == say::NOKMEM_WITHOUT_GRUBBY,
             _ => false,
         };
         lines.retain(|line| !puts(line));
-        lines.insert(0, Message::new("nokmem-make").into());
+        lines.insert(0, Message::new(say::NOKMEM_MAKE).into());
         lines
     }
 }
 
 fn update(runtime: Runtime, version: &'static str) -> Remedy {
     let title = runtime.row().title;
-    let why = Message::new("runtime-update-why")
+    let why = Message::new(say::RUNTIME_UPDATE_WHY)
         .arg("runtime", title)
         .arg("version", version);
-    let comment = Message::new("runtime-update-how")
+    let comment = Message::new(say::RUNTIME_UPDATE_HOW)
         .arg("runtime", title)
         .arg("version", version);
     let mut lines = vec![Arg::from(comment)];
@@ -138,7 +128,7 @@ fn update(runtime: Runtime, version: &'static str) -> Remedy {
         lines.push("nomad node drain -self -enable -yes".into());
     }
     lines.push("reboot".into());
-    let mut remedy = remedy!("runtime-update", true, why, lines);
+    let mut remedy = UPDATE.remedy(true, why, lines);
     remedy.title = remedy.title.arg("runtime", title).arg("version", version);
     remedy
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{KERNEL_LOG, MEMCG_OOM, RUNTIME_LOG, SHOWN, symptom};
 use crate::{
-    catalogue::{Arg, Message},
+    catalogue::{Arg, Message, say},
     diagnose::{
         Evidence, Facts, Finding, Group, Verdict,
         facts::{Killed, RuntimeLines, SlabFailures},
@@ -17,17 +17,17 @@ use crate::{
 /// How many more the log's rate limit held back, if the log says so.
 fn suppressed(more: u64) -> Message {
     match more {
-        0 => Message::new("nothing"),
-        more => Message::new("kernel-log-suppressed").arg("more", more),
+        0 => Message::new(say::NOTHING),
+        more => Message::new(say::KERNEL_LOG_SUPPRESSED).arg("more", more),
     }
 }
 
 /// When something happened.
 fn moment(time: &Time) -> Message {
     match time {
-        Time::Boot(ns) => Message::new("log-boot").arg("time", Arg::Time(*ns)),
-        Time::Date(date) => Message::new("log-date").arg("time", date.clone()),
-        Time::Untold => Message::new("log-untold"),
+        Time::Boot(ns) => Message::new(say::LOG_BOOT).arg("time", Arg::Time(*ns)),
+        Time::Date(date) => Message::new(say::LOG_DATE).arg("time", date.clone()),
+        Time::Untold => Message::new(say::LOG_UNTOLD),
     }
 }
 
@@ -42,14 +42,14 @@ fn span(groups: &[SlabFailures]) -> Message {
     let first = firsts.and_then(|all| all.into_iter().min());
     let last = lasts.and_then(|all| all.into_iter().max());
     match (first, last, groups) {
-        (Some(first), Some(last), _) if first != last => Message::new("log-span-boot")
+        (Some(first), Some(last), _) if first != last => Message::new(say::LOG_SPAN_BOOT)
             .arg("first", Arg::Time(first))
             .arg("last", Arg::Time(last)),
-        (.., [most, ..]) if most.first != most.last => Message::new("log-span")
+        (.., [most, ..]) if most.first != most.last => Message::new(say::LOG_SPAN)
             .arg("first", moment(&most.first))
             .arg("last", moment(&most.last)),
         (.., [most, ..]) => moment(&most.first),
-        (.., []) => Message::new("log-untold"),
+        (.., []) => Message::new(say::LOG_UNTOLD),
     }
 }
 
@@ -63,9 +63,9 @@ fn counts(groups: impl Iterator<Item = (bool, u64)>) -> (u64, u64) {
 /// How many of all were before this boot, if some were.
 fn before(count: u64, all: u64) -> Message {
     match count {
-        0 => Message::new("nothing"),
-        count if count == all => Message::new("log-before-all"),
-        count => Message::new("log-before").arg("count", count),
+        0 => Message::new(say::NOTHING),
+        count if count == all => Message::new(say::LOG_BEFORE_ALL),
+        count => Message::new(say::LOG_BEFORE).arg("count", count),
     }
 }
 
@@ -75,9 +75,9 @@ pub(in crate::diagnose) fn kernel_log(facts: &Facts) -> Finding {
         Ok(log) => log,
         Err(unread) => return Finding::unknown(KERNEL_LOG, Group::Symptom, unread),
     };
-    let verify = Message::new("kernel-log-verify");
+    let verify = Message::new(say::KERNEL_LOG_VERIFY);
     let Some(most) = log.slab.first() else {
-        let says = Message::new("kernel-log-clean").arg("records", log.records);
+        let says = Message::new(say::KERNEL_LOG_CLEAN).arg("records", log.records);
         return symptom(KERNEL_LOG, Verdict::Ok, says).verify(verify);
     };
     let (all, earlier) = counts(
@@ -86,10 +86,10 @@ pub(in crate::diagnose) fn kernel_log(facts: &Facts) -> Finding {
             .map(|group| (group.before_boot, group.count)),
     );
     let of_cgroup = most.cgroup.clone().map_or_else(
-        || Message::new("nothing"),
-        |cgroup| Message::new("of-cgroup").arg("cgroup", cgroup),
+        || Message::new(say::NOTHING),
+        |cgroup| Message::new(say::OF_CGROUP).arg("cgroup", cgroup),
     );
-    let says = Message::new("kernel-log-failures")
+    let says = Message::new(say::KERNEL_LOG_FAILURES)
         .arg("failures", all)
         .arg("groups", log.slab.len() as u64)
         .arg("span", span(&log.slab))
@@ -100,9 +100,9 @@ pub(in crate::diagnose) fn kernel_log(facts: &Facts) -> Finding {
         .arg("more", suppressed(log.suppressed));
     let named = log.slab.iter().any(|group| group.cgroup.is_some());
     let meaning = if named {
-        "kernel-log-limit"
+        say::KERNEL_LOG_LIMIT
     } else {
-        "kernel-log-failures-meaning"
+        say::KERNEL_LOG_FAILURES_MEANING
     };
     symptom(KERNEL_LOG, Verdict::Warn, says)
         .meaning(Message::new(meaning))
@@ -117,14 +117,14 @@ fn failed(group: &SlabFailures) -> Evidence {
         .as_ref()
         .map_or_else(String::new, |cgroup| format!("({cgroup})"));
     let sizes = group.sizes.map_or_else(
-        || Message::new("nothing"),
+        || Message::new(say::NOTHING),
         |(size, order)| {
-            Message::new("kernel-log-sizes")
+            Message::new(say::KERNEL_LOG_SIZES)
                 .arg("size", Arg::Bytes(size))
                 .arg("order", order)
         },
     );
-    let says = Message::new("kernel-log-group")
+    let says = Message::new(say::KERNEL_LOG_GROUP)
         .arg("line", group.line.says.clone())
         .arg("cache", format!("{}{cgroup}", group.cache))
         .arg("count", group.count)
@@ -143,7 +143,7 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
         Err(unread) => return Finding::unknown(MEMCG_OOM, Group::Symptom, unread),
     };
     let Some(most) = log.killed.first() else {
-        return symptom(MEMCG_OOM, Verdict::Ok, Message::new("memcg-oom-none"));
+        return symptom(MEMCG_OOM, Verdict::Ok, Message::new(say::MEMCG_OOM_NONE));
     };
     let (all, earlier) = counts(
         log.killed
@@ -151,7 +151,7 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
             .map(|group| (group.before_boot, group.count)),
     );
     let cgroup: Arg = if most.cgroup.is_empty() {
-        Message::new("memcg-oom-unnamed").into()
+        Message::new(say::MEMCG_OOM_UNNAMED).into()
     } else {
         most.cgroup.clone().into()
     };
@@ -164,16 +164,16 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
         .max_by_key(|(_, filled)| (filled.by_kernel, filled.kernel));
     let kernel = match &filled {
         Some((cgroup, filled)) => Message::new(match filled.by_kernel {
-            true if *cgroup == most.cgroup => "memcg-oom-kernel",
-            true => "memcg-oom-kernel-of",
-            false => "memcg-oom-kernel-part",
+            true if *cgroup == most.cgroup => say::MEMCG_OOM_KERNEL,
+            true => say::MEMCG_OOM_KERNEL_OF,
+            false => say::MEMCG_OOM_KERNEL_PART,
         })
         .arg("cgroup", cgroup.clone())
         .arg("kernel", Arg::Bytes(filled.kernel))
         .arg("limit", Arg::Bytes(filled.limit)),
-        None => Message::new("nothing"),
+        None => Message::new(say::NOTHING),
     };
-    let says = Message::new("memcg-oom-killed")
+    let says = Message::new(say::MEMCG_OOM_KILLED)
         .arg("killed", all)
         .arg("groups", log.killed.len() as u64)
         .arg("cgroup", cgroup)
@@ -182,9 +182,9 @@ pub(in crate::diagnose) fn memcg_oom(facts: &Facts) -> Finding {
         .arg("before", before(earlier, all))
         .arg("kernel", kernel);
     let meaning = match filled {
-        Some((_, filled)) if filled.by_kernel => "memcg-oom-kernel-meaning",
-        Some(_) => "memcg-oom-own-meaning",
-        None => "memcg-oom-meaning",
+        Some((_, filled)) if filled.by_kernel => say::MEMCG_OOM_KERNEL_MEANING,
+        Some(_) => say::MEMCG_OOM_OWN_MEANING,
+        None => say::MEMCG_OOM_MEANING,
     };
     symptom(MEMCG_OOM, Verdict::Warn, says)
         .meaning(Message::new(meaning))
@@ -214,13 +214,13 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
         Err(unread) => return Finding::unknown(RUNTIME_LOG, Group::Symptom, unread),
     };
     let skipped = match &log.skipped[..] {
-        [] => Message::new("nothing"),
-        [first, ..] => Message::new("runtime-log-skipped")
+        [] => Message::new(say::NOTHING),
+        [first, ..] => Message::new(say::RUNTIME_LOG_SKIPPED)
             .arg("files", log.skipped.len() as u64)
             .arg("first", first.clone()),
     };
     if log.lines.is_empty() {
-        let says = Message::new("runtime-log-clean")
+        let says = Message::new(say::RUNTIME_LOG_CLEAN)
             .arg("files", log.read.join(", "))
             .arg("skipped", skipped);
         return symptom(RUNTIME_LOG, Verdict::Ok, says);
@@ -236,7 +236,7 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
         .map(|lines| &lines.first.file[..])
         .collect();
     files.dedup();
-    let says = Message::new("runtime-log-errors")
+    let says = Message::new(say::RUNTIME_LOG_ERRORS)
         .arg("failed", all)
         .arg("programs", by_program(&log.lines))
         .arg("files", files.join(", "))
@@ -255,9 +255,9 @@ pub(in crate::diagnose) fn runtime_log(facts: &Facts) -> Finding {
     let freed = facts.count.as_ref();
     let freed = freed.is_ok_and(|count| count.kept == Kept::No);
     let meaning = if freed {
-        "runtime-log-meaning-freed"
+        say::RUNTIME_LOG_MEANING_FREED
     } else {
-        "runtime-log-meaning"
+        say::RUNTIME_LOG_MEANING
     };
     symptom(RUNTIME_LOG, verdict, says)
         .meaning(Message::new(meaning))
