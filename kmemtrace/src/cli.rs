@@ -5,14 +5,11 @@ mod diagnose;
 mod doctor;
 mod export;
 mod filter;
-mod interrupt;
 mod man;
 mod moment;
 mod output;
 mod placed;
 mod playing;
-mod pods;
-mod progress;
 mod reclaim;
 mod record;
 mod replay;
@@ -36,7 +33,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 #[cfg(feature = "schema")]
 pub use diagnose::schema as diagnosis_schema;
 
-use crate::{error::Error, judge::State, tracker::Finding};
+use crate::{error::Error, judge::Answer};
 
 /// The version, with what it was built from.
 const VERSION: &str = concat!(
@@ -129,53 +126,12 @@ pub enum Format {
     Json,
 }
 
-/// The exit status of a verb that ran: what it found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing leaked.
-    Clean,
-    /// A leak was found.
-    Leak,
-    /// Could not tell.
-    Unknown,
-}
-
-impl From<Finding> for Verdict {
-    fn from(finding: Finding) -> Self {
-        match finding {
-            Finding::Clean => Self::Clean,
-            Finding::Leak => Self::Leak,
-            Finding::Unjudged => Self::Unknown,
-        }
-    }
-}
-
-impl From<State> for Verdict {
-    fn from(state: State) -> Self {
-        match state.is_affected() {
-            Some(false) => Self::Clean,
-            Some(true) => Self::Leak,
-            None => Self::Unknown,
-        }
-    }
-}
-
-impl Verdict {
-    /// Of two runs.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Leak, _) | (_, Self::Leak) => Self::Leak,
-            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
-            (Self::Clean, Self::Clean) => Self::Clean,
-        }
-    }
-
-    const fn code(self) -> u8 {
-        match self {
-            Self::Clean => 0,
-            Self::Leak => 1,
-            Self::Unknown => 2,
-        }
+/// The exit status of a verb that ran.
+const fn code(answer: Answer) -> u8 {
+    match answer {
+        Answer::Clean => 0,
+        Answer::Leak => 1,
+        Answer::Unknown => 2,
     }
 }
 
@@ -214,7 +170,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Man(args)) => man::run(args),
     };
     match result {
-        Ok(verdict) => ExitCode::from(verdict.code()),
+        Ok(answer) => ExitCode::from(code(answer)),
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             // Whoever read it has seen enough.
             ExitCode::SUCCESS
@@ -259,7 +215,7 @@ impl From<io::Error> for Failure {
 }
 
 /// What a verb ends with.
-pub(crate) type Outcome = Result<Verdict, Failure>;
+pub(crate) type Outcome = Result<Answer, Failure>;
 
 /// A duration with a unit: `30s`, `10m`, `1h30m`.
 fn duration(text: &str) -> Result<Duration, String> {
@@ -267,14 +223,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     let duration =
         parsed.map_err(|_| "not a time with a unit, such as 30s, 10m or 1h30m".to_owned())?;
     Duration::try_from(duration).map_err(|_| "a time cannot be negative".to_owned())
-}
-
-/// What the verbs that attach programs run on.
-fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::caused("cannot start", &error))
 }
 
 /// Whether stdout gets colours.

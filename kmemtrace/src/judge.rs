@@ -35,6 +35,39 @@ pub enum State {
     Unknown,
 }
 
+/// The answer to "does it leak?": of a look, of a run, of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing leaked: every memcg that was removed has been freed.
+    Clean,
+    /// A leak was found: memcgs are leaked, or none can be made.
+    Leak,
+    /// It cannot be told: zombies are left, and none that can be called leaked.
+    Unknown,
+}
+
+impl Answer {
+    /// Of two looks or runs: a leak in one is a leak.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Leak, _) | (_, Self::Leak) => Self::Leak,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Clean, Self::Clean) => Self::Clean,
+        }
+    }
+}
+
+impl From<State> for Answer {
+    fn from(state: State) -> Self {
+        match state.is_affected() {
+            Some(false) => Self::Clean,
+            Some(true) => Self::Leak,
+            None => Self::Unknown,
+        }
+    }
+}
+
 impl State {
     /// As it is in JSON.
     pub const fn as_str(self) -> &'static str {

@@ -40,9 +40,7 @@ use freed::FreedLately;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
 use summary::Tally;
 pub(crate) use summary::owner;
-pub use summary::{
-    CreatorCount, Delays, Finding, OwnerCount, PinCount, Recorder, Summary, SuspectCount,
-};
+pub use summary::{CreatorCount, Delays, OwnerCount, PinCount, Recorder, Summary, SuspectCount};
 use table::{Id, Key, Table};
 
 pub use crate::judge::Kept;

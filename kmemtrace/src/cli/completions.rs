@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use clap_complete::Shell;
 
-use super::{Outcome, Verdict, definition};
+use super::{Outcome, definition};
+use crate::judge::Answer;
 
 /// Arguments of `kmemtrace completions`.
 #[derive(clap::Args, Debug)]
@@ -25,5 +26,5 @@ pub(super) fn run(args: &Args) -> Outcome {
     let mut out = io::stdout().lock();
     out.write_all(&script)?;
     out.flush()?;
-    Ok(Verdict::Clean)
+    Ok(Answer::Clean)
 }

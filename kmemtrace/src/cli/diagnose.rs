@@ -4,7 +4,6 @@ mod json;
 mod npd;
 mod text;
 mod traced;
-mod trial;
 
 use std::{
     io::{self, Write},
@@ -16,19 +15,17 @@ use clap::ValueEnum;
 #[cfg(feature = "schema")]
 pub use json::schema;
 
-use super::{
-    Color, Failure, Outcome, Verdict, colored,
-    output::Palette,
-    root::RootArg,
-    scan::{Keepers, counted, message},
-};
+use super::{Color, Failure, Outcome, colored, output::Palette, root::RootArg};
 use crate::{
     catalogue::{Catalogue, Lang, Message},
+    census::{self, PinWalks},
     diagnose::{
         Diagnosis, Facts, State, diagnose,
         facts::{Fact, Options, Pinned, Unread},
     },
     host::{self, Root},
+    judge::Answer,
+    reproduce,
 };
 
 /// Arguments of `kmemtrace diagnose`.
@@ -107,7 +104,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         )?,
     }
     out.flush()?;
-    Ok(verdict(&diagnosis))
+    Ok(answer(&diagnosis))
 }
 
 fn facts(root: &Root, live: bool, args: &Args) -> Result<Facts, Failure> {
@@ -129,7 +126,7 @@ fn facts(root: &Root, live: bool, args: &Args) -> Result<Facts, Failure> {
             .map(crate::diagnose::facts::probe);
     }
     if args.verify && live {
-        facts.trial = Some(trial::trial(root, &facts, &Catalogue::shown(args.lang)));
+        facts.trial = Some(reproduce::trial(root, &facts, &Catalogue::shown(args.lang)));
     }
     Ok(facts)
 }
@@ -141,8 +138,8 @@ fn pinned(root: &Root, facts: &Facts) -> Option<Pinned> {
         .as_ref()
         .ok()
         .filter(|count| count.staying > 0)?;
-    let totals = Keepers::new(root).below("/").ok()?;
-    let says = Message::list(totals.iter().map(message))?;
+    let totals = PinWalks::new(root).below("/").ok()?;
+    let says = Message::list(totals.iter().map(census::message))?;
     let file = totals.iter().filter(|total| total.of_page_cache());
     Some(Pinned {
         zombies: totals.iter().map(|total| total.zombies).sum(),
@@ -155,17 +152,17 @@ fn count(root: &Root, live: bool) -> Fact<crate::diagnose::facts::Count> {
     let hierarchy = host::facts(root)
         .memory
         .map_err(|none| Unread::new("/proc/self/mountinfo", &none))?;
-    counted(root, &hierarchy, live.then_some(SETTLE)).map_err(|error| {
+    census::count(root, &hierarchy, live.then_some(SETTLE)).map_err(|error| {
         let mount = hierarchy.mount.display().to_string();
         Unread::new(mount, error.reason())
     })
 }
 
-fn verdict(diagnosis: &Diagnosis) -> Verdict {
+fn answer(diagnosis: &Diagnosis) -> Answer {
     match diagnosis.fix {
-        Some(crate::diagnose::Verdict::Ok) => return Verdict::Clean,
-        Some(crate::diagnose::Verdict::Unknown) => return Verdict::Unknown,
-        Some(_) => return Verdict::Leak,
+        Some(crate::diagnose::Verdict::Ok) => return Answer::Clean,
+        Some(crate::diagnose::Verdict::Unknown) => return Answer::Unknown,
+        Some(_) => return Answer::Leak,
         None => {}
     }
     diagnosis.state.into()

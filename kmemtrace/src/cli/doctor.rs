@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    Color, Format, Outcome, Verdict,
-    interrupt::Signals,
+    Color, Format, Outcome,
     output::{self, Palette},
-    runtime,
     watch::HookArgs,
 };
 use crate::{
     event::header::{HookReport, Refusal},
     host::{self, Capability, Facts, Root},
+    interrupt::{Signals, runtime},
+    judge::Answer,
     source::{self, Kind, bpf, tracefs},
     text::escape::Name,
 };
@@ -73,9 +73,9 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     };
     output::print(&report, args.format, color)?;
     Ok(if report.error.is_none() {
-        Verdict::Clean
+        Answer::Clean
     } else {
-        Verdict::Unknown
+        Answer::Unknown
     })
 }
 

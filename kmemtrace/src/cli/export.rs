@@ -12,13 +12,14 @@ use std::{
 use clap::ValueEnum;
 
 use super::{
-    Failure, Outcome, Verdict, duration,
+    Failure, Outcome, duration,
     filter::Filter,
     playing::{self, Out, Playing, View},
 };
 use crate::{
     error::Error,
     event::header::Header,
+    judge::Answer,
     sink::{
         Sink,
         csv::Csv,
@@ -118,8 +119,8 @@ pub(super) fn run(args: &Args) -> Outcome {
     match (ended, &args.output) {
         (Err(Failure::Output(error)), Some(path)) => Err(cannot(path, &error).into()),
         (ended, _) => Ok(match ended? {
-            0 => Verdict::Clean,
-            _ => Verdict::Unknown,
+            0 => Answer::Clean,
+            _ => Answer::Unknown,
         }),
     }
 }

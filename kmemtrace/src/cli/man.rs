@@ -10,8 +10,8 @@ use std::{
 use clap::Command;
 use clap_mangen::Man;
 
-use super::{Outcome, Verdict, definition};
-use crate::{error::Error, text::escape::Name};
+use super::{Outcome, definition};
+use crate::{error::Error, judge::Answer, text::escape::Name};
 
 /// Arguments of `kmemtrace man`.
 #[derive(clap::Args, Debug)]
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         let mut out = io::stdout().lock();
         out.write_all(&page(all)?)?;
         out.flush()?;
-        return Ok(Verdict::Clean);
+        return Ok(Answer::Clean);
     };
     fs::create_dir_all(directory).map_err(|error| cannot("make", directory, &error))?;
     let verbs: Vec<_> = all.get_subcommands().cloned().collect();
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         let page = page(command)?;
         fs::write(&path, page).map_err(|error| cannot("write", &path, &error))?;
     }
-    Ok(Verdict::Clean)
+    Ok(Answer::Clean)
 }
 
 /// One page.

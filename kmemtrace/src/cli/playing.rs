@@ -12,10 +12,11 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Failure, Outcome, Verdict, filter::Filter, moment::Moment, run::Stop};
+use super::{Failure, Outcome, filter::Filter, moment::Moment, run::Stop};
 use crate::{
     error::Error,
     event::{Stamp, header::Header},
+    judge::Answer,
     sink::Sink,
     text::units::Count,
     trace::{Done, Play, Step, TraceError},
@@ -32,7 +33,7 @@ pub(super) struct Playing {
     bar: ProgressBar,
     /// Lines that could not be read.
     faults: u64,
-    verdict: Option<Verdict>,
+    verdict: Option<Answer>,
     /// When the first of the traces begins, on the wall clock.
     began_ns: i64,
 }
@@ -137,7 +138,7 @@ impl Playing {
                 summary,
                 totals,
             }) => {
-                let verdict = Verdict::from(summary.finding());
+                let verdict = summary.answer();
                 self.verdict = Some(self.verdict.map_or(verdict, |before| before.and(verdict)));
                 let what = What::Summary(summary);
                 self.view.change(run, &Change { time, what, totals })?;
@@ -166,7 +167,7 @@ impl Playing {
     pub(super) fn end(mut self) -> Outcome {
         let faults = self.close()?;
         match self.verdict {
-            Some(Verdict::Clean) if faults > 0 => Ok(Verdict::Unknown),
+            Some(Answer::Clean) if faults > 0 => Ok(Answer::Unknown),
             Some(verdict) => Ok(verdict),
             None => Err(Error::new("there is no run in what was read").into()),
         }

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Color, Format, Outcome, Verdict, filter::Filter, run::Run, watch::SourceArgs};
+use super::{Color, Format, Outcome, filter::Filter, run::Run, watch::SourceArgs};
 use crate::{
     error::Error,
+    judge::Answer,
     text::escape::Name,
     trace::record::{Limits, Recorder},
 };
@@ -53,7 +54,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     Ok(if watched.recorded {
         watched.verdict
     } else {
-        Verdict::Unknown
+        Answer::Unknown
     })
 }
 

@@ -10,12 +10,14 @@ use super::{
     filter::ShowArgs,
     moment::{Moment, moment},
     playing::{self, Playing, View},
-    runtime,
 };
-use crate::sink::{
-    jsonl::JsonLines,
-    label::Labelled,
-    tail::{Tail, TailOptions},
+use crate::{
+    interrupt::runtime,
+    sink::{
+        jsonl::JsonLines,
+        label::Labelled,
+        tail::{Tail, TailOptions},
+    },
 };
 
 /// Arguments of `kmemtrace replay`.

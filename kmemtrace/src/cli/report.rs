@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Failure, Outcome, Verdict, duration, placed::place};
+use super::{Failure, Outcome, duration, placed::place};
 use crate::{
     error::Error,
+    judge::Answer,
     report::{Fold, Report, page},
     sink::Sink,
     text::{escape::Name, units::Count},
@@ -66,9 +67,9 @@ pub(super) fn run(args: &Args) -> Outcome {
         })?;
     }
     Ok(if read.broken {
-        Verdict::Unknown
+        Answer::Unknown
     } else {
-        Verdict::Clean
+        Answer::Clean
     })
 }
 

@@ -1,14 +1,6 @@
 //! `kmemtrace reproduce`: makes memory cgroups, charges something to each, removes them, and says how many stay.
 
-mod charge;
-mod counts;
-mod course;
-mod limits;
-mod looks;
-mod made;
-mod outcome;
 mod text;
-mod workload;
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -16,18 +8,16 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Color, Format, Outcome, Verdict, duration, interrupt::Interrupt, output, scan::counted,
-};
+use super::{Color, Format, Outcome, duration, output};
 use crate::{
     catalogue::{Catalogue, Lang, Message, say},
-    diagnose::Level,
+    census,
     error::Error,
-    host::{self, Hierarchy, Live, Root},
+    host::{Live, Root},
+    interrupt::Interrupt,
+    judge::Answer,
+    reproduce::{self, Course, Workload},
 };
-pub(super) use course::Course;
-pub(super) use limits::check;
-pub(super) use workload::Workload;
 
 /// Arguments of `kmemtrace reproduce`.
 #[derive(clap::Args, Debug)]
@@ -70,17 +60,17 @@ pub(super) struct Args {
 /// Makes, removes, looks: 0 all freed, 1 some stayed.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     if let Some(base) = &args.inside {
-        workload::run(base, args.count, args.workload, &args.directory).map_err(|error| {
+        reproduce::charge(base, args.count, args.workload, &args.directory).map_err(|error| {
             Error::caused(format!("cannot charge {}", args.workload.as_str()), &error)
         })?;
-        return Ok(Verdict::Clean);
+        return Ok(Answer::Clean);
     }
     let root = Root::live();
-    let hierarchy = hierarchy(&root)?;
-    let found = counted(&root, &hierarchy, None)?;
-    check(&found, args.count)?;
+    let hierarchy = reproduce::hierarchy(&root)?;
+    let found = census::count(&root, &hierarchy, None)?;
+    reproduce::check(&found, args.count)?;
     let catalogue = Catalogue::shown(args.lang);
-    if !args.yes && has_kubelet(&root, &hierarchy) {
+    if !args.yes && reproduce::has_kubelet(&root, &hierarchy) {
         ask(args.count, &catalogue)?;
     }
     let interrupt = Interrupt::watched()?;
@@ -102,25 +92,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     output::print_as(&report, args.format, color, |out, palette| {
         text::write(out, &report, palette, &catalogue)
     })?;
-    Ok(report.verdict())
-}
-
-/// Where memory cgroups are.
-fn hierarchy(root: &Root) -> Result<Hierarchy, Error> {
-    host::facts(root)
-        .memory
-        .map_err(|none| Error::new(format!("cannot make memory cgroups: {none}")).help(none.help()))
-}
-
-/// Whether pods run here: kubelet's own directories tell.
-fn has_kubelet(root: &Root, hierarchy: &Hierarchy) -> bool {
-    let names = std::fs::read_dir(root.path(&hierarchy.mount))
-        .into_iter()
-        .flatten();
-    names.filter_map(Result::ok).any(|entry| {
-        let path = [b"/", entry.file_name().as_encoded_bytes()].concat();
-        Level::of(&path) == Level::Kubepods
-    })
+    Ok(report.answer())
 }
 
 fn ask(count: u64, catalogue: &Catalogue) -> Result<(), Error> {
@@ -139,6 +111,3 @@ fn ask(count: u64, catalogue: &Catalogue) -> Result<(), Error> {
         _ => Err(refused()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,8 +8,8 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Color, Failure, Format, Verdict, colored, filter::Filter, interrupt::Signals, pods::Pods,
-    record::Recording, root::Copies, runtime, watch::SourceArgs,
+    Color, Failure, Format, colored, filter::Filter, record::Recording, root::Copies,
+    watch::SourceArgs,
 };
 use crate::{
     error::Error,
@@ -18,6 +18,9 @@ use crate::{
         header::{self, Header},
     },
     host::{self, Facts, Root},
+    interrupt::{Signals, runtime},
+    judge::Answer,
+    pods::Pods,
     sink::{
         Sink,
         jsonl::JsonLines,
@@ -37,7 +40,7 @@ pub(super) struct Run<'a> {
 
 /// How a run ended.
 pub(super) struct Watched {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: Answer,
     /// It was recorded to its end, if it was to be recorded.
     pub(super) recorded: bool,
 }
@@ -127,7 +130,7 @@ impl Run<'_> {
             // How old zombies are one look cannot tell; that they are there it can.
             summary.state.into()
         } else {
-            summary.finding().into()
+            summary.answer()
         };
         summarize(summary, time, &mut *sink)?;
         let recorded = self.recording.as_ref().is_none_or(Recording::is_whole);

@@ -1,36 +1,21 @@
 //! `kmemtrace scan`: how many memory cgroups are live, how many are zombies and which, how many ids are left, at this
 //! moment.
 
-mod counted;
-mod crowd;
 mod files;
-mod inventory;
-mod kept;
-mod left;
 mod list;
-mod look;
-mod named;
+#[cfg(test)]
+mod tests;
 mod text;
-mod walks;
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
-pub(super) use counted::{counted, with_caches};
-pub(super) use inventory::PinTotal;
-use inventory::{By, Inventory, Sort, Wanted};
-pub(super) use kept::{Keepers, message};
-use look::{Look, look};
-use named::{Holder, Named, Zombie, named};
-use walks::Walks;
-
-use serde::Serialize;
-
-use super::{Color, Format, Outcome, Verdict, duration, output, pods::Pods, root::RootArg};
+use super::{Color, Format, Outcome, duration, output, root::RootArg};
 use crate::{
+    census::{
+        self, Options,
+        inventory::{By, Sort, Wanted},
+    },
     error::Error,
-    host::{self, Hierarchy, MEMCG_IDS},
-    judge::{Kept, Signs, State},
-    tracker::{Amounts, Forecast, Held, Seen},
 };
 
 /// Arguments of `kmemtrace scan`.
@@ -88,266 +73,18 @@ impl Args {
 /// Looks, and once more if there are zombies: 0 if none stay, 1 if some do, 2 if that cannot be told.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let machine = args.root.open()?;
-    let root = &machine.root;
     if args.files.is_some() && !machine.live {
         return Err(Error::new("cannot name the files of a copy")
             .help("`--files` reads the running kernel: run it there, without `--root`")
             .into());
     }
-    let facts = host::facts(root);
-    let hierarchy = facts.memory.clone().map_err(|none| {
-        Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
-    })?;
-    let mut walks = machine.live.then(|| Walks::new(&facts));
-    let (first, mut names) = look(root, &hierarchy)?;
-    walks.iter_mut().for_each(Walks::walk);
-    let zombies = first.zombies();
-    let any = zombies.min > 0
-        || zombies.max.is_some_and(|max| max > 0)
-        || walks.as_ref().is_some_and(Walks::any);
-    let again = any && machine.live;
-    let second = if again {
-        thread::sleep(args.settle.min(first.settles_within()));
-        let (second, last) = look(root, &hierarchy)?;
-        walks.iter_mut().for_each(Walks::walk);
-        names = last;
-        Some(second)
-    } else {
-        None
+    let options = Options {
+        live: machine.live,
+        settle: args.settle,
+        wanted: args.wanted(),
+        files: args.files,
     };
-    let by_slab = named(root, &names);
-    let mut scan = judge(&hierarchy, facts.kernel, &first, second.as_ref(), by_slab);
-    let mut pods = Pods::new(root.clone());
-    let mut pod = |uid| pods.get(uid).cloned();
-    let inventory = walks.map(|mut walks| {
-        let mut inventory = walks.inventory(&mut pod, args.wanted())?;
-        walks.look_further(&mut inventory, args.files);
-        Ok(inventory)
-    });
-    match inventory {
-        Some(Ok(inventory)) => scan.take(inventory),
-        Some(Err(reason)) => scan.walk_refused = Some(reason),
-        None => {}
-    }
-    scan.crowd = crowd::look(root, &hierarchy, &scan);
-    scan.look_ahead(host::uptime_ns(root));
-    output::print(&scan, args.format, color)?;
-    Ok(scan.verdict())
+    let census = census::take(&machine.root, options)?;
+    output::print(&census, args.format, color)?;
+    Ok(census.answer())
 }
-
-/// What a scan found; as JSON, one object with these fields.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct Scan {
-    /// The kernel's release.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kernel: Option<String>,
-    /// `v1` or `v2`.
-    hierarchy: &'static str,
-    /// Where it is mounted.
-    mount: String,
-    /// The node's state in one word, as `diagnose` has it; what `accounting` adds to that is not in it.
-    state: State,
-    /// Memory cgroups whose directory exists, the root included.
-    live: u64,
-    /// Removed and not freed, in the last look; absent if the number is not known exactly.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zombies: Option<u64>,
-    /// So many zombies at least.
-    zombies_min: u64,
-    /// So many zombies at most; absent if the kernel does not count them, or not all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zombies_max: Option<u64>,
-    /// Zombies in both looks: so many at least are not just being freed.
-    staying: u64,
-    /// memcg ids in use, at least: the live ones', the root's included, and those of zombies that are known to keep theirs.
-    ids_min: u64,
-    /// memcg ids in use, at most; absent if that cannot be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ids_max: Option<u64>,
-    /// memcg ids in use at one time: memory cgroups with kernel memory, as the names of their slab caches tell, and the live ones
-    /// without; absent where nothing tells.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ids_peak: Option<u64>,
-    /// All memcg ids that there are.
-    ids_capacity: u64,
-    /// Cgroups were made or removed during every look: the numbers are off by that many.
-    moving: bool,
-    /// Two looks were taken.
-    #[serde(skip)]
-    settled: bool,
-    /// So many memcgs had kernel memory at one time, as the names of their slab caches tell; absent where there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kmem_peak: Option<u64>,
-    /// So many kmemcg ids have only names of slab caches that are gone: their memory cgroups are freed, or live on without
-    /// slab caches; absent where there are no such names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kmem_without_caches: Option<u64>,
-    /// Kernel memory that removed memory cgroups hold, in bytes: so many at least; absent where that cannot be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held_bytes: Option<u64>,
-    /// Where live ones crowd, if they use up the ids.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    crowd: Option<crowd::Crowd>,
-    /// What is ahead at the pace of all the time since boot.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    forecast: Option<Forecast>,
-    /// Below which directories.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    held: Vec<Holder>,
-    /// Zombies that still have slab caches of their own, and so names: not all that there are.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    named: Vec<Zombie>,
-    /// So many more have names than are listed; absent if none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    named_more: Option<u64>,
-    /// Bytes in the slab caches of those; absent if not known of all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    named_bytes: Option<u64>,
-    /// Every zombie, where the kernel's own tree could be walked.
-    #[serde(flatten)]
-    inventory: Option<Inventory>,
-    /// Why it could not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    walk_refused: Option<String>,
-    /// This kernel's count leaves zombies out.
-    #[serde(skip)]
-    leaves_out: bool,
-    /// That there are no zombies that stay is known.
-    #[serde(skip)]
-    none: bool,
-    #[serde(skip)]
-    kept: Kept,
-}
-
-/// One look or two made into a verdict: pure.
-fn judge(
-    hierarchy: &Hierarchy,
-    kernel: Option<String>,
-    first: &Look,
-    second: Option<&Look>,
-    mut named: Named,
-) -> Scan {
-    let last = second.unwrap_or(first);
-    let (earlier, zombies) = (first.zombies(), last.zombies());
-    let kept = Kept::by(kernel.as_deref());
-    let leaves_out = zombies.max.is_none() && (last.slab.is_some() || zombies.min > 0);
-    let mut held_bytes = last.kmem.map(|kmem| kmem.bytes);
-    // From 5.3 on a removed memcg leaves its caches and what was charged to it to its parent, and is freed: then the count
-    // is right, and names and memory are no zombies'.
-    let with_caches = named.zombies.len() as u64 + named.more;
-    if zombies.max.is_some_and(|max| max < with_caches) {
-        named.zombies.clear();
-        named.more = 0;
-    }
-    if zombies.max == Some(0) && held_bytes > Some(0) {
-        held_bytes = None;
-        named.held.clear();
-    }
-    let slab = last.slab;
-    let peak = slab.and_then(|slab| Some(slab.peak? + slab.unnamed));
-    // What is just being freed does not count as a sign.
-    let counted = earlier.min.min(zombies.min);
-    let kept = kept.shown(last.live, counted, leaves_out);
-    let ids = kept.ids(last.live, zombies.min, zombies.max);
-    Scan {
-        kernel,
-        hierarchy: hierarchy.version.as_str(),
-        mount: hierarchy.mount.display().to_string(),
-        state: State::Unknown,
-        live: last.live,
-        zombies: zombies.max.filter(|&max| max == zombies.min),
-        zombies_min: zombies.min,
-        zombies_max: zombies.max,
-        staying: earlier.min.min(zombies.min),
-        ids_min: ids.min,
-        ids_max: ids.max,
-        ids_peak: peak.map(|peak| peak.min(MEMCG_IDS)),
-        ids_capacity: MEMCG_IDS,
-        moving: last.before != last.after,
-        settled: second.is_some(),
-        kmem_peak: slab.and_then(|slab| slab.peak),
-        kmem_without_caches: slab.map(|slab| slab.without_cache),
-        held_bytes,
-        crowd: None,
-        forecast: None,
-        held: named.held,
-        named_more: Some(named.more).filter(|&more| more > 0),
-        named_bytes: named.slab_bytes.filter(|_| !named.zombies.is_empty()),
-        named: named.zombies,
-        inventory: None,
-        walk_refused: None,
-        leaves_out,
-        none: earlier.max == Some(0) || zombies.max == Some(0) || last.no_sign(),
-        kept,
-    }
-    .judged()
-}
-
-impl Scan {
-    /// Takes in what the kernel's own tree says: where it was walked to its end, and twice, that is better than the counts.
-    fn take(&mut self, inventory: Inventory) {
-        if let Some(staying) = inventory.staying.filter(|_| inventory.walk.complete) {
-            self.staying = staying;
-            self.none = staying == 0;
-        }
-        if let Some(used) = inventory.ids_used {
-            (self.ids_min, self.ids_max) = (used, Some(used));
-        }
-        self.inventory = Some(inventory);
-        self.state = self.signs().state();
-    }
-
-    fn judged(mut self) -> Self {
-        self.state = self.signs().state();
-        self
-    }
-
-    fn signs(&self) -> Signs {
-        Signs {
-            live: self.live,
-            staying: self.staying,
-            none: self.none,
-            ids_min: self.ids_min,
-            ids_peak: self.ids_peak,
-            kept: self.kept,
-            ..Signs::default()
-        }
-    }
-
-    fn verdict(&self) -> Verdict {
-        self.state.into()
-    }
-
-    /// Looks ahead: a scan has one number, and the time in which that many came to be.
-    fn look_ahead(&mut self, uptime_ns: Option<u64>) {
-        // Live ones use up the ids then, whatever becomes of zombies.
-        if self.state == State::Crowded {
-            return;
-        }
-        let inventory = self.inventory.as_ref();
-        let zombies = inventory.map(|all| all.walk.zombies).or(self.zombies_max);
-        // So many at least: no pace comes of that.
-        let Some(zombies) = zombies.filter(|&zombies| zombies > 0) else {
-            return;
-        };
-        let Some(over_ns) = uptime_ns else {
-            return;
-        };
-        let ids_used = inventory.and_then(|all| all.ids_used);
-        let ids_used = ids_used.unwrap_or_else(|| self.kept.used(self.live, zombies));
-        let bytes = inventory.and_then(|all| all.zombie_bytes);
-        let seen = Seen {
-            leaked: zombies,
-            over_ns,
-        };
-        let held = Held {
-            all: bytes,
-            paced: inventory.map_or_else(Amounts::default, |all| all.amounts),
-        };
-        self.forecast = Some(Forecast::new(self.kept, ids_used, seen, None, held));
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Failure, Outcome, Verdict, placed::place, root::RootArg};
+use super::{Failure, Outcome, placed::place, root::RootArg};
 use crate::{
     diagnose::facts,
     error::Error,
@@ -14,6 +14,7 @@ use crate::{
         self, Copied, Root, Told,
         archive::{Compression, Compressor},
     },
+    judge::Answer,
     text::{escape::Name, units::Count},
 };
 
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args) -> Outcome {
             ),
         }
     );
-    Ok(Verdict::Clean)
+    Ok(Answer::Clean)
 }
 
 fn to_file(root: &Root, told: &Told, path: &Path) -> Result<Copied, Error> {

@@ -9,7 +9,7 @@ use super::{Forecast, Pin, Pinned, Totals, entry::Entry};
 use crate::{
     attribution,
     event::{Gap, Stamp, Task},
-    judge::State,
+    judge::{Answer, State},
 };
 
 /// How many owners a summary names.
@@ -107,30 +107,19 @@ pub struct Summary {
     pub forecast: Option<Forecast>,
 }
 
-/// What a run comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// Every memcg that was removed has been freed.
-    Clean,
-    /// Some memcgs are leaked, or none can be made.
-    Leak,
-    /// Zombies are left, and none that can be called leaked: younger than the grace time, or there before the run.
-    Unjudged,
-}
-
 impl Summary {
-    /// What the run comes to.
-    pub fn finding(&self) -> Finding {
+    /// Whether the run found a leak. Zombies younger than the grace time, or there before the run, are no leak of its own.
+    pub fn answer(&self) -> Answer {
         if matches!(
             self.state,
             State::Leaking | State::Exhausted | State::Crowded | State::Failing
         ) {
-            return Finding::Leak;
+            return Answer::Leak;
         }
         match self.totals {
-            Totals { leaked: 1.., .. } => Finding::Leak,
-            Totals { zombies: 1.., .. } => Finding::Unjudged,
-            _ => Finding::Clean,
+            Totals { leaked: 1.., .. } => Answer::Leak,
+            Totals { zombies: 1.., .. } => Answer::Unknown,
+            _ => Answer::Clean,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::{Counts, Ended, Kind, Report, Step, Untried, Why};
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
     cli::output::{Palette, wide},
+    reclaim::{Counts, Ended, Kind, Report, Step, Untried, Why},
 };
 
 /// Columns of labels.

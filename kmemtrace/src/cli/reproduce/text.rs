@@ -2,18 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::{
-    Workload,
-    counts::Told,
-    outcome::{Accounting, Done, Report, Step},
-};
 use crate::{
     catalogue::{Arg, Catalogue, Message, Sentence, say},
-    cli::{
-        Verdict,
-        output::{Palette, wide},
-        scan,
-    },
+    census,
+    cli::output::{Palette, wide},
+    judge::Answer,
+    reproduce::{Accounting, Done, Report, Step, Told, Workload},
     text::escape::Name,
 };
 
@@ -37,11 +31,11 @@ pub(super) fn write(
             .arg("left", report.left().unwrap_or(0))
             .arg("kind", Message::new(workload(report.workload)))
     };
-    let headline = match report.verdict() {
-        Verdict::Unknown if report.made == 0 => palette.warn(&say(about(say::REPRODUCE_NONE))),
-        Verdict::Unknown => palette.warn(&say(about(say::REPRODUCE_UNKNOWN))),
-        Verdict::Clean => palette.good(&say(about(say::REPRODUCE_OK))),
-        Verdict::Leak => match report.left() {
+    let headline = match report.answer() {
+        Answer::Unknown if report.made == 0 => palette.warn(&say(about(say::REPRODUCE_NONE))),
+        Answer::Unknown => palette.warn(&say(about(say::REPRODUCE_UNKNOWN))),
+        Answer::Clean => palette.good(&say(about(say::REPRODUCE_OK))),
+        Answer::Leak => match report.left() {
             Some(0) => palette.warn(&say(about(say::REPRODUCE_FREED))),
             // Whether they are freed is not known as long as that was not done.
             Some(_) if !report.dropped() => palette.warn(&say(about(say::REPRODUCE_NOT_DROPPED))),
@@ -69,7 +63,7 @@ pub(super) fn write(
     for step in &report.steps {
         write_step(out, step, catalogue)?;
     }
-    let unknown = report.verdict() == Verdict::Unknown && report.made > 0;
+    let unknown = report.answer() == Answer::Unknown && report.made > 0;
     let untold = unknown && report.accounted.is_none();
     let notes = [
         (
@@ -150,7 +144,7 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
     let pins: Vec<_> = step
         .pins
         .iter()
-        .map(|total| catalogue.text(&scan::message(total)))
+        .map(|total| catalogue.text(&census::message(total)))
         .collect();
     let pins =
         Message::new(say::REPRODUCE_PINNED).arg("pins", pins.join(&catalogue.word(say::COMMA)));
@@ -199,11 +193,7 @@ const fn workload(kind: Workload) -> Sentence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        catalogue::Lang,
-        cli::{reproduce::counts::Counts, scan::PinTotal},
-        tracker::Pin,
-    };
+    use crate::{catalogue::Lang, census::PinTotal, reproduce::counts::Counts, tracker::Pin};
 
     fn step(done: Done, zombies: u64, at_least: bool) -> Step {
         Step {
@@ -243,11 +233,7 @@ mod tests {
         let mut out = Vec::new();
         let catalogue = Catalogue::shown(lang);
         write(&mut out, &report, Palette::new(false), &catalogue).unwrap();
-        format!(
-            "{}{:?}\n",
-            String::from_utf8(out).unwrap(),
-            report.verdict()
-        )
+        format!("{}{:?}\n", String::from_utf8(out).unwrap(), report.answer())
     }
 
     /// Counts that do not agree.

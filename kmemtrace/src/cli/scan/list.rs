@@ -1,15 +1,24 @@
-//! Zombies by name, as people read them.
+//! The parts of a census as people read them: sums, zombies by name, object cgroups, where live ones crowd.
 
 use std::{
     io::{self, Write},
     time::Duration,
 };
 
-use super::inventory::{Inventory, Zombie};
-use crate::text::{escape::Name, units::Bytes};
+use crate::{
+    census::{
+        Crowd,
+        inventory::{Inventory, Zombie},
+        objcgs::ObjectCgroups,
+    },
+    text::{escape::Name, units::Bytes},
+};
 
 /// So many zombies are listed unless told.
 pub(super) const LISTED: usize = 20;
+
+/// So many live cgroups with object cgroups of others are listed.
+const BELOW: usize = 3;
 
 /// So many owners are listed.
 const GROUPS: usize = 20;
@@ -157,3 +166,50 @@ fn row(zombie: &Zombie, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "  {}", Name::short(zombie.path.as_bytes(), 90))
 }
+
+impl ObjectCgroups {
+    /// A line among the sums, and one for each of those that have most.
+    pub(crate) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let least = if self.complete { "" } else { "at least " };
+        writeln!(
+            out,
+            "  left over  {least}{} slab objects and pages of removed ones, in {} object cgroups",
+            self.references, self.count
+        )?;
+        for below in self.below.iter().take(BELOW) {
+            let path = Name::short(below.path.as_bytes(), 90);
+            writeln!(
+                out,
+                "             {} in {} went to {path}",
+                below.references, below.count
+            )?;
+        }
+        let more = self.below.len().saturating_sub(BELOW);
+        if more > 0 {
+            writeln!(out, "             and some to {more} more")?;
+        }
+        Ok(())
+    }
+}
+
+impl Crowd {
+    /// One line of a scan.
+    pub(crate) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let path = Name::short(self.path.as_bytes(), 90);
+        write!(out, "  most in    {path}: {}", self.children)?;
+        match self.empty {
+            Some(empty) => writeln!(out, ", {empty} of them without tasks and children"),
+            None => writeln!(
+                out,
+                ", {} of them without children (unknown: whether they have tasks)",
+                self.without_children
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 use std::collections::HashMap;
 
-use super::{
-    look::{Held, Slab},
-    *,
-};
 use crate::{
+    census::{
+        Census, judge,
+        look::{Held, Look, Slab, orphans},
+        names::{Holder, Named, SlabZombie},
+    },
     cli::output::{Palette, Report as _},
     event::Counts,
-    host::{SlabLayout, SlabMemcgs, Version},
+    host::{self, Hierarchy, SlabLayout, SlabMemcgs, Version},
+    judge::Answer,
 };
 
 fn hierarchy(version: Version) -> Hierarchy {
@@ -55,7 +57,7 @@ fn v2(live: u64, dying: Option<u64>, dying_memory: Option<u64>) -> Look {
     clippy::large_types_passed_by_value,
     reason = "it reads better in a test"
 )]
-fn scan(first: Look, second: Option<Look>) -> Scan {
+fn scan(first: Look, second: Option<Look>) -> Census {
     judge(
         &hierarchy(Version::V1),
         Some("6.1.0-40".to_owned()),
@@ -76,7 +78,7 @@ fn top_level(orphans: u64, peak: u64) -> Slab {
     }
 }
 
-fn text(scan: &Scan) -> String {
+fn text(scan: &Census) -> String {
     let mut out = Vec::new();
     scan.text(&mut out, Palette::new(false)).unwrap();
     String::from_utf8(out).unwrap()
@@ -86,8 +88,8 @@ fn text(scan: &Scan) -> String {
 fn no_zombies_is_clean() {
     let scan = scan(v1(48, 48), None);
     assert_eq!(
-        (scan.verdict(), scan.ids_min, scan.ids_max),
-        (Verdict::Clean, 48, Some(48))
+        (scan.answer(), scan.ids_min, scan.ids_max),
+        (Answer::Clean, 48, Some(48))
     );
     insta::assert_snapshot!(text(&scan));
 }
@@ -96,8 +98,8 @@ fn no_zombies_is_clean() {
 fn zombies_that_stay_are_a_leak() {
     let scan = scan(v1(48, 260), Some(v1(50, 261)));
     assert_eq!(
-        (scan.verdict(), scan.zombies, scan.staying),
-        (Verdict::Leak, Some(211), 211)
+        (scan.answer(), scan.zombies, scan.staying),
+        (Answer::Leak, Some(211), 211)
     );
     insta::assert_snapshot!(text(&scan));
     insta::assert_snapshot!(serde_json::to_string_pretty(&scan).unwrap());
@@ -106,14 +108,14 @@ fn zombies_that_stay_are_a_leak() {
 #[test]
 fn zombies_that_go_are_none() {
     let scan = scan(v1(48, 51), Some(v1(48, 48)));
-    assert_eq!(scan.verdict(), Verdict::Clean);
+    assert_eq!(scan.answer(), Answer::Clean);
     insta::assert_snapshot!(text(&scan));
 }
 
 #[test]
 fn a_copy_is_looked_at_once() {
     let scan = scan(v1(4, 98), None);
-    assert_eq!(scan.verdict(), Verdict::Leak);
+    assert_eq!(scan.answer(), Answer::Leak);
     insta::assert_snapshot!(text(&scan));
 }
 
@@ -128,13 +130,13 @@ fn v2_counts_memcgs_where_it_can() {
             Some(&look),
             Named::default(),
         );
-        (scan.zombies, scan.verdict())
+        (scan.zombies, scan.answer())
     };
     // Whether zombies keep their ids is not known without a release.
-    assert_eq!(zombies(Some(7), Some(5)), (Some(5), Verdict::Unknown));
-    assert_eq!(zombies(Some(7), Some(0)), (Some(0), Verdict::Clean));
-    assert_eq!(zombies(Some(7), None), (Some(7), Verdict::Unknown));
-    assert_eq!(zombies(None, None), (None, Verdict::Unknown));
+    assert_eq!(zombies(Some(7), Some(5)), (Some(5), Answer::Unknown));
+    assert_eq!(zombies(Some(7), Some(0)), (Some(0), Answer::Clean));
+    assert_eq!(zombies(Some(7), None), (Some(7), Answer::Unknown));
+    assert_eq!(zombies(None, None), (None, Answer::Unknown));
     let none = v2(9, None, None);
     insta::assert_snapshot!(text(&judge(
         &hierarchy(Version::V2),
@@ -153,8 +155,8 @@ fn a_count_that_leaves_zombies_out_is_not_believed() {
     };
     let scan = scan(look, Some(look));
     assert_eq!(
-        (scan.verdict(), scan.zombies, scan.ids_max),
-        (Verdict::Unknown, None, None)
+        (scan.answer(), scan.zombies, scan.ids_max),
+        (Answer::Unknown, None, None)
     );
     insta::assert_snapshot!(text(&scan));
 }
@@ -167,8 +169,8 @@ fn slab_caches_without_a_directory_are_zombies() {
     };
     let scan = scan(look, Some(look));
     assert_eq!(
-        (scan.verdict(), scan.zombies_min, scan.zombies_max),
-        (Verdict::Leak, 995, None)
+        (scan.answer(), scan.zombies_min, scan.zombies_max),
+        (Answer::Leak, 995, None)
     );
     insta::assert_snapshot!(text(&scan));
     insta::assert_snapshot!(serde_json::to_string_pretty(&scan).unwrap());
@@ -182,13 +184,13 @@ fn a_name_in_use_is_no_orphan() {
     ]);
     let memcgs = host::slab_memcgs(&root);
     let names = HashMap::from([(b"pod".to_vec(), 1), (Vec::new(), 1)]);
-    let orphans = look::orphans(memcgs, &names);
-    let leaves: Vec<_> = orphans
+    let found = orphans(memcgs, &names);
+    let leaves: Vec<_> = found
         .iter()
         .map(|(id, memcg)| (*id, &memcg.leaf[..]))
         .collect();
     assert_eq!(leaves, [(2, &b"gone"[..])]);
-    assert!(look::orphans(SlabMemcgs::default(), &names).is_empty());
+    assert!(orphans(SlabMemcgs::default(), &names).is_empty());
 }
 
 fn held(bytes: u64, directories: u64, blind: u64) -> Held {
@@ -203,13 +205,13 @@ fn held(bytes: u64, directories: u64, blind: u64) -> Held {
 #[test]
 fn held_kernel_memory_is_a_sign_of_zombies() {
     for (slab, kmem, verdict, min) in [
-        (Some(top_level(0, 3)), held(0, 0, 0), Verdict::Clean, 0),
-        (Some(top_level(0, 3)), held(0, 0, 1), Verdict::Unknown, 0),
-        (Some(top_level(0, 3)), held(4096, 2, 0), Verdict::Leak, 2),
-        (Some(top_level(1, 3)), held(0, 0, 0), Verdict::Leak, 1),
+        (Some(top_level(0, 3)), held(0, 0, 0), Answer::Clean, 0),
+        (Some(top_level(0, 3)), held(0, 0, 1), Answer::Unknown, 0),
+        (Some(top_level(0, 3)), held(4096, 2, 0), Answer::Leak, 2),
+        (Some(top_level(1, 3)), held(0, 0, 0), Answer::Leak, 1),
         // As on 3.10 before the first cache is made, and after: the count is all there is.
-        (None, held(0, 0, 0), Verdict::Clean, 0),
-        (None, held(4096, 1, 0), Verdict::Leak, 1),
+        (None, held(0, 0, 0), Answer::Clean, 0),
+        (None, held(4096, 1, 0), Answer::Leak, 1),
     ] {
         let look = Look {
             slab,
@@ -218,7 +220,7 @@ fn held_kernel_memory_is_a_sign_of_zombies() {
         };
         let scan = scan(look, None);
         assert_eq!(
-            (scan.verdict(), scan.zombies_min),
+            (scan.answer(), scan.zombies_min),
             (verdict, min),
             "{look:?}"
         );
@@ -232,7 +234,7 @@ fn held_kernel_memory_is_a_sign_of_zombies() {
 }
 
 fn one_named() -> Named {
-    let zombie = Zombie {
+    let zombie = SlabZombie {
         name: "c0".to_owned(),
         or: Vec::new(),
         id: 20,
@@ -257,8 +259,8 @@ fn one_named() -> Named {
 #[test]
 fn nested_caches_leave_the_count_alone() {
     for (num_cgroups, verdict, zombies, names, held_bytes) in [
-        (98, Verdict::Leak, 94, 1, Some(9000)),
-        (4, Verdict::Clean, 0, 0, None),
+        (98, Answer::Leak, 94, 1, Some(9000)),
+        (4, Answer::Clean, 0, 0, None),
     ] {
         let look = Look {
             slab: Some(Slab {
@@ -277,7 +279,7 @@ fn nested_caches_leave_the_count_alone() {
         let scan = judge(&hierarchy(Version::V1), None, &look, None, one_named());
         assert_eq!(
             (
-                scan.verdict(),
+                scan.answer(),
                 scan.zombies,
                 scan.ids_min,
                 scan.named.len(),
@@ -291,7 +293,7 @@ fn nested_caches_leave_the_count_alone() {
 
 #[test]
 fn zombies_are_shown_by_name() {
-    let zombie = |id: u32| Zombie {
+    let zombie = |id: u32| SlabZombie {
         name: format!("c{id}\u{1b}"),
         or: if id == 0 {
             vec!["old".to_owned()]
@@ -331,16 +333,16 @@ fn moving_numbers_say_so() {
     let few = moving(48, 48, 50);
     let scan1 = scan(few, Some(few));
     assert_eq!(
-        (scan1.verdict(), scan1.zombies_min, scan1.zombies_max),
-        (Verdict::Unknown, 0, Some(2))
+        (scan1.answer(), scan1.zombies_min, scan1.zombies_max),
+        (Answer::Unknown, 0, Some(2))
     );
     insta::assert_snapshot!(text(&scan1));
     let many = moving(48, 300, 310);
     assert_eq!(
         (
-            scan(many, Some(many)).verdict(),
-            scan(few, Some(v1(48, 48))).verdict()
+            scan(many, Some(many)).answer(),
+            scan(few, Some(v1(48, 48))).answer()
         ),
-        (Verdict::Leak, Verdict::Clean)
+        (Answer::Leak, Answer::Clean)
     );
 }

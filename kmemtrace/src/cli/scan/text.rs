@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::Scan;
 use crate::{
+    census::Census,
     cli::output::{Palette, Report},
     judge::{Kept, State},
     sink::tail::ahead::Ahead,
@@ -16,7 +16,7 @@ const LISTED: usize = 10;
 /// So many directories are listed by path.
 const HOLDERS: usize = 3;
 
-impl Report for Scan {
+impl Report for Census {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         writeln!(out, "{}", self.headline(palette))?;
         writeln!(
@@ -89,7 +89,7 @@ fn range(min: u64, max: Option<u64>) -> String {
     }
 }
 
-impl Scan {
+impl Census {
     /// memcg ids in use, and whether zombies keep theirs.
     fn ids(&self, out: &mut dyn Write) -> io::Result<()> {
         let capacity = self.ids_capacity;

@@ -9,13 +9,13 @@ use anstyle::Style;
 
 use super::{PATH_MAX, Tail, ahead::Ahead};
 use crate::{
-    judge::State,
+    judge::{Answer, State},
     text::{
         escape::Name,
         style::{ALARM, BOLD, GOOD, PLAIN, WARNING},
         units::{Bytes, Count, Duration},
     },
-    tracker::{Finding, PinCount, Summary, Totals},
+    tracker::{PinCount, Summary, Totals},
 };
 
 /// What the run comes to, in one line.
@@ -45,13 +45,13 @@ impl Verdict<'_> {
             mkdir_failures,
             ..
         } = self.0;
-        match self.0.finding() {
-            Finding::Leak => Grade::Alarm,
+        match self.0.answer() {
+            Answer::Leak => Grade::Alarm,
             _ if *slab_failures + *mkdir_failures > 0 => Grade::Alarm,
             _ if self.0.held_bytes.is_some_and(|held| held > 0) => Grade::Alarm,
-            Finding::Unjudged => Grade::Warning,
-            Finding::Clean if *gaps > 0 => Grade::Warning,
-            Finding::Clean => Grade::Good,
+            Answer::Unknown => Grade::Warning,
+            Answer::Clean if *gaps > 0 => Grade::Warning,
+            Answer::Clean => Grade::Good,
         }
     }
 }

@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{
+    census::files::{MOST, pages},
     event,
-    host::{self, Root},
-    source::bpf::FileName,
+    host::{self, Mounts, Root},
+    source::bpf::{Device, FileName, HeldFile, Holdings},
 };
 
 fn held(bytes: u64, path: Option<&'static [u8]>) -> HeldFile {

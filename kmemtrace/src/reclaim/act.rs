@@ -1,0 +1,67 @@
+//! The writes of a plan, one after the other.
+
+use std::{io, time::Instant};
+
+use rustix::io::Errno;
+
+use super::{Ended, Kind, Plan, Step};
+use crate::{
+    catalogue::{Catalogue, say},
+    host::Acts,
+    interrupt::Interrupt,
+    text::progress::bar,
+};
+
+/// Writes, and notes in the step what came of it; why it ended early, if it did.
+pub(crate) fn act(
+    acts: &dyn Acts,
+    plan: &Plan,
+    step: &mut Step,
+    until: Instant,
+    interrupt: &Interrupt,
+    catalogue: &Catalogue,
+) -> Option<Ended> {
+    let progress = bar(
+        plan.writes.len() as u64,
+        catalogue.word(match plan.kind {
+            Kind::Shrink => say::RECLAIM_SHRINKING,
+            Kind::Reclaim | Kind::ForceEmpty => say::RECLAIM_RECLAIMING,
+            Kind::DropCaches => say::RECLAIM_DROPPING,
+        }),
+    );
+    let mut ended = None;
+    step.writes = 0;
+    for (file, text) in &plan.writes {
+        if interrupt.pressed() || acts.now() >= until {
+            ended = Some(if interrupt.pressed() {
+                Ended::Interrupted
+            } else {
+                Ended::TimeIsUp
+            });
+            break;
+        }
+        if plan.kind == Kind::DropCaches {
+            // Dirty pages cannot be dropped.
+            acts.sync();
+        }
+        match acts.write(file, text) {
+            Ok(()) => {}
+            // A cache or a cgroup that has gone is what was wanted; memory.reclaim says EAGAIN if it got less than asked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is(&error, Errno::NODEV) => {}
+            Err(error) if plan.kind == Kind::Reclaim && is(&error, Errno::AGAIN) => {}
+            Err(error) => {
+                step.failed = Some(step.failed.unwrap_or(0) + 1);
+                step.reason
+                    .get_or_insert_with(|| format!("{}: {error}", file.display()));
+            }
+        }
+        step.writes += 1;
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    ended
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}
