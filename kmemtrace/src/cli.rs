@@ -6,12 +6,12 @@ mod doctor;
 mod export;
 mod filter;
 mod man;
-mod moment;
 mod output;
-mod placed;
+mod output_file;
 mod playing;
 mod reclaim;
 mod record;
+mod recording;
 mod replay;
 mod report;
 mod reproduce;
@@ -19,12 +19,13 @@ mod root;
 mod run;
 mod scan;
 mod snapshot;
+mod source;
+mod values;
 mod watch;
 
 use std::{
     io::{self, IsTerminal},
     process::ExitCode,
-    time::Duration,
 };
 
 use anstream::{AutoStream, ColorChoice};
@@ -216,14 +217,6 @@ impl From<io::Error> for Failure {
 
 /// What a verb ends with.
 pub(crate) type Outcome = Result<Answer, Failure>;
-
-/// A duration with a unit: `30s`, `10m`, `1h30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: Result<jiff::SignedDuration, _> = text.parse();
-    let duration =
-        parsed.map_err(|_| "not a time with a unit, such as 30s, 10m or 1h30m".to_owned())?;
-    Duration::try_from(duration).map_err(|_| "a time cannot be negative".to_owned())
-}
 
 /// Whether stdout gets colours.
 fn colored(color: Color) -> bool {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Color, Format, Outcome,
     output::{self, Palette},
-    watch::HookArgs,
+    source::HookArgs,
 };
 use crate::{
     event::header::{HookReport, Refusal},

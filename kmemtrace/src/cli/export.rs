@@ -12,9 +12,10 @@ use std::{
 use clap::ValueEnum;
 
 use super::{
-    Failure, Outcome, duration,
+    Failure, Outcome,
     filter::Filter,
     playing::{self, Out, Playing, View},
+    values::duration,
 };
 use crate::{
     error::Error,

@@ -12,7 +12,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Failure, Outcome, filter::Filter, moment::Moment, run::Stop};
+use super::{Failure, Outcome, filter::Filter, run::Stop, values::Moment};
 use crate::{
     error::Error,
     event::{Stamp, header::Header},

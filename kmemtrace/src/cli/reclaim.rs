@@ -4,7 +4,7 @@ mod text;
 
 use std::time::Duration;
 
-use super::{Color, Format, Outcome, duration, output};
+use super::{Color, Format, Outcome, output, values::duration};
 use crate::{
     catalogue::{Catalogue, Lang},
     host::{Live, Root},

@@ -6,10 +6,10 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 
 use super::{
-    Color, Format, Outcome, colored, duration,
+    Color, Format, Outcome, colored,
     filter::ShowArgs,
-    moment::{Moment, moment},
     playing::{self, Playing, View},
+    values::{Moment, duration, moment},
 };
 use crate::{
     interrupt::runtime,

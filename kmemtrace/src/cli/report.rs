@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Failure, Outcome, duration, placed::place};
+use super::{Failure, Outcome, output_file::place, values::duration};
 use crate::{
     error::Error,
     judge::Answer,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Color, Format, Outcome, duration, output};
+use super::{Color, Format, Outcome, output, values::duration};
 use crate::{
     catalogue::{Catalogue, Lang, Message, say},
     census,

@@ -8,8 +8,8 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Color, Failure, Format, colored, filter::Filter, record::Recording, root::Copies,
-    watch::SourceArgs,
+    Color, Failure, Format, colored, filter::Filter, recording::Recording, root::Copies,
+    source::SourceArgs,
 };
 use crate::{
     error::Error,

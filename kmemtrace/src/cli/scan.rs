@@ -9,7 +9,7 @@ mod text;
 
 use std::time::Duration;
 
-use super::{Color, Format, Outcome, duration, output, root::RootArg};
+use super::{Color, Format, Outcome, output, root::RootArg, values::duration};
 use crate::{
     census::{
         self, Options,

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Failure, Outcome, placed::place, root::RootArg};
+use super::{Failure, Outcome, output_file::place, root::RootArg};
 use crate::{
     diagnose::facts,
     error::Error,

@@ -1,19 +1,13 @@
 //! `kmemtrace watch`: the live tail.
 
-use std::{path::PathBuf, time::Duration};
-
-use clap::ValueEnum;
+use std::path::PathBuf;
 
 use super::{
-    Color, Outcome, duration,
+    Color, Outcome,
     filter::ShowArgs,
-    record::{LimitArgs, Recording},
+    recording::{LimitArgs, Recording},
     run::Run,
-};
-use crate::{
-    host::Root,
-    plan::{Options, WayKind},
-    source::{self, Kind, bpf, sysfs, tracefs},
+    source::SourceArgs,
 };
 
 /// Arguments of `kmemtrace watch`.
@@ -33,106 +27,6 @@ pub(super) struct Args {
     limits: LimitArgs,
 }
 
-/// What is watched, and for how long: the same for `watch` and `record`.
-#[derive(clap::Args, Debug)]
-pub(super) struct SourceArgs {
-    /// How often to look at the kernel's counts (every second at least), and where polling is all there is, at everything
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
-    pub(super) interval: Duration,
-    /// Look at copies of one machine's files instead, the earliest first: directories, or archives (.tar, .tar.gz,
-    /// .tar.zst) such as `kmemtrace snapshot` makes
-    #[arg(long, value_name = "COPY")]
-    pub(super) root: Vec<PathBuf>,
-    /// How long a removed memory cgroup may live on before it is called leaked
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(super) grace: Duration,
-    /// Stop after this time, as Ctrl-C does
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub(super) duration: Option<Duration>,
-    #[command(flatten)]
-    pub(super) hooks: HookArgs,
-}
-
-/// The source and how it sees hooks: the same for `watch` and `doctor`.
-#[derive(clap::Args, Debug)]
-pub(super) struct HookArgs {
-    /// Where events come from
-    #[arg(long, value_enum, default_value_t)]
-    source: SourceArg,
-    /// The size of the buffer between kernel and kmemtrace: eBPF's ring (8M unless told), rounded up to a power of two;
-    /// with tracefs, that of each CPU (4M unless told)
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    ring_size: Option<u32>,
-    /// Do not attach in this way (repeat it, or separate with commas)
-    #[arg(long, value_name = "WAY", value_delimiter = ',', value_parser = way())]
-    avoid: Vec<WayKind>,
-    /// Trace the mkdir system calls for the errors of failing mkdirs where no better hook attaches; slows every system
-    /// call of the machine by some 100 ns
-    #[arg(long)]
-    mkdir_syscalls: bool,
-}
-
-impl HookArgs {
-    /// The sources to try, best first. A copy of a machine's files can only be polled.
-    pub(super) fn kinds(&self, live: bool) -> &'static [Kind] {
-        match self.source {
-            SourceArg::Auto if live => &Kind::ALL,
-            SourceArg::Bpf => &[Kind::Bpf],
-            SourceArg::Tracefs => &[Kind::Tracefs],
-            SourceArg::Auto | SourceArg::Sysfs => &[Kind::Sysfs],
-        }
-    }
-
-    /// An option that changes nothing with this source, in words.
-    pub(super) fn unused(&self, source: &source::Source) -> Option<String> {
-        let unused = || source::mkdir_syscalls_unused(source.kind(), &source.hooks());
-        self.mkdir_syscalls.then(unused)?
-    }
-
-    /// For this machine.
-    pub(super) fn config(&self) -> source::Config {
-        self.config_with(Vec::new(), Duration::from_secs(1))
-    }
-
-    /// For copies of a machine's files, if there are any.
-    pub(super) fn config_with(&self, copies: Vec<Root>, interval: Duration) -> source::Config {
-        let options = Options {
-            avoid: self.avoid.clone(),
-            mkdir_syscalls: self.mkdir_syscalls,
-        };
-        let bpf = bpf::Config::default();
-        let tracefs = tracefs::Config::default();
-        source::Config {
-            bpf: bpf::Config {
-                ring_bytes: self.ring_size.unwrap_or(bpf.ring_bytes),
-                interval,
-                options: options.clone(),
-            },
-            tracefs: tracefs::Config {
-                buffer_kib: self.ring_size.map_or(tracefs.buffer_kib, |size| size >> 10),
-                interval,
-                options,
-                ..tracefs
-            },
-            sysfs: sysfs::Config { copies, interval },
-        }
-    }
-}
-
-/// Where events come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum SourceArg {
-    /// The best that works here
-    #[default]
-    Auto,
-    /// eBPF programs
-    Bpf,
-    /// The kernel's own tracing, without eBPF
-    Tracefs,
-    /// Polling /proc and /sys
-    Sysfs,
-}
-
 /// Watches until a signal such as Ctrl-C or the end of `--for`.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let recording = match &args.record {
@@ -147,40 +41,4 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     };
     run.watch(args.show.format, color)
         .map(|watched| watched.verdict)
-}
-
-/// A time of at least 10 ms: shorter ones would make polling a load.
-fn interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
-    if interval < Duration::from_millis(10) {
-        return Err("less than 10ms".to_owned());
-    }
-    Ok(interval)
-}
-
-/// A size in bytes with an optional `K` or `M`.
-fn size(text: &str) -> Result<u32, String> {
-    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
-        Some(digits) => (digits, 1 << 10),
-        None => text
-            .strip_suffix(['M', 'm'])
-            .map_or((text, 1), |digits| (digits, 1 << 20)),
-    };
-    let bytes = digits
-        .parse()
-        .ok()
-        .and_then(|count: u32| count.checked_mul(unit));
-    bytes
-        .filter(|bytes| (4096..=1 << 30).contains(bytes))
-        .ok_or_else(|| "not a size from 4K to 1024M, such as 64K or 8M".to_owned())
-}
-
-fn way() -> impl clap::builder::TypedValueParser<Value = WayKind> {
-    use clap::builder::{PossibleValuesParser, TypedValueParser};
-    // Polling is no way of attaching.
-    let ways = WayKind::ALL.into_iter().filter(|way| *way != WayKind::Poll);
-    PossibleValuesParser::new(ways.map(WayKind::as_str)).try_map(|name| {
-        let way = WayKind::ALL.into_iter().find(|way| way.as_str() == name);
-        way.ok_or("no such way")
-    })
 }
