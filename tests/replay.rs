@@ -50,7 +50,7 @@ fn replay(name: &str, sink: &mut dyn Sink) -> Result {
             Item::End(_) => {}
         }
         for change in changes.drain(..) {
-            sink.change(&change)?;
+            sink.change(&change, tracker.state())?;
         }
     }
     sink.flush()?;

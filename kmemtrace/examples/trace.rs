@@ -8,7 +8,7 @@ use std::{env, error::Error, fs, path::Path};
 use kmemtrace::{
     event::{Cgroup, Counts, Event, Fact, Path as CgroupPath, Stamp, Task, header::Header},
     trace::record::{Limits, Recorder},
-    tracker::{Summary, Totals},
+    tracker::Summary,
 };
 
 /// Containers that live at a time.
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         container = base + ALIVE;
         recorder.flush(at(written), std::iter::empty)?;
     }
-    recorder.end(at(written), &Summary::default(), Totals::default())?;
+    recorder.end(at(written), &Summary::default())?;
     println!("{written}");
     Ok(())
 }

@@ -27,7 +27,7 @@ pub use series::{STEPS, Series, Step};
 use crate::{
     event::{Stamp, header::Header},
     sink::Sink,
-    tracker::{Change, Recorder, Subject, Summary, Totals, What},
+    tracker::{Change, Recorder, State, Subject, Summary, Totals, What},
 };
 
 /// One run of the trace.
@@ -301,7 +301,7 @@ impl Sink for Fold {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
         self.take(change);
         Ok(())
     }

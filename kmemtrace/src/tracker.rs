@@ -20,12 +20,16 @@ mod counts;
 mod entry;
 mod forecast;
 mod freed;
+mod leaked;
 mod lifecycle;
 mod path;
 mod pin;
+mod ranking;
 mod resync;
+mod state;
 mod summary;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -37,24 +41,19 @@ use entry::Entry;
 pub use entry::{ByCount, Subject};
 pub use forecast::{Amounts, Forecast, Held, Range, Seen};
 use freed::FreedLately;
+pub(crate) use leaked::owner;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
-use summary::Tally;
-pub(crate) use summary::owner;
-pub use summary::{CreatorCount, Delays, OwnerCount, PinCount, Recorder, Summary, SuspectCount};
+pub use state::{Lives, State, Zombies};
+pub use summary::{CreatorCount, Delays, OwnerCount, PinCount, Summary, SuspectCount};
 use table::{Id, Key, Table};
+use tally::Tally;
+pub use tally::{Recorder, Repeated};
 
-pub use crate::judge::Kept;
-use crate::{
-    event::{
-        Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
-        Walked, header::Header,
-    },
-    judge::{Ids, Refused, Signs, State},
+use crate::event::{
+    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
+    Walked, header::Header,
 };
-
-/// `ENOMEM` and `ENOSPC`.
-const NO_MEMORY: i32 = 12;
-const NO_SPACE: i32 = 28;
+pub use crate::judge::Kept;
 
 /// What became of a fact, and where things stand after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,20 +132,11 @@ pub struct Config {
     pub kept: Kept,
 }
 
-impl Config {
-    /// For a run of which this is known.
-    pub fn of(header: &Header, grace: Duration) -> Self {
-        Self {
-            grace,
-            polled: header.is_polled(),
-            kept: Kept::by(header.kernel.as_deref()),
-        }
-    }
-}
-
 /// The state of all memory cgroups, as far as the facts so far tell.
 #[derive(Debug)]
 pub struct Tracker {
+    /// What is in force.
+    header: Option<Box<Header>>,
     now: Stamp,
     table: Table,
     freed: FreedLately,
@@ -171,9 +161,22 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// A tracker for a run that begins so.
+    pub fn of(header: &Header) -> Self {
+        Self {
+            header: Some(Box::new(header.clone())),
+            ..Self::new(Config {
+                grace: Duration::from_nanos(header.grace_ns),
+                polled: header.is_polled(),
+                kept: Kept::by(header.kernel.as_deref()),
+            })
+        }
+    }
+
     /// A tracker that knows nothing yet.
     pub fn new(config: Config) -> Self {
         Self {
+            header: None,
             now: Stamp::default(),
             table: Table::new(
                 u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX),
@@ -211,75 +214,6 @@ impl Tracker {
     /// fast: a difference is believed after a few of them.
     pub fn settled(&self) -> bool {
         self.check.settled()
-    }
-
-    /// The run so far.
-    pub fn summary(&self) -> Summary {
-        // A count names nobody: even where it is as high as there are candidates, zombies that no poll saw alive may make it up.
-        let leaked = self.table.values().filter(|entry| entry.is_leaked());
-        let (leaked, suspects): (Vec<_>, Vec<_>) =
-            leaked.partition(|entry| entry.by_count.is_none());
-        let ids = self.ids();
-        Summary {
-            totals: self.totals(),
-            inherited: self.inherited,
-            by_count: self.leaked_by_count().unwrap_or(0),
-            forecast: self.forecast(&leaked),
-            state: self.state(),
-            ids_min: ids.min,
-            ids_max: ids.max,
-            ..self.tally.summary(self.now, &leaked, &suspects)
-        }
-    }
-
-    /// Whether zombies keep their ids, by what was seen and by the release.
-    pub(super) fn kept(&self) -> Kept {
-        let Totals { live, zombies, .. } = self.totals();
-        // Such names are of kernels whose count leaves zombies out.
-        let leaves_out = self.tally.kmemcg_peak.is_some();
-        self.kept.shown(live, zombies, leaves_out)
-    }
-
-    /// memcg ids in use. What is held where nothing counts zombies is held by one at least.
-    fn ids(&self) -> Ids {
-        let Totals { live, zombies, .. } = self.totals();
-        let held = self.tally.kmemcg_peak.and(self.tally.held_bytes) > Some(0);
-        let all = self.counting.map(|_| zombies);
-        self.kept().ids(live, zombies.max(u64::from(held)), all)
-    }
-
-    /// The node's state. What was there before the run is not just being freed, as far as it is there still.
-    fn state(&self) -> State {
-        let Totals {
-            live,
-            zombies,
-            leaked,
-        } = self.totals();
-        let staying = leaked.max(self.inherited.unwrap_or(0).min(zombies));
-        let tally = &self.tally;
-        let by_names = tally.kmemcg_peak.is_some();
-        let held = by_names.then_some(tally.held_bytes).flatten();
-        let kept = self.kept();
-        let counted = self.counting.is_some() || held == Some(0);
-        let refused = if tally.mkdir_no_space > 0 {
-            Refused::Proved
-        } else if tally.mkdir_no_memory > 0 && kept != Kept::No {
-            Refused::Told
-        } else {
-            Refused::No
-        };
-        Signs {
-            live,
-            // What is held is held by one at least.
-            staying: staying.max(u64::from(held > Some(0))),
-            none: zombies == 0 && counted,
-            ids_min: self.ids().min,
-            ids_peak: tally.ids_peak,
-            kept,
-            refused,
-            made: false,
-        }
-        .state()
     }
 
     /// All that is known of each memcg now: what the next file of a trace begins with.
@@ -332,18 +266,11 @@ impl Tracker {
             Fact::Zombie(cgroup) => self.zombie(time, &self.with_path(cgroup), changes),
             Fact::Walked(walked) => self.walked(time, walked, changes),
             Fact::SlabFailure(failure) => {
-                self.tally.slab_failures += 1;
-                let suppressed = &mut self.tally.slab_failures_suppressed;
-                *suppressed = suppressed.saturating_add(failure.suppressed.unwrap_or(0));
+                self.tally.slab_failure(time, failure);
                 self.emit(time, What::SlabFailure(failure.clone()), changes);
             }
             Fact::MkdirFailure(failure) => {
-                self.tally.mkdir_failures += 1;
-                match failure.errno {
-                    Some(NO_SPACE) => self.tally.mkdir_no_space += 1,
-                    Some(NO_MEMORY) | None => self.tally.mkdir_no_memory += 1,
-                    Some(_) => {}
-                }
+                self.tally.mkdir_failure(time, failure);
                 if let Some(id) = failure.cgroup_id {
                     self.never_made(Id::Cgroup(id));
                 }

@@ -1,13 +1,16 @@
 //! Which changes are shown: a pure choice.
 
+use std::io;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::Format;
 use crate::{
     attribution,
     error::Error,
-    event::Path,
-    tracker::{Change, Subject, What},
+    event::{Path, Stamp, header::Header},
+    sink::Sink,
+    tracker::{Change, State, Subject, What},
 };
 
 /// What is shown: the same for `watch` and `replay`.
@@ -49,6 +52,39 @@ pub(super) struct Filter {
     pub(super) cgroup: Option<GlobMatcher>,
     /// Only cgroups of the pod whose uid begins so.
     pub(super) pod: Option<String>,
+}
+
+/// A sink that gets what a filter lets through.
+pub(super) struct Filtered {
+    filter: Filter,
+    sink: Box<dyn Sink>,
+}
+
+impl Filtered {
+    pub(super) fn new(filter: Filter, sink: Box<dyn Sink>) -> Self {
+        Self { filter, sink }
+    }
+}
+
+impl Sink for Filtered {
+    fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
+        self.sink.header(time, header)
+    }
+
+    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
+        if self.filter.shows(change) {
+            self.sink.change(change, state)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+
+    fn shows_lives(&self) -> bool {
+        self.filter.shows_lives() && self.sink.shows_lives()
+    }
 }
 
 /// Parses a glob over whole paths: `*` stays within a name, `**` crosses directories.

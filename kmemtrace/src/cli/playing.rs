@@ -20,7 +20,7 @@ use crate::{
     sink::Sink,
     text::units::Count,
     trace::{Done, Play, Step, TraceError},
-    tracker::{Change, What},
+    tracker::{Change, State},
 };
 
 /// How traces are played.
@@ -125,24 +125,22 @@ impl Playing {
                 let shown = self
                     .from
                     .is_none_or(|from| time.wall_ns >= from.after(self.began_ns));
-                for change in changes.drain(..) {
-                    if shown && self.filter.shows(&change) {
-                        self.view.change(run, &change)?;
+                if shown
+                    && !changes.is_empty()
+                    && let Some(state) = self.play.state(run)
+                {
+                    for change in changes.iter().filter(|change| self.filter.shows(change)) {
+                        self.view.change(run, change, state)?;
                     }
                 }
+                changes.clear();
             }
             Ok(Step::Began { run, time, header }) => self.view.begin(run, time, &header)?,
-            Ok(Step::Ended {
-                run,
-                time,
-                summary,
-                totals,
-            }) => {
-                let verdict = summary.answer();
+            Ok(Step::Ended { run, time, tracker }) => {
+                let state = tracker.state();
+                let verdict = state.summary().answer();
                 self.verdict = Some(self.verdict.map_or(verdict, |before| before.and(verdict)));
-                let what = What::Summary(summary);
-                self.view.change(run, &Change { time, what, totals })?;
-                self.view.end(run)?;
+                self.view.end(run, time, state)?;
             }
             Err(error) => self.fault(&error),
         }
@@ -259,16 +257,16 @@ impl View {
         Ok(())
     }
 
-    fn change(&mut self, run: usize, change: &Change) -> io::Result<()> {
+    fn change(&mut self, run: usize, change: &Change, state: State<'_>) -> io::Result<()> {
         match self.sinks.get_mut(&run) {
-            Some(sink) => sink.change(change),
+            Some(sink) => sink.change(change, state),
             None => Ok(()),
         }
     }
 
-    fn end(&mut self, run: usize) -> io::Result<()> {
+    fn end(&mut self, run: usize, time: Stamp, state: State<'_>) -> io::Result<()> {
         match self.sinks.remove(&run) {
-            Some(mut sink) => sink.flush(),
+            Some(mut sink) => sink.end(time, state),
             None => Ok(()),
         }
     }

@@ -6,10 +6,10 @@ use super::{
     Color, Format, Outcome,
     filter::Filter,
     recording::{LimitArgs, Recording},
-    run::Run,
+    run::{self, Run},
     source::SourceArgs,
 };
-use crate::judge::Answer;
+use crate::{judge::Answer, sink::Sinks};
 
 /// Arguments of `kmemtrace record`.
 #[derive(clap::Args, Debug)]
@@ -27,16 +27,17 @@ pub(super) struct Args {
 
 /// Records until a signal such as Ctrl-C or the end of `--for`.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
+    let filter = Filter {
+        quiet: true,
+        ..Filter::default()
+    };
     let run = Run {
         source: &args.source,
         once: false,
-        filter: Filter {
-            quiet: true,
-            ..Filter::default()
-        },
+        sinks: Sinks::new(vec![run::stdout(Format::Text, color, filter)]),
         recording: Some(Recording::open(&args.file, args.limits)?),
     };
-    let watched = run.watch(Format::Text, color)?;
+    let watched = run.watch()?;
     Ok(if watched.recorded {
         watched.verdict
     } else {

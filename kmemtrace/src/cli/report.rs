@@ -16,7 +16,6 @@ use crate::{
     sink::Sink,
     text::{escape::Name, units::Count},
     trace::{Done, Play, Step},
-    tracker::{Change, What},
 };
 
 /// So many lines that cannot be read are told one by one.
@@ -99,20 +98,17 @@ pub(super) fn read(mut play: Play) -> Result<Read, Failure> {
                 }
                 fold.header(time, &header)?;
             }
-            Ok(Step::Fact { .. }) => {
-                for change in changes.drain(..) {
-                    fold.change(&change)?;
+            Ok(Step::Fact { run, .. }) => {
+                if let Some(state) = play.state(run) {
+                    for change in &changes {
+                        fold.change(change, state)?;
+                    }
                 }
+                changes.clear();
             }
-            Ok(Step::Ended {
-                time,
-                summary,
-                totals,
-                ..
-            }) => {
+            Ok(Step::Ended { time, tracker, .. }) => {
                 open = None;
-                let what = What::Summary(summary);
-                fold.change(&Change { time, what, totals })?;
+                fold.end(time, tracker.state())?;
             }
             Err(error) => {
                 faults += 1;

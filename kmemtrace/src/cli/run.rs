@@ -8,33 +8,34 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Color, Failure, Format, colored, filter::Filter, recording::Recording, root::Copies,
+    Color, Failure, Format, colored,
+    filter::{Filter, Filtered},
+    recording::Recording,
+    root::Copies,
     source::SourceArgs,
 };
 use crate::{
     error::Error,
-    event::{
-        Event, Stamp,
-        header::{self, Header},
-    },
+    event::header::{self, Header},
     host::{self, Facts, Root},
     interrupt::{Signals, runtime},
     judge::Answer,
     pods::Pods,
     sink::{
-        Sink,
+        Sink, Sinks,
         jsonl::JsonLines,
         tail::{Tail, TailOptions},
     },
     source::{self, Kind, Source, Started},
-    tracker::{Change, Config, Summary, Totals, Tracker, What},
+    tracker::{Totals, Tracker},
 };
 
 /// What a run does with what it sees.
 pub(super) struct Run<'a> {
     pub(super) source: &'a SourceArgs,
     pub(super) once: bool,
-    pub(super) filter: Filter,
+    /// Where changes are shown.
+    pub(super) sinks: Sinks,
     pub(super) recording: Option<Recording>,
 }
 
@@ -45,23 +46,20 @@ pub(super) struct Watched {
     pub(super) recorded: bool,
 }
 
-/// How changes are shown on stdout.
-pub(super) fn stdout(format: Format, color: Color) -> Box<dyn Sink> {
+/// What a filter lets through, on stdout.
+pub(super) fn stdout(format: Format, color: Color, filter: Filter) -> Box<dyn Sink> {
     let out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
-    match format {
-        Format::Text => Box::new(Tail::new(
-            out,
-            TailOptions {
-                color: colored(color),
-            },
-        )),
+    let color = colored(color);
+    let sink: Box<dyn Sink> = match format {
+        Format::Text => Box::new(Tail::new(out, TailOptions { color })),
         Format::Json => Box::new(JsonLines::new(out)),
-    }
+    };
+    Box::new(Filtered::new(filter, sink))
 }
 
 impl Run<'_> {
     /// Watches until a signal such as Ctrl-C or the end of `--for`, or of what there is to look at.
-    pub(super) fn watch(mut self, format: Format, color: Color) -> Result<Watched, Failure> {
+    pub(super) fn watch(mut self) -> Result<Watched, Failure> {
         let args = self.source;
         let copies = Copies::open(&args.root)?;
         let root = copies.roots.first().cloned().unwrap_or_else(Root::live);
@@ -84,15 +82,13 @@ impl Run<'_> {
                 let _ = writeln!(io::stderr(), "kmemtrace: {unused}");
             }
             stop.after(args.duration);
-            self.follow(started, stdout(format, color), stop, &facts, &mut pods)
-                .await
+            self.follow(started, stop, &facts, &mut pods).await
         })
     }
 
     async fn follow(
         &mut self,
         started: Started,
-        mut sink: Box<dyn Sink>,
         mut stop: Stop,
         facts: &Facts,
         pods: &mut Pods,
@@ -100,30 +96,30 @@ impl Run<'_> {
         let began = started.source.now();
         let header = header(&started, facts, self.source.grace);
         let mut source = started.source;
-        let mut tracker = Tracker::new(Config::of(&header, self.source.grace));
-        if !self.filter.shows_lives() {
+        let mut tracker = Tracker::of(&header);
+        if !self.sinks.show_lives() {
             tracker = tracker.without_lives();
         }
         self.record(|recorder| recorder.header(began, &header));
-        let shown = match sink.header(began, &header) {
+        self.sinks.header(began, &header);
+        let shown = match self.sinks.check() {
             Ok(()) => {
-                let state = (&mut tracker, pods);
-                self.show_all(&mut source, state, &mut *sink, &mut stop)
+                self.show_all(&mut source, (&mut tracker, pods), &mut stop)
                     .await
             }
             Err(error) => Err(error),
         };
-        // Whoever read it may have had enough: the recording has its end all the same.
+        // Whoever read one of them may have had enough: the recording and the other sinks have their end all the same.
         let time = source.now();
-        let summary = tracker.summary();
-        let totals = tracker.totals();
-        self.record(|recorder| recorder.end(time, &summary, totals));
+        let state = tracker.state();
+        let summary = state.summary();
+        self.record(|recorder| recorder.end(time, &summary));
+        if !matches!(shown, Ok(Some(_))) || summary.totals != Totals::default() {
+            self.sinks.end(time, state);
+        } // Else it has seen nothing at all: there is nothing to sum up.
         let failure = shown?;
+        self.sinks.check()?;
         if let Some(error) = failure {
-            if totals != Totals::default() {
-                summarize(summary, time, &mut *sink)?;
-            }
-            // Else it has seen nothing at all: there is nothing to sum up.
             return Err(error.into());
         }
         let verdict = if self.is_one_look() && summary.leaks == 0 {
@@ -132,7 +128,6 @@ impl Run<'_> {
         } else {
             summary.answer()
         };
-        summarize(summary, time, &mut *sink)?;
         let recorded = self.recording.as_ref().is_none_or(Recording::is_whole);
         Ok(Watched { verdict, recorded })
     }
@@ -152,7 +147,6 @@ impl Run<'_> {
         &mut self,
         source: &mut Source,
         (tracker, pods): (&mut Tracker, &mut Pods),
-        sink: &mut dyn Sink,
         stop: &mut Stop,
     ) -> io::Result<Option<Error>> {
         let mut events = Vec::new();
@@ -178,42 +172,21 @@ impl Run<'_> {
             }
             self.record(|recorder| events.iter().try_for_each(|event| recorder.event(event)));
             for event in events.drain(..) {
-                show(tracker, &event, &mut changes, &self.filter, sink)?;
+                tracker.apply(&event, &mut changes);
+                for change in changes.drain(..) {
+                    self.sinks.change(&change, tracker.state());
+                }
             }
             self.record(|recorder| recorder.flush(tracker.now(), || tracker.carry()));
+            if !stopped {
+                self.sinks.flush();
+            }
+            self.sinks.check()?;
             if stopped {
                 return Ok(failure);
             }
-            sink.flush()?;
         }
     }
-}
-
-/// Shows the summary.
-pub(super) fn summarize(summary: Summary, time: Stamp, sink: &mut dyn Sink) -> io::Result<()> {
-    sink.change(&Change {
-        time,
-        totals: summary.totals,
-        what: What::Summary(Box::new(summary)),
-    })?;
-    sink.flush()
-}
-
-/// Takes one event in and shows what it changed.
-pub(super) fn show(
-    tracker: &mut Tracker,
-    event: &Event,
-    changes: &mut Vec<Change>,
-    filter: &Filter,
-    sink: &mut dyn Sink,
-) -> io::Result<()> {
-    tracker.apply(event, changes);
-    for change in changes.drain(..) {
-        if filter.shows(&change) {
-            sink.change(&change)?;
-        }
-    }
-    Ok(())
 }
 
 fn header(started: &Started, facts: &Facts, grace: Duration) -> Header {

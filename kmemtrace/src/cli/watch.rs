@@ -6,9 +6,10 @@ use super::{
     Color, Outcome,
     filter::ShowArgs,
     recording::{LimitArgs, Recording},
-    run::Run,
+    run::{self, Run},
     source::SourceArgs,
 };
+use crate::sink::Sinks;
 
 /// Arguments of `kmemtrace watch`.
 #[derive(clap::Args, Debug)]
@@ -33,12 +34,12 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         Some(path) => Some(Recording::open(path, args.limits)?),
         None => None,
     };
+    let stdout = run::stdout(args.show.format, color, args.show.filter()?);
     let run = Run {
         source: &args.source,
         once: args.once,
-        filter: args.show.filter()?,
+        sinks: Sinks::new(vec![stdout]),
         recording,
     };
-    run.watch(args.show.format, color)
-        .map(|watched| watched.verdict)
+    run.watch().map(|watched| watched.verdict)
 }

@@ -64,7 +64,7 @@ fn cgroup(id: u64, path: impl Into<bytes::Bytes>) -> Cgroup {
 
 /// Plays facts, each with its milliseconds since the run's beginning, as a run that begins at `began` ms.
 fn run(fold: &mut Fold, began: u64, header: &Header, facts: Vec<(u64, Fact)>) {
-    let mut tracker = Tracker::new(Config::of(header, Duration::from_nanos(header.grace_ns)));
+    let mut tracker = Tracker::of(header);
     let mut changes = Vec::new();
     fold.header(at(began), header).unwrap();
     let mut now = at(began);
@@ -72,15 +72,10 @@ fn run(fold: &mut Fold, began: u64, header: &Header, facts: Vec<(u64, Fact)>) {
         now = at(began + ms);
         tracker.apply(&Event { time: now, fact }, &mut changes);
         for change in changes.drain(..) {
-            fold.change(&change).unwrap();
+            fold.change(&change, tracker.state()).unwrap();
         }
     }
-    let summary = Change {
-        time: now,
-        what: What::Summary(Box::new(tracker.summary())),
-        totals: tracker.totals(),
-    };
-    fold.change(&summary).unwrap();
+    fold.end(now, tracker.state()).unwrap();
 }
 
 fn walked(num_cgroups: u64, directories: u64) -> Fact {
@@ -372,7 +367,7 @@ proptest! {
             };
             tracker.apply(&Event { time, fact }, &mut changes);
             for change in changes.drain(..) {
-                fold.change(&change).unwrap();
+                fold.change(&change, tracker.state()).unwrap();
             }
         }
         let report = fold.finish();

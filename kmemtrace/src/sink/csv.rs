@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Sink, jsonl::JsonLines};
 use crate::{
     event::{Stamp, header::Header, json::Line},
-    tracker::{Change, What},
+    tracker::{Change, State, What},
 };
 
 /// Writes rows. The header and the summary, which have other fields, are left out.
@@ -55,12 +55,12 @@ impl<W: Write> Sink for Csv<W> {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change) -> io::Result<()> {
+    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
         if matches!(change.what, What::Summary(_)) {
             return Ok(());
         }
         self.lines.get_mut().clear();
-        self.lines.change(change)?;
+        self.lines.change(change, state)?;
         let line: Value = serde_json::from_slice(self.lines.get_ref())?;
         self.out
             .write_record(Line::FIELDS.iter().map(|field| cell(&line[field])))?;

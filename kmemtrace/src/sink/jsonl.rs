@@ -14,7 +14,7 @@ use crate::{
         json::{HeaderLine, Line, Text, WallTime, kind},
     },
     text::escape::{is_hidden, is_plain},
-    tracker::{Change, Subject, Summary, Totals, What},
+    tracker::{Change, State, Subject, Summary, Totals, What},
 };
 
 /// Writes one line a change, each with one `write`.
@@ -88,6 +88,22 @@ impl<W: Write> JsonLines<W> {
         write(&mut self.out, &mut self.buffer, &Line::of(event))
     }
 
+    /// The end of a run.
+    ///
+    /// # Errors
+    ///
+    /// If the line cannot be written.
+    pub fn summary(&mut self, time: Stamp, summary: &Summary) -> io::Result<()> {
+        let line = SummaryLine {
+            time: WallTime(time.wall_ns),
+            mono_ns: time.mono_ns,
+            kind: kind::SUMMARY,
+            hostname: self.hostname.as_deref(),
+            summary,
+        };
+        write(&mut self.out, &mut self.buffer, &line)
+    }
+
     /// Adds what follows from the path and from the header, and writes the line.
     fn line(
         &mut self,
@@ -159,7 +175,7 @@ impl<W: Write> Sink for JsonLines<W> {
         )
     }
 
-    fn change(&mut self, change: &Change) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
         let time = change.time;
         let mut line = Line::default();
         let kind = match &change.what {
@@ -196,16 +212,7 @@ impl<W: Write> Sink for JsonLines<W> {
                 line.set_counts(counts);
                 kind::TICK
             }
-            What::Summary(summary) => {
-                let line = SummaryLine {
-                    time: WallTime(time.wall_ns),
-                    mono_ns: time.mono_ns,
-                    kind: kind::SUMMARY,
-                    hostname: self.hostname.as_deref(),
-                    summary,
-                };
-                return write(&mut self.out, &mut self.buffer, &line);
-            }
+            What::Summary(summary) => return self.summary(time, summary),
         };
         line.begin(time, kind);
         self.line(line, None, Some(&change.totals))

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Sink, jsonl::JsonLines};
 use crate::{
     event::{Stamp, header::Header, json::kind},
-    tracker::{Change, What},
+    tracker::{Change, State, What},
 };
 
 /// Records of one request.
@@ -75,9 +75,9 @@ impl<W: Write> Sink for Otlp<W> {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change) -> io::Result<()> {
+    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
         self.lines.get_mut().clear();
-        self.lines.change(change)?;
+        self.lines.change(change, state)?;
         let mut line: Map<String, Value> = serde_json::from_slice(self.lines.get_ref())?;
         line.remove("time");
         let kind = line.remove("kind").unwrap_or_default();

@@ -30,7 +30,7 @@ use crate::{
         header::Header,
         json::{FieldType, Line},
     },
-    tracker::{Change, What},
+    tracker::{Change, State, What},
 };
 
 /// So many rows are held until they are written: a row group.
@@ -68,12 +68,12 @@ impl<W: Write> Sink for Rows<W> {
         self.lines.header(time, header)
     }
 
-    fn change(&mut self, change: &Change) -> io::Result<()> {
+    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
         if matches!(change.what, What::Summary(_)) {
             return Ok(());
         }
         self.lines.get_mut().clear();
-        self.lines.change(change)?;
+        self.lines.change(change, state)?;
         let mut row: Value = serde_json::from_slice(self.lines.get_ref())?;
         row["time"] = Value::from(change.time.wall_ns);
         match &mut *self.table.borrow_mut() {

@@ -21,7 +21,7 @@ use crate::{
     attribution::{Owner, owner},
     event::{Gap, MkdirFailure, Path, SlabFailure, Stamp, header::Header, json::errno_name},
     text::escape::Name,
-    tracker::{Change, Subject, Totals, What},
+    tracker::{Change, State, Subject, Totals, What},
 };
 
 /// Writes a run's packets.
@@ -224,7 +224,7 @@ impl<W: Write> Sink for Perfetto<W> {
         self.track(failures, Some(self.node), "failures".into(), false)
     }
 
-    fn change(&mut self, change: &Change) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
         match &change.what {
             What::Created(subject) | What::Present(subject) => {
                 self.deepen(change, subject, LIFE)?;

@@ -14,19 +14,25 @@ use crate::{
     },
     tracker::{
         Change, CreatorCount, Delays, Forecast, OwnerCount, Pin, PinCount, Pinned, Range, Subject,
-        Summary, SuspectCount, Totals, Trend, What,
+        Summary, SuspectCount, Totals, Tracker, Trend, What,
     },
 };
 
 mod fixtures;
 mod properties;
+mod several;
 
 use fixtures::*;
 
+fn tracker() -> Tracker {
+    Tracker::of(&header())
+}
+
 fn show(sink: &mut impl Sink, changes: &[Change]) {
     sink.header(at(0), &header()).unwrap();
+    let tracker = tracker();
     for change in changes {
-        sink.change(change).unwrap();
+        sink.change(change, tracker.state()).unwrap();
     }
     sink.flush().unwrap();
 }

@@ -19,14 +19,14 @@ use std::{
 use super::{Trace, TraceError};
 use crate::{
     event::{Stamp, header::Header, json::Item},
-    tracker::{Change, Config, Summary, Totals, Tracker},
+    tracker::{Change, State, Tracker},
 };
 pub use done::Done;
 use run::{PartId, Run, RunId, goes_on};
 use waiting::{File, Waiting, time};
 
 /// What comes next.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Step {
     /// A run begins, or what there is of it.
     Began {
@@ -37,7 +37,7 @@ pub enum Step {
         /// What it was taken on, and with what.
         header: Box<Header>,
     },
-    /// A fact was taken in: what changed was appended.
+    /// A fact was taken in: what changed was appended, and [`Play::state`] is the state after it.
     Fact {
         /// The run's number.
         run: usize,
@@ -50,10 +50,8 @@ pub enum Step {
         run: usize,
         /// Its end.
         time: Stamp,
-        /// The run.
-        summary: Box<Summary>,
         /// Where things stood.
-        totals: Totals,
+        tracker: Box<Tracker>,
     },
 }
 
@@ -166,6 +164,11 @@ impl Play {
         }
         self.admit();
         self.order.peek().map(|Reverse((ns, _))| *ns)
+    }
+
+    /// Where a run stands that has begun and not ended.
+    pub fn state(&self, run: usize) -> Option<State<'_>> {
+        self.runs.get(&run).map(|run| run.tracker.state())
     }
 
     /// The files that have been read to their ends.
@@ -323,9 +326,11 @@ impl Play {
         if let Some(run) = self.runs.get_mut(&run) {
             run.part = part;
         } else {
-            let grace = Duration::from_nanos(header.grace_ns);
-            let grace = self.grace.unwrap_or(grace);
-            let mut tracker = Tracker::new(Config::of(&header, grace));
+            let mut header = header;
+            if let Some(grace) = self.grace {
+                header.grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
+            }
+            let mut tracker = Tracker::of(&header);
             if !self.lives {
                 tracker = tracker.without_lives();
             }
@@ -338,8 +343,6 @@ impl Play {
                 },
             );
             self.begun += 1;
-            let mut header = header;
-            header.grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
             self.ready.push_back(Ok(Step::Began { run, time, header }));
         }
         if let Some(file) = self.file(number) {

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     event::{Carried, Event, Fact, Stamp, header::Header},
     sink::{Sink, jsonl::JsonLines},
-    tracker::{Change, Summary, Totals, What},
+    tracker::Summary,
 };
 
 /// When one file is enough.
@@ -29,7 +29,11 @@ pub struct Limits {
     pub files: u32,
 }
 
-/// Writes facts to a trace. An error of any of its functions ends the recording: what had been written whole stays.
+/// Writes facts to a trace.
+///
+/// It is no [`Sink`]: a sink gets what changed, and a trace holds the facts as they came, also those that changed nothing, so that
+/// another tracker can judge them anew. It begins another file with all memcgs as they stand, and its failure does not end the
+/// run. An error of any of its functions ends the recording: what had been written whole stays.
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
@@ -107,9 +111,8 @@ impl Recorder {
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn end(&mut self, time: Stamp, summary: &Summary, totals: Totals) -> io::Result<()> {
-        let what = What::Summary(Box::new(summary.clone()));
-        self.lines.change(&Change { time, what, totals })?;
+    pub fn end(&mut self, time: Stamp, summary: &Summary) -> io::Result<()> {
+        self.lines.summary(time, summary)?;
         self.lines.get_mut().finish()?;
         self.lines.get_ref().sync()
     }

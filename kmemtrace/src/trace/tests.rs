@@ -226,7 +226,7 @@ proptest! {
                 tracker.apply(event, &mut changes);
             }
         }
-        let summary = tracker.summary();
+        let summary = tracker.state().summary();
         prop_assert!(summary.totals.leaked <= summary.totals.zombies);
     }
 }

@@ -234,7 +234,7 @@ impl Tracker {
         self.leave_pool(gone.len());
         for key in gone {
             self.end_unseen(time, key, changes);
-            self.freed.remember(key.0, None, time, false);
+            self.freed.remember(key.id, None, time, false);
         }
     }
 

@@ -1,4 +1,4 @@
-//! One memcg, or a directory without one: what is known of it, and its state.
+//! One memcg, or a directory without one: what is known of it, and its stage of life.
 
 mod carried;
 mod subject;
@@ -11,7 +11,7 @@ use crate::event::{Cgroup, Holds, Path, Proof, Scope, Stamp, Task};
 
 /// Where a memcg is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum Stage {
     /// Online.
     Live,
     /// Offline, not freed.
@@ -48,7 +48,7 @@ pub(super) struct Entry {
     /// When it was made, and who made it; `None` if that was not seen.
     pub(super) created: Option<Stamp>,
     creator: Option<Task>,
-    pub(super) state: State,
+    pub(super) stage: Stage,
     /// Known from a walk only.
     pub(super) found: bool,
     /// The last walk that saw its directory.
@@ -74,7 +74,7 @@ impl Entry {
             generation: 0,
             created: None,
             creator: None,
-            state: State::Live,
+            stage: Stage::Live,
             found: false,
             seen: 0,
             named_ns: 0,
@@ -126,7 +126,7 @@ impl Entry {
             generation: 0,
             created: None,
             creator: None,
-            state: State::Live,
+            stage: Stage::Live,
             found: false,
             seen: self.seen,
             named_ns: 0,
@@ -140,10 +140,10 @@ impl Entry {
     pub(super) fn birth(&self, time: Stamp, cgroup: &Cgroup) -> Birth {
         let before = |at: Stamp| at.mono_ns < time.mono_ns;
         let made = self.cgroup.scope == Scope::Cgroup && self.created.is_some_and(before);
-        let another = match self.state {
-            State::Zombie { since, .. } => before(since),
+        let another = match self.stage {
+            Stage::Zombie { since, .. } => before(since),
             // a second mkdir: the id was given out again
-            State::Live => made && cgroup.scope == Scope::Cgroup,
+            Stage::Live => made && cgroup.scope == Scope::Cgroup,
         };
         if another || self.has_other_serial(cgroup) {
             Birth::Another
@@ -169,15 +169,15 @@ impl Entry {
 
     pub(super) fn die(&mut self, time: Stamp, cgroup: &Cgroup, proof: Proof) {
         self.learn(time, cgroup);
-        match self.state {
+        match self.stage {
             // seen already: css_offline follows rmdir
-            State::Zombie { after: None, .. } => {
+            Stage::Zombie { after: None, .. } => {
                 if cgroup.scope == Scope::Cgroup {
                     self.lose_directory();
                 }
             }
-            State::Zombie { scope, leaked, .. } => {
-                self.state = State::Zombie {
+            Stage::Zombie { scope, leaked, .. } => {
+                self.stage = Stage::Zombie {
                     since: time,
                     after: cgroup.after_ns,
                     scope,
@@ -185,11 +185,11 @@ impl Entry {
                     leaked,
                 };
             }
-            State::Live => {
+            Stage::Live => {
                 // who removed it, and not who made it
                 self.cgroup.task = cgroup.task;
                 let scope = cgroup.scope;
-                self.state = State::Zombie {
+                self.stage = Stage::Zombie {
                     since: time,
                     after: cgroup.after_ns,
                     scope,
@@ -203,7 +203,7 @@ impl Entry {
     /// Gone without an event: at some time since it was last known to be alive.
     pub(super) fn vanish(&mut self, time: Stamp, scope: Scope, proof: Proof) {
         let after = Some(self.alive_ns);
-        self.state = State::Zombie {
+        self.stage = Stage::Zombie {
             since: time,
             after,
             scope,
@@ -214,14 +214,14 @@ impl Entry {
 
     /// What would tell its end has changed: a gap, or evidence that came or went.
     pub(super) fn prove(&mut self, by: Proof) {
-        if let State::Zombie { proof, .. } = &mut self.state {
+        if let Stage::Zombie { proof, .. } = &mut self.stage {
             *proof = by;
         }
     }
 
     /// Outlived the grace time.
     pub(super) fn leak(&mut self) {
-        if let State::Zombie { leaked, .. } = &mut self.state {
+        if let Stage::Zombie { leaked, .. } = &mut self.stage {
             *leaked = true;
         }
         self.cgroup.after_ns = None;
@@ -256,7 +256,7 @@ impl Entry {
         if cgroup.scope == Scope::Cgroup {
             mine.scope = Scope::Cgroup;
         }
-        let is_live = matches!(self.state, State::Live);
+        let is_live = matches!(self.stage, Stage::Live);
         if cgroup.scope == Scope::Memcg {
             mine.memory = Some(true);
         } else if is_live {
@@ -285,7 +285,7 @@ impl Entry {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.state, State::Live)
+        matches!(self.stage, Stage::Live)
     }
 
     pub(super) fn is_zombie(&self) -> bool {
@@ -294,7 +294,7 @@ impl Entry {
 
     /// A zombie's directory is removed, too.
     pub(super) fn lose_directory(&mut self) {
-        if let State::Zombie { scope, .. } = &mut self.state {
+        if let Stage::Zombie { scope, .. } = &mut self.stage {
             *scope = Scope::Cgroup;
         }
     }
@@ -302,8 +302,8 @@ impl Entry {
     /// Its directory is gone, too.
     pub(super) fn is_removed(&self) -> bool {
         matches!(
-            self.state,
-            State::Zombie {
+            self.stage,
+            Stage::Zombie {
                 scope: Scope::Cgroup,
                 ..
             }
@@ -316,36 +316,39 @@ impl Entry {
 
     /// A zombie's.
     pub(super) fn proof(&self) -> Option<Proof> {
-        match self.state {
-            State::Zombie { proof, .. } => Some(proof),
-            State::Live => None,
+        match self.stage {
+            Stage::Zombie { proof, .. } => Some(proof),
+            Stage::Live => None,
         }
     }
 
     /// When it was removed, or found to be.
     pub(super) fn since(&self) -> Option<Stamp> {
-        match self.state {
-            State::Zombie { since, .. } => Some(since),
-            State::Live => None,
+        match self.stage {
+            Stage::Zombie { since, .. } => Some(since),
+            Stage::Live => None,
         }
     }
 
-    /// Whether it was removed at some time from `ns` until `until_ns`, and was alive in a run that began at `began_ns`.
-    pub(super) fn was_removed_in(&self, began_ns: u64, ns: u64, until_ns: u64) -> bool {
-        let State::Zombie { since, after, .. } = self.state else {
-            return false;
-        };
-        (ns..=until_ns).contains(&since.mono_ns) && after.is_none_or(|after| after >= began_ns)
+    /// A zombie's: when it was removed, and if that was found out later, when it was alive for the last time.
+    pub(super) fn removed_ns(&self) -> Option<(u64, Option<u64>)> {
+        match self.stage {
+            Stage::Zombie { since, after, .. } => Some((since.mono_ns, after)),
+            Stage::Live => None,
+        }
     }
 
-    /// What it holds, or, if no walk came by, what was charged to it at its removal.
+    /// What a zombie holds, or, if no walk came by, what was charged to it at its removal.
     pub(super) fn held_bytes(&self) -> Option<u64> {
+        if self.is_live() {
+            return None;
+        }
         let holds = self.cgroup.holds.as_deref();
         holds.and_then(Holds::bytes).or(self.cgroup.usage_bytes)
     }
 
     pub(super) fn is_leaked(&self) -> bool {
-        matches!(self.state, State::Zombie { leaked: true, .. })
+        matches!(self.stage, Stage::Zombie { leaked: true, .. })
     }
 
     pub(super) fn is_born_after(&self, time: Stamp) -> bool {

@@ -6,7 +6,7 @@ use range::poisson;
 pub use range::{Amounts, Range};
 use serde::Serialize;
 
-use super::{Tracker, entry::Entry};
+use super::{Totals, Tracker};
 use crate::{event::MEMCG_IDS, judge::Kept};
 
 const DAY_NS: f64 = 86_400_000_000_000.0;
@@ -123,10 +123,10 @@ impl Forecast {
 }
 
 impl Tracker {
-    /// What is ahead by what leaked in this run; `None` where there are no zombies. `leaked` are those that are leaked now.
-    pub(super) fn forecast(&self, leaked: &[&Entry]) -> Option<Forecast> {
-        let totals = self.totals();
-        if totals.zombies == 0 {
+    /// What is ahead by what leaked in this run; `None` where there are no zombies.
+    pub(super) fn forecast(&self) -> Option<Forecast> {
+        let Totals { live, zombies, .. } = self.totals();
+        if zombies == 0 {
             return None;
         }
         // Only what was removed a grace time ago can have been called leaked.
@@ -134,38 +134,28 @@ impl Tracker {
         let until_ns = self.now().mono_ns.saturating_sub(self.table.grace_ns());
         let over_ns = until_ns.saturating_sub(from_ns);
         let recent_ns = over_ns / RECENT;
-        let since = |ns: u64| {
-            let removed = leaked
-                .iter()
-                .filter(move |entry| entry.was_removed_in(from_ns, ns, until_ns));
-            removed.copied()
+        // Those that were alive in the run.
+        let removed = || {
+            let removed = self.table.leaked().removed(from_ns, until_ns);
+            removed.filter(|(_, removed)| removed.after_ns.is_none_or(|after| after >= from_ns))
         };
-        let named = since(from_ns).count() as u64;
         let whole = Seen {
-            leaked: self.leaked_by_count().map_or(named, |counted| {
-                let named = since(from_ns).filter(|entry| entry.by_count.is_none());
-                counted + named.count() as u64
-            }),
+            leaked: removed().count() as u64 + self.leaked_by_count().unwrap_or(0),
             over_ns,
         };
+        let since_ns = until_ns - recent_ns;
         let recent = Seen {
-            leaked: since(until_ns - recent_ns).count() as u64,
+            leaked: removed().filter(|(ns, _)| *ns >= since_ns).count() as u64,
             over_ns: recent_ns,
         };
-        let zombies = self.table.values().filter(|entry| entry.is_zombie());
         let held = Held {
-            all: zombies
-                .filter_map(Entry::held_bytes)
-                .reduce(u64::saturating_add),
-            paced: since(from_ns).filter_map(Entry::held_bytes).collect(),
+            all: self.table.held_bytes(),
+            paced: removed()
+                .filter_map(|(_, removed)| removed.held_bytes)
+                .collect(),
         };
-        Some(Forecast::new(
-            self.kept(),
-            self.kept().used(totals.live, totals.zombies),
-            whole,
-            Some(recent),
-            held,
-        ))
+        let used = self.kept().used(live, zombies);
+        Some(Forecast::new(self.kept(), used, whole, Some(recent), held))
     }
 }
 

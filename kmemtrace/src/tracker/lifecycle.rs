@@ -32,7 +32,7 @@ impl Tracker {
             Some((key, Birth::Another, _)) => {
                 self.supersede(time, key, cgroup.scope, changes);
                 let mut entry = Entry::born(time, cgroup);
-                entry.generation = key.1 + 1;
+                entry.generation = key.generation + 1;
                 self.table.insert(entry)
             }
         };
@@ -147,7 +147,7 @@ impl Tracker {
         let mut known = false;
         let mut from = 0;
         while let Some((key, entry)) = self.table.next(Id::of(cgroup), from) {
-            from = key.1.saturating_add(1);
+            from = key.generation.saturating_add(1);
             known = true;
             // else an old cgroup's end, told after its id was given out again
             if !entry.is_born_after(time) {
@@ -233,14 +233,7 @@ impl Tracker {
         let from = entry.cgroup.path.clone();
         self.table.update(key, |entry| entry.learn(time, cgroup));
         if let (Some(from), Some(to)) = (from, &cgroup.path) {
-            self.table.for_each(|entry| {
-                let moved = entry
-                    .cgroup
-                    .path
-                    .as_ref()
-                    .and_then(|path| path::moved(path, &from, to));
-                entry.cgroup.path = moved.or_else(|| entry.cgroup.path.take());
-            });
+            self.table.move_paths(|path| path::moved(path, &from, to));
         }
         self.report_life(time, key, What::Renamed, changes);
     }
@@ -251,7 +244,7 @@ impl Tracker {
         if self
             .table
             .newest(id)
-            .is_some_and(|((_, newest), _)| newest >= carried.generation)
+            .is_some_and(|(newest, _)| newest.generation >= carried.generation)
         {
             return;
         }

@@ -23,7 +23,7 @@ impl Tracker {
                 }
                 // freed in a gap, and its id given out again
                 self.end_unseen(time, key, changes);
-                key.1 + 1
+                key.generation + 1
             }
             _ => 0,
         };
@@ -143,7 +143,7 @@ impl Tracker {
         for key in gone {
             let serial = self.table.get(key).and_then(|entry| entry.cgroup.serial);
             self.end_unseen(time, key, changes);
-            self.freed.remember(key.0, serial, time, false);
+            self.freed.remember(key.id, serial, time, false);
         }
     }
 
@@ -194,11 +194,11 @@ impl Tracker {
     /// Forgets a directory without a memcg.
     fn drop_directory(&mut self, time: Stamp, key: Key) {
         self.table.remove(key);
-        self.freed.remember(key.0, None, time, false);
+        self.freed.remember(key.id, None, time, false);
     }
 
     pub(super) fn gap(&mut self, time: Stamp, gap: &Gap, changes: &mut Vec<Change>) {
-        self.tally.gap(gap);
+        self.tally.gap(time, gap);
         // The kernel log tells of slab failures only: nothing about a cgroup was lost with it.
         // A poll sees all there is, whatever came before it.
         if gap.reason != GapReason::KernelLog && self.polled.is_none() {
@@ -264,7 +264,7 @@ impl Tracker {
                 .keys(|entry| entry.is_zombie() && !entry.is_certain())
             {
                 self.end_unseen(time, key, changes);
-                self.freed.remember(key.0, None, time, false);
+                self.freed.remember(key.id, None, time, false);
             }
         }
     }

@@ -1,19 +1,9 @@
-//! What a run has seen: counters, the time from offline to free, and whose the leaked ones are.
+//! What a run comes to: the counters, the time from offline to free, and whose the leaked ones are.
 
-use std::{cmp::Reverse, collections::HashMap, hash::Hash, sync::Arc};
-
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{Forecast, Pin, Pinned, Totals, entry::Entry};
-use crate::{
-    attribution,
-    event::{Gap, Stamp, Task},
-    judge::{Answer, State},
-};
-
-/// How many owners a summary names.
-const OWNERS: usize = 10;
+use super::{Forecast, Pin, Totals};
+use crate::judge::{Answer, State as NodeState};
 
 /// The run so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -62,7 +52,7 @@ pub struct Summary {
     /// The node's state at its end.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(default))]
-    pub state: State,
+    pub state: NodeState,
     /// Slab allocations that failed.
     pub slab_failures: u64,
     /// More of them that the kernel log's rate limit held back, as the log says.
@@ -112,7 +102,7 @@ impl Summary {
     pub fn answer(&self) -> Answer {
         if matches!(
             self.state,
-            State::Leaking | State::Exhausted | State::Crowded | State::Failing
+            NodeState::Leaking | NodeState::Exhausted | NodeState::Crowded | NodeState::Failing
         ) {
             return Answer::Leak;
         }
@@ -200,218 +190,4 @@ pub struct PinCount {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-/// The counters.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    began: Option<Stamp>,
-    pub(super) created: u64,
-    pub(super) found: u64,
-    pub(super) offlined: u64,
-    pub(super) freed: u64,
-    pub(super) leaks: u64,
-    pub(super) recovered: u64,
-    pub(super) unproven: u64,
-    pub(super) held_bytes: Option<u64>,
-    pub(super) kmemcg_peak: Option<u64>,
-    pub(super) ids_peak: Option<u64>,
-    pub(super) slab_failures: u64,
-    pub(super) slab_failures_suppressed: u64,
-    pub(super) mkdir_failures: u64,
-    pub(super) mkdir_no_space: u64,
-    /// Failed mkdirs with `ENOMEM`, or by the release of what was never made, which has the same cause.
-    pub(super) mkdir_no_memory: u64,
-    gaps: u64,
-    lost: u64,
-    pub(super) delays: Recorder,
-}
-
-impl Tally {
-    pub(super) fn began(&mut self, time: Stamp) {
-        self.began.get_or_insert(time);
-    }
-
-    /// When the first fact was, on `CLOCK_MONOTONIC`.
-    pub(super) fn began_ns(&self) -> Option<u64> {
-        self.began.map(|began| began.mono_ns)
-    }
-
-    pub(super) fn gap(&mut self, gap: &Gap) {
-        self.gaps += 1;
-        self.lost += gap.lost.unwrap_or(0);
-    }
-
-    /// The run until `now`; `leaked` are those that are leaked then, `suspects` those that may be.
-    pub(super) fn summary(&self, now: Stamp, leaked: &[&Entry], suspects: &[&Entry]) -> Summary {
-        let began = self.began.unwrap_or(now);
-        Summary {
-            duration_ns: now.mono_ns.saturating_sub(began.mono_ns),
-            totals: Totals::default(),
-            created: self.created,
-            found: self.found,
-            offlined: self.offlined,
-            freed: self.freed,
-            leaks: self.leaks,
-            recovered: self.recovered,
-            inherited: None,
-            unproven: self.unproven,
-            held_bytes: self.held_bytes,
-            kmemcg_peak: self.kmemcg_peak,
-            ids_min: 0,
-            ids_max: None,
-            ids_peak: self.ids_peak,
-            state: State::Unknown,
-            slab_failures: self.slab_failures,
-            slab_failures_suppressed: self.slab_failures_suppressed,
-            mkdir_failures: self.mkdir_failures,
-            mkdir_no_space: self.mkdir_no_space,
-            gaps: self.gaps,
-            lost: self.lost,
-            delays: self.delays.figures(),
-            by_count: 0,
-            suspects: owners(suspects)
-                .into_iter()
-                .map(|owner| SuspectCount {
-                    kind: owner.kind,
-                    name: owner.name,
-                    pod: owner.pod,
-                    at_most: owner.leaked,
-                })
-                .collect(),
-            owners: owners(leaked),
-            creators: creators(leaked.iter().filter_map(|entry| entry.creator())),
-            pins: pins(leaked.iter().filter_map(|entry| entry.pinned(now))),
-            forecast: None,
-        }
-    }
-}
-
-/// Times from offline to free; its size depends on the longest only.
-#[derive(Debug, Default)]
-pub struct Recorder(Option<Histogram<u64>>);
-
-impl Recorder {
-    /// Takes in one, in nanoseconds.
-    pub fn record(&mut self, ns: u64) {
-        if self.0.is_none() {
-            self.0 = Histogram::new(3).ok(); // three digits
-        }
-        if let Some(histogram) = &mut self.0 {
-            // It grows with what it is given, so it refuses nothing.
-            let _ = histogram.record(ns);
-        }
-    }
-
-    /// How many are at least `min_ns` and less than `max_ns`, to three digits.
-    pub fn between(&self, min_ns: u64, max_ns: u64) -> u64 {
-        let recorded = self.0.iter().flat_map(Histogram::iter_recorded);
-        recorded
-            .filter(|value| (min_ns..max_ns).contains(&value.value_iterated_to()))
-            .map(|value| value.count_at_value())
-            .sum()
-    }
-
-    /// Their figures; `None` if there are none.
-    pub fn figures(&self) -> Option<Delays> {
-        let histogram = self.0.as_ref()?;
-        Some(Delays {
-            count: histogram.len(),
-            min_ns: histogram.min(),
-            p50_ns: histogram.value_at_quantile(0.5),
-            p90_ns: histogram.value_at_quantile(0.9),
-            p99_ns: histogram.value_at_quantile(0.99),
-            max_ns: histogram.max(),
-        })
-    }
-}
-
-fn owners(leaked: &[&Entry]) -> Vec<OwnerCount> {
-    let mut pods = HashMap::new();
-    let owners = leaked.iter().filter_map(|entry| {
-        let owner = owner(&entry.cgroup.path.as_ref()?.bytes);
-        if let ("pod", Some(pod)) = (owner.0, &entry.cgroup.pod) {
-            pods.insert(owner.1.clone(), Arc::clone(pod));
-        }
-        Some(owner)
-    });
-    let ranked = ranked(owners, |(kind, name)| (name.clone(), *kind));
-    let count = |((kind, name), leaked): ((_, String), _)| {
-        let pod = pods.get(&name).filter(|_| kind == "pod");
-        OwnerCount {
-            kind,
-            pod: pod.map(|pod| format!("{}/{}", pod.namespace, pod.name)),
-            name,
-            leaked,
-        }
-    };
-    ranked.into_iter().map(count).collect()
-}
-
-fn creators(leaked: impl Iterator<Item = Task>) -> Vec<CreatorCount> {
-    let names = leaked.map(|task| String::from_utf8_lossy(task.comm()).into_owned());
-    let creators = ranked(names, Clone::clone).into_iter();
-    creators
-        .map(|(comm, leaked)| CreatorCount { comm, leaked })
-        .collect()
-}
-
-fn pins(leaked: impl Iterator<Item = Pinned>) -> Vec<PinCount> {
-    let mut pins: Vec<PinCount> = Vec::new();
-    for pinned in leaked {
-        let Some(pin) = pinned.pin else { continue };
-        let at = pins.iter().position(|count| count.pin == pin);
-        let at = at.unwrap_or_else(|| {
-            pins.push(PinCount {
-                pin,
-                leaked: 0,
-                bytes: Some(0),
-                reclaimable: 0,
-            });
-            pins.len() - 1
-        });
-        let count = &mut pins[at];
-        count.leaked += 1;
-        count.bytes = count.bytes.and_then(|sum| sum.checked_add(pinned.bytes?));
-        count.reclaimable += u64::from(pinned.reclaimable == Some(true));
-    }
-    pins.sort_by_key(|count| (Reverse(count.leaked), count.pin));
-    pins
-}
-
-/// The first ten, those that come most often first, and then in the order of their names.
-fn ranked<T: Eq + Hash, N: Ord>(
-    all: impl Iterator<Item = T>,
-    name: impl Fn(&T) -> N,
-) -> Vec<(T, u64)> {
-    let mut counts = HashMap::new();
-    for one in all {
-        *counts.entry(one).or_insert(0) += 1;
-    }
-    let mut ranked: Vec<_> = counts.into_iter().collect();
-    ranked.sort_unstable_by_key(|(one, count)| (Reverse(*count), name(one)));
-    ranked.truncate(OWNERS);
-    ranked
-}
-
-/// The kind and name of whom a path belongs to.
-pub(crate) fn owner(path: &[u8]) -> (&'static str, String) {
-    let owner = attribution::owner(path);
-    if let Some(uid) = owner.pod_uid {
-        return ("pod", uid.to_string());
-    }
-    if let Some(id) = owner.container_id {
-        return ("container", id.to_owned());
-    }
-    if let Some((runtime, name)) = owner.runtime.zip(owner.name) {
-        return (runtime.as_str(), name.to_owned());
-    }
-    if let Some(unit) = owner.unit {
-        return ("unit", unit.to_owned());
-    }
-    let parent = match path.iter().rposition(|&byte| byte == b'/') {
-        None | Some(0) => b"/",
-        Some(slash) => &path[..slash],
-    };
-    ("path", String::from_utf8_lossy(parent).into_owned())
 }

@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     Totals,
-    entry::{Entry, State},
+    entry::{Entry, Stage},
+    leaked::Leaked,
 };
-use crate::event::{Cgroup, Counts, Proof, Scope};
+use crate::event::{Cgroup, Counts, Path, Proof, Scope};
 
 /// What tells memcgs apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,11 +30,25 @@ impl Id {
     }
 }
 
-/// A memcg's key: its id, and how many memcgs with that id came before it.
-pub(super) type Key = (Id, u32);
+/// A memcg's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) id: Id,
+    /// How many memcgs with that id came before it.
+    pub(super) generation: u32,
+}
 
-/// What the numbers depend on.
-type Standing = (bool, State);
+impl Key {
+    /// Before all others.
+    pub(super) const MIN: Self = Self::new(Id::Cgroup(0), 0);
+
+    const fn new(id: Id, generation: u32) -> Self {
+        Self { id, generation }
+    }
+}
+
+/// What the totals depend on.
+type Standing = (bool, Stage);
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -55,6 +70,10 @@ pub(super) struct Table {
     pool: u64,
     /// Polled: how many of the pool are called leaked.
     judged: u64,
+    leaked: Leaked,
+    /// Of so many zombies it is known what they hold, and what they hold together.
+    held: u64,
+    held_bytes: u128,
 }
 
 impl Table {
@@ -72,6 +91,9 @@ impl Table {
             removed: 0,
             pool: 0,
             judged: 0,
+            leaked: Leaked::default(),
+            held: 0,
+            held_bytes: 0,
         }
     }
 
@@ -143,7 +165,7 @@ impl Table {
     /// All entries of a cgroup id from a generation on, oldest first.
     fn of(&self, id: Id, from: u32) -> impl DoubleEndedIterator<Item = (Key, &Entry)> {
         self.entries
-            .range((id, from)..=(id, u32::MAX))
+            .range(Key::new(id, from)..=Key::new(id, u32::MAX))
             .map(|(key, entry)| (*key, &**entry))
     }
 
@@ -153,8 +175,8 @@ impl Table {
 
     pub(super) fn newest(&self, id: Id) -> Option<(Key, &Entry)> {
         // From one side only: half the search.
-        let (key, entry) = self.entries.range(..=(id, u32::MAX)).next_back()?;
-        (key.0 == id).then_some((*key, &**entry))
+        let (key, entry) = self.entries.range(..=Key::new(id, u32::MAX)).next_back()?;
+        (key.id == id).then_some((*key, &**entry))
     }
 
     /// The memcg with this serial number, or else the newest that may have it.
@@ -164,7 +186,7 @@ impl Table {
         }
         self.of(id, 0)
             .filter(|(_, entry)| entry.cgroup.serial.is_none() || entry.cgroup.serial == serial)
-            .min_by_key(|(key, entry)| (entry.cgroup.serial != serial, Reverse(key.1)))
+            .min_by_key(|(key, entry)| (entry.cgroup.serial != serial, Reverse(key.generation)))
     }
 
     /// The memcg of this cgroup whose end this is: without a serial number, the zombie that waits longest for it.
@@ -188,23 +210,38 @@ impl Table {
         chosen.map(|(key, _)| *key).collect()
     }
 
-    /// For what no number depends on.
-    pub(super) fn for_each(&mut self, change: impl FnMut(&mut Entry)) {
-        let entries = self.entries.values_mut();
-        entries.map(|entry| &mut **entry).for_each(change);
+    /// Gives memcgs other paths.
+    pub(super) fn move_paths(&mut self, moved: impl Fn(&Path) -> Option<Path>) {
+        for (key, entry) in &mut self.entries {
+            let Some(path) = entry.cgroup.path.as_ref().and_then(&moved) else {
+                continue;
+            };
+            let leaked = entry.is_leaked();
+            if leaked {
+                self.leaked.remove(*key, entry);
+            }
+            entry.cgroup.path = Some(path);
+            if leaked {
+                self.leaked.add(*key, entry);
+            }
+        }
     }
 
     pub(super) fn insert(&mut self, mut entry: Entry) -> Key {
-        if let Some(((_, newest), _)) = self.newest(Id::of(&entry.cgroup)) {
-            entry.generation = newest + 1;
+        if let Some((newest, _)) = self.newest(Id::of(&entry.cgroup)) {
+            entry.generation = newest.generation + 1;
         }
         self.insert_newest(entry)
     }
 
     /// With the generation that it has: where it is known to be the newest of its id.
     pub(super) fn insert_newest(&mut self, entry: Entry) -> Key {
-        let key = (Id::of(&entry.cgroup), entry.generation);
+        let key = Key::new(Id::of(&entry.cgroup), entry.generation);
         self.account(key, None, Some(standing(&entry)));
+        self.hold(None, entry.held_bytes());
+        if entry.is_leaked() {
+            self.leaked.add(key, &entry);
+        }
         self.entries.insert(key, Box::new(entry));
         key
     }
@@ -212,6 +249,10 @@ impl Table {
     pub(super) fn remove(&mut self, key: Key) -> Option<Box<Entry>> {
         let entry = self.entries.remove(&key)?;
         self.account(key, Some(standing(&entry)), None);
+        self.hold(entry.held_bytes(), None);
+        if entry.is_leaked() {
+            self.leaked.remove(key, &entry);
+        }
         Some(entry)
     }
 
@@ -220,9 +261,52 @@ impl Table {
             return;
         };
         let before = standing(entry);
+        let held = entry.held_bytes();
+        if entry.is_leaked() {
+            self.leaked.remove(key, entry);
+        }
         change(entry);
+        if entry.is_leaked() {
+            self.leaked.add(key, entry);
+        }
         let after = standing(entry);
+        let holds = entry.held_bytes();
         self.account(key, Some(before), Some(after));
+        self.hold(held, holds);
+    }
+
+    /// A zombie's bytes, as far as they are known, before and after a change.
+    fn hold(&mut self, before: Option<u64>, after: Option<u64>) {
+        if let Some(bytes) = before {
+            self.held = self.held.saturating_sub(1);
+            self.held_bytes = self.held_bytes.saturating_sub(bytes.into());
+        }
+        if let Some(bytes) = after {
+            self.held += 1;
+            self.held_bytes = self.held_bytes.saturating_add(bytes.into());
+        }
+    }
+
+    /// What zombies hold; `None` if that is not known of any.
+    pub(super) fn held_bytes(&self) -> Option<u64> {
+        (self.held > 0).then(|| u64::try_from(self.held_bytes).unwrap_or(u64::MAX))
+    }
+
+    /// Asserts that what is kept of the zombies is what they come to.
+    #[cfg(test)]
+    pub(super) fn assert_in_step(&self) {
+        let mut leaked = Leaked::default();
+        for (key, entry) in self.entries.iter().filter(|(_, entry)| entry.is_leaked()) {
+            leaked.add(*key, entry);
+        }
+        assert_eq!(self.leaked, leaked);
+        let held = self.values().filter_map(Entry::held_bytes);
+        assert_eq!(self.held_bytes(), held.reduce(u64::saturating_add));
+    }
+
+    /// The leaked ones together.
+    pub(super) fn leaked(&self) -> &Leaked {
+        &self.leaked
     }
 
     /// The zombie whose grace time ended first, if it has by now.
@@ -248,17 +332,17 @@ impl Table {
         }
     }
 
-    fn count(&mut self, key: Key, (memcg, state): Standing, by: i64) {
+    fn count(&mut self, key: Key, (memcg, stage): Standing, by: i64) {
         let add = |number: &mut u64, if_so: bool| {
             *number = number.saturating_add_signed(if if_so { by } else { 0 });
         };
-        let State::Zombie {
+        let Stage::Zombie {
             since,
             scope,
             proof,
             leaked,
             ..
-        } = state
+        } = stage
         else {
             return add(&mut self.live, memcg);
         };
@@ -280,5 +364,5 @@ impl Table {
 }
 
 fn standing(entry: &Entry) -> Standing {
-    (entry.is_memcg(), entry.state)
+    (entry.is_memcg(), entry.stage)
 }

@@ -7,6 +7,7 @@ mod memcgs;
 mod model;
 mod orders;
 mod polled;
+mod shown;
 
 use super::*;
 use crate::event::{GapReason, Path, Scope, Task};
@@ -142,6 +143,7 @@ impl Run {
     fn apply(&mut self, ms: u64, fact: Fact) -> &mut Self {
         self.tracker.apply(&event(ms, fact), &mut self.changes);
         assert!(self.tracker.totals().leaked <= self.tracker.totals().zombies);
+        self.tracker.table.assert_in_step();
         self
     }
 

@@ -42,7 +42,7 @@ fn export(facts: Vec<(u64, Fact)>) -> Vec<Packet> {
         tracker.apply(&event::Event { time: at(ns), fact }, &mut changes);
     }
     for change in &changes {
-        sink.change(change).unwrap();
+        sink.change(change, tracker.state()).unwrap();
     }
     assert!(sink.open.len() <= tracker.carry().count());
     Trace::decode(&sink.out[..]).unwrap().packet

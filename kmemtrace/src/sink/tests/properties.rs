@@ -18,11 +18,12 @@ proptest! {
                 time: at(1), what: What::Created(subject(cgroup)), totals: Totals::default(),
             };
             let failed = Change { what: What::MkdirFailure(failure), ..created.clone() };
+            let tracker = tracker();
             let mut json = JsonLines::new(Vec::new());
             let mut tail = Tail::new(Vec::new(), TailOptions::default());
             for change in [created, failed] {
-                json.change(&change).unwrap();
-                tail.change(&change).unwrap();
+                json.change(&change, tracker.state()).unwrap();
+                tail.change(&change, tracker.state()).unwrap();
             }
             for out in [json.into_inner(), tail.into_inner()] {
                 let out = String::from_utf8(out).unwrap();

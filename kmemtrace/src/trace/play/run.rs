@@ -56,8 +56,7 @@ impl Run {
         Step::Ended {
             run,
             time,
-            summary: Box::new(self.tracker.summary()),
-            totals: self.tracker.totals(),
+            tracker: Box::new(self.tracker),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     event::{Cgroup, Counts, Event, Fact, Walked},
     trace::record::{Limits, Recorder},
-    tracker::{Kept, What},
+    tracker::{Config, Kept, Summary, What},
 };
 
 fn at(mono_ns: u64) -> Stamp {
@@ -91,8 +91,8 @@ fn live(path: &Path, host: &str, events: &[Event], bytes: u64) -> (Vec<Change>, 
         let now = tracker.now();
         recorder.flush(now, || tracker.carry()).unwrap();
     }
-    let summary = tracker.summary();
-    recorder.end(at(1000), &summary, tracker.totals()).unwrap();
+    let summary = tracker.state().summary();
+    recorder.end(at(1000), &summary).unwrap();
     (changes, summary)
 }
 
@@ -116,9 +116,9 @@ fn play(files: &[PathBuf]) -> Vec<Played> {
                 runs.push((Vec::new(), None));
             }
             Step::Fact { run, .. } => runs[run].0.append(&mut changes),
-            Step::Ended {
-                run, time, summary, ..
-            } => runs[run].1 = Some((time, *summary)),
+            Step::Ended { run, time, tracker } => {
+                runs[run].1 = Some((time, tracker.state().summary()));
+            }
         }
     }
     runs
@@ -252,9 +252,10 @@ fn what_is_stopped_ends_as_it_stands() {
         })
     ));
     let ends: Vec<_> = play.stop().collect();
-    assert!(
-        matches!(ends[..], [Step::Ended { time, totals: Totals { live: 4, .. }, .. }] if time == at(4))
-    );
+    let [Step::Ended { time, tracker, .. }] = &ends[..] else {
+        panic!("{ends:?}");
+    };
+    assert_eq!((*time, tracker.totals().live), (at(4), 4));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::event::{
     Cgroup, Counts, Proof,
     json::{Item, Tally},
 };
-use crate::trace::Trace;
+use crate::{trace::Trace, tracker::What};
 
 const NOW: Stamp = at(1_000_000);
 
@@ -57,9 +57,7 @@ fn record(path: &Path, ticks: std::ops::Range<u64>, ends: bool) {
     }
     recorder.lines.get_mut().write_out().unwrap();
     if ends {
-        recorder
-            .end(NOW, &Summary::default(), Totals::default())
-            .unwrap();
+        recorder.end(NOW, &Summary::default()).unwrap();
     }
 }
 
@@ -305,9 +303,7 @@ fn a_run_without_events_is_a_header_and_an_end() {
     let mut recorder = open(&path);
     recorder.header(at(1), &header()).unwrap();
     recorder.flush(at(1), empty::<Carried>).unwrap();
-    recorder
-        .end(NOW, &Summary::default(), Totals::default())
-        .unwrap();
+    recorder.end(NOW, &Summary::default()).unwrap();
     assert_eq!(read(&path).0.len(), 2);
 }
 

@@ -1,6 +1,6 @@
 //! What the next file of a trace begins with.
 
-use super::{Entry, State};
+use super::{Entry, Stage};
 use crate::event::{Carried, CarriedZombie, Stamp};
 
 impl Entry {
@@ -12,7 +12,7 @@ impl Entry {
             generation: carried.generation,
             created: carried.created_ns.map(at),
             creator: carried.creator,
-            state: carried.zombie.map_or(State::Live, |zombie| State::Zombie {
+            stage: carried.zombie.map_or(Stage::Live, |zombie| Stage::Zombie {
                 since: at(zombie.since_ns),
                 after: zombie.after_ns,
                 scope,
@@ -28,9 +28,9 @@ impl Entry {
     /// For the beginning of a trace's next file.
     pub(in crate::tracker) fn carry(&self) -> Carried {
         let mut cgroup = self.cgroup.clone();
-        let zombie = match self.state {
-            State::Live => None,
-            State::Zombie {
+        let zombie = match self.stage {
+            Stage::Live => None,
+            Stage::Zombie {
                 since,
                 after,
                 scope,

@@ -1,6 +1,6 @@
 //! A memcg as changes show it.
 
-use super::{Entry, State};
+use super::{Entry, Stage};
 use crate::{
     event::{Cgroup, Stamp, Task},
     tracker::pin::{Pin, Pinned, reclaimable},
@@ -52,9 +52,9 @@ impl Subject {
 
 impl Entry {
     pub(in crate::tracker) fn subject(&self, now: Stamp) -> Subject {
-        let (offlined, offlined_after_ns) = match self.state {
-            State::Zombie { since, after, .. } => (Some(since), after),
-            State::Live => (None, None),
+        let (offlined, offlined_after_ns) = match self.stage {
+            Stage::Zombie { since, after, .. } => (Some(since), after),
+            Stage::Live => (None, None),
         };
         Subject {
             cgroup: self.cgroup.clone(),
@@ -72,12 +72,19 @@ impl Entry {
 
     /// Nanoseconds as a zombie, if it was seen going offline.
     pub(in crate::tracker) fn exact_zombie_ns(&self, now: Stamp) -> Option<u64> {
-        match self.state {
-            State::Zombie {
+        match self.stage {
+            Stage::Zombie {
                 since, after: None, ..
             } => Some(now.mono_ns.saturating_sub(since.mono_ns)),
-            State::Zombie { .. } | State::Live => None,
+            Stage::Zombie { .. } | Stage::Live => None,
         }
+    }
+
+    /// What pins it, how many bytes it holds, and whether reclaim frees these, if a walk found that.
+    pub(in crate::tracker) fn pin(&self) -> Option<(Pin, Option<u64>, bool)> {
+        let holds = self.cgroup.holds.as_deref()?;
+        let reclaimable = reclaimable(holds) == Some(true);
+        Some((Pin::of(holds)?, holds.bytes(), reclaimable))
     }
 
     /// What keeps it, as walks found it.

@@ -11,10 +11,10 @@ fn a_walk_finds_what_is_there() {
     run.apply(2, walked(1, num_cgroups(5)));
     assert_eq!(run.said(), ["present 1", "present 2"]);
     assert_eq!(run.totals(), (2, 3, 0));
-    assert_eq!(run.tracker.summary().inherited, Some(3));
+    assert_eq!(run.tracker.state().summary().inherited, Some(3));
     // born during the walk, and told after it
     run.created(1, cgroup(2));
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!((summary.created, summary.found), (1, 1));
     assert_eq!(run.totals(), (2, 3, 0));
 }
@@ -22,11 +22,11 @@ fn a_walk_finds_what_is_there() {
 #[test]
 fn a_walk_without_counts_inherits_at_the_first_tick_that_has_them() {
     let mut run = Run::walked(&[1], Counts::default());
-    assert_eq!(run.tracker.summary().inherited, None);
+    assert_eq!(run.tracker.state().summary().inherited, None);
     assert!(run.tracker.settled());
     run.tick(3, num_cgroups(3));
     assert_eq!(run.totals(), (1, 2, 0));
-    assert_eq!(run.tracker.summary().inherited, Some(2));
+    assert_eq!(run.tracker.state().summary().inherited, Some(2));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn what_a_walk_does_not_see_has_vanished() {
     assert_eq!(run.totals(), (3, 2, 0));
     run.freed(20, cgroup(3));
     assert_eq!(run.totals(), (3, 1, 0));
-    assert_eq!(run.tracker.summary().delays, None);
+    assert_eq!(run.tracker.state().summary().delays, None);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_walk_sees_memory_switched_on_and_off() {
     assert_eq!(run.totals(), (1, 1, 0));
     assert_eq!(run.said(), ["present 1", "offlined 1?", "present 1.1"]);
     run.created(6, memcg(1, 51));
-    assert_eq!(run.tracker.summary().found, 1);
+    assert_eq!(run.tracker.state().summary().found, 1);
     assert_eq!(run.said(), ["created 1.1"]);
     // as old news it is nothing
     run.created(9, memcg(2, 60)).present(8, bare(2));
@@ -160,8 +160,8 @@ fn a_gap_makes_zombies_uncertain() {
     assert_eq!(run.totals(), (1, 0, 0));
     run.tick(2001, num_cgroups(1));
     assert_eq!(run.said(), ["recovered 1?"]);
-    assert_eq!(run.tracker.summary().delays, None);
-    assert_eq!(run.tracker.summary().lost, 3);
+    assert_eq!(run.tracker.state().summary().delays, None);
+    assert_eq!(run.tracker.state().summary().lost, 3);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn news_from_before_a_gap_is_uncertain() {
         run.said(),
         ["offlined 1?", "offlined 2", "freed 1?", "freed 2"]
     );
-    assert_eq!(run.tracker.summary().delays.unwrap().count, 1);
+    assert_eq!(run.tracker.state().summary().delays.unwrap().count, 1);
 }
 
 #[test]
@@ -238,18 +238,18 @@ fn a_difference_is_believed_when_it_stays() {
         .tick(15, num_cgroups(3));
     assert_eq!(run.totals(), (1, 2, 0));
     // the first count had been confirmed: nothing more was inherited
-    assert_eq!(run.tracker.summary().inherited, Some(0));
+    assert_eq!(run.tracker.state().summary().inherited, Some(0));
 }
 
 #[test]
 fn a_first_count_that_was_off_is_corrected() {
     let mut run = Run::walked(&[1], num_cgroups(4));
-    assert_eq!(run.tracker.summary().inherited, Some(3));
+    assert_eq!(run.tracker.state().summary().inherited, Some(3));
     for ms in 3..6 {
         run.tick(ms, num_cgroups(2));
     }
     assert_eq!(run.totals(), (1, 1, 0));
-    assert_eq!(run.tracker.summary().inherited, Some(1));
+    assert_eq!(run.tracker.state().summary().inherited, Some(1));
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn a_zombie_named_before_the_first_count_is_not_inherited() {
         .apply(6, gap(5))
         .apply(8, walked(7, dying_memory(3)));
     assert_eq!(run.totals(), (0, 3, 0));
-    assert_eq!(run.tracker.summary().inherited, Some(2));
+    assert_eq!(run.tracker.state().summary().inherited, Some(2));
 }
 
 #[test]
@@ -377,6 +377,6 @@ fn a_directory_without_memcg_vanishes_in_silence() {
     run.present(6, cgroup(2))
         .present(6, bare(3))
         .created(7, memcg(3, 50));
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!((summary.found, summary.created), (1, 1));
 }

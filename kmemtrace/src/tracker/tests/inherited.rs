@@ -21,7 +21,7 @@ fn zombies_from_before_have_names_and_ends() {
     run.present(1, cgroup(1));
     run.apply(2, walked_all(1, 2, num_cgroups(3)));
     assert_eq!(run.totals(), (1, 2, 0));
-    assert_eq!(run.tracker.summary().inherited, Some(2));
+    assert_eq!(run.tracker.state().summary().inherited, Some(2));
     assert!(run.tracker.settled());
     run.freed(5, cgroup(7));
     assert_eq!(run.totals(), (1, 1, 0));
@@ -29,7 +29,7 @@ fn zombies_from_before_have_names_and_ends() {
     // It was older than the grace time when the run had lasted that long, at the latest.
     run.tick(GRACE + 10, num_cgroups(2));
     assert_eq!(run.said(), ["leaked 8"]);
-    assert_eq!(run.tracker.summary().delays, None);
+    assert_eq!(run.tracker.state().summary().delays, None);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn zombies_that_the_kernel_counts_and_does_not_name_stay_a_number() {
     run.apply(1, dead(7, 70)).present(1, cgroup(1));
     run.apply(2, walked_all(1, 1, num_cgroups(5)));
     assert_eq!(run.totals(), (1, 4, 0));
-    assert_eq!(run.tracker.summary().inherited, Some(4));
+    assert_eq!(run.tracker.state().summary().inherited, Some(4));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn without_counts_the_named_ones_are_all() {
     run.apply(1, dead(7, 70)).present(1, cgroup(1));
     run.apply(2, walked_all(1, 1, Counts::default()));
     assert_eq!(run.totals(), (1, 1, 0));
-    assert_eq!(run.tracker.summary().inherited, Some(1));
+    assert_eq!(run.tracker.state().summary().inherited, Some(1));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn after_a_gap_the_named_are_certain_again_and_the_others_gone() {
     assert_eq!(run.said(), ["freed 6", "freed 7", "freed 9"]);
     assert_eq!(run.totals(), (1, 0, 0));
     // The run's own: it was not there before.
-    assert_eq!(run.tracker.summary().inherited, Some(0));
+    assert_eq!(run.tracker.state().summary().inherited, Some(0));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_verdict_says_what_keeps_it() {
         reclaimable: Some(true),
     };
     assert_eq!(leaked.pinned, Some(expected));
-    let pins = run.tracker.summary().pins;
+    let pins = run.tracker.state().summary().pins;
     assert_eq!(
         pins,
         [PinCount {

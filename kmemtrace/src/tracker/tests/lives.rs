@@ -26,7 +26,7 @@ fn a_clean_life() {
     assert_eq!(subject.zombie_ns, Some(20_000_000));
     assert!(!subject.across_gap);
     assert_eq!(run.said(), ["created 7", "offlined 7", "freed 7"]);
-    let delays = run.tracker.summary().delays.unwrap();
+    let delays = run.tracker.state().summary().delays.unwrap();
     assert_eq!(delays.count, 1);
     assert!(delays.min_ns.abs_diff(20_000_000) <= 20_000);
     assert!(delays.max_ns.abs_diff(20_000_000) <= 20_000);
@@ -53,7 +53,7 @@ fn a_leak_is_said_once_and_in_order_of_deadlines() {
     run.freed(7000, cgroup(1));
     assert_eq!(run.said(), ["recovered 1"]);
     assert_eq!(run.totals(), (0, 2, 2));
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!((summary.leaks, summary.recovered, summary.freed), (3, 1, 1));
     assert_eq!(summary.duration_ns, stamp(6999).mono_ns);
 }
@@ -121,7 +121,7 @@ fn an_id_is_given_out_again() {
             "created 1.2"
         ]
     );
-    assert_eq!(run.tracker.summary().delays.unwrap().count, 1);
+    assert_eq!(run.tracker.state().summary().delays.unwrap().count, 1);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn freed_without_an_offline() {
     run.created(1, cgroup(1)).freed(9, cgroup(1));
     assert_eq!(run.totals(), (0, 0, 0));
     assert_eq!(run.said(), ["created 1", "freed 1"]);
-    assert_eq!(run.tracker.summary().delays, None);
+    assert_eq!(run.tracker.state().summary().delays, None);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_mkdir_that_was_rolled_back() {
         .apply(2, Fact::MkdirFailure(failure));
     assert_eq!(run.totals(), (0, 0, 0));
     assert_eq!(run.said(), ["created 1"]);
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!((summary.created, summary.mkdir_failures), (0, 1));
     // the free of a memcg that never came online is nobody's
     run.freed(3, memcg(2, 51));
@@ -280,7 +280,7 @@ fn owners_are_ranked() {
     }
     run.offlined(900, cgroup(99))
         .tick(1 + GRACE, Counts::default());
-    let owners = run.tracker.summary().owners;
+    let owners = run.tracker.state().summary().owners;
     let owners: Vec<_> = owners
         .iter()
         .map(|o| (o.kind, o.name.as_str(), o.leaked))
@@ -318,7 +318,7 @@ fn creators_are_ranked() {
     }
     run.freed(3, cgroup(6)).offlined(2, by(8, b"kubelet"));
     run.tick(2 + GRACE, Counts::default());
-    let creators = run.tracker.summary().creators;
+    let creators = run.tracker.state().summary().creators;
     let creators: Vec<_> = creators
         .iter()
         .map(|c| (c.comm.as_str(), c.leaked))
@@ -334,5 +334,5 @@ fn a_late_removal_is_no_second_leak() {
         .offlined(19, memcg(1, 50));
     run.tick(40 + GRACE, Counts::default());
     assert_eq!(run.totals(), (1, 1, 1));
-    assert_eq!(run.tracker.summary().leaks, 1);
+    assert_eq!(run.tracker.state().summary().leaks, 1);
 }

@@ -28,7 +28,7 @@ fn two_hooks_see_one_life() {
     run.freed(50, memcg(1, 50)).freed(51, cgroup(1));
     assert_eq!(run.said(), ["created 1", "offlined 1", "freed 1"]);
     assert_eq!(run.totals(), (0, 0, 0));
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!(
         (summary.created, summary.offlined, summary.freed),
         (1, 1, 1)

@@ -293,7 +293,7 @@ fn check(flavour: Flavour, ops: &[Op], start: usize) {
     kernel.resync(false, true);
     kernel.agrees();
     assert_eq!(
-        kernel.run.tracker.summary().inherited,
+        kernel.run.tracker.state().summary().inherited,
         Some(kernel.truth().1)
     );
     for op in &ops[start..] {

@@ -133,14 +133,14 @@ proptest! {
         for (ms, fact) in facts {
             run.apply(ms, fact);
         }
-        let (summary, state) = (run.tracker.summary(), format!("{:?}", run.tracker));
+        let (summary, state) = (run.tracker.state().summary(), format!("{:?}", run.tracker));
         run.changes.clear();
         let carried: Vec<_> = run.tracker.carry().collect();
         for carried in carried {
             run.apply(5000, Fact::Carried(Box::new(carried)));
         }
         prop_assert_eq!(&run.changes, &[]);
-        prop_assert_eq!(run.tracker.summary(), summary);
+        prop_assert_eq!(run.tracker.state().summary(), summary);
         prop_assert_eq!(format!("{:?}", run.tracker), state);
     }
 
@@ -150,7 +150,7 @@ proptest! {
         for (ms, fact) in facts {
             run.apply(ms, fact);
         }
-        let summary = run.tracker.summary();
+        let summary = run.tracker.state().summary();
         prop_assert_eq!(summary.totals, run.tracker.totals());
         // the numbers that are kept are those of the entries
         let count = |which: &dyn Fn(&Entry) -> bool| {
@@ -170,7 +170,7 @@ proptest! {
     #[test]
     fn lives_are_conserved(lives in proptest::collection::vec(any_life(), 0..30)) {
         let run = run(&tell(&lives));
-        let summary = run.tracker.summary();
+        let summary = run.tracker.state().summary();
         let zombies = lives.iter().filter(|life| life.freed.is_none()).count() as u64;
         prop_assert_eq!(run.totals(), (0, zombies, zombies));
         prop_assert_eq!(summary.created, lives.len() as u64);

@@ -67,7 +67,7 @@ fn a_removed_one_that_the_count_does_not_have_is_freed() {
     assert_eq!(run.totals(), (1, 0, 0));
     run.tick(1000 + SETTLE, num_cgroups(1));
     assert_eq!(run.said(), ["offlined 2?", "freed 2?"]);
-    assert_eq!(run.tracker.summary().leaks, 0);
+    assert_eq!(run.tracker.state().summary().leaks, 0);
 }
 
 /// `nr_dying_subsys_memory` may rise seconds after a removal.
@@ -112,7 +112,7 @@ fn what_the_count_keeps_has_leaked() {
     run.tick(9000, num_cgroups(4));
     assert_eq!(run.totals(), (1, 3, 0));
     assert_eq!(run.said(), ["recovered 2?"]);
-    assert_eq!(run.tracker.summary().recovered, 1);
+    assert_eq!(run.tracker.state().summary().recovered, 1);
     run.tick(9500, num_cgroups(1));
     assert_eq!((run.totals(), run.said()), ((1, 0, 0), vec![]));
 }
@@ -125,11 +125,11 @@ fn a_count_names_nobody() {
         .offlined(1000, missing(3, 2));
     run.tick(1000, num_cgroups(3))
         .tick(1000 + GRACE, num_cgroups(3));
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!((summary.totals.leaked, summary.by_count), (2, 2));
     assert!(summary.owners.is_empty(), "{:?}", summary.owners);
     run.tick(9000, num_cgroups(1));
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!((summary.by_count, summary.suspects.len()), (0, 0));
 }
 
@@ -141,7 +141,7 @@ fn some_of_several() {
     }
     run.tick(1000, num_cgroups(4)).tick(3000, num_cgroups(3));
     assert_eq!(run.totals(), (1, 2, 2));
-    let summary = run.tracker.summary();
+    let summary = run.tracker.state().summary();
     assert_eq!((summary.leaks, summary.created), (2, 0));
     // Whose they are the count does not tell.
     assert!(summary.owners.is_empty() && summary.pins.is_empty());
@@ -200,7 +200,7 @@ fn a_memcg_that_ends_alone_is_not_in_the_count_of_removed_cgroups() {
     run.tick(5000, dying(0));
     // no "freed": it may be a zombie
     assert_eq!(run.said(), ["offlined 2?"]);
-    assert_eq!(run.tracker.summary().unproven, 1);
+    assert_eq!(run.tracker.state().summary().unproven, 1);
 
     let mut run = Run::polled(&[1, 2], dying_memory(0));
     run.offlined(1000, alone(2)).tick(1000, dying_memory(1));
@@ -219,8 +219,8 @@ fn an_undecided_one_is_given_up() {
             .offlined(ms + 200, missing(id, ms))
             .tick(ms + 200, num_cgroups(2));
     }
-    assert!(run.tracker.summary().unproven > 0);
-    assert_eq!(run.tracker.summary().leaks, 0);
+    assert!(run.tracker.state().summary().unproven > 0);
+    assert_eq!(run.tracker.state().summary().leaks, 0);
     assert!(run.tracker.table.values().count() < 20);
 }
 
@@ -234,7 +234,7 @@ fn born_and_dead_between_two_polls() {
     // one that comes and goes is none
     run.tick(2500, num_cgroups(3)).tick(5000, num_cgroups(3));
     assert_eq!((run.totals(), run.unseen()), ((1, 2, 2), vec![2]));
-    assert_eq!(run.tracker.summary().recovered, 0);
+    assert_eq!(run.tracker.state().summary().recovered, 0);
 }
 
 #[test]
@@ -260,14 +260,14 @@ fn slab_caches_name_zombies_where_nothing_counts_them() {
             "leaked kmem8"
         ]
     );
-    assert_eq!(run.tracker.summary().unproven, 1);
+    assert_eq!(run.tracker.state().summary().unproven, 1);
     // its number went to another: it is gone
     run.freed(3000, pinned(8, None, 0));
     // nothing of it is seen any more
     run.zombie(3000, pinned(7, Some(2), 0));
     assert_eq!(run.totals(), (1, 0, 0));
     assert_eq!(run.said(), ["recovered kmem8", "zombie 2?"]);
-    assert_eq!(run.tracker.summary().unproven, 2);
+    assert_eq!(run.tracker.state().summary().unproven, 2);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn zombies_seen_at_the_start_are_inherited() {
     });
     run.present(1, cgroup(1)).zombie(1, pinned(7, None, 2));
     run.apply(2, walked(1, Counts::default()));
-    assert_eq!(run.tracker.summary().inherited, Some(1));
+    assert_eq!(run.tracker.state().summary().inherited, Some(1));
     assert_eq!(run.totals(), (1, 1, 0));
 }
 
@@ -313,7 +313,7 @@ fn a_late_poll_takes_nothing_back() {
         }),
     );
     assert_eq!(run.totals(), (1, 1, 1));
-    assert_eq!(run.tracker.summary().gaps, 1);
+    assert_eq!(run.tracker.state().summary().gaps, 1);
 }
 
 /// What happens between two polls.
@@ -385,7 +385,7 @@ proptest::proptest! {
         }
         let (_, _, leaked) = run.totals();
         proptest::prop_assert!(leaked + inherited >= zombies);
-        let summary = run.tracker.summary();
+        let summary = run.tracker.state().summary();
         proptest::prop_assert_eq!(summary.leaks - summary.recovered, leaked);
     }
 }

@@ -1,0 +1,202 @@
+//! The leaked memcgs together: whose they are, what pins them, when they were removed. The table keeps this in step with its
+//! entries, so that to show it is cheap however many there are.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+
+use super::{Pin, PinCount, entry::Entry, ranking::Ranking, summary::OwnerCount, table::Key};
+use crate::{attribution, event::Pod};
+
+/// Sums over the leaked ones. Those that the kernel's count alone tells of are suspects, and in nothing else.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Leaked {
+    pub(super) owners: Owners,
+    pub(super) suspects: Owners,
+    /// The names of the tasks that made them; bytes that are not UTF-8 replaced.
+    pub(super) creators: Ranking<Arc<str>>,
+    pins: BTreeMap<Pin, PinSum>,
+    /// By the time of their removal.
+    removed: BTreeMap<(u64, Key), Removed>,
+}
+
+/// What is known of a removal, and of what is held since.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Removed {
+    /// If it was found out later: the last moment at which it was alive.
+    pub(super) after_ns: Option<u64>,
+    pub(super) held_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct PinSum {
+    leaked: u64,
+    /// Of so many it is not known what they hold.
+    unknown: u64,
+    bytes: u128,
+    reclaimable: u64,
+}
+
+impl Leaked {
+    /// Takes in an entry that is leaked now.
+    pub(super) fn add(&mut self, key: Key, entry: &Entry) {
+        self.count(key, entry, true);
+    }
+
+    /// Takes out an entry that was leaked, as it was taken in.
+    pub(super) fn remove(&mut self, key: Key, entry: &Entry) {
+        self.count(key, entry, false);
+    }
+
+    fn count(&mut self, key: Key, entry: &Entry, more: bool) {
+        if entry.by_count.is_some() {
+            // A count names nobody: even where it is as high as there are candidates, zombies that no poll saw alive may
+            // make it up.
+            return self.suspects.count(entry, more);
+        }
+        self.owners.count(entry, more);
+        if let Some(task) = entry.creator() {
+            let name = String::from_utf8_lossy(task.comm());
+            self.creators.count(name.into(), more);
+        }
+        if let Some((pin, held, reclaimable)) = entry.pin() {
+            let sum = self.pins.entry(pin).or_default();
+            sum.count(held, reclaimable, more);
+            if sum.leaked == 0 {
+                self.pins.remove(&pin);
+            }
+        }
+        if let Some((since_ns, after_ns)) = entry.removed_ns() {
+            let at = (since_ns, key);
+            if more {
+                let held_bytes = entry.held_bytes();
+                let removed = Removed {
+                    after_ns,
+                    held_bytes,
+                };
+                self.removed.insert(at, removed);
+            } else {
+                self.removed.remove(&at);
+            }
+        }
+    }
+
+    /// What pins them, most first.
+    pub(super) fn pins(&self) -> Vec<PinCount> {
+        let pins = self.pins.iter().map(|(pin, sum)| PinCount {
+            pin: *pin,
+            leaked: sum.leaked,
+            bytes: (sum.unknown == 0)
+                .then(|| u64::try_from(sum.bytes).ok())
+                .flatten(),
+            reclaimable: sum.reclaimable,
+        });
+        let mut pins: Vec<_> = pins.collect();
+        pins.sort_by_key(|count| (Reverse(count.leaked), count.pin));
+        pins
+    }
+
+    /// Those removed from one moment to another, both on `CLOCK_MONOTONIC`, with the moment of each.
+    pub(super) fn removed(
+        &self,
+        from_ns: u64,
+        until_ns: u64,
+    ) -> impl Iterator<Item = (u64, Removed)> {
+        let from = self.removed.range((from_ns, Key::MIN)..);
+        from.map(|((since_ns, _), removed)| (*since_ns, *removed))
+            .take_while(move |(since_ns, _)| *since_ns <= until_ns)
+    }
+}
+
+impl PinSum {
+    fn count(&mut self, held: Option<u64>, reclaimable: bool, more: bool) {
+        let by = if more { 1 } else { -1 };
+        let add = |number: &mut u64, if_so: bool| {
+            *number = number.saturating_add_signed(if if_so { by } else { 0 });
+        };
+        add(&mut self.leaked, true);
+        add(&mut self.unknown, held.is_none());
+        add(&mut self.reclaimable, reclaimable);
+        let held = u128::from(held.unwrap_or(0));
+        self.bytes = if more {
+            self.bytes.saturating_add(held)
+        } else {
+            self.bytes.saturating_sub(held)
+        };
+    }
+}
+
+/// Who has something: in the order of names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Owner {
+    name: Arc<str>,
+    kind: &'static str,
+}
+
+/// How many somebody has.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Owners {
+    ranking: Ranking<Owner>,
+    /// The pods' names by their uids, and how many entries have each.
+    pods: HashMap<Arc<str>, (Arc<Pod>, u64), RandomState>,
+}
+
+impl Owners {
+    fn count(&mut self, entry: &Entry, more: bool) {
+        let Some(path) = &entry.cgroup.path else {
+            return;
+        };
+        let (kind, name) = owner(&path.bytes);
+        let name: Arc<str> = name.into();
+        if kind == "pod"
+            && let Some(pod) = &entry.cgroup.pod
+        {
+            let named = self.pods.entry(Arc::clone(&name));
+            let (_, entries) = named.or_insert_with(|| (Arc::clone(pod), 0));
+            *entries = entries.saturating_add_signed(if more { 1 } else { -1 });
+            if *entries == 0 {
+                self.pods.remove(&name);
+            }
+        }
+        self.ranking.count(Owner { name, kind }, more);
+    }
+
+    /// All of them, most first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = OwnerCount> {
+        self.ranking.iter().map(|(Owner { name, kind }, leaked)| {
+            let pod = self.pods.get(name).filter(|_| *kind == "pod");
+            OwnerCount {
+                kind,
+                name: name.to_string(),
+                pod: pod.map(|(pod, _)| format!("{}/{}", pod.namespace, pod.name)),
+                leaked,
+            }
+        })
+    }
+}
+
+/// The kind and name of whom a path belongs to.
+pub(crate) fn owner(path: &[u8]) -> (&'static str, String) {
+    let owner = attribution::owner(path);
+    if let Some(uid) = owner.pod_uid {
+        return ("pod", uid.to_string());
+    }
+    if let Some(id) = owner.container_id {
+        return ("container", id.to_owned());
+    }
+    if let Some((runtime, name)) = owner.runtime.zip(owner.name) {
+        return (runtime.as_str(), name.to_owned());
+    }
+    if let Some(unit) = owner.unit {
+        return ("unit", unit.to_owned());
+    }
+    let parent = match path.iter().rposition(|&byte| byte == b'/') {
+        None | Some(0) => b"/",
+        Some(slash) => &path[..slash],
+    };
+    ("path", String::from_utf8_lossy(parent).into_owned())
+}
