@@ -4,6 +4,7 @@
 
 mod measure;
 mod replay;
+mod state;
 mod walk;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Benchmark {
     Replay(replay::Args),
+    State(state::Args),
     Walk(walk::Args),
 }
 
@@ -28,6 +30,7 @@ enum Benchmark {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     match &args.benchmark {
         Benchmark::Replay(args) => replay::run(args)?,
+        Benchmark::State(args) => state::run(args)?,
         Benchmark::Walk(args) => walk::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
