@@ -8,12 +8,12 @@ use aya_ebpf::{
 };
 use kmemtrace_common::{
     layout::ABSENT,
-    wire::{flag, kind, text_form},
+    wire::{kind, text_form},
 };
 
 use crate::{
     emit::Record,
-    hooks::memcg,
+    hooks::cgroup,
     read::{self, Access, Probed, Text, Typed, layout},
 };
 
@@ -31,11 +31,11 @@ fn describe<A: Access>(record: &mut Record, cgroup: u64, path: u64) -> bool {
         return false;
     }
     let kn = A::pointer(cgroup, layout!(cgroup_kn)).unwrap_or(0);
-    directory::<A>(record, kn);
+    cgroup::directory::<A>(record, kn);
     if record.head.kind != kind::RELEASE
         && let Some(css) = A::field::<u64>(cgroup, layout!(cgroup_memory_css))
     {
-        memcg::describe::<A>(record, css);
+        cgroup::memcg::<A>(record, css);
     }
     let mut text = read::string(path, &mut record.text, false);
     let mut form = text_form::PLAIN;
@@ -48,24 +48,6 @@ fn describe<A: Access>(record: &mut Record, cgroup: u64, path: u64) -> bool {
     }
     record.text(form, text);
     true
-}
-
-/// Fills in what a directory's `struct kernfs_node *` tells.
-#[inline(always)]
-pub(crate) fn directory<A: Access>(record: &mut Record, kn: u64) {
-    let head = &mut record.head;
-    head.cgroup_id = A::field(kn, layout!(kn_id)).unwrap_or(0);
-    if let Some(parent) = A::pointer(kn, layout!(kn_parent)) {
-        head.parent_id = A::field(parent, layout!(kn_id)).unwrap_or(0);
-    }
-    if layout!(kn_activated) != ABSENT
-        && let Some(flags) = A::field::<u16>(kn, layout!(kn_flags))
-    {
-        head.flags |= flag::ACTIVATED_KNOWN;
-        if u32::from(flags) & layout!(kn_activated) != 0 {
-            head.flags |= flag::ACTIVATED;
-        }
-    }
 }
 
 #[inline(always)]

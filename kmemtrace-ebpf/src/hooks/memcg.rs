@@ -6,34 +6,13 @@ use aya_ebpf::{
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
-use kmemtrace_common::wire::{flag, kind, text_form};
+use kmemtrace_common::wire::{kind, text_form};
 
 use crate::{
     emit::Record,
-    hooks::lifecycle,
+    hooks::cgroup,
     read::{self, Access, Probed, Typed, layout},
 };
-
-/// Fills in what the memory css tells; the css is the first member of `struct mem_cgroup`.
-#[inline(always)]
-pub(crate) fn describe<A: Access>(record: &mut Record, css: u64) {
-    let head = &mut record.head;
-    head.flags |= flag::MEMCG_KNOWN;
-    if css == 0 {
-        return;
-    }
-    head.flags |= flag::MEMCG;
-    head.serial = A::field(css, layout!(css_serial)).unwrap_or(0);
-    // To the verifier a css is no memcg: what lies behind it takes the helper.
-    if let Some(id) = Probed::field::<u32>(css, layout!(memcg_id)) {
-        head.memcg_id = id;
-        head.flags |= flag::MEMCG_ID_KNOWN;
-    }
-    if let Some(usage) = Probed::field::<i64>(css, layout!(memcg_usage)) {
-        head.usage_pages = usage;
-        head.flags |= flag::USAGE_KNOWN;
-    }
-}
 
 #[inline(always)]
 fn from_css<A: Access>(kind: u32, css: u64) -> u32 {
@@ -42,8 +21,8 @@ fn from_css<A: Access>(kind: u32, css: u64) -> u32 {
     };
     let cgroup = A::pointer(css, layout!(css_cgroup)).unwrap_or(0);
     let kn = A::pointer(cgroup, layout!(cgroup_kn)).unwrap_or(0);
-    lifecycle::directory::<A>(record, kn);
-    describe::<A>(record, css);
+    cgroup::directory::<A>(record, kn);
+    cgroup::memcg::<A>(record, css);
     let path = read::components(kn, &mut record.text, 0);
     record.text(text_form::COMPONENTS, path);
     if kind == kind::CSS_ONLINE {
