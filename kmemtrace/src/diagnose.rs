@@ -16,11 +16,10 @@ mod verify;
 use serde::Serialize;
 
 pub use era::{Era, Origin};
-pub use facts::Facts;
-pub use levels::{Level, LevelRow};
+pub use facts::{Facts, Level, Trial};
+pub use levels::LevelRow;
 pub use remedies::Remedy;
 pub use vendor::Vendor;
-pub use verify::Trial;
 
 pub use crate::judge::State;
 use crate::{
@@ -53,6 +52,9 @@ pub enum Group {
     /// Why.
     Cause,
 }
+
+/// How many pieces of evidence of one kind a finding shows.
+const SHOWN: usize = 5;
 
 /// Where something was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

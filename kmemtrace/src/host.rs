@@ -31,7 +31,7 @@ use std::{
 pub use crate::event::MEMCG_IDS;
 pub use act::{Acts, Live};
 pub use configured::configured;
-pub use controllers::{Hierarchy, NoMemory, Version, memory_words};
+pub use controllers::{Hierarchy, NoMemory, memory_words};
 pub use copy::{Copied, Told, copy, kernel_log};
 pub use counts::counts;
 pub use files::{KMSG, PROGRAMS};
@@ -40,7 +40,7 @@ pub use logs::{
     FailedMkdir, JOURNALS, LOG_TAIL, LogFile, LogText, Logs, MemoryPaths, MkdirError, failed_mkdir,
     log_file, logs,
 };
-pub use mounts::{CgroupMount, Mounts};
+pub use mounts::{CgroupMount, Mounts, Version};
 pub use parse::{Malformed, Unread};
 pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};

@@ -5,6 +5,7 @@
 mod configured;
 mod crowd;
 mod kernel;
+mod level;
 mod log;
 mod meminfo;
 mod pins;
@@ -12,6 +13,7 @@ mod programs;
 mod reparents;
 mod runtime;
 mod traced;
+mod trial;
 
 use std::{collections::HashMap, io, path::Path};
 
@@ -19,14 +21,16 @@ pub use configured::Configured;
 pub(super) use configured::words as configured_words;
 pub use crowd::{Crowd, read as crowd};
 pub use kernel::{BuiltIn, Config, Distribution};
+pub use level::Level;
 pub use log::{Counter, Filled, KernelLog, Killed, SlabFailures, Usage};
 pub use meminfo::Meminfo;
 pub use pins::{Below, Held, Kinds, place, read as held};
 pub use programs::{Mark, Program, copied as programs};
 pub use runtime::{RuntimeLines, RuntimeLog, journal};
 pub use traced::{Traced, TracedFailures};
+pub use trial::Trial;
 
-use super::{Evidence, Level};
+use super::Evidence;
 use crate::{
     catalogue::{Message, say},
     host::{
@@ -266,7 +270,7 @@ pub struct Facts {
     /// Whether a memory cgroup could be made, if that was tried: what the kernel said.
     pub probe: Option<Result<(), Unread>>,
     /// Whether memory cgroups that are made now leak, if that was tried.
-    pub trial: Option<Fact<super::Trial>>,
+    pub trial: Option<Fact<Trial>>,
 }
 
 impl Facts {

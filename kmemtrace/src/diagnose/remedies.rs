@@ -7,10 +7,10 @@ mod others;
 use commands::commands;
 
 use super::{
-    Era, Facts, Finding, Origin, State, Verdict, cause,
+    Era, Facts, Finding, Level, Origin, State, Verdict, cause,
     era::page_cache_pins,
     facts::{Kinds, Mark},
-    levels::{Level, Who},
+    levels::Who,
     symptoms,
 };
 use crate::{

@@ -26,9 +26,6 @@ pub(super) const FREE_MEMORY: &str = "free-memory";
 /// An average over less than ten minutes says nothing of a day.
 const LEAST_UPTIME_NS: u64 = 600_000_000_000;
 
-/// So many pieces of evidence are shown for a finding.
-pub(super) const SHOWN: usize = 5;
-
 fn symptom(id: &'static str, verdict: Verdict, says: Message) -> Finding {
     Finding::new(id, Group::Symptom, verdict, says)
 }

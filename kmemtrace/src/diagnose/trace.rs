@@ -1,9 +1,8 @@
 //! What recorded traces add to the symptoms.
 
 use super::{
-    Evidence, Facts, Finding, Group, Verdict,
+    Evidence, Facts, Finding, Group, SHOWN, Verdict,
     facts::{Traced, TracedFailures},
-    symptoms::SHOWN,
 };
 use crate::catalogue::{Arg, Message, say};
 

@@ -45,9 +45,18 @@ use memchr::memmem;
 pub use assembler::{Assembler, PATIENCE_NS};
 pub use reader::{LogError, LogFault, LogReader, LogTally};
 pub use record::{LogLine, Record, Time, line, record};
-pub use records::{Tally, records, records_in};
+pub use records::{records, records_in};
 
 use super::{NodeSlabs, SlabFailure};
+
+/// What a text came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records of the kernel.
+    pub records: u64,
+    /// Lines of other programs.
+    pub others: u64,
+}
 
 /// With `SLUB: ` or `SLAB: ` before it.
 const MESSAGE: &[u8] = b": Unable to allocate memory on ";

@@ -3,28 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    CgroupMount,
+    CgroupMount, Version,
     parse::{Malformed, lines, number},
 };
-
-/// The two versions of the cgroup interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// One hierarchy a controller (`cgroups(7)`).
-    V1,
-    /// The unified hierarchy.
-    V2,
-}
-
-impl Version {
-    /// `v1` or `v2`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        }
-    }
-}
 
 /// The hierarchy that memory cgroups are in.
 #[derive(Clone, Debug, PartialEq, Eq)]

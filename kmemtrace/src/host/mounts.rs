@@ -7,10 +7,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    controllers::Version,
-    parse::{Malformed, lines, number},
-};
+use super::parse::{Malformed, lines, number};
+
+/// The two versions of the cgroup interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// One hierarchy a controller (`cgroups(7)`).
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+impl Version {
+    /// `v1` or `v2`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}
 
 /// One mounted cgroup file system.
 #[derive(Clone, Debug, PartialEq, Eq)]

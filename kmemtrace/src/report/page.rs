@@ -18,6 +18,7 @@ use std::io;
 use askama::Template;
 
 use super::Report;
+use crate::text::escape::Name;
 use view::View;
 
 /// How the page looks.
@@ -66,4 +67,9 @@ pub fn write(
 ) -> io::Result<()> {
     let view = View::new(report, diagnosed, notes)?;
     view.write_into(out)
+}
+
+/// A text from outside, as people may see it.
+fn name(text: impl AsRef<str>) -> String {
+    Name::whole(text.as_ref().as_bytes()).to_string()
 }

@@ -9,9 +9,11 @@ mod files;
 mod layout;
 mod losses;
 mod objcgs;
+mod refusal;
 mod ring;
 mod start;
 mod walk;
+mod walker;
 
 use std::time::Duration;
 
@@ -21,7 +23,8 @@ pub use files::{Device, FileName, HeldFile, Holdings};
 pub use objcgs::{LeftBelow, LeftOver};
 pub use start::hooks_without_source;
 use tokio::time::Interval;
-pub use walk::{KernelWalk, KernelWalker, Lru, Memcg, Stats, Tree};
+pub use walk::{KernelWalk, Lru, Memcg, Stats, Tree};
+pub use walker::KernelWalker;
 
 use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{

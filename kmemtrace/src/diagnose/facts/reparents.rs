@@ -1,10 +1,9 @@
 //! Whether this kernel gives the slab of a removed memory cgroup to its parent, by what shows: RHEL 8 does, whatever its release is
 //! called.
 
-use super::{Evidence, Hierarchy, Message, Root, Version};
+use super::{Evidence, Hierarchy, Level, Message, Root, Version};
 use crate::{
     catalogue::say,
-    diagnose::Level,
     host::{self, Directory, Slabinfo},
 };
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{KERNEL_LOG, MEMCG_OOM, RUNTIME_LOG, SHOWN, symptom};
+use super::{KERNEL_LOG, MEMCG_OOM, RUNTIME_LOG, symptom};
 use crate::{
     catalogue::{Arg, Message, say},
     diagnose::{
-        Evidence, Facts, Finding, Group, Verdict,
+        Evidence, Facts, Finding, Group, SHOWN, Verdict,
         facts::{Killed, RuntimeLines, SlabFailures},
     },
     event::klog::Time,

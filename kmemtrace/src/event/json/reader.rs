@@ -2,11 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::{Content, Fault, LineError, Parsed, parse};
+use super::{Content, Fault, LINE_MAX, LineError, Parsed, parse};
 use crate::event::{Event, Stamp, header::Header};
-
-/// The longest line that is read, in bytes: a path of 4 KiB makes one of about 40 KiB at worst.
-pub const LINE_MAX: usize = 1 << 20;
 
 /// What could not be given on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,15 +1,6 @@
 //! The records in a text that holds a kernel log, in whatever form.
 
-use super::{KNOWN, LogLine, Record, export, find, line};
-
-/// What a text came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Records of the kernel.
-    pub records: u64,
-    /// Lines of other programs.
-    pub others: u64,
-}
+use super::{KNOWN, LogLine, Record, Tally, export, find, line};
 
 /// A terminal breaks a line of the kernel's into so many parts at most.
 const PARTS: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{axis::Grouped, data, owners::or_unknown, view::name};
+use super::{axis::Grouped, data, name, owners::or_unknown};
 use crate::{
     event::header::Header,
     report::{Failure, Leak, Report, Run},

@@ -9,16 +9,14 @@ use super::{
     axis::Grouped,
     chart, data, ids,
     lists::{self, FailureLine, LISTED},
+    name,
     owners::{self, Group, or_unknown},
     zombies::{self, Lived, Pin},
 };
 use crate::{
     report::{Kept, Report},
     sink::tail::summary::{Grade, Verdict},
-    text::{
-        escape::Name,
-        units::{Bytes, Date, Duration},
-    },
+    text::units::{Bytes, Date, Duration},
 };
 
 /// How many rows there are without the script.
@@ -147,10 +145,6 @@ impl View {
             data: data::json(report, &leaks)?,
         })
     }
-}
-
-pub(super) fn name(text: impl AsRef<str>) -> String {
-    Name::whole(text.as_ref().as_bytes()).to_string()
 }
 
 fn shown(findings: &[[String; 4]]) -> Vec<[String; 4]> {

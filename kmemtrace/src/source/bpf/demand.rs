@@ -8,7 +8,7 @@ use aya::{
     programs::{Program, RawTracePoint, RawTracePointRunOptions, TestRun},
 };
 
-use super::attach::explain;
+use super::refusal::explain;
 use crate::{
     error::{Error, causes},
     source::clock,

@@ -3,7 +3,6 @@
 //! The program `raw_tp_walk` is attached to nothing. It is run on demand (`BPF_PROG_TEST_RUN`, since 5.10), a bounded
 //! number of steps at a time, until it has been everywhere.
 
-mod once;
 mod tree;
 
 use std::time::Duration;
@@ -14,10 +13,7 @@ use aya::{
 };
 use kmemtrace_common::walk::{Batch, Cursor, phase};
 
-pub use self::{
-    once::KernelWalker,
-    tree::{Lru, Memcg, Stats, Tree},
-};
+pub use self::tree::{Lru, Memcg, Stats, Tree};
 use super::demand::{self, Cell};
 use crate::{error::Error, host::Version};
 

@@ -25,16 +25,10 @@ use std::{
 
 use super::{
     files,
-    leftovers::{self, Claim},
+    leftovers::{self, Claim, GROUP, PREFIX, SHARED},
     pipe::Pipe,
 };
 use crate::error::Error;
-
-pub(super) const PREFIX: &str = "kmemtrace-";
-pub(super) const GROUP: &str = "kmemtrace_";
-
-/// The groups of those that use the shared buffer.
-pub(super) const SHARED: &str = "kmemtrace_shared_";
 
 /// How many instances one number may have: in several pid namespaces it may be taken.
 const NAMES: u32 = 16;

@@ -8,10 +8,16 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    buffer::{GROUP, PREFIX, SHARED},
-    files,
-};
+use super::files;
+
+/// What the names of our instances begin with; the number of the process comes next.
+pub(super) const PREFIX: &str = "kmemtrace-";
+
+/// What our probes' groups begin with.
+pub(super) const GROUP: &str = "kmemtrace_";
+
+/// Those of runs that use the shared buffer.
+pub(super) const SHARED: &str = "kmemtrace_shared_";
 
 /// The claim to the shared buffer, kept as long as its run lives: the kernel gives it back when that is killed. It is a
 /// lock on tracefs itself, which is the same for all of the machine, whatever namespaces they are in.

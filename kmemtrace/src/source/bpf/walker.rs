@@ -4,21 +4,19 @@ use std::time::Instant;
 
 use aya::Ebpf;
 
-use super::{KernelWalk, Memcg, Walker};
+use super::{
+    attach,
+    files::{FileWalker, Holdings},
+    layout,
+    objcgs::{LeftOver, ObjcgWalker},
+    start::{raise_memlock, resolve, ring_size, types},
+    walk::{KernelWalk, Memcg, Walker},
+};
 use crate::{
     error::Error,
     host::{self, Facts, Root},
     plan::{self, HookId, Inputs, Lack, Options},
-    source::{
-        bpf::{
-            attach,
-            files::{FileWalker, Holdings},
-            layout,
-            objcgs::{LeftOver, ObjcgWalker},
-            start::{raise_memlock, resolve, ring_size, types},
-        },
-        outcome,
-    },
+    source::outcome,
 };
 
 /// The walk's program, loaded, and what is known of this kernel.
