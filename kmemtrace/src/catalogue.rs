@@ -10,7 +10,8 @@ use clap::ValueEnum;
 use fluent_bundle::{FluentArgs, FluentBundle, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
-pub use message::{Arg, Message, Sentence};
+pub use message::{Arg, Message};
+pub use say::Sentence;
 
 use crate::text::{
     escape::Name,

@@ -1,10 +1,6 @@
 //! What is to be said, before it has words.
 
-use super::say;
-
-/// The name of a sentence; all are in [`super::say`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sentence(pub(super) &'static str);
+use super::say::{self, Sentence};
 
 /// A sentence of the catalogue and what goes into it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! arguments.
 #![deny(dead_code)]
 
-use super::Sentence;
+/// The name of a sentence: all are below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sentence(pub(super) &'static str);
 
 include!(concat!(env!("OUT_DIR"), "/sentences.rs"));
