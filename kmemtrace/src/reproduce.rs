@@ -12,17 +12,39 @@ mod tests;
 mod trial;
 mod workload;
 
+use std::{path::PathBuf, time::Duration};
+
 use crate::{
+    catalogue::Catalogue,
     diagnose::Level,
     error::Error,
-    host::{self, Hierarchy, Root},
+    host::{self, Acts, Hierarchy, Root},
+    interrupt::Interrupt,
 };
 pub(crate) use counts::Told;
-pub(crate) use course::Course;
 pub(crate) use limits::check;
 pub(crate) use outcome::{Accounting, Done, Report, Step};
 pub(crate) use trial::trial;
 pub(crate) use workload::{Workload, run as charge};
+
+/// What is to be done.
+pub(crate) struct Course<'a> {
+    pub(crate) root: &'a Root,
+    pub(crate) acts: &'a dyn Acts,
+    pub(crate) hierarchy: &'a Hierarchy,
+    /// Where they are made: a directory of the hierarchy.
+    pub(crate) parent: PathBuf,
+    /// Whether to switch kernel-memory accounting on, as runc does.
+    pub(crate) switch_on: bool,
+    pub(crate) count: u64,
+    pub(crate) workload: Workload,
+    pub(crate) wait: Duration,
+    pub(crate) reclaim: bool,
+    pub(crate) directory: PathBuf,
+    pub(crate) interrupt: &'a Interrupt,
+    /// The words beside the progress bars.
+    pub(crate) catalogue: &'a Catalogue,
+}
 
 /// Where memory cgroups are.
 ///

@@ -1,13 +1,9 @@
 //! The course of a reproduction, and what is seen on the way.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, path::Path};
 
 use super::{
-    Workload,
+    Course, Workload,
     cgroups::Cgroups,
     charge::{Charges, Process, Wanted},
     observer::Observer,
@@ -15,31 +11,11 @@ use super::{
     workload::{leaf, together},
 };
 use crate::{
-    catalogue::{Catalogue, say},
+    catalogue::say,
     error::Error,
-    host::{self, Acts, Hierarchy, Root, Version},
-    interrupt::Interrupt,
+    host::{self, Version},
     text::progress::bar,
 };
-
-/// What is to be done.
-pub(crate) struct Course<'a> {
-    pub(crate) root: &'a Root,
-    pub(crate) acts: &'a dyn Acts,
-    pub(crate) hierarchy: &'a Hierarchy,
-    /// Where they are made: a directory of the hierarchy.
-    pub(crate) parent: PathBuf,
-    /// Whether to switch kernel-memory accounting on, as runc does.
-    pub(crate) switch_on: bool,
-    pub(crate) count: u64,
-    pub(crate) workload: Workload,
-    pub(crate) wait: Duration,
-    pub(crate) reclaim: bool,
-    pub(crate) directory: PathBuf,
-    pub(crate) interrupt: &'a Interrupt,
-    /// The words beside the progress bars.
-    pub(crate) catalogue: &'a Catalogue,
-}
 
 impl Course<'_> {
     /// Goes through with it. However it ends, what was made is removed.
