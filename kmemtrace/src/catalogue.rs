@@ -1,7 +1,7 @@
 //! The sentences that people read, in their language: `catalogue/en.ftl` and `catalogue/zh.ftl`, in Fluent's syntax.
 
+mod errno;
 mod message;
-mod reasons;
 pub(crate) mod say;
 
 use std::borrow::Cow;
@@ -33,7 +33,6 @@ pub enum Lang {
 
 /// Sentences in one language; what that lacks is in English.
 pub struct Catalogue {
-    lang: Lang,
     bundles: Vec<FluentBundle<FluentResource>>,
     escape: bool,
 }
@@ -55,11 +54,7 @@ impl Catalogue {
             Lang::Zh => vec![ZH, EN],
         };
         let bundles = languages.into_iter().map(bundle).collect();
-        Self {
-            lang,
-            bundles,
-            escape,
-        }
+        Self { bundles, escape }
     }
 
     /// A sentence that nothing goes into.
@@ -96,9 +91,12 @@ impl Catalogue {
     fn value(&self, arg: &Arg) -> FluentValue<'static> {
         match arg {
             Arg::Text(text) => self.foreign(text),
-            Arg::Reason(text) => {
-                let known = reasons::chinese(text).filter(|_| self.lang == Lang::Zh);
-                known.map_or_else(|| self.foreign(text), FluentValue::from)
+            Arg::Error(said) => {
+                let known = said.number().and_then(errno::sentence);
+                known.map_or_else(
+                    || self.foreign(&said.to_string()),
+                    |sentence| self.word(sentence).into(),
+                )
             }
             Arg::Number(number) => FluentValue::from(*number),
             Arg::Bytes(bytes) => FluentValue::from(Bytes(*bytes).to_string()),

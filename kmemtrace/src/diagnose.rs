@@ -117,9 +117,9 @@ impl Finding {
     fn unknown(id: &'static str, group: Group, unread: &facts::Unread) -> Self {
         let says = Message::new(say::UNREAD)
             .arg("file", unread.file.clone())
-            .arg("reason", Arg::Reason(unread.reason.clone()));
+            .arg("reason", Arg::from(&unread.reason));
         let mut finding = Self::new(id, group, Verdict::Unknown, says);
-        let reason = Arg::Reason(unread.reason.clone());
+        let reason = Arg::from(&unread.reason);
         finding
             .evidence
             .push(Evidence::of_file(&unread.file, reason));

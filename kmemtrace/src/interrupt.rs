@@ -19,7 +19,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::caused("cannot start", &error))
+        .map_err(|error| Error::caused("cannot start", error))
 }
 
 /// The signals whose default action ends a process, and that somebody may send: all but `SIGKILL` and those of faults.
@@ -42,7 +42,7 @@ impl Signals {
         let signals: io::Result<_> = kinds.into_iter().chain(hangup).map(signal).collect();
         signals
             .map(Self)
-            .map_err(|error| Error::caused("cannot listen for signals", &error))
+            .map_err(|error| Error::caused("cannot listen for signals", error))
     }
 
     /// Waits for one of them. Cancel-safe.

@@ -6,15 +6,15 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Arg, Catalogue, Message, say},
     census,
     diagnose::facts,
-    error::Error,
+    error::{Error, Said},
     host::{self, Acts, Hierarchy, Root},
     interrupt::Interrupt,
     judge::Answer,
@@ -108,7 +108,7 @@ pub(crate) struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<WriteError>,
     /// What the kernel counted after it; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<Counts>,
@@ -136,7 +136,33 @@ pub(crate) struct Untried {
     pub(crate) why: Why,
     /// What the kernel said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub(crate) error: Option<WriteError>,
+}
+
+/// What the kernel said to a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WriteError {
+    pub(crate) file: String,
+    pub(crate) said: Said,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.said)
+    }
+}
+
+impl Serialize for WriteError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl From<&WriteError> for Arg {
+    fn from(refusal: &WriteError) -> Self {
+        let says = Message::new(say::REASON_FAILED).arg("what", refusal.file.clone());
+        says.arg("error", refusal.said.clone()).into()
+    }
 }
 
 /// Why a kind of step was not tried.

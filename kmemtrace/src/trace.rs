@@ -43,6 +43,7 @@ pub enum TraceError {
         /// The file.
         file: String,
         /// The line, and what is wrong with it.
+        #[source]
         error: LineError,
     },
     /// The file cannot be read any further.
@@ -53,6 +54,7 @@ pub enum TraceError {
         /// The last line that was read; 0 if there was none.
         line: u64,
         /// Why.
+        #[source]
         error: io::Error,
     },
 }

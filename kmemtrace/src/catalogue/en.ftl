@@ -571,3 +571,54 @@ reclaim-failed = { $failed } { $failed ->
 reclaim-shrinking = shrinking slab caches
 reclaim-reclaiming = reclaiming memory
 reclaim-dropping = dropping caches
+
+reason-failed = { $what }: { $error }
+reason-unreadable = cannot be read
+reason-cut-short = it cannot be read to its end
+reason-no-file = no such file
+reason-untold = it does not say
+reason-too-many = more than { $number } directories
+reason-root-alone = no directory with a memory.stat but the root
+reason-no-log = no log of a runtime or of a syslog
+reason-no-time = no line with a time in it
+reason-no-kernel-log = no line of a kernel log in it
+reason-no-meminfo = no MemTotal or no MemAvailable
+reason-no-id = no ID
+reason-no-config = no word of CONFIG_MEMCG
+reason-not-asked = not asked, as --no-exec says
+reason-copied = a copy's programs are not run
+reason-writable = not asked: others than root can write { $place }
+reason-said-nothing = it said nothing
+reason-took-too-long = it took too long
+reason-no-output = cannot read its output
+reason-status = it failed: { $status }
+reason-no-run = no run in it
+reason-other-node = it is of another node: { $node }
+reason-not-in-trace = the trace does not tell
+reason-rolled-back = rolled back
+
+no-memory-unread = /proc/self/mountinfo cannot be read
+no-memory-disabled = the memory controller is disabled (cgroup_disable=memory)
+no-memory-v1-not-mounted = the memory controller is in v1 hierarchy { $hierarchy }, which is not mounted here
+no-memory-part = only a part of the memory controller's hierarchy can be seen here, as in a container
+no-memory-not-on-v2 = the v2 hierarchy that is mounted here has no memory controller
+no-memory-not-mounted = no cgroup file system with the memory controller is mounted here
+
+# What the system says of an error, by errno.h; others are said in its own words.
+errno-perm = Operation not permitted (os error 1)
+errno-noent = No such file or directory (os error 2)
+errno-io = Input/output error (os error 5)
+errno-again = Resource temporarily unavailable (os error 11)
+errno-nomem = Cannot allocate memory (os error 12)
+errno-acces = Permission denied (os error 13)
+errno-busy = Device or resource busy (os error 16)
+errno-exist = File exists (os error 17)
+errno-nodev = No such device (os error 19)
+errno-notdir = Not a directory (os error 20)
+errno-isdir = Is a directory (os error 21)
+errno-inval = Invalid argument (os error 22)
+errno-mfile = Too many open files (os error 24)
+errno-nospc = No space left on device (os error 28)
+errno-rofs = Read-only file system (os error 30)
+errno-nosys = Function not implemented (os error 38)
+errno-opnotsupp = Operation not supported (os error 95)

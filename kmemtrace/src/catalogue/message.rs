@@ -1,6 +1,7 @@
 //! What is to be said, before it has words.
 
 use super::say::{self, Sentence};
+use crate::error::Said;
 
 /// A sentence of the catalogue and what goes into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct Message {
 pub enum Arg {
     /// From outside: whoever renders it sees to what it may hold.
     Text(String),
-    /// Why something could not be read or done, in English: the system's words, or kmemtrace's own.
-    Reason(String),
+    /// What the system said.
+    Error(Said),
     /// A number.
     Number(u64),
     /// A size, in bytes.
@@ -71,6 +72,12 @@ impl From<String> for Arg {
 impl From<&str> for Arg {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
+    }
+}
+
+impl From<Said> for Arg {
+    fn from(said: Said) -> Self {
+        Self::Error(said)
     }
 }
 

@@ -477,3 +477,54 @@ reclaim-failed = { $failed } 次写入失败，第一次：{ $reason }
 reclaim-shrinking = 收缩 slab 缓存
 reclaim-reclaiming = 回收内存
 reclaim-dropping = 丢弃缓存
+
+reason-failed = { $what }：{ $error }
+reason-unreadable = 无法读取
+reason-cut-short = 无法读到末尾
+reason-no-file = 没有该文件
+reason-untold = 其中没有说明
+reason-too-many = 目录超过 { $number } 个
+reason-root-alone = 除根目录外没有含 memory.stat 的目录
+reason-no-log = 没有容器运行时或 syslog 的日志
+reason-no-time = 没有带时间的行
+reason-no-kernel-log = 没有内核日志的行
+reason-no-meminfo = 没有 MemTotal 或 MemAvailable
+reason-no-id = 没有 ID
+reason-no-config = 其中没有提到 CONFIG_MEMCG
+reason-not-asked = 按 --no-exec 的要求没有询问
+reason-copied = 不运行副本中的程序
+reason-writable = 没有询问：root 以外的用户可以写 { $place }
+reason-said-nothing = 没有任何输出
+reason-took-too-long = 超时
+reason-no-output = 无法读取其输出
+reason-status = 运行失败：{ $status }
+reason-no-run = 其中没有任何一次运行
+reason-other-node = 来自另一个节点：{ $node }
+reason-not-in-trace = 跟踪中没有记录
+reason-rolled-back = 被内核回滚
+
+no-memory-unread = 无法读取
+no-memory-disabled = memory 控制器已禁用（cgroup_disable=memory）
+no-memory-v1-not-mounted = memory 控制器在 v1 层级 { $hierarchy } 中，此处没有挂载
+no-memory-part = 此处只能看到 memory 控制器层级的一部分，例如在容器中
+no-memory-not-on-v2 = 此处挂载的 v2 层级没有 memory 控制器
+no-memory-not-mounted = 此处没有挂载带 memory 控制器的 cgroup 文件系统
+
+# 系统错误，按 errno.h 编号；其余用系统自己的文字。
+errno-perm = 不允许的操作
+errno-noent = 没有该文件或目录
+errno-io = 输入/输出错误
+errno-again = 资源暂时不可用
+errno-nomem = 无法分配内存
+errno-acces = 权限不够
+errno-busy = 设备或资源忙
+errno-exist = 文件已存在
+errno-nodev = 没有该设备
+errno-notdir = 不是目录
+errno-isdir = 是一个目录
+errno-inval = 无效的参数
+errno-mfile = 打开的文件过多
+errno-nospc = 设备上没有空间
+errno-rofs = 只读文件系统
+errno-nosys = 函数未实现
+errno-opnotsupp = 不支持的操作

@@ -141,7 +141,7 @@ pub(crate) fn look(
                 found.insert(memcg.serial, pages(&holdings, of_bytes, mounts));
             }
             Err(error) => {
-                look.refused = Some(error.reason().to_owned());
+                look.refused = Some(error.reason());
                 look.complete = false;
                 break;
             }

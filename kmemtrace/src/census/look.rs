@@ -123,10 +123,10 @@ const TRIES: usize = 3;
 pub(crate) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), Error> {
     let counts = || {
         host::counts(root, hierarchy)
-            .map_err(|error| Error::caused("cannot count memory cgroups", &error))
+            .map_err(|error| Error::caused("cannot count memory cgroups", error))
     };
     let cannot_walk = |error: std::io::Error| {
-        Error::caused(format!("cannot walk {}", hierarchy.mount.display()), &error)
+        Error::caused(format!("cannot walk {}", hierarchy.mount.display()), error)
     };
     let mut tries = TRIES;
     let slab = host::slab_memcgs(root);

@@ -40,7 +40,7 @@ pub(crate) struct Below {
 pub(crate) fn object_cgroups(found: Result<LeftOver, Error>, tree: &Tree) -> ObjectCgroups {
     let (found, refused) = match found {
         Ok(found) => (found, None),
-        Err(error) => (LeftOver::default(), Some(error.reason().to_owned())),
+        Err(error) => (LeftOver::default(), Some(error.reason())),
     };
     let live: HashMap<_, _> = tree.iter().map(|memcg| (memcg.serial, memcg)).collect();
     let below = found.below.iter().map(|left| {

@@ -26,7 +26,7 @@ impl Walks {
     pub(crate) fn new(facts: &Facts) -> Self {
         let walker = KernelWalker::load(facts);
         Self {
-            walker: walker.map_err(|error| error.reason().to_owned()),
+            walker: walker.map_err(|error| error.reason()),
             done: Vec::new(),
         }
     }
@@ -36,7 +36,7 @@ impl Walks {
         if let Ok(walker) = &mut self.walker {
             match walker.walk() {
                 Ok(walk) => self.done.push(walk),
-                Err(error) => self.walker = Err(error.reason().to_owned()),
+                Err(error) => self.walker = Err(error.reason()),
             }
         }
     }

@@ -151,10 +151,10 @@ fn pinned(root: &Root, facts: &Facts) -> Option<Pinned> {
 fn count(root: &Root, live: bool) -> Fact<crate::diagnose::facts::Count> {
     let hierarchy = host::facts(root)
         .memory
-        .map_err(|none| Unread::new("/proc/self/mountinfo", &none))?;
+        .map_err(|none| Unread::new("/proc/self/mountinfo", none))?;
     census::count(root, &hierarchy, live.then_some(SETTLE)).map_err(|error| {
         let mount = hierarchy.mount.display().to_string();
-        Unread::new(mount, error.reason())
+        Unread::new(mount, error)
     })
 }
 

@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let several = play.hostnames().len() > 1;
     let stdout = io::stdout();
     let out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(File::create(path).map_err(|error| cannot(path, &error))?),
+        Some(path) => Box::new(File::create(path).map_err(|error| cannot(path, error))?),
         None if matches!(to, Target::Perfetto | Target::Parquet) && stdout.is_terminal() => {
             let error = Error::new("what is not text is not for a terminal");
             return Err(error.help("-o FILE").into());
@@ -118,7 +118,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     let played = playing.all();
     let ended = played.and_then(|()| playing.close());
     match (ended, &args.output) {
-        (Err(Failure::Output(error)), Some(path)) => Err(cannot(path, &error).into()),
+        (Err(Failure::Output(error)), Some(path)) => Err(cannot(path, error).into()),
         (ended, _) => Ok(match ended? {
             0 => Answer::Clean,
             _ => Answer::Unknown,
@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
 }
 
-fn cannot(path: &Path, error: &io::Error) -> Error {
+fn cannot(path: &Path, error: io::Error) -> Error {
     let name = Name::whole(path.as_os_str().as_bytes());
     Error::caused(format!("cannot write {name}"), error)
 }

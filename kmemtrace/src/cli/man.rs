@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         out.flush()?;
         return Ok(Answer::Clean);
     };
-    fs::create_dir_all(directory).map_err(|error| cannot("make", directory, &error))?;
+    fs::create_dir_all(directory).map_err(|error| cannot("make", directory, error))?;
     let verbs: Vec<_> = all.get_subcommands().cloned().collect();
     for command in std::iter::once(all).chain(verbs) {
         let name = format!(
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         );
         let path = directory.join(name);
         let page = page(command)?;
-        fs::write(&path, page).map_err(|error| cannot("write", &path, &error))?;
+        fs::write(&path, page).map_err(|error| cannot("write", &path, error))?;
     }
     Ok(Answer::Clean)
 }
@@ -59,7 +59,7 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-fn cannot(operation: &str, path: &Path, error: &io::Error) -> Error {
+fn cannot(operation: &str, path: &Path, error: io::Error) -> Error {
     let name = Name::whole(path.as_os_str().as_bytes());
     Error::caused(format!("cannot {operation} {name}"), error)
 }

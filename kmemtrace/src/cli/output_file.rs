@@ -17,7 +17,7 @@ pub(super) fn place<T>(
             error.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         );
-        let error = Error::caused(format!("cannot write {name}"), &error);
+        let error = Error::caused(format!("cannot write {name}"), error);
         if full { error.help(elsewhere) } else { error }
     };
     if let Ok(kind) = path.metadata().map(|metadata| metadata.file_type())

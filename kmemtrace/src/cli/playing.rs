@@ -46,7 +46,7 @@ const PROGRESS: u64 = 1 << 14;
 
 /// Opens traces to be played.
 pub(super) fn open(files: &[PathBuf], grace: Option<Duration>) -> Result<Play, Error> {
-    Play::open(files, grace).map_err(|error| Error::new(error.to_string()))
+    Play::open(files, grace).map_err(Error::of)
 }
 
 impl Playing {

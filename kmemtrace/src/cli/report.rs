@@ -47,8 +47,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         let error = Error::new("a page is not for a terminal");
         return Err(error.help("-o FILE.html, or pipe it").into());
     }
-    let play =
-        Play::open(&args.files, args.grace).map_err(|error| Error::new(error.to_string()))?;
+    let play = Play::open(&args.files, args.grace).map_err(Error::of)?;
     let read = read(play)?;
     let report = read.fold.finish();
     one_node(&report)?;

@@ -61,7 +61,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     if let Some(base) = &args.inside {
         reproduce::charge(base, args.count, args.workload, &args.directory).map_err(|error| {
-            Error::caused(format!("cannot charge {}", args.workload.as_str()), &error)
+            Error::caused(format!("cannot charge {}", args.workload.as_str()), error)
         })?;
         return Ok(Answer::Clean);
     }

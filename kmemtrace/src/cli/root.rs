@@ -97,15 +97,15 @@ fn copies(
     let (file, inside) = split(given);
     let metadata = file.metadata();
     let metadata =
-        metadata.map_err(|error| Error::caused(format!("cannot read {}", name(&file)), &error))?;
+        metadata.map_err(|error| Error::caused(format!("cannot read {}", name(&file)), error))?;
     if metadata.is_dir() {
         return Ok((vec![Root::at(file.join(inside))], None));
     }
     let directory = TempDir::with_prefix("kmemtrace-").map_err(|error| {
-        Error::caused("cannot make a directory to unpack in", &error).help("set TMPDIR to one")
+        Error::caused("cannot make a directory to unpack in", error).help("set TMPDIR to one")
     })?;
     let unpacked = unpack(&file, directory.path()).map_err(|refused| {
-        Error::caused(format!("cannot unpack {}", name(&file)), &refused)
+        Error::caused(format!("cannot unpack {}", name(&file)), refused)
             .help("--root takes a directory, or a .tar, .tar.gz or .tar.zst archive")
     })?;
     if unpacked.passed_over > 0 {

@@ -275,7 +275,7 @@ pub(super) fn programs(facts: &Facts) -> Finding {
     }
     let told: Vec<_> = facts.programs.iter().map(|program| program.name).collect();
     let evidence = facts.programs.iter().map(|program| {
-        let reason = |unread: &Unread| Arg::Reason(unread.reason.clone());
+        let reason = |unread: &Unread| Arg::from(&unread.reason);
         let version = match &program.version {
             Ok(version) => version.clone().into(),
             Err(unread) => Message::new(say::PROGRAM_VERSION_UNTOLD)

@@ -10,6 +10,7 @@ mod log;
 mod meminfo;
 mod pins;
 mod programs;
+mod reason;
 mod reparents;
 mod runtime;
 mod traced;
@@ -26,8 +27,9 @@ pub use log::{Counter, Filled, KernelLog, Killed, SlabFailures, Usage};
 pub use meminfo::Meminfo;
 pub use pins::{Below, Held, Kinds, place, read as held};
 pub use programs::{Mark, Program, copied as programs};
+pub use reason::Reason;
 pub use runtime::{RuntimeLines, RuntimeLog, journal};
-pub use traced::{Traced, TracedFailures};
+pub use traced::{MkdirRefusal, Traced, TracedFailures};
 pub use trial::Trial;
 
 use super::Evidence;
@@ -48,16 +50,16 @@ pub type Fact<T> = Result<T, Unread>;
 pub struct Unread {
     /// The file or directory.
     pub file: String,
-    /// What reading it came to.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
 }
 
 impl Unread {
     /// What could not be read, and why.
-    pub fn new(file: impl Into<String>, reason: &(impl ToString + ?Sized)) -> Self {
+    pub fn new(file: impl Into<String>, reason: impl Into<Reason>) -> Self {
         Self {
             file: file.into(),
-            reason: reason.to_string(),
+            reason: reason.into(),
         }
     }
 }
@@ -292,8 +294,8 @@ impl Facts {
         }
         let hierarchy = facts.memory;
         let unread = |none: &NoMemory| match none {
-            NoMemory::Unread => Unread::new("/proc/self/mountinfo", "cannot be read"),
-            none => Unread::new("/proc/self/mountinfo", none),
+            NoMemory::Unread => Unread::new("/proc/self/mountinfo", Reason::Unreadable),
+            none => Unread::new("/proc/self/mountinfo", *none),
         };
         let hierarchy_or = hierarchy.as_ref().map_err(unread);
         let levels = hierarchy_or.clone().and_then(|at| levels(root, at, &slab));
@@ -348,15 +350,15 @@ fn read(root: &Root, path: &str) -> Fact<Vec<u8>> {
         let told = (error.kind() == io::ErrorKind::NotFound)
             .then(|| root.read(format!("{path}.error")).ok())
             .flatten();
-        let told = told.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
-        Unread::new(path, &told.unwrap_or_else(|| error.to_string()))
+        let told = told.map(|text| Reason::told(String::from_utf8_lossy(&text).trim()));
+        Unread::new(path, told.unwrap_or_else(|| error.into()))
     })
 }
 
 /// The first line that is meant.
 fn line(root: &Root, path: &str, is: impl Fn(&str) -> bool) -> Fact<Line> {
     let bytes = read(root, path)?;
-    find(path, &bytes, is).ok_or_else(|| Unread::new(path, "it does not say"))
+    find(path, &bytes, is).ok_or_else(|| Unread::new(path, Reason::Untold))
 }
 
 fn find(path: &str, bytes: &[u8], is: impl Fn(&str) -> bool) -> Option<Line> {
@@ -404,7 +406,7 @@ fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Fact<Vec<Directory>
         !root.is_live() || *asked <= ASKED
     };
     let kmem = host::kmem(root, at, slab, Ask::Settled(&mut picks))
-        .map_err(|error| Unread::new(mount.clone(), &error))?;
+        .map_err(|error| Unread::new(mount.clone(), error))?;
     let root_slabinfo = kmem.directories.first().map(|root| root.slabinfo);
     let has_header = matches!(
         root_slabinfo,
@@ -446,5 +448,5 @@ pub fn probe(hierarchy: &Hierarchy) -> Result<(), Unread> {
     let name = format!("kmemtrace-probe-{}", std::process::id());
     let path = hierarchy.mount.join(name);
     let made = std::fs::create_dir(&path).and_then(|()| std::fs::remove_dir(&path));
-    made.map_err(|error| Unread::new(path.display().to_string(), &error))
+    made.map_err(|error| Unread::new(path.display().to_string(), error))
 }

@@ -2,9 +2,11 @@
 
 mod logs;
 
+use rustix::io::Errno;
+
 use super::{
     Era, Evidence, Facts, Finding, Group, Origin, State, Verdict,
-    facts::{Crowd, Meminfo},
+    facts::{Crowd, Meminfo, MkdirRefusal},
     levels::MadeBy,
     trace::{firsts_and_lasts, times, traced},
 };
@@ -69,26 +71,27 @@ pub(super) fn kept(facts: &Facts, era: Option<(Era, Origin)>) -> Kept {
 fn refused(facts: &Facts) -> Refused {
     let free = !facts.meminfo.as_ref().is_ok_and(Meminfo::is_scarce);
     let probed = match &facts.probe {
-        Some(Err(unread)) => refusal(&unread.reason, free),
+        Some(Err(unread)) => refusal(unread.reason.errno(), free),
         _ => Refused::No,
     };
     let traced = traced(facts).map_or(&[][..], |traced| &traced.mkdir);
-    let traced = traced.iter().map(|failed| refusal(&failed.what, free));
+    let traced = traced.iter().map(|failed| match failed.what {
+        // Which cgroup's limit an ENOMEM comes from is not known.
+        MkdirRefusal::Errno(errno) => refusal(Some(errno), false),
+        MkdirRefusal::RolledBack => Refused::No,
+    });
     let all = traced.chain([probed, logs::refused(facts)]);
     all.max().unwrap_or_default()
 }
 
-/// What an error of mkdir says: that of the probe, in the kernel's words and made at the hierarchy's root, or one of a trace, by
-/// its name.
-fn refusal(error: &str, memory_is_free: bool) -> Refused {
-    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    let at_the_root = says(&["os error 12", "Cannot allocate memory"]) && memory_is_free;
-    if says(&["os error 28", "No space left on device", "ENOSPC"]) || at_the_root {
-        Refused::Proved
-    } else if says(&["os error 12", "Cannot allocate memory", "ENOMEM"]) {
-        Refused::Told
-    } else {
-        Refused::No
+/// What an error of mkdir says. `ENOMEM` proves it where no memory limit can be the reason: at the hierarchy's root, with memory
+/// free.
+fn refusal(errno: Option<i32>, no_limit: bool) -> Refused {
+    match errno.map(Errno::from_raw_os_error) {
+        Some(Errno::NOSPC) => Refused::Proved,
+        Some(Errno::NOMEM) if no_limit => Refused::Proved,
+        Some(Errno::NOMEM) => Refused::Told,
+        _ => Refused::No,
     }
 }
 
@@ -284,7 +287,7 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
             MKDIR,
             Verdict::Fail,
             times(says(say::MKDIR_TRACED), failed)
-                .arg("what", Arg::Reason(most.what.clone()))
+                .arg("what", Arg::from(&most.what))
                 .arg("place", most.place.clone()),
         )
         .meaning(says(say::MKDIR_TRACED_MEANING))
@@ -298,16 +301,16 @@ pub(super) fn mkdir(facts: &Facts) -> Finding {
         .evidence(firsts_and_lasts(failed)),
         (Some(Ok(())), []) => symptom(MKDIR, Verdict::Ok, says(say::MKDIR_WORKS)),
         // Not the kernel's: nobody may write there.
-        (Some(Err(unread)), []) if refusal(&unread.reason, true) == Refused::No => {
+        (Some(Err(unread)), []) if refusal(unread.reason.errno(), true) == Refused::No => {
             return Finding::unknown(MKDIR, Group::Symptom, unread);
         }
         (Some(Err(unread)), _) => {
-            let finding = says(say::MKDIR_FAILS).arg("error", Arg::Reason(unread.reason.clone()));
+            let finding = says(say::MKDIR_FAILS).arg("error", Arg::from(&unread.reason));
             symptom(MKDIR, Verdict::Fail, finding)
                 .meaning(says(say::MKDIR_FAILS_MEANING))
                 .evidence([Evidence::of_file(
                     &unread.file,
-                    Message::new(say::MKDIR_SAID).arg("error", Arg::Reason(unread.reason.clone())),
+                    Message::new(say::MKDIR_SAID).arg("error", Arg::from(&unread.reason)),
                 )])
                 .evidence(firsts_and_lasts(failed))
         }

@@ -15,7 +15,7 @@ pub(super) fn traced(facts: &Facts) -> Option<&Traced> {
 }
 
 /// How often and when, of all groups.
-pub(super) fn times(says: Message, groups: &[TracedFailures]) -> Message {
+pub(super) fn times<T>(says: Message, groups: &[TracedFailures<T>]) -> Message {
     let count: u64 = groups.iter().map(|group| group.count).sum();
     let first = groups.iter().map(|group| group.first_ns).min();
     let last = groups.iter().map(|group| group.last_ns).max();
@@ -25,7 +25,7 @@ pub(super) fn times(says: Message, groups: &[TracedFailures]) -> Message {
 }
 
 /// Where the first and the last of each group stand.
-pub(super) fn firsts_and_lasts(groups: &[TracedFailures]) -> impl Iterator<Item = Evidence> {
+pub(super) fn firsts_and_lasts<T>(groups: &[TracedFailures<T>]) -> impl Iterator<Item = Evidence> {
     groups.iter().take(SHOWN).flat_map(|group| {
         let last = (group.count > 1).then_some(&group.last);
         [Some(&group.first), last].into_iter().flatten().cloned()

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt::Display, io, path::Path};
 
 use super::open::{self, bounded};
+use crate::error::About;
 
 /// A line that is not what the kernel writes there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,7 @@ pub enum Unread {
         /// The file, on the machine itself; bytes that are not ASCII are escaped.
         file: String,
         /// What the kernel said.
+        #[source]
         error: io::Error,
     },
     /// It cannot be understood.
@@ -40,8 +42,7 @@ impl From<Malformed> for io::Error {
 
 /// An error with the file or directory that it is about.
 pub(super) fn about(what: impl Display, error: impl Into<io::Error>) -> io::Error {
-    let error = error.into();
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+    About::wrap(what, error.into())
 }
 
 /// The lines of a file with their numbers.

@@ -4,9 +4,10 @@ use std::{io, time::Instant};
 
 use rustix::io::Errno;
 
-use super::{Ended, Kind, Plan, Step};
+use super::{Ended, Kind, Plan, Step, WriteError};
 use crate::{
     catalogue::{Catalogue, say},
+    error::Said,
     host::Acts,
     interrupt::Interrupt,
     text::progress::bar,
@@ -51,8 +52,10 @@ pub(crate) fn act(
             Err(error) if plan.kind == Kind::Reclaim && is(&error, Errno::AGAIN) => {}
             Err(error) => {
                 step.failed = Some(step.failed.unwrap_or(0) + 1);
-                step.reason
-                    .get_or_insert_with(|| format!("{}: {error}", file.display()));
+                step.reason.get_or_insert_with(|| WriteError {
+                    file: file.display().to_string(),
+                    said: Said::from(&error),
+                });
             }
         }
         step.writes += 1;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Ended, Kind, Options, Plan, Report, Step, Untried, Why, act::act, counts as counts_now,
+    Ended, Kind, Options, Plan, Report, Step, Untried, Why, WriteError, act::act,
+    counts as counts_now,
 };
 use crate::{
     catalogue::Catalogue,
@@ -118,7 +119,7 @@ impl Ladder<'_> {
     }
 
     /// Notes once why there was no such step.
-    fn untried(&mut self, kind: Kind, why: Why, error: Option<String>) {
+    fn untried(&mut self, kind: Kind, why: Why, error: Option<WriteError>) {
         let known = self.report.not_tried.iter().any(|one| one.kind == kind);
         if !known && !self.report.tried().contains(&kind) {
             self.report.not_tried.push(Untried { kind, why, error });
@@ -153,7 +154,7 @@ impl Ladder<'_> {
                 .count() as u64);
         }
         let counts = host::counts(self.root, self.hierarchy)
-            .map_err(|error| Error::caused("cannot count memory cgroups", &error))?;
+            .map_err(|error| Error::caused("cannot count memory cgroups", error))?;
         let number = counts.dying_memory.or(counts.dying).or(counts.num_cgroups);
         Ok(number.unwrap_or(0))
     }

@@ -62,13 +62,13 @@ impl Charges for Process {
                 .spawn()
         });
         let mut child =
-            started.map_err(|error| Error::caused("cannot start the workload", &error))?;
+            started.map_err(|error| Error::caused("cannot start the workload", error))?;
         let stdout = child.stdout.take();
         self.child = Some(child);
         let stdout = stdout.ok_or_else(|| Error::new("cannot read from the workload"))?;
         let mut done = 0;
         for line in BufReader::new(stdout).lines() {
-            let _ = line.map_err(|error| Error::caused("cannot read from the workload", &error))?;
+            let _ = line.map_err(|error| Error::caused("cannot read from the workload", error))?;
             done += 1;
             if !told() || done >= wanted.count {
                 return Ok(());

@@ -51,7 +51,7 @@ impl Course<'_> {
             self.acts.sync();
             self.acts
                 .write(Path::new(file), "3")
-                .map_err(|error| Error::caused(format!("cannot write to {file}"), &error))?;
+                .map_err(|error| Error::caused(format!("cannot write to {file}"), error))?;
             observer.look(Done::DropCaches);
         }
         if made.charges.close() && !observer.none_left() {
@@ -94,12 +94,12 @@ impl Course<'_> {
 
     /// Makes the cgroups, and has something charged to each.
     fn make(&self, made: &mut Cgroups<'_>) -> Result<Accounting, Error> {
-        let cannot = |what: &Path, error: &io::Error| {
+        let cannot = |what: &Path, error: io::Error| {
             Error::caused(format!("cannot make {}", what.display()), error)
         };
         let directory = |path: &Path| {
             let done = self.acts.make_directory(path);
-            done.map_err(|error| cannot(path, &error))
+            done.map_err(|error| cannot(path, error))
         };
         directory(&made.base)?;
         directory(&made.files)?;
@@ -114,7 +114,7 @@ impl Course<'_> {
                 let control = made.base.join("cgroup.subtree_control");
                 self.acts.write(&control, "+memory").map_err(|error| {
                     let mount = self.hierarchy.mount.display();
-                    Error::caused("cgroups below the root have no memory controller", &error)
+                    Error::caused("cgroups below the root have no memory controller", error)
                         .help(format!("echo +memory > {mount}/cgroup.subtree_control"))
                 })?;
             }
@@ -125,7 +125,7 @@ impl Course<'_> {
         if self.hierarchy.version == Version::V2 {
             let control = all.join("cgroup.subtree_control");
             let written = self.acts.write(&control, "+memory");
-            written.map_err(|error| cannot(&control, &error))?;
+            written.map_err(|error| cannot(&control, error))?;
         }
         let progress = bar(self.count * 2, self.catalogue.word(say::REPRODUCE_MAKING));
         for number in 0..self.count {

@@ -21,7 +21,7 @@ pub(crate) fn trial(root: &Root, facts: &Facts, catalogue: &Catalogue) -> Fact<T
     let hierarchy = facts
         .hierarchy
         .as_ref()
-        .map_err(|none| Unread::new("/proc/self/mountinfo", none))?;
+        .map_err(|none| Unread::new("/proc/self/mountinfo", *none))?;
     // On v2 a cgroup with tasks has none below it, and what is below kubelet's is its own.
     let kubepods = facts
         .levels
@@ -33,7 +33,7 @@ pub(crate) fn trial(root: &Root, facts: &Facts, catalogue: &Catalogue) -> Fact<T
         _ => hierarchy.mount.clone(),
     };
     let place = parent.display().to_string();
-    let cannot = |error: crate::error::Error| Unread::new(place.clone(), error.reason());
+    let cannot = |error: crate::error::Error| Unread::new(place.clone(), error);
     check(facts.count.as_ref().map_err(Clone::clone)?, COUNT).map_err(cannot)?;
     let interrupt = Interrupt::watched().map_err(cannot)?;
     let course = Course {

@@ -112,7 +112,7 @@ impl Source {
         }
         tokio::select! {
             ready = self.programs.ring.readable() => {
-                ready.map_err(|error| Error::caused("cannot wait for the ring buffer", &error))?;
+                ready.map_err(|error| Error::caused("cannot wait for the ring buffer", error))?;
             }
             _ = self.timer.tick() => {}
         }

@@ -214,7 +214,7 @@ impl Source {
             Ok(seen) => seen,
             Err(error) => {
                 let what = format!("cannot walk {}", self.hierarchy.mount.display());
-                let error = Error::caused(what, &error);
+                let error = Error::caused(what, error);
                 if self.history.is_new() {
                     return Err(error);
                 }

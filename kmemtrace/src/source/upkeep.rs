@@ -264,7 +264,7 @@ impl Upkeep {
         let directories = directories.map_err(|error| {
             Error::caused(
                 format!("cannot walk {}", self.hierarchy.mount.display()),
-                &error,
+                error,
             )
         })?;
         let counts = self.counts(records, events);

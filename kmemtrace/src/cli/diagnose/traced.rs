@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     cli::report,
-    diagnose::facts::{Fact, Traced, Unread},
+    diagnose::facts::{Fact, Reason, Traced, Unread},
     error::Error,
     event::json::Item,
     text::escape::Name,
@@ -24,24 +24,24 @@ pub(super) fn read(
         let error = Error::new("a trace from stdin cannot be read twice");
         return Err(error.help("give its file").into());
     }
-    let play = Play::open(files, None).map_err(|error| Error::new(error.to_string()))?;
+    let play = Play::open(files, None).map_err(Error::of)?;
     let read = report::read(play)?;
     let report = read.fold.finish();
     let name = |file: &Path| Name::whole(file.as_os_str().as_encoded_bytes()).to_string();
     let first = files.first().map_or_else(String::new, |file| name(file));
     if report.runs.is_empty() {
-        return Ok(Err(Unread::new(first, "no run in it")));
+        return Ok(Err(Unread::new(first, Reason::NoRun)));
     }
     let other = report.runs.iter().find_map(|run| {
         let host = run.header.hostname.as_deref()?;
         (hostname? != host).then_some(host)
     });
     if let Some(other) = other {
-        let reason = format!("it is of another node: {other}");
-        return Ok(Err(Unread::new(first, &reason)));
+        let reason = Reason::OtherNode(other.to_owned());
+        return Ok(Err(Unread::new(first, reason)));
     }
     if read.broken {
-        return Ok(Err(Unread::new(first, "it cannot be read to its end")));
+        return Ok(Err(Unread::new(first, Reason::CutShort)));
     }
     let mut traced = Traced {
         files: files.iter().map(|file| name(file)).collect(),
@@ -54,7 +54,7 @@ pub(super) fn read(
         ..Traced::default()
     };
     for file in files {
-        let mut trace = Trace::open(file).map_err(|error| Error::new(error.to_string()))?;
+        let mut trace = Trace::open(file).map_err(Error::of)?;
         let name = trace.name().to_owned();
         while let Some(item) = trace.next() {
             // What could not be read, the first reading has told.

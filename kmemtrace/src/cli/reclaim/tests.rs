@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
     cli::output::Palette,
-    reclaim::{Counts, Ended, Kind, Report, Step, Untried, Why},
+    error::Said,
+    reclaim::{Counts, Ended, Kind, Report, Step, Untried, Why, WriteError},
 };
 
 fn counts(zombies: u64, kernel_memory: Option<u64>) -> Counts {
@@ -49,12 +50,19 @@ fn text(report: &Report, lang: Lang) -> String {
     String::from_utf8(out).unwrap()
 }
 
+fn denied(file: &str) -> WriteError {
+    WriteError {
+        file: file.to_owned(),
+        said: Said::Number(13),
+    }
+}
+
 #[test]
 fn what_it_did_or_would_do_is_told() {
     let many = counts(95, Some(3_842_048));
     let mut failed = step(Kind::DropCaches, Some(counts(2, None)));
     (failed.left_out, failed.failed) = (Some(5), Some(1));
-    failed.reason = Some("/proc/sys/vm/\x1b: denied".to_owned());
+    failed.reason = Some(denied("/proc/sys/vm/\x1b"));
     let mut again = step(Kind::Reclaim, Some(counts(2, None)));
     again.again = true;
     let mut all_tried = report(
@@ -65,7 +73,7 @@ fn what_it_did_or_would_do_is_told() {
     all_tried.not_tried[0] = Untried {
         kind: Kind::Shrink,
         why: Why::Refused,
-        error: Some("denied".to_owned()),
+        error: Some(denied("/sys/kernel/slab/a/shrink")),
     };
     let mut short = report(
         true,

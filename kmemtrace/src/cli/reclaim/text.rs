@@ -131,7 +131,10 @@ fn untried(one: &Untried, catalogue: &Catalogue) -> String {
         Why::Interrupted => say::RECLAIM_WHY_INTERRUPTED,
         Why::TimeIsUp => say::RECLAIM_WHY_TIME,
     });
-    let why = why.arg("reason", Arg::Reason(one.error.clone().unwrap_or_default()));
+    let why = why.arg(
+        "reason",
+        one.error.as_ref().map_or_else(|| "".into(), Arg::from),
+    );
     let message = Message::new(say::RECLAIM_UNTRIED).arg("step", name(one.kind));
     catalogue.text(&message.arg("why", why))
 }
@@ -207,7 +210,7 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
     writeln!(out)?;
     if let (Some(failed), Some(reason)) = (step.failed, &step.reason) {
         let message = Message::new(say::RECLAIM_FAILED).arg("failed", failed);
-        let told = catalogue.text(&message.arg("reason", reason.clone()));
+        let told = catalogue.text(&message.arg("reason", reason));
         writeln!(out, "  {}  {told}", wide("", LABEL))?;
     }
     Ok(())

@@ -4,8 +4,11 @@ use crate::{
     catalogue::{Catalogue, Lang},
     diagnose::{
         Diagnosis, Evidence, Facts, Finding, Remedy, Verdict, diagnose,
-        facts::{Configured, Count, Distribution, Fact, KernelLog, Line, SlabFailures, Unread},
+        facts::{
+            Configured, Count, Distribution, Fact, KernelLog, Line, Reason, SlabFailures, Unread,
+        },
     },
+    error::Said,
     event::{json::errno_name, klog::Time},
     host::{MEMCG_IDS, NoMemory},
     report::{
@@ -125,7 +128,7 @@ fn facts(report: &Report, run: &Run) -> Facts {
 }
 
 fn untold<T>(file: &str) -> Fact<T> {
-    Err(Unread::new(file, "the trace does not tell"))
+    Err(Unread::new(file, Reason::NotInTrace))
 }
 
 /// Red Hat's family marks its kernels.
@@ -225,5 +228,8 @@ fn mkdirs(report: &Report) -> Option<Unread> {
         worst.what,
         Date(last)
     );
-    Some(Unread::new(worst.place.clone(), &reason))
+    Some(Unread::new(
+        worst.place.clone(),
+        Reason::Said(Said::Text(reason)),
+    ))
 }

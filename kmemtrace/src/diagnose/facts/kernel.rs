@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Fact, Line, Root, Unread, find, read};
+use super::{Fact, Line, Reason, Root, Unread, find, read};
 
 /// Whether accounting of kernel memory to memcgs is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +33,11 @@ pub(super) fn config(root: &Root, release: Option<&str>) -> Fact<Config> {
         let unpacked = flate2::read::MultiGzDecoder::new(&bytes[..])
             .take(CONFIG_MAX)
             .read_to_end(&mut text);
-        unpacked.map_err(|error| Unread::new(packed, &error))?;
+        unpacked.map_err(|error| Unread::new(packed, error))?;
         return parse(packed, &text);
     }
     let Some(release) = release.filter(|release| !release.contains('/')) else {
-        return Err(Unread::new(packed, "no such file"));
+        return Err(Unread::new(packed, Reason::NoFile));
     };
     let first = format!("/boot/config-{release}");
     let unread = match read(root, &first) {
@@ -63,7 +63,7 @@ fn parse(file: &str, text: &[u8]) -> Fact<Config> {
             line(&not).map(|line| config(BuiltIn::No, line))
         })
         .or_else(|| line(&["CONFIG_MEMCG=y"]).map(|line| config(BuiltIn::Yes, line)))
-        .ok_or_else(|| Unread::new(file, "no word of CONFIG_MEMCG"))
+        .ok_or_else(|| Unread::new(file, Reason::NoConfig))
 }
 
 /// The distribution, as far as commands differ.
@@ -108,7 +108,7 @@ pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
         let value = line.text[key.len()..].trim_matches(['"', '\'']).to_owned();
         Some((line, value))
     };
-    let (line, id) = value("ID=").ok_or_else(|| Unread::new(file, "no ID"))?;
+    let (line, id) = value("ID=").ok_or_else(|| Unread::new(file, Reason::NoId))?;
     let text = |key| value(key).map_or_else(String::new, |(_, value)| value);
     let family = text("ID_LIKE=")
         .split_whitespace()

@@ -3,7 +3,7 @@
 mod oom;
 mod view;
 
-use super::{Fact, Root, Unread};
+use super::{Fact, Reason, Root, Unread};
 use crate::{
     diagnose::Evidence,
     event::klog::{Time, records, records_in},
@@ -113,12 +113,12 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Fact<KernelLog> {
                 }
                 // The first that is there says more than one that is not.
                 if !there {
-                    unread = Some(Unread::new(file, "no line of a kernel log in it"));
+                    unread = Some(Unread::new(file, Reason::NoKernelLog));
                 }
                 there = true;
             }
             Err(error) => {
-                unread.get_or_insert_with(|| Unread::new(file, &error));
+                unread.get_or_insert_with(|| Unread::new(file, error));
             }
         }
     }

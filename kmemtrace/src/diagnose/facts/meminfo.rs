@@ -1,6 +1,6 @@
 //! How much memory is free.
 
-use super::{Fact, Line, Root, Unread, find};
+use super::{Fact, Line, Reason, Root, Unread, find};
 
 /// Of `/proc/meminfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,5 +39,5 @@ fn parse(file: &str, bytes: &[u8]) -> Option<Meminfo> {
 pub(super) fn read(root: &Root) -> Fact<Meminfo> {
     let file = "/proc/meminfo";
     let bytes = super::read(root, file)?;
-    parse(file, &bytes).ok_or_else(|| Unread::new(file, "no MemTotal or no MemAvailable"))
+    parse(file, &bytes).ok_or_else(|| Unread::new(file, Reason::NoMeminfo))
 }

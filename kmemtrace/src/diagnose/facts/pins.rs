@@ -16,7 +16,7 @@ use std::{
 
 pub use stat::Kinds;
 
-use super::{Fact, Hierarchy, Root, Unread, Version};
+use super::{Fact, Hierarchy, Reason, Root, Unread, Version};
 use crate::host::{self, Directory};
 use stat::Stat;
 
@@ -87,18 +87,12 @@ pub fn read(root: &Root, at: &Hierarchy) -> Fact<Held> {
             nodes.insert(directory.path.to_vec(), node);
         }
     });
-    walked.map_err(|error| Unread::new(mount.clone(), &error))?;
+    walked.map_err(|error| Unread::new(mount.clone(), error))?;
     if too_many {
-        return Err(Unread::new(
-            mount,
-            &format!("more than {DIRECTORIES} directories"),
-        ));
+        return Err(Unread::new(mount, Reason::TooMany(DIRECTORIES as u64)));
     }
     if nodes.is_empty() {
-        return Err(Unread::new(
-            mount,
-            "no directory with a memory.stat but the root",
-        ));
+        return Err(Unread::new(mount, Reason::RootAlone));
     }
     let mut held = held(&mut nodes);
     for below in &mut held.below {

@@ -12,8 +12,12 @@ use std::{
 
 use memchr::memmem::Finder;
 
-use super::{Root, Unread};
-use crate::{host::PROGRAMS as COPIED, runtimes};
+use super::{Reason, Root, Unread};
+use crate::{
+    catalogue::{Arg, Catalogue, Lang},
+    host::PROGRAMS as COPIED,
+    runtimes,
+};
 
 /// Where they are: each program's first.
 const PLACES: [&str; 7] = [
@@ -72,11 +76,11 @@ pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
             name,
             mark: mark(root, &path),
             version: if exec {
-                ask(&path, option).map_err(|error| Unread::new(&path[..], &error))
+                ask(&path, option).map_err(|error| Unread::new(&path[..], error))
             } else if root.is_live() {
-                Err(Unread::new(&path[..], "not asked, as --no-exec says"))
+                Err(Unread::new(&path[..], Reason::NotAsked))
             } else {
-                Err(Unread::new(&path[..], "a copy's programs are not run"))
+                Err(Unread::new(&path[..], Reason::Copied))
             },
             path,
         })
@@ -86,8 +90,9 @@ pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
 
 /// What a snapshot says of them, a line each: `PATH<tab>MARK<tab>VERSION`, where what is not known is `?` and the reason.
 pub fn copied(root: &Root, exec: bool) -> String {
+    let english = Catalogue::exact(Lang::En);
     let line = |program: Program| {
-        let unknown = |unread: Unread| format!("?{}", unread.reason);
+        let unknown = |unread: Unread| format!("?{}", english.arg(&Arg::from(&unread.reason)));
         let mark = match program.mark {
             Mark::NoKmem => "nokmem".to_owned(),
             Mark::None => "-".to_owned(),
@@ -109,7 +114,7 @@ fn parse(text: &str) -> Vec<Program> {
         let (name, _) = runtimes::programs().find(|(one, _)| *one == name)?;
         let unread = |text: &str| {
             let reason = text.strip_prefix('?')?;
-            Some(Unread::new(path, reason))
+            Some(Unread::new(path, Reason::told(reason)))
         };
         Some(Program {
             name,
@@ -148,19 +153,16 @@ fn mark(root: &Root, path: &str) -> Mark {
     match search() {
         Ok(true) => Mark::NoKmem,
         Ok(false) => Mark::None,
-        Err(error) => Mark::Unread(Unread::new(path, &error)),
+        Err(error) => Mark::Unread(Unread::new(path, error)),
     }
 }
 
 /// Runs it for its version, if nobody but root can have put it there.
-fn ask(path: &str, option: &str) -> io::Result<String> {
+fn ask(path: &str, option: &str) -> Result<String, Reason> {
     for place in Path::new(path).ancestors() {
         let metadata = place.metadata()?;
         if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
-            let place = place.display();
-            return Err(io::Error::other(format!(
-                "not asked: others than root can write {place}"
-            )));
+            return Err(Reason::Writable(place.display().to_string()));
         }
     }
     let mut command = Command::new(path);
@@ -168,13 +170,11 @@ fn ask(path: &str, option: &str) -> io::Result<String> {
     let said = run(command, Duration::from_secs(2), 64 << 10)?;
     let said = String::from_utf8_lossy(&said);
     let first = said.lines().map(str::trim).find(|line| !line.is_empty());
-    first
-        .map(str::to_owned)
-        .ok_or_else(|| io::Error::other("it said nothing"))
+    first.map(str::to_owned).ok_or(Reason::SaidNothing)
 }
 
 /// What a program writes to stdout, at most so much and for so long.
-pub(super) fn run(mut command: Command, time: Duration, most: u64) -> io::Result<Vec<u8>> {
+pub(super) fn run(mut command: Command, time: Duration, most: u64) -> Result<Vec<u8>, Reason> {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -190,18 +190,16 @@ pub(super) fn run(mut command: Command, time: Duration, most: u64) -> io::Result
         if Instant::now() >= deadline {
             child.kill()?;
             child.wait()?;
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"));
+            return Err(Reason::TookTooLong);
         }
         thread::sleep(Duration::from_millis(2));
     }
     // It may have more to say than is read.
     let _ = child.kill();
     let status = child.wait()?;
-    let bytes = reader
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("cannot read its output")))?;
+    let bytes = reader.join().map_err(|_| Reason::NoOutput)??;
     if bytes.is_empty() && !status.success() {
-        return Err(io::Error::other(format!("it failed: {status}")));
+        return Err(Reason::Status(status.to_string()));
     }
     Ok(bytes)
 }
@@ -233,7 +231,9 @@ mod tests {
         assert!(found.iter().all(|one| one.version.is_err()));
         let text = copied(&root, false);
         let (_copy, copy) = crate::host::tests::root(&[(COPIED, &text)]);
-        assert_eq!(read(&copy, false), found);
+        let marks =
+            |found: &[Program]| found.iter().map(|one| one.mark.clone()).collect::<Vec<_>>();
+        assert_eq!(marks(&read(&copy, false)), marks(&found));
         assert_eq!(copied(&copy, false), text);
         assert_eq!(parse("\n/bin/x\t-\t1\n/usr/bin/runc\n\t\t\n"), []);
     }
@@ -247,10 +247,7 @@ mod tests {
         };
         assert_eq!(shell("echo hello").unwrap(), b"hello\n");
         assert_eq!(shell("yes").unwrap().len(), 10);
-        assert_eq!(
-            shell("exec sleep 60").unwrap_err().kind(),
-            io::ErrorKind::TimedOut
-        );
+        assert_eq!(shell("exec sleep 60"), Err(Reason::TookTooLong));
         assert!(shell("exit 3").is_err());
     }
 }

@@ -2,13 +2,12 @@
 //! journal.
 
 use std::{
-    io,
     process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
-use super::{Fact, Unread, programs::run};
+use super::{Fact, Reason, Unread, programs::run};
 use crate::{
     diagnose::Evidence,
     event::klog::{LogLine, line},
@@ -79,9 +78,9 @@ pub(super) fn read(logs: &Logs, paths: &MemoryPaths) -> Fact<RuntimeLog> {
     Err(if let Some((file, error)) = logs.unread.first() {
         Unread::new(&file[..], error)
     } else if let Some(file) = logs.files.first() {
-        Unread::new(&file.name[..], "no line with a time in it")
+        Unread::new(&file.name[..], Reason::NoTime)
     } else {
-        Unread::new("/var/log", "no log of a runtime or of a syslog")
+        Unread::new("/var/log", Reason::NoLog)
     })
 }
 
@@ -100,7 +99,7 @@ fn journal_file(name: &str) -> Option<LogFile> {
 }
 
 /// Asks journalctl, with the options of the name and what else it takes.
-fn ask(name: &str) -> io::Result<Vec<u8>> {
+fn ask(name: &str) -> Result<Vec<u8>, Reason> {
     let mut words = name.split(' ');
     let mut command = Command::new(words.next().unwrap_or_default());
     command.args(OPTIONS).stdin(Stdio::null());

@@ -3,7 +3,7 @@
 use crate::{
     catalogue::{Arg, Message, say},
     diagnose::Evidence,
-    event::{Event, Fact, MkdirFailure, json::errno_name},
+    event::{Event, Fact, json::errno_name},
 };
 
 /// So many different groups are told apart: names come from outside.
@@ -22,16 +22,36 @@ pub struct Traced {
     /// So many more ids were in use after a day, at the pace of the last run; `None` where that cannot be told.
     pub ids_a_day: Option<u64>,
     /// Memory cgroups that could not be made, by error and parent, most first.
-    pub mkdir: Vec<TracedFailures>,
+    pub mkdir: Vec<TracedFailures<MkdirRefusal>>,
     /// Slab allocations that failed, by cache, most first.
-    pub slab: Vec<TracedFailures>,
+    pub slab: Vec<TracedFailures<String>>,
+}
+
+/// Why a memory cgroup could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MkdirRefusal {
+    /// By this error (`errno.h`).
+    Errno(i32),
+    /// The kernel rolled it back, and the hook does not tell the error: it was `ENOMEM` or `ENOSPC`.
+    RolledBack,
+}
+
+impl From<&MkdirRefusal> for Arg {
+    fn from(refusal: &MkdirRefusal) -> Self {
+        match *refusal {
+            MkdirRefusal::Errno(errno) => {
+                errno_name(errno).map_or_else(|| errno.to_string().into(), Self::from)
+            }
+            MkdirRefusal::RolledBack => Message::new(say::REASON_ROLLED_BACK).into(),
+        }
+    }
 }
 
 /// Failures of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TracedFailures {
-    /// The error's name, or the slab cache.
-    pub what: String,
+pub struct TracedFailures<T> {
+    /// The error of mkdir, or the slab cache.
+    pub what: T,
     /// Where: the directory above; empty for slab caches.
     pub place: String,
     /// How many.
@@ -49,13 +69,20 @@ pub struct TracedFailures {
 impl Traced {
     /// Takes in what stands in this line of this file, if it is about a failure.
     pub fn take(&mut self, file: &str, line: u64, event: &Event) {
-        let (groups, what, place, says) = match &event.fact {
+        let here = |says: Message| Evidence {
+            file: file.to_owned(),
+            line: Some(line),
+            says: says.into(),
+        };
+        let wall_ns = event.time.wall_ns;
+        match &event.fact {
             Fact::MkdirFailure(failure) => {
-                // Other errors are the caller's own: a limit on the number of cgroups, a name that is taken.
-                if failure.errno.is_some_and(|errno| !OURS.contains(&errno)) {
-                    return;
-                }
-                let what = error(failure);
+                let what = match failure.errno {
+                    Some(errno) if OURS.contains(&errno) => MkdirRefusal::Errno(errno),
+                    // Other errors are the caller's own: a limit on the number of cgroups, a name that is taken.
+                    Some(_) => return,
+                    None => MkdirRefusal::RolledBack,
+                };
                 let path = failure.path.as_ref();
                 let path = path.map_or_else(|| "?".to_owned(), |path| text(&path.bytes));
                 let place = path.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -65,68 +92,67 @@ impl Traced {
                     Some(task) => Message::new(say::TRACED_MKDIR_BY).arg("task", task),
                     None => Message::new(say::TRACED_MKDIR),
                 };
-                let error = Arg::Reason(what.clone());
-                let says = says.arg("path", path.clone()).arg("error", error);
-                (&mut self.mkdir, what, place, says)
+                let says = says.arg("path", path).arg("error", &what);
+                add(&mut self.mkdir, what, place, wall_ns, here(says));
             }
             Fact::SlabFailure(failure) => {
                 let cache = failure.cache.as_deref().unwrap_or(b"?");
                 let what = failure.owned_cache().map_or(cache, |owned| owned.cache);
                 let says = Message::new(say::TRACED_SLAB).arg("cache", text(cache));
-                (&mut self.slab, text(what), String::new(), says)
+                let says = here(says);
+                add(&mut self.slab, text(what), String::new(), wall_ns, says);
             }
-            _ => return,
-        };
-        let here = Evidence {
-            file: file.to_owned(),
-            line: Some(line),
-            says: says.into(),
-        };
-        let wall_ns = event.time.wall_ns;
-        let known = groups
-            .iter()
-            .position(|group| group.what == what && group.place == place);
-        // What is beyond the last group is counted with it.
-        let known = known.or_else(|| {
-            groups
-                .len()
-                .checked_sub(1)
-                .filter(|&last| last + 1 == GROUPS)
-        });
-        match known.and_then(|at| groups.get_mut(at)) {
-            Some(group) => {
-                group.count += 1;
-                if wall_ns < group.first_ns {
-                    (group.first_ns, group.first) = (wall_ns, here);
-                } else if wall_ns >= group.last_ns {
-                    (group.last_ns, group.last) = (wall_ns, here);
-                }
-            }
-            None => groups.push(TracedFailures {
-                what,
-                place,
-                count: 1,
-                first_ns: wall_ns,
-                last_ns: wall_ns,
-                first: here.clone(),
-                last: here,
-            }),
+            _ => {}
         }
     }
 
     /// Puts the most frequent first: once all is taken in.
     pub fn sort(&mut self) {
-        for groups in [&mut self.mkdir, &mut self.slab] {
-            groups.sort_by(|a, b| b.count.cmp(&a.count).then(a.first_ns.cmp(&b.first_ns)));
-        }
+        sort(&mut self.mkdir);
+        sort(&mut self.slab);
     }
 }
 
-/// A mkdir that the kernel rolled back tells no error: then it was `ENOMEM` or `ENOSPC`.
-fn error(failure: &MkdirFailure) -> String {
-    match failure.errno {
-        Some(errno) => errno_name(errno).map_or_else(|| errno.to_string(), str::to_owned),
-        None => "rolled back".to_owned(),
+fn sort<T>(groups: &mut [TracedFailures<T>]) {
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then(a.first_ns.cmp(&b.first_ns)));
+}
+
+/// Counts a failure with those of its kind.
+fn add<T: PartialEq>(
+    groups: &mut Vec<TracedFailures<T>>,
+    what: T,
+    place: String,
+    wall_ns: i64,
+    here: Evidence,
+) {
+    let known = groups
+        .iter()
+        .position(|group| group.what == what && group.place == place);
+    // What is beyond the last group is counted with it.
+    let known = known.or_else(|| {
+        groups
+            .len()
+            .checked_sub(1)
+            .filter(|&last| last + 1 == GROUPS)
+    });
+    match known.and_then(|at| groups.get_mut(at)) {
+        Some(group) => {
+            group.count += 1;
+            if wall_ns < group.first_ns {
+                (group.first_ns, group.first) = (wall_ns, here);
+            } else if wall_ns >= group.last_ns {
+                (group.last_ns, group.last) = (wall_ns, here);
+            }
+        }
+        None => groups.push(TracedFailures {
+            what,
+            place,
+            count: 1,
+            first_ns: wall_ns,
+            last_ns: wall_ns,
+            first: here.clone(),
+            last: here,
+        }),
     }
 }
 
@@ -137,7 +163,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Path, SlabFailure, Stamp, Task};
+    use crate::event::{MkdirFailure, Path, SlabFailure, Stamp, Task};
 
     fn mkdir(wall_ns: i64, path: &str, errno: Option<i32>) -> Event {
         let task = Task {
@@ -160,6 +186,7 @@ mod tests {
 
     #[test]
     fn failures_are_grouped_with_their_lines() {
+        use MkdirRefusal::{Errno, RolledBack};
         let mut traced = Traced::default();
         let slab = Event {
             time: Stamp::default(),
@@ -186,7 +213,7 @@ mod tests {
             .iter()
             .map(|group| {
                 (
-                    (&group.what[..], &group.place[..], group.count),
+                    (group.what, &group.place[..], group.count),
                     (group.first_ns, group.first.line),
                     (group.last_ns, group.last.line),
                 )
@@ -195,13 +222,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                (("ENOMEM", "/kubepods", 3), (40, Some(4)), (50, Some(3))),
-                (("ENOSPC", "/", 1), (20, Some(7)), (20, Some(7))),
-                (
-                    ("rolled back", "/kubepods", 1),
-                    (30, Some(2)),
-                    (30, Some(2))
-                ),
+                ((Errno(12), "/kubepods", 3), (40, Some(4)), (50, Some(3))),
+                ((Errno(28), "/", 1), (20, Some(7)), (20, Some(7))),
+                ((RolledBack, "/kubepods", 1), (30, Some(2)), (30, Some(2))),
             ]
         );
         assert_eq!(
@@ -209,7 +232,7 @@ mod tests {
             Message::new(say::TRACED_MKDIR_BY)
                 .arg("task", "runc")
                 .arg("path", "/kubepods/pod3")
-                .arg("error", Arg::Reason("ENOMEM".to_owned()))
+                .arg("error", "ENOMEM")
                 .into()
         );
         assert_eq!(

@@ -31,6 +31,7 @@ pub struct LogError {
     /// The line, counted from 1.
     pub number: u64,
     /// What is wrong with it.
+    #[source]
     pub fault: LogFault,
 }
 

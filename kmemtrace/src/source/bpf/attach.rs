@@ -23,7 +23,7 @@ pub(super) fn load(layout: &Layout, ring_bytes: u32) -> Result<Ebpf, Error> {
         .map_max_entries("EVENTS", ring_bytes)
         .load(OBJECT)
         .map_err(|error| {
-            Error::caused("cannot load the eBPF object", &error)
+            Error::caused("cannot load the eBPF object", error)
                 .help("it takes a kernel with eBPF and its ring buffer (Linux 5.8 and later), and the initial user namespace")
                 .help("`kmemtrace scan` works without")
         })

@@ -9,10 +9,7 @@ use aya::{
 };
 
 use super::refusal::explain;
-use crate::{
-    error::{Error, causes},
-    source::clock,
-};
+use crate::{error::Error, source::clock};
 
 /// Loads a program that was not.
 pub(super) fn load(ebpf: &mut Ebpf, name: &str) -> Result<(), Error> {
@@ -42,7 +39,7 @@ pub(super) fn run(program: &RawTracePoint, name: &str, took: &mut Duration) -> R
     let run = program.test_run(RawTracePointRunOptions::new());
     *took += clock::thread_cpu().saturating_sub(began);
     run.map(drop)
-        .map_err(|error| Error::caused(format!("cannot run the program {name}"), &error))
+        .map_err(|error| Error::caused(format!("cannot run the program {name}"), error))
 }
 
 /// A map of one value.
@@ -57,14 +54,13 @@ impl<T: Pod> Cell<T> {
         let map = ebpf
             .take_map(name)
             .ok_or_else(|| Error::new(format!("the eBPF object has no map {name}")))?;
-        let map = Array::try_from(map).map_err(|error| {
-            Error::new(format!("cannot use the map {name}: {}", causes(&error)))
-        })?;
+        let map = Array::try_from(map)
+            .map_err(|error| Error::caused(format!("cannot use the map {name}"), error))?;
         Ok(Self { name, map })
     }
 
     pub(super) fn get(&self) -> Result<T, Error> {
-        let refused = |error| Error::caused(format!("cannot read the map {}", self.name), &error);
+        let refused = |error| Error::caused(format!("cannot read the map {}", self.name), error);
         self.map.get(&0, 0).map_err(refused)
     }
 
@@ -72,6 +68,6 @@ impl<T: Pod> Cell<T> {
         let name = self.name;
         self.map
             .set(0, value, 0)
-            .map_err(|error| Error::caused(format!("cannot write the map {name}"), &error))
+            .map_err(|error| Error::caused(format!("cannot write the map {name}"), error))
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Found {
 impl Losses {
     pub(super) fn new(drops: Map, ebpf: &Ebpf, outcomes: &[Outcome]) -> Result<Self, Error> {
         let drops = PerCpuArray::try_from(drops)
-            .map_err(|error| Error::caused("cannot read the map DROPS", &error))?;
+            .map_err(|error| Error::caused("cannot read the map DROPS", error))?;
         let rows = outcomes
             .iter()
             .filter_map(|outcome| outcome.way)
@@ -54,7 +54,7 @@ impl Losses {
             let counts = self
                 .drops
                 .get(&kind, 0)
-                .map_err(|error| Error::caused("cannot read the map DROPS", &error))?;
+                .map_err(|error| Error::caused("cannot read the map DROPS", error))?;
             dropped += counts.iter().sum::<u64>();
         }
         let skipped = self

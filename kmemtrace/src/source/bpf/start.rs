@@ -69,9 +69,9 @@ impl Source {
         let map = |name: &str| Error::new(format!("the eBPF object has no map {name}"));
         let ring = ebpf.take_map("EVENTS").ok_or_else(|| map("EVENTS"))?;
         let ring = RingBuf::try_from(ring)
-            .map_err(|error| Error::caused("cannot map the ring buffer", &error))?;
+            .map_err(|error| Error::caused("cannot map the ring buffer", error))?;
         let ring = Ring::new(ring)
-            .map_err(|error| Error::caused("cannot wait for the ring buffer", &error))?;
+            .map_err(|error| Error::caused("cannot wait for the ring buffer", error))?;
         let drops = ebpf.take_map("DROPS").ok_or_else(|| map("DROPS"))?;
         let losses = Losses::new(drops, &ebpf, &outcomes)?;
         let walker = walks.then(|| Walker::new(&mut ebpf, hierarchy.version));

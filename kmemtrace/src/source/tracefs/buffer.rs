@@ -89,8 +89,9 @@ impl Buffer {
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    let failed = Error::caused(format!("cannot make {}", at.display()), &error);
-                    return Err(match error.kind() {
+                    let kind = error.kind();
+                    let failed = Error::caused(format!("cannot make {}", at.display()), error);
+                    return Err(match kind {
                         io::ErrorKind::PermissionDenied => {
                             failed.help("run it as root, or with sudo")
                         }
@@ -150,8 +151,9 @@ impl Buffer {
     pub(super) fn open_pipe(&mut self) -> Result<(), Error> {
         let at = self.path("trace_pipe");
         let pipe = Pipe::open(&at).map_err(|error| {
-            let failed = Error::caused(format!("cannot open {}", at.display()), &error);
-            if self.is_shared() && error.kind() == io::ErrorKind::ResourceBusy {
+            let busy = error.kind() == io::ErrorKind::ResourceBusy;
+            let failed = Error::caused(format!("cannot open {}", at.display()), error);
+            if self.is_shared() && busy {
                 return failed.help("somebody else reads it");
             }
             failed

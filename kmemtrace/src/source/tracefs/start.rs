@@ -170,7 +170,7 @@ fn open(
     let skipped = opened.buffer.skip();
     skipped.map_err(|error| {
         let at = opened.buffer.path("trace_pipe");
-        Error::caused(format!("cannot read {}", at.display()), &error)
+        Error::caused(format!("cannot read {}", at.display()), error)
     })?;
     opened.try_out(tracing);
     Ok(opened)
@@ -182,7 +182,7 @@ fn not_permitted(facts: &Facts, tracing: &Tracing) -> Result<String, Error> {
     let why = fs::read_dir(tracing.at.join("instances")).err();
     let why = why.filter(|error| error.kind() != std::io::ErrorKind::NotFound);
     let error = match why {
-        Some(why) => Error::caused(format!("cannot trace in {at}"), &why),
+        Some(why) => Error::caused(format!("cannot trace in {at}"), why),
         None if facts.privileges.euid != 0 => {
             Error::new(format!("cannot trace in {at}: not permitted"))
         }
@@ -200,7 +200,7 @@ fn not_permitted(facts: &Facts, tracing: &Tracing) -> Result<String, Error> {
 
 /// Sets an instance up: its clock and its size. The shared buffer is taken as it is.
 fn prepare(buffer: &mut Buffer, config: &Config) -> Result<Times, Error> {
-    let failed = |file: &str, error: &std::io::Error| {
+    let failed = |file: &str, error: std::io::Error| {
         Error::caused(format!("cannot set {}", buffer.path(file).display()), error)
     };
     let offered = fs::read_to_string(buffer.path("trace_clock")).unwrap_or_default();
@@ -214,10 +214,10 @@ fn prepare(buffer: &mut Buffer, config: &Config) -> Result<Times, Error> {
         };
         buffer
             .set("trace_clock", clock)
-            .map_err(|error| failed("trace_clock", &error))?;
+            .map_err(|error| failed("trace_clock", error))?;
         buffer
             .set("buffer_size_kb", &config.buffer_kib.to_string())
-            .map_err(|error| failed("buffer_size_kb", &error).help("a smaller buffer may fit"))?;
+            .map_err(|error| failed("buffer_size_kb", error).help("a smaller buffer may fit"))?;
         clock == "mono"
     };
     if is_mono {

@@ -244,7 +244,7 @@ impl Records for Trace {
             let pipe = self.buffer.path("trace_pipe");
             return Err(Error::caused(
                 format!("cannot read {}", pipe.display()),
-                &error,
+                error,
             ));
         }
         self.times.mark(|text| self.buffer.mark(text));

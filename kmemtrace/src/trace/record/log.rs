@@ -77,7 +77,7 @@ impl Log {
         lock: impl Fn(&File) -> Lock,
     ) -> Result<(Self, Option<String>), Error> {
         let name = Name::whole(path.as_os_str().as_bytes());
-        let cannot = |error: io::Error| Error::caused(format!("cannot record to {name}"), &error);
+        let cannot = |error: io::Error| Error::caused(format!("cannot record to {name}"), error);
         let file = options().create(true).open(path).map_err(cannot)?;
         if !file.metadata().map_err(cannot)?.is_file() {
             return Err(
