@@ -1,6 +1,6 @@
 //! How many memory cgroups are live, how many are zombies and which, what holds them, how many ids are left: at this moment.
 //!
-//! [`look`] counts, [`walks`] names; [`judge`] makes a [`Census`] of what they saw (pure). `scan` shows it; `diagnose`,
+//! [`look`] counts, [`walks`] names; [`assess`] makes a [`Census`] of what they saw (pure). `scan` shows it; `diagnose`,
 //! `reclaim` and `reproduce` need parts of it.
 
 mod count;
@@ -18,9 +18,9 @@ use std::{thread, time::Duration};
 use serde::Serialize;
 
 pub(crate) use count::{count, with_caches};
-pub(crate) use crowd::Crowd;
+pub(crate) use crowd::CrowdedParent;
 pub(crate) use inventory::PinTotal;
-use inventory::{Inventory, Wanted};
+use inventory::{Inventory, Listing};
 use look::{Look, look};
 use names::{Holder, Named, SlabZombie};
 pub(crate) use pins::{PinWalks, message};
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// If there are zombies, it looks again after this time: those that are just being freed do not count.
     pub(crate) settle: Duration,
     /// Which zombies are listed, and how.
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: Listing,
     /// Name the files whose page cache is charged to listed zombies, within this time.
     pub(crate) files: Option<Duration>,
 }
@@ -74,7 +74,7 @@ pub(crate) fn take(root: &Root, options: Options) -> Result<Census, Error> {
         None
     };
     let named = names::read(root, &names);
-    let mut census = judge(&hierarchy, facts.kernel, &first, second.as_ref(), named);
+    let mut census = assess(&hierarchy, facts.kernel, &first, second.as_ref(), named);
     let mut pods = Pods::new(root.clone());
     let mut pod = |uid| pods.get(uid).cloned();
     let inventory = walks.map(|mut walks| {
@@ -145,7 +145,7 @@ pub(crate) struct Census {
     pub(crate) held_bytes: Option<u64>,
     /// Where live ones crowd, if they use up the ids.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) crowd: Option<Crowd>,
+    pub(crate) crowd: Option<CrowdedParent>,
     /// What is ahead at the pace of all the time since boot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) forecast: Option<Forecast>,
@@ -178,7 +178,7 @@ pub(crate) struct Census {
 }
 
 /// Makes a census of one look or two: pure.
-pub(crate) fn judge(
+pub(crate) fn assess(
     hierarchy: &Hierarchy,
     kernel: Option<String>,
     first: &Look,

@@ -20,8 +20,8 @@ use crate::{
     judge::Answer,
 };
 use ladder::Ladder;
-pub(crate) use plan::Kind;
 use plan::Plan;
+pub(crate) use plan::StepKind;
 
 /// What may be done.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub(crate) fn reclaim(
     options: Options,
     interrupt: &Interrupt,
     catalogue: &Catalogue,
-) -> Result<Report, Error> {
+) -> Result<Reclamation, Error> {
     let hierarchy = host::facts(root).memory.map_err(|none| {
         Error::new(format!("cannot count memory cgroups: {none}")).help(none.help())
     })?;
@@ -58,7 +58,7 @@ pub(crate) fn reclaim(
         interrupt,
         catalogue,
         until: acts.now() + options.time,
-        report: Report {
+        report: Reclamation {
             applied: options.apply,
             before: counts(root, &hierarchy)?,
             steps: Vec::new(),
@@ -72,7 +72,7 @@ pub(crate) fn reclaim(
 
 /// What the kernel counts at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
+pub(crate) struct ZombieCounts {
     /// Zombies.
     pub(crate) zombies: u64,
     /// There may be more: this kernel does not count them all.
@@ -89,8 +89,8 @@ pub(crate) struct Counts {
 
 /// One step and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Step {
-    pub(crate) kind: Kind,
+pub(crate) struct ReclaimStep {
+    pub(crate) kind: StepKind,
     /// It was there before: it is repeated as long as the count falls, and once caches have been dropped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) again: bool,
@@ -111,17 +111,17 @@ pub(crate) struct Step {
     pub(crate) reason: Option<WriteError>,
     /// What the kernel counted after it; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) after: Option<Counts>,
+    pub(crate) after: Option<ZombieCounts>,
 }
 
 /// What was done; as JSON, one object with these fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct Reclamation {
     /// Whether anything was written.
     pub(crate) applied: bool,
     /// What the kernel counted before.
-    pub(crate) before: Counts,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) before: ZombieCounts,
+    pub(crate) steps: Vec<ReclaimStep>,
     /// What was not tried, or of a dry run would not be, and why.
     pub(crate) not_tried: Vec<Untried>,
     /// Why it ended before all was done: time was up, or Ctrl-C.
@@ -132,7 +132,7 @@ pub(crate) struct Report {
 /// A kind of step that was not tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Untried {
-    pub(crate) kind: Kind,
+    pub(crate) kind: StepKind,
     pub(crate) why: Why,
     /// What the kernel said.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,7 +201,7 @@ pub(crate) enum Ended {
     TimeIsUp,
 }
 
-impl Report {
+impl Reclamation {
     /// Whether zombies are left.
     pub(crate) fn answer(&self) -> Answer {
         let last = self.last();
@@ -213,13 +213,13 @@ impl Report {
     }
 }
 
-fn counts(root: &Root, hierarchy: &Hierarchy) -> Result<Counts, Error> {
+fn counts(root: &Root, hierarchy: &Hierarchy) -> Result<ZombieCounts, Error> {
     let count = census::count(root, hierarchy, None)?;
     let held = facts::held(root, hierarchy).ok().map(|held| held.sum);
     let kernel = held.map(|held| held.kernel.saturating_add(held.slab));
     // Pages of removed cgroups are their parents' there (`mem_cgroup_reparent_charges`).
     let pages_pin = !host::count_leaves_zombies_out(root);
-    Ok(Counts {
+    Ok(ZombieCounts {
         zombies: count.zombies_min,
         at_least: count.zombies_max.is_none(),
         kernel_memory: count.held_bytes.or(kernel),

@@ -21,9 +21,9 @@ use crate::{
     host::{self, Acts, Hierarchy, Root},
     interrupt::Interrupt,
 };
-pub(crate) use counts::Told;
+pub(crate) use counts::Agreement;
 pub(crate) use limits::check;
-pub(crate) use outcome::{Accounting, Done, Report, Step};
+pub(crate) use outcome::{AccountedBy, Action, Observation, Reproduction};
 pub(crate) use trial::trial;
 pub(crate) use workload::{Workload, run as charge};
 

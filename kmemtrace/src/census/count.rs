@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::{Named, judge, look::look};
+use super::{Named, assess, look::look};
 use crate::{
     diagnose::facts::Count,
     error::Error,
@@ -25,7 +25,7 @@ pub(crate) fn count(
         (second, names) = (Some(again), last);
     }
     let kernel = host::release(root);
-    let census = judge(hierarchy, kernel, &first, second.as_ref(), Named::default());
+    let census = assess(hierarchy, kernel, &first, second.as_ref(), Named::default());
     let with_caches = names.orphans.len() as u64;
     Ok(Count {
         live: census.live,

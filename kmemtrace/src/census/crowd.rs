@@ -11,7 +11,7 @@ use crate::{
 
 /// The directory with the most children.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Crowd {
+pub(crate) struct CrowdedParent {
     /// The whole path on the machine.
     pub(crate) path: String,
     /// Its children.
@@ -24,12 +24,12 @@ pub(crate) struct Crowd {
 }
 
 /// Looks for it where live ones use up the ids.
-pub(crate) fn look(root: &Root, hierarchy: &Hierarchy, census: &Census) -> Option<Crowd> {
+pub(crate) fn look(root: &Root, hierarchy: &Hierarchy, census: &Census) -> Option<CrowdedParent> {
     if census.state != State::Crowded {
         return None;
     }
     let found = facts::crowd(root, hierarchy, census.live)?;
-    Some(Crowd {
+    Some(CrowdedParent {
         path: found.place,
         children: found.children,
         without_children: found.leaves,

@@ -22,7 +22,7 @@ pub(crate) const MOST: usize = 1000;
 
 /// How the look at the listed zombies' pages went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Look {
+pub(crate) struct FileSearch {
     /// Zombies whose pages were looked at, of those that are listed and have pages.
     pub(crate) zombies: u64,
     pub(crate) zombies_of: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Look {
 
 /// What a zombie's pages are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Pages {
+pub(crate) struct ZombiePages {
     /// Bytes that were looked at, of those that the kernel counts on its lists. It counts locked ones on a list that they are
     /// not on, from 5.18 on, and those that go meanwhile.
     pub(crate) seen_bytes: u64,
@@ -52,7 +52,7 @@ pub(crate) struct Pages {
     /// Bytes whose file could not be told, or that were of none any more.
     pub(crate) other_bytes: u64,
     /// The files that hold most.
-    pub(crate) list: Vec<File>,
+    pub(crate) list: Vec<CachedFile>,
     /// So many more are not listed, and hold so much; absent if none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) list_more: Option<u64>,
@@ -62,7 +62,7 @@ pub(crate) struct Pages {
 
 /// A file with pages in the page cache that are charged to the zombie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct File {
+pub(crate) struct CachedFile {
     /// How many, in bytes.
     pub(crate) bytes: u64,
     /// Where it can be reached; or its path from its file system's root, if that is not mounted here. Absent if the kernel
@@ -96,7 +96,7 @@ pub(crate) fn look(
     zombies: impl Iterator<Item = u64>,
     mounts: &mut Mounts,
     within: Duration,
-) -> (Look, HashMap<u64, Pages>) {
+) -> (FileSearch, HashMap<u64, ZombiePages>) {
     let began = Instant::now();
     let until = began.checked_add(within);
     let until = until.unwrap_or_else(|| began + Duration::from_secs(1 << 30));
@@ -112,7 +112,7 @@ pub(crate) fn look(
             (bytes > 0).then_some((memcg, bytes))
         })
         .collect();
-    let mut look = Look {
+    let mut look = FileSearch {
         zombies: 0,
         zombies_of: listed.len() as u64,
         seen_bytes: 0,
@@ -151,10 +151,10 @@ pub(crate) fn look(
     (look, found)
 }
 
-pub(crate) fn pages(holdings: &Holdings, of_bytes: u64, mounts: &mut Mounts) -> Pages {
+pub(crate) fn pages(holdings: &Holdings, of_bytes: u64, mounts: &mut Mounts) -> ZombiePages {
     let (listed, rest) = holdings.files.split_at(holdings.files.len().min(MOST));
     let more = Some(rest.len() as u64).filter(|&more| more > 0);
-    Pages {
+    ZombiePages {
         seen_bytes: holdings.seen_bytes,
         of_bytes,
         complete: holdings.complete,
@@ -166,7 +166,7 @@ pub(crate) fn pages(holdings: &Holdings, of_bytes: u64, mounts: &mut Mounts) -> 
     }
 }
 
-fn file(held: &HeldFile, mounts: &mut Mounts) -> File {
+fn file(held: &HeldFile, mounts: &mut Mounts) -> CachedFile {
     let name = &held.name;
     let numbers = |Device { major, minor }| format!("{major}:{minor}");
     let device = numbers(name.device);
@@ -177,7 +177,7 @@ fn file(held: &HeldFile, mounts: &mut Mounts) -> File {
     });
     let path = reached.as_deref().map(|path| path.as_os_str().as_bytes());
     let path = path.or(own);
-    File {
+    CachedFile {
         bytes: held.bytes,
         path: path.map(|path| String::from_utf8_lossy(path).into_owned()),
         path_hex: path.and_then(|path| Some(Hex::unless_text(path)?.to_string())),

@@ -52,7 +52,7 @@ pub(crate) enum By {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Inventory {
     /// How the walk went.
-    pub(crate) walk: Walk,
+    pub(crate) walk: WalkCourse,
     /// memcg ids in use: exact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ids_used: Option<u64>,
@@ -76,14 +76,14 @@ pub(crate) struct Inventory {
     pub(crate) object_cgroups: Option<objcgs::ObjectCgroups>,
     /// How the look for files went, if that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) files: Option<files::Look>,
+    pub(crate) files: Option<files::FileSearch>,
     /// So many of them `memory.reclaim`, `memory.force_empty` or `drop_caches` would free, as far as is seen.
     pub(crate) reclaimable_zombies: u64,
     /// So many they would not: something else keeps these, that only its owner lets go.
     pub(crate) stuck_zombies: u64,
     /// Whose they are, if that was asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) groups: Vec<Group>,
+    pub(crate) groups: Vec<OwnerGroup>,
     /// The zombies.
     pub(crate) list: Vec<Zombie>,
     /// So many more are not listed; absent if none.
@@ -96,7 +96,7 @@ pub(crate) struct Inventory {
 
 /// How the last walk went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Walk {
+pub(crate) struct WalkCourse {
     /// Memory cgroups that it found, dead or alive, the root included.
     pub(crate) memcgs: u64,
     /// Dead ones among them.
@@ -141,7 +141,7 @@ pub(crate) struct PinTotal {
 
 /// Zombies of one owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Group {
+pub(crate) struct OwnerGroup {
     /// Absent for those that have no such owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
@@ -156,7 +156,7 @@ pub(crate) struct Group {
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct Listing {
     pub(crate) sort: Sort,
     pub(crate) by: Option<By>,
     /// List so many at most.
@@ -181,7 +181,7 @@ pub(crate) fn inventory(
     earlier: Option<&KernelWalk>,
     kernel: Kernel<'_>,
     pod: PodName<'_>,
-    wanted: Wanted,
+    wanted: Listing,
 ) -> Inventory {
     let before: Option<HashMap<u64, &Memcg>> = earlier.map(|walk| {
         let dead = walk.tree.dead();
@@ -244,7 +244,7 @@ pub(crate) fn inventory(
         )
     };
     Inventory {
-        walk: Walk {
+        walk: WalkCourse {
             memcgs: walk.tree.iter().count() as u64,
             zombies,
             complete: walk.complete,

@@ -17,14 +17,14 @@ pub(crate) struct Look {
     pub(crate) before: Counts,
     pub(crate) after: Counts,
     /// Where memcgs have slab caches of their own: what these tell.
-    pub(crate) slab: Option<Slab>,
+    pub(crate) slab: Option<SlabSigns>,
     /// Where kernel memory is accounted to memcgs: what that tells.
-    pub(crate) kmem: Option<Held>,
+    pub(crate) kmem: Option<HeldMemory>,
 }
 
 /// What slab caches of memcgs tell about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slab {
+pub(crate) struct SlabSigns {
     pub(crate) layout: SlabLayout,
     /// Memcgs whose caches are there and whose directory is not.
     pub(crate) orphans: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Slab {
 
 /// What kernel memory tells about removed memcgs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct HeldMemory {
     /// They hold so many bytes, at least.
     pub(crate) bytes: u64,
     /// Below so many directories: at least a zombie in each.
@@ -52,7 +52,7 @@ pub(crate) struct Held {
 
 /// The names in a look.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct ZombieNames {
     /// Memcgs whose caches are there and whose directory is not, with the ids in the caches' names.
     pub(crate) orphans: Vec<(u32, SlabMemcg)>,
     /// Directories below which kernel memory is held by what was removed, and how many bytes: most first.
@@ -61,13 +61,13 @@ pub(crate) struct Names {
 
 /// How many there are; without `max`, that many at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
+pub(crate) struct ZombieRange {
     pub(crate) min: u64,
     pub(crate) max: Option<u64>,
 }
 
 impl Look {
-    pub(crate) fn zombies(&self) -> Range {
+    pub(crate) fn zombies(&self) -> ZombieRange {
         let count = |counts: &Counts| {
             let counted = counts.num_cgroups.map(|all| all.saturating_sub(self.live));
             counts.dying_memory.or(counts.dying).or(counted)
@@ -79,11 +79,11 @@ impl Look {
         let held = self.kmem.filter(|kmem| kmem.pins);
         let held = held.map_or(0, |kmem| kmem.directories);
         match (counted, self.slab.map(|slab| slab.layout)) {
-            (Some((min, max)), Some(SlabLayout::Nested)) => Range {
+            (Some((min, max)), Some(SlabLayout::Nested)) => ZombieRange {
                 min,
                 max: Some(max),
             },
-            (Some((min, max)), None) if held <= max => Range {
+            (Some((min, max)), None) if held <= max => ZombieRange {
                 min,
                 max: Some(max),
             },
@@ -92,7 +92,7 @@ impl Look {
                 let top_level = self.slab.filter(|_| slab == Some(SlabLayout::TopLevel));
                 let orphans = top_level.map_or(0, |slab| slab.orphans);
                 let min = counted.map_or(0, |(min, _)| min).max(orphans).max(held);
-                Range { min, max: None }
+                ZombieRange { min, max: None }
             }
         }
     }
@@ -120,7 +120,7 @@ impl Look {
 const TRIES: usize = 3;
 
 /// Looks, a few times if need be, for a moment at which nothing changes.
-pub(crate) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), Error> {
+pub(crate) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, ZombieNames), Error> {
     let counts = || {
         host::counts(root, hierarchy)
             .map_err(|error| Error::caused("cannot count memory cgroups", error))
@@ -155,7 +155,7 @@ pub(crate) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), 
                 live,
                 before,
                 after,
-                slab: layout.map(|layout| Slab {
+                slab: layout.map(|layout| SlabSigns {
                     layout,
                     orphans: orphans.len() as u64,
                     without_cache: without_cache as u64,
@@ -164,7 +164,7 @@ pub(crate) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, Names), 
                 }),
                 kmem,
             };
-            return Ok((look, Names { orphans, held }));
+            return Ok((look, ZombieNames { orphans, held }));
         }
     }
 }
@@ -179,9 +179,9 @@ pub(crate) fn orphans(slab: SlabMemcgs, leaves: &HashMap<Vec<u8>, u64>) -> Vec<(
 }
 
 /// What kernel memory tells, and below which directories it is held.
-type Kmem = (Option<Held>, Vec<(Vec<u8>, u64)>);
+type HeldKmem = (Option<HeldMemory>, Vec<(Vec<u8>, u64)>);
 
-fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Result<Kmem> {
+fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Result<HeldKmem> {
     if hierarchy.version == Version::V2 {
         return Ok((None, Vec::new()));
     }
@@ -194,7 +194,7 @@ fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Resul
     let held = kmem.directories.into_iter().filter(|one| one.held > 0);
     let mut held: Vec<_> = held.map(|one| (one.path, one.held)).collect();
     held.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let told = kmem.held_bytes.map(|bytes| Held {
+    let told = kmem.held_bytes.map(|bytes| HeldMemory {
         bytes,
         directories: held.len() as u64,
         blind: kmem.blind,

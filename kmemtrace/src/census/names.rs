@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::look::Names;
+use super::look::ZombieNames;
 use crate::host::{Root, SlabPin, slab_pin};
 
 /// So many zombies are in the JSON.
@@ -63,7 +63,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Reads what the caches of the first zombies hold.
-pub(crate) fn read(root: &Root, names: &Names) -> Named {
+pub(crate) fn read(root: &Root, names: &ZombieNames) -> Named {
     let orphans = names.orphans.iter().take(MOST);
     let mut left = CACHES;
     let mut zombies: Vec<_> = orphans

@@ -18,7 +18,7 @@ pub(crate) struct ObjectCgroups {
     pub(crate) references: u64,
     /// Which live memory cgroups have them now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) below: Vec<Below>,
+    pub(crate) below: Vec<Heir>,
     /// All were looked at.
     pub(crate) complete: bool,
     /// The CPU time that took, in nanoseconds.
@@ -30,7 +30,7 @@ pub(crate) struct ObjectCgroups {
 
 /// A live memory cgroup that has some of others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Below {
+pub(crate) struct Heir {
     pub(crate) path: String,
     pub(crate) count: u64,
     pub(crate) references: u64,
@@ -45,7 +45,7 @@ pub(crate) fn object_cgroups(found: Result<LeftOver, Error>, tree: &Tree) -> Obj
     let live: HashMap<_, _> = tree.iter().map(|memcg| (memcg.serial, memcg)).collect();
     let below = found.below.iter().map(|left| {
         let path = live.get(&left.serial).map(|memcg| tree.path(memcg).bytes);
-        Below {
+        Heir {
             path: String::from_utf8_lossy(&path.unwrap_or_default()).into_owned(),
             count: left.object_cgroups,
             references: left.references,

@@ -1,7 +1,7 @@
 //! What pins zombies, by walks of the kernel's own tree: for a reproduction and for a diagnosis.
 
 use super::{
-    inventory::{PinTotal, Wanted, pins},
+    inventory::{Listing, PinTotal, pins},
     walks::Walks,
 };
 use crate::{
@@ -30,7 +30,7 @@ impl PinWalks {
     /// Why nothing could be walked, or not all.
     pub(crate) fn below(&mut self, path: &str) -> Result<Vec<PinTotal>, String> {
         self.walks.walk();
-        let mut found = self.walks.inventory(&mut |_| None, Wanted::default())?;
+        let mut found = self.walks.inventory(&mut |_| None, Listing::default())?;
         if !found.walk.complete {
             return Err("the kernel's tree changed too fast to be walked".to_owned());
         }

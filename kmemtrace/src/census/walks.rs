@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     files,
-    inventory::{self, Inventory, PodName, Wanted},
+    inventory::{self, Inventory, Listing, PodName},
     objcgs,
 };
 use crate::{
@@ -53,7 +53,7 @@ impl Walks {
     /// # Errors
     ///
     /// Why nothing could be walked.
-    pub(crate) fn inventory(&self, pod: PodName<'_>, wanted: Wanted) -> Result<Inventory, String> {
+    pub(crate) fn inventory(&self, pod: PodName<'_>, wanted: Listing) -> Result<Inventory, String> {
         let walker = self.walker.as_ref().map_err(String::clone)?;
         let (last, before) = self.done.split_last().ok_or("not tried")?;
         let known = inventory::Kernel {

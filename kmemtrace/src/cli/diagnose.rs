@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             )?;
         }
         Format::Json => {
-            let report = json::Report::new(&facts, &diagnosis, &Catalogue::exact(args.lang));
+            let report = json::Document::new(&facts, &diagnosis, &Catalogue::exact(args.lang));
             serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
             writeln!(out)?;
         }

@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     });
     let host = Host::new(&facts, left);
     let report = match started {
-        Ok(started) => Report {
+        Ok(started) => Checkup {
             host,
             source: Some(started.source.kind().as_str()),
             unused: args.hooks.unused(&started.source),
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             refused: started.refused,
             error: None,
         },
-        Err(error) => Report {
+        Err(error) => Checkup {
             host,
             source: None,
             unused: None,
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
 
 /// What doctor found.
 #[derive(Debug, Serialize)]
-struct Report {
+struct Checkup {
     host: Host,
     /// The source that `watch` would use, if given the same `--source`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,7 +258,7 @@ impl Host {
     }
 }
 
-impl output::Report for Report {
+impl output::Printed for Checkup {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         let shown = |text: &'_ str| Name::whole(text.as_bytes()).to_string();
         let kernel = shown(self.host.kernel.as_deref().unwrap_or("an unknown kernel"));
@@ -343,7 +343,7 @@ mod tests {
             id: 4,
             mount: "/mnt/a\nb\u{202e}".into(),
         });
-        let report = Report {
+        let report = Checkup {
             host: Host::new(
                 &facts,
                 vec![tracefs::Leftover {
@@ -359,7 +359,7 @@ mod tests {
             error: Some("cannot read /mnt/\x1b[2J".to_owned()),
         };
         let mut out = Vec::new();
-        output::Report::text(&report, &mut out, Palette::new(false)).unwrap();
+        output::Printed::text(&report, &mut out, Palette::new(false)).unwrap();
         let text = String::from_utf8(out).unwrap();
         let hidden = |c: char| c != '\n' && crate::text::escape::is_hidden(c);
         assert_eq!(text.chars().find(|c| hidden(*c)), None, "{text}");

@@ -37,12 +37,12 @@ impl Palette {
 }
 
 /// What a verb found: text for people, one JSON object for programs.
-pub(super) trait Report: Serialize {
+pub(super) trait Printed: Serialize {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()>;
 }
 
 /// Writes a report to stdout.
-pub(super) fn print(report: &impl Report, format: Format, color: Color) -> io::Result<()> {
+pub(super) fn print(report: &impl Printed, format: Format, color: Color) -> io::Result<()> {
     print_as(report, format, color, |out, palette| {
         report.text(out, palette)
     })

@@ -13,7 +13,7 @@ use super::{Color, Format, Outcome, output, root::RootArg, values::duration};
 use crate::{
     census::{
         self, Options,
-        inventory::{By, Sort, Wanted},
+        inventory::{By, Listing, Sort},
     },
     error::Error,
 };
@@ -58,8 +58,8 @@ pub(super) struct Args {
 }
 
 impl Args {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn wanted(&self) -> Listing {
+        Listing {
             sort: self.sort,
             by: self.by,
             top: match self.format {

@@ -4,7 +4,7 @@ use std::{io, time::Instant};
 
 use rustix::io::Errno;
 
-use super::{Ended, Kind, Plan, Step, WriteError};
+use super::{Ended, Plan, ReclaimStep, StepKind, WriteError};
 use crate::{
     catalogue::{Catalogue, say},
     error::Said,
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn act(
     acts: &dyn Acts,
     plan: &Plan,
-    step: &mut Step,
+    step: &mut ReclaimStep,
     until: Instant,
     interrupt: &Interrupt,
     catalogue: &Catalogue,
@@ -25,9 +25,9 @@ pub(crate) fn act(
     let progress = bar(
         plan.writes.len() as u64,
         catalogue.word(match plan.kind {
-            Kind::Shrink => say::RECLAIM_SHRINKING,
-            Kind::Reclaim | Kind::ForceEmpty => say::RECLAIM_RECLAIMING,
-            Kind::DropCaches => say::RECLAIM_DROPPING,
+            StepKind::Shrink => say::RECLAIM_SHRINKING,
+            StepKind::Reclaim | StepKind::ForceEmpty => say::RECLAIM_RECLAIMING,
+            StepKind::DropCaches => say::RECLAIM_DROPPING,
         }),
     );
     let mut ended = None;
@@ -41,7 +41,7 @@ pub(crate) fn act(
             });
             break;
         }
-        if plan.kind == Kind::DropCaches {
+        if plan.kind == StepKind::DropCaches {
             // Dirty pages cannot be dropped.
             acts.sync();
         }
@@ -49,7 +49,7 @@ pub(crate) fn act(
             Ok(()) => {}
             // A cache or a cgroup that has gone is what was wanted; memory.reclaim says EAGAIN if it got less than asked.
             Err(error) if error.kind() == io::ErrorKind::NotFound || is(&error, Errno::NODEV) => {}
-            Err(error) if plan.kind == Kind::Reclaim && is(&error, Errno::AGAIN) => {}
+            Err(error) if plan.kind == StepKind::Reclaim && is(&error, Errno::AGAIN) => {}
             Err(error) => {
                 step.failed = Some(step.failed.unwrap_or(0) + 1);
                 step.reason.get_or_insert_with(|| WriteError {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Ended, Kind, Options, Plan, Report, Step, Untried, Why, WriteError, act::act,
+    Ended, Options, Plan, ReclaimStep, Reclamation, StepKind, Untried, Why, WriteError, act::act,
     counts as counts_now,
 };
 use crate::{
@@ -32,19 +32,19 @@ pub(crate) struct Ladder<'a> {
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) until: Instant,
-    pub(crate) report: Report,
+    pub(crate) report: Reclamation,
 }
 
 impl Ladder<'_> {
     /// Tries all, or says what would be tried.
-    pub(crate) fn climb(mut self) -> Result<Report, Error> {
+    pub(crate) fn climb(mut self) -> Result<Reclamation, Error> {
         if self.report.before.none {
             return Ok(self.report);
         }
-        let gentle = [Kind::Shrink, Kind::reclaims(self.hierarchy.version)];
+        let gentle = [StepKind::Shrink, StepKind::reclaims(self.hierarchy.version)];
         let mut rungs = gentle.map(|kind| (kind, false)).to_vec();
         if self.options.drop_caches {
-            rungs.push((Kind::DropCaches, false));
+            rungs.push((StepKind::DropCaches, false));
             // What was in use is unused now: dropping dentries leaves slabs that only `shrink` gives back on 3.10.
             rungs.extend(gentle.map(|kind| (kind, true)));
         }
@@ -59,12 +59,12 @@ impl Ladder<'_> {
             }
         }
         if !self.options.drop_caches {
-            self.untried(Kind::DropCaches, Why::NotAsked, None);
+            self.untried(StepKind::DropCaches, Why::NotAsked, None);
         }
         Ok(self.report)
     }
 
-    fn step(&mut self, kind: Kind, mut again: bool) -> Result<(), Error> {
+    fn step(&mut self, kind: StepKind, mut again: bool) -> Result<(), Error> {
         for _ in 0..ROUNDS {
             let plan = match Plan::of(kind, self.root, self.hierarchy, self.options.max)? {
                 Ok(plan) => plan,
@@ -109,7 +109,7 @@ impl Ladder<'_> {
             step.after = Some(after);
             self.report.steps.push(step);
             let falls = after.zombies < before.zombies;
-            let once = kind == Kind::DropCaches;
+            let once = kind == StepKind::DropCaches;
             if refused || once || !falls || after.none || self.report.ended.is_some() {
                 break;
             }
@@ -119,7 +119,7 @@ impl Ladder<'_> {
     }
 
     /// Notes once why there was no such step.
-    fn untried(&mut self, kind: Kind, why: Why, error: Option<WriteError>) {
+    fn untried(&mut self, kind: StepKind, why: Why, error: Option<WriteError>) {
         let known = self.report.not_tried.iter().any(|one| one.kind == kind);
         if !known && !self.report.tried().contains(&kind) {
             self.report.not_tried.push(Untried { kind, why, error });
@@ -160,16 +160,16 @@ impl Ladder<'_> {
     }
 }
 
-impl Report {
+impl Reclamation {
     /// What the kernel counted last.
-    pub(crate) fn last(&self) -> super::Counts {
+    pub(crate) fn last(&self) -> super::ZombieCounts {
         let after = self.steps.iter().rev().find_map(|step| step.after);
         after.unwrap_or(self.before)
     }
 
     /// The kinds of steps of which something was written, each once.
-    pub(crate) fn tried(&self) -> Vec<Kind> {
-        let wrote = |step: &&Step| step.failed.is_none_or(|failed| failed < step.writes);
+    pub(crate) fn tried(&self) -> Vec<StepKind> {
+        let wrote = |step: &&ReclaimStep| step.failed.is_none_or(|failed| failed < step.writes);
         let mut kinds = Vec::new();
         for step in self.steps.iter().filter(wrote) {
             if !kinds.contains(&step.kind) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Step, Why};
+use super::{ReclaimStep, Why};
 use crate::{
     census,
     diagnose::facts::{self, Below},
@@ -15,7 +15,7 @@ use crate::{
 /// A kind of step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Kind {
+pub(crate) enum StepKind {
     /// Slab caches of zombies.
     Shrink,
     /// v2: memory below the cgroups with zombies, by `memory.reclaim`.
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     DropCaches,
 }
 
-impl Kind {
+impl StepKind {
     /// By which memory below a cgroup is reclaimed.
     pub(crate) const fn reclaims(version: Version) -> Self {
         match version {
@@ -42,7 +42,7 @@ type Write = (PathBuf, String);
 /// The writes of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    pub(crate) kind: Kind,
+    pub(crate) kind: StepKind,
     /// In this order.
     pub(crate) writes: Vec<Write>,
     /// Of so many zombies or cgroups.
@@ -55,13 +55,13 @@ pub(crate) struct Plan {
 impl Plan {
     /// What such a step would write now, or why nothing.
     pub(crate) fn of(
-        kind: Kind,
+        kind: StepKind,
         root: &Root,
         hierarchy: &Hierarchy,
         max: usize,
     ) -> Result<Result<Self, Why>, Error> {
         Ok(match kind {
-            Kind::Shrink => {
+            StepKind::Shrink => {
                 // Where the kernel counts fewer zombies than have caches, these are their parents' (5.3 and later).
                 let theirs = census::count(root, hierarchy, None)?.with_caches > 0;
                 let zombies = if theirs {
@@ -71,8 +71,8 @@ impl Plan {
                 };
                 shrink(&zombies, max).ok_or(Why::NoCaches)
             }
-            Kind::Reclaim | Kind::ForceEmpty => reclaim(root, hierarchy, max),
-            Kind::DropCaches => Ok(Self {
+            StepKind::Reclaim | StepKind::ForceEmpty => reclaim(root, hierarchy, max),
+            StepKind::DropCaches => Ok(Self {
                 kind,
                 writes: vec![("/proc/sys/vm/drop_caches".into(), "3".to_owned())],
                 targets: 1,
@@ -83,8 +83,8 @@ impl Plan {
     }
 
     /// The step before anything is done.
-    pub(crate) fn step(&self, again: bool) -> Step {
-        Step {
+    pub(crate) fn step(&self, again: bool) -> ReclaimStep {
+        ReclaimStep {
             kind: self.kind,
             again,
             writes: self.writes.len() as u64,
@@ -109,7 +109,7 @@ fn shrink(zombies: &[(u32, SlabMemcg)], max: usize) -> Option<Plan> {
         }
     }
     (!writes.is_empty()).then_some(Plan {
-        kind: Kind::Shrink,
+        kind: StepKind::Shrink,
         writes,
         targets: all.min(max) as u64,
         left_out: all.saturating_sub(max) as u64,
@@ -132,7 +132,7 @@ fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Result<Plan, Why> 
     let all = writes.len();
     let (bytes, writes): (Vec<_>, Vec<_>) = writes.into_iter().take(max).unzip();
     Ok(Plan {
-        kind: Kind::reclaims(hierarchy.version),
+        kind: StepKind::reclaims(hierarchy.version),
         writes,
         targets: all.min(max) as u64,
         left_out: all.saturating_sub(max) as u64,

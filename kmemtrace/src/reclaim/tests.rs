@@ -22,7 +22,7 @@ fn options(apply: bool, drop_caches: bool) -> Options {
     }
 }
 
-fn told(world: &World, options: Options) -> Report {
+fn told(world: &World, options: Options) -> Reclamation {
     let interrupt = Interrupt::watched().unwrap();
     reclaim(
         world.root(),
@@ -34,12 +34,12 @@ fn told(world: &World, options: Options) -> Report {
     .unwrap()
 }
 
-fn kinds(report: &Report) -> Vec<(Kind, bool)> {
+fn kinds(report: &Reclamation) -> Vec<(StepKind, bool)> {
     let steps = report.steps.iter();
     steps.map(|step| (step.kind, step.again)).collect()
 }
 
-fn not_tried(report: &Report) -> Vec<(Kind, Why)> {
+fn not_tried(report: &Reclamation) -> Vec<(StepKind, Why)> {
     let untried = report.not_tried.iter();
     untried.map(|one| (one.kind, one.why)).collect()
 }
@@ -58,17 +58,17 @@ fn leaked(kernel: Kernel, version: Version, charge: Charge, number: u64) -> Worl
     world
 }
 
-const SHRINK: (Kind, bool) = (Kind::Shrink, false);
-const FORCE_EMPTY: (Kind, bool) = (Kind::ForceEmpty, false);
-const DROP: (Kind, bool) = (Kind::DropCaches, false);
-const NOT_ASKED: (Kind, Why) = (Kind::DropCaches, Why::NotAsked);
+const SHRINK: (StepKind, bool) = (StepKind::Shrink, false);
+const FORCE_EMPTY: (StepKind, bool) = (StepKind::ForceEmpty, false);
+const DROP: (StepKind, bool) = (StepKind::DropCaches, false);
+const NOT_ASKED: (StepKind, Why) = (StepKind::DropCaches, Why::NotAsked);
 
 /// What each kernel frees, by what is charged, and the steps that it takes.
 #[test]
 fn each_step_is_tried_as_long_as_the_count_falls() {
     use {Charge as C, Kernel as K, Version as V};
     let cached = C::Cached("dentry");
-    let (shrink_again, empty_again) = ((Kind::Shrink, true), (Kind::ForceEmpty, true));
+    let (shrink_again, empty_again) = ((StepKind::Shrink, true), (StepKind::ForceEmpty, true));
     let cases = [
         // 3.10: unused slabs are given back.
         (K::El7, V::V1, C::Free("dentry"), false, 0, vec![SHRINK]),
@@ -100,7 +100,7 @@ fn each_step_is_tried_as_long_as_the_count_falls() {
             C::File,
             false,
             0,
-            vec![(Kind::Reclaim, false)],
+            vec![(StepKind::Reclaim, false)],
         ),
     ];
     for (kernel, version, charge, drop, left, steps) in cases {
@@ -144,8 +144,8 @@ fn what_was_not_tried_is_told_with_its_reason() {
     let report = told(&world, options(true, false));
     assert_eq!(kinds(&report), []);
     let expected = [
-        (Kind::Shrink, Why::NoCaches),
-        (Kind::ForceEmpty, Why::NothingHeld),
+        (StepKind::Shrink, Why::NoCaches),
+        (StepKind::ForceEmpty, Why::NothingHeld),
         NOT_ASKED,
     ];
     assert_eq!(not_tried(&report), expected);
@@ -156,8 +156,8 @@ fn what_was_not_tried_is_told_with_its_reason() {
     world.fail(Act::Write, "shrink", Errno::ACCESS, 100);
     let report = told(&world, options(true, false));
     let expected = [
-        (Kind::Shrink, Why::Refused),
-        (Kind::ForceEmpty, Why::PagesDoNotPin),
+        (StepKind::Shrink, Why::Refused),
+        (StepKind::ForceEmpty, Why::PagesDoNotPin),
         NOT_ASKED,
     ];
     assert_eq!(not_tried(&report), expected, "{report:?}");
@@ -172,7 +172,7 @@ fn what_was_not_tried_is_told_with_its_reason() {
     assert_eq!(report.last().zombies, 1, "{report:?}");
     assert_eq!(
         not_tried(&report),
-        [(Kind::Shrink, Why::NoCaches), NOT_ASKED]
+        [(StepKind::Shrink, Why::NoCaches), NOT_ASKED]
     );
 }
 
@@ -207,7 +207,7 @@ fn it_stops_in_time_and_writes_no_more_than_allowed() {
         (report.ended, &report.steps[..]),
         (Some(Ended::TimeIsUp), &[][..])
     );
-    let expected = [Kind::Shrink, Kind::ForceEmpty, Kind::DropCaches];
+    let expected = [StepKind::Shrink, StepKind::ForceEmpty, StepKind::DropCaches];
     assert_eq!(
         not_tried(&report),
         expected.map(|kind| (kind, Why::TimeIsUp))
@@ -224,7 +224,7 @@ fn it_stops_in_time_and_writes_no_more_than_allowed() {
     // Step by step all of them are written to.
     few.apply = true;
     let report = told(&world, few);
-    assert_eq!(kinds(&report), [SHRINK, (Kind::Shrink, true)]);
+    assert_eq!(kinds(&report), [SHRINK, (StepKind::Shrink, true)]);
     assert_eq!(report.last().zombies, 0, "{report:?}");
     let shrunk = world.written();
     assert!(

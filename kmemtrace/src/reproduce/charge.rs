@@ -16,7 +16,7 @@ use super::Workload;
 use crate::error::Error;
 
 /// What is to be charged to which cgroups.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct ChargeOrder<'a> {
     /// The cgroup that all are in.
     pub(crate) base: &'a Path,
     /// How many.
@@ -29,7 +29,11 @@ pub(crate) struct Wanted<'a> {
 /// Charges something to cgroups.
 pub(crate) trait Charges {
     /// Goes through the cgroups, and tells of each; ends when it is told `false`.
-    fn charge(&mut self, wanted: &Wanted<'_>, told: &mut dyn FnMut() -> bool) -> Result<(), Error>;
+    fn charge(
+        &mut self,
+        wanted: &ChargeOrder<'_>,
+        told: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error>;
 
     /// Closes what is open; whether anything may have been.
     fn close(&mut self) -> bool;
@@ -45,7 +49,11 @@ pub(crate) struct Process {
 }
 
 impl Charges for Process {
-    fn charge(&mut self, wanted: &Wanted<'_>, told: &mut dyn FnMut() -> bool) -> Result<(), Error> {
+    fn charge(
+        &mut self,
+        wanted: &ChargeOrder<'_>,
+        told: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
         let workload = wanted.workload.as_str();
         let started = std::env::current_exe().and_then(|program| {
             Command::new(program)

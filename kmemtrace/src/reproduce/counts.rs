@@ -12,7 +12,7 @@ const AT_HAND: u64 = 64 * PAGE;
 
 /// The counts at one moment. Each is absent where this kernel does not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Counts {
+pub(crate) struct WaysCounted {
     /// Dead cgroups of its own in the kernel's tree of memory cgroups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) walked: Option<u64>,
@@ -61,7 +61,7 @@ impl Alive {
 
 /// How many of its cgroups are zombies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Agreement {
     /// Two counts agree.
     Exactly(u64),
     /// Two counts agree that there are so many, and there may be more.
@@ -70,7 +70,7 @@ pub(crate) enum Told {
     Unknown,
 }
 
-impl Told {
+impl Agreement {
     pub(crate) const fn number(self) -> Option<u64> {
         match self {
             Self::Exactly(number) | Self::AtLeast(number) => Some(number),
@@ -92,7 +92,7 @@ pub(crate) struct Around {
 }
 
 /// What two counts agree about.
-pub(crate) fn told(counts: &Counts, alive: &Alive, around: Around) -> Told {
+pub(crate) fn told(counts: &WaysCounted, alive: &Alive, around: Around) -> Agreement {
     let holds = match (counts.memory, counts.kernel_memory) {
         (None, None) => None,
         (memory, kernel) => Some(memory.unwrap_or(0).max(kernel.unwrap_or(0)) > 0),
@@ -101,33 +101,38 @@ pub(crate) fn told(counts: &Counts, alive: &Alive, around: Around) -> Told {
         let other = counts.dying.filter(|_| counts.walked.is_some());
         let machine = counts.counted.map(|counted| counted == own as i64);
         return match (other, machine) {
-            (Some(other), _) if other != own => Told::Unknown,
-            (Some(_), _) | (None, Some(true)) => Told::Exactly(own),
-            _ if holds == Some(own > 0) => Told::Exactly(own),
+            (Some(other), _) if other != own => Agreement::Unknown,
+            (Some(_), _) | (None, Some(true)) => Agreement::Exactly(own),
+            _ if holds == Some(own > 0) => Agreement::Exactly(own),
             // Others' come and go: that is no contradiction, and the own ones are counted again and again.
-            (None, Some(false)) if around.busy => Told::Exactly(own),
-            (None, _) => Told::Unknown,
+            (None, Some(false)) if around.busy => Agreement::Exactly(own),
+            (None, _) => Agreement::Unknown,
         };
     }
     // 3.10: the count leaves out what kernel memory pins, the names leave out what pages pin.
     if alive.leaves_out {
         return match (counts.named, counts.kernel_memory, alive.accounted()) {
-            (_, _, None) => Told::Unknown,
-            (Some(0), Some(0), _) => Told::Exactly(0),
-            (Some(named), Some(held), _) if named > 0 && held > 0 => Told::AtLeast(named),
-            _ => Told::Unknown,
+            (_, _, None) => Agreement::Unknown,
+            (Some(0), Some(0), _) => Agreement::Exactly(0),
+            (Some(named), Some(held), _) if named > 0 && held > 0 => Agreement::AtLeast(named),
+            _ => Agreement::Unknown,
         };
     }
     by_machine(counts, alive, around, holds)
 }
 
 /// By the kernel's count of the whole machine, and by what is held.
-fn by_machine(counts: &Counts, alive: &Alive, around: Around, holds: Option<bool>) -> Told {
+fn by_machine(
+    counts: &WaysCounted,
+    alive: &Alive,
+    around: Around,
+    holds: Option<bool>,
+) -> Agreement {
     let (Some(counted), true) = (counts.counted, alive.listed) else {
-        return Told::Unknown;
+        return Agreement::Unknown;
     };
     let Ok(counted) = u64::try_from(counted) else {
-        return Told::Unknown;
+        return Agreement::Unknown;
     };
     // Slab pins where its caches are the zombies' own.
     let slab_pins = alive.layout.is_some() && !around.reparents;
@@ -144,17 +149,17 @@ fn by_machine(counts: &Counts, alive: &Alive, around: Around, holds: Option<bool
         };
         let no_pages = holds == Some(false) || pages.is_some_and(|pages| pages <= AT_HAND);
         return if none && no_pages {
-            Told::Exactly(0)
+            Agreement::Exactly(0)
         } else {
-            Told::Unknown
+            Agreement::Unknown
         };
     }
     // Names that slab left behind at its parent are as many as were removed, whatever others' zombies come to.
     let agree =
         named == counted || pages.is_some_and(|pages| pages >= counted.saturating_mul(PAGE));
     if agree && counted <= around.removed && !around.busy {
-        Told::Exactly(counted)
+        Agreement::Exactly(counted)
     } else {
-        Told::Unknown
+        Agreement::Unknown
     }
 }

@@ -5,9 +5,9 @@ use std::{io, path::Path};
 use super::{
     Course, Workload,
     cgroups::Cgroups,
-    charge::{Charges, Process, Wanted},
+    charge::{ChargeOrder, Charges, Process},
     observer::Observer,
-    outcome::{Accounting, Done, Report},
+    outcome::{AccountedBy, Action, Reproduction},
     workload::{leaf, together},
 };
 use crate::{
@@ -19,12 +19,12 @@ use crate::{
 
 impl Course<'_> {
     /// Goes through with it. However it ends, what was made is removed.
-    pub(crate) fn run(&self) -> Result<Report, Error> {
+    pub(crate) fn run(&self) -> Result<Reproduction, Error> {
         self.charged_by(&mut Process::default())
     }
 
     /// The same, with somebody else to charge.
-    pub(crate) fn charged_by(&self, charges: &mut dyn Charges) -> Result<Report, Error> {
+    pub(crate) fn charged_by(&self, charges: &mut dyn Charges) -> Result<Reproduction, Error> {
         let name = format!("kmemtrace-reproduce-{}", std::process::id());
         let base = self.parent.join(&name);
         let mut observer = Observer::new(self, &base);
@@ -44,7 +44,7 @@ impl Course<'_> {
         }
         observer.alive(all);
         let not_removed = made.remove_cgroups();
-        observer.look(Done::Removed);
+        observer.look(Action::Removed);
         if self.reclaim && !observer.none_left() && !self.interrupt.pressed() {
             let file = "/proc/sys/vm/drop_caches";
             // Dirty pages cannot be dropped.
@@ -52,17 +52,17 @@ impl Course<'_> {
             self.acts
                 .write(Path::new(file), "3")
                 .map_err(|error| Error::caused(format!("cannot write to {file}"), error))?;
-            observer.look(Done::DropCaches);
+            observer.look(Action::DropCaches);
         }
         if made.charges.close() && !observer.none_left() {
-            observer.look(Done::Closed);
+            observer.look(Action::Closed);
         }
         made.remove_files();
         if !observer.none_left() && self.workload != Workload::Sockets {
-            observer.look(Done::FilesRemoved);
+            observer.look(Action::FilesRemoved);
         }
         if !observer.none_left() && made.shrink() > 0 {
-            observer.look(Done::Shrink);
+            observer.look(Action::Shrink);
         }
         made.clean = true;
         let whole_machine = observer.by_machine();
@@ -76,7 +76,7 @@ impl Course<'_> {
         let any = steps
             .iter()
             .any(|step| step.zombies.is_none_or(|zombies| zombies > 0));
-        Ok(Report {
+        Ok(Reproduction {
             kernel: host::facts(self.root).kernel,
             hierarchy: self.hierarchy.version.as_str(),
             workload: self.workload,
@@ -93,7 +93,7 @@ impl Course<'_> {
     }
 
     /// Makes the cgroups, and has something charged to each.
-    fn make(&self, made: &mut Cgroups<'_>) -> Result<Accounting, Error> {
+    fn make(&self, made: &mut Cgroups<'_>) -> Result<AccountedBy, Error> {
         let cannot = |what: &Path, error: io::Error| {
             Error::caused(format!("cannot make {}", what.display()), error)
         };
@@ -119,7 +119,7 @@ impl Course<'_> {
                 })?;
             }
         }
-        let mut accounting = Accounting::Default;
+        let mut accounting = AccountedBy::Default;
         let all = together(&made.base);
         directory(&all)?;
         if self.hierarchy.version == Version::V2 {
@@ -139,13 +139,13 @@ impl Course<'_> {
             let limit = cgroup.join("memory.kmem.limit_in_bytes");
             let write = |text| self.acts.write(&limit, text).is_ok();
             if self.switch_on && write("1") && write("-1") {
-                accounting = Accounting::SwitchedOn;
+                accounting = AccountedBy::SwitchedOn;
             }
             progress.inc(1);
         }
         let base = self.root.path(&made.base);
         let files = self.root.path(&made.files);
-        let wanted = Wanted {
+        let wanted = ChargeOrder {
             base: &base,
             count: made.count,
             workload: self.workload,

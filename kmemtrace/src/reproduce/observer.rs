@@ -5,8 +5,8 @@ use std::{collections::HashSet, path::Path, time::Duration};
 use super::{
     Course,
     cgroups::prefix,
-    counts::{Alive, Around, Counts, Told, told},
-    outcome::{Done, Step},
+    counts::{Agreement, Alive, Around, WaysCounted, told},
+    outcome::{Action, Observation},
     workload::together,
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) struct Observer<'a> {
     around: Around,
     /// The last count of the whole machine.
     last: Option<u64>,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Observation>,
     /// Walks of the kernel's own tree, or why there are none.
     pub(crate) pin_walks: Result<PinWalks, String>,
 }
@@ -78,7 +78,7 @@ impl<'a> Observer<'a> {
     /// Whether the last one saw that none is left.
     pub(crate) fn none_left(&self) -> bool {
         let last = self.steps.last();
-        last.is_some_and(|step| step.told() == Told::Exactly(0))
+        last.is_some_and(|step| step.told() == Agreement::Exactly(0))
     }
 
     /// Whether the kernel's count of the whole machine is what tells: others' zombies are in it, too.
@@ -91,7 +91,7 @@ impl<'a> Observer<'a> {
     }
 
     /// Waits until no zombie is left, or until time is up, and notes what is left.
-    pub(crate) fn look(&mut self, done: Done) {
+    pub(crate) fn look(&mut self, done: Action) {
         let Course {
             acts,
             hierarchy,
@@ -108,8 +108,8 @@ impl<'a> Observer<'a> {
             wait.as_millis() as u64,
             catalogue.word(say::REPRODUCE_WAITING),
         );
-        while seen != Told::Exactly(0) && acts.now() - began < wait && !interrupt.pressed() {
-            if done != Done::Removed {
+        while seen != Agreement::Exactly(0) && acts.now() - began < wait && !interrupt.pressed() {
+            if done != Action::Removed {
                 self.nudge();
             }
             acts.pause(LOOK_EVERY);
@@ -125,10 +125,10 @@ impl<'a> Observer<'a> {
         let stat = self.course.root.read(self.base.join("memory.stat")).ok();
         let held = stat.and_then(|stat| Kinds::of(&stat, hierarchy.version));
         let on_v2 = hierarchy.version == Version::V2;
-        self.steps.push(Step {
+        self.steps.push(Observation {
             done,
             zombies: seen.number(),
-            at_least: matches!(seen, Told::AtLeast(_)),
+            at_least: matches!(seen, Agreement::AtLeast(_)),
             after_ms: fell.duration_since(began).as_millis() as u64,
             pins,
             file: held.map(|held| held.file),
@@ -167,7 +167,7 @@ impl<'a> Observer<'a> {
     }
 
     /// Counts, in every way there is.
-    fn see(&mut self) -> (Counts, Vec<PinTotal>) {
+    fn see(&mut self) -> (WaysCounted, Vec<PinTotal>) {
         let walked = self.walk().or_else(|_| self.walk()).ok();
         let version = self.course.hierarchy.version;
         let named = self.alive.layout.is_some().then(|| {
@@ -179,7 +179,7 @@ impl<'a> Observer<'a> {
         let settled = self.steps.len() > 1;
         self.around.busy |= settled && machine > self.last;
         self.last = machine;
-        let mut counts = Counts {
+        let mut counts = WaysCounted {
             walked: walked
                 .as_ref()
                 .map(|pins| pins.iter().map(|total| total.zombies).sum()),

@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use super::{
     Workload,
-    counts::{Counts, Told},
+    counts::{Agreement, WaysCounted},
 };
 use crate::{census::PinTotal, judge::Answer};
 
 /// What came of it; as JSON, one object with these fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct Reproduction {
     /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kernel: Option<String>,
@@ -25,13 +25,13 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why_not_removed: Option<String>,
     /// Whether kernel-memory accounting was on in them: switched on as runc does, or by default.
-    pub(crate) accounting: Accounting,
+    pub(crate) accounting: AccountedBy,
     /// Whether kernel memory was accounted to them: slab caches were named after them, or kernel memory was charged (v1);
     /// absent where nothing tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) accounted: Option<bool>,
     /// What was seen, in order: after the removal, and after each thing that was done to free them.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<Observation>,
     /// The kernel counts zombies of the whole machine: others' may have come or gone meanwhile.
     pub(crate) whole_machine: bool,
     /// Why nothing tells what keeps each zombie; absent where something does, or where there was none.
@@ -43,7 +43,7 @@ pub(crate) struct Report {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Accounting {
+pub(crate) enum AccountedBy {
     /// By `memory.kmem.limit_in_bytes`, where that matters.
     SwitchedOn,
     /// The kernel does it by itself, or not at all.
@@ -53,7 +53,7 @@ pub(crate) enum Accounting {
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Done {
+pub(crate) enum Action {
     /// The cgroups were removed.
     Removed,
     /// `/proc/sys/vm/drop_caches`.
@@ -68,15 +68,15 @@ pub(crate) enum Done {
 
 /// What was seen after something was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Step {
-    pub(crate) done: Done,
+pub(crate) struct Observation {
+    pub(crate) done: Action,
     /// Zombies that were left; absent where no two counts agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) zombies: Option<u64>,
     /// There may be more: this kernel does not count them.
     pub(crate) at_least: bool,
     /// What was counted, in each way there is.
-    pub(crate) counts: Counts,
+    pub(crate) counts: WaysCounted,
     /// How long it took until the number did not fall any more, in milliseconds.
     pub(crate) after_ms: u64,
     /// What keeps them, as the kernel's own tree tells it; absent where that could not be walked.
@@ -98,17 +98,17 @@ pub(crate) struct Step {
     pub(crate) kernel_memory: Option<u64>,
 }
 
-impl Step {
-    pub(crate) fn told(&self) -> Told {
+impl Observation {
+    pub(crate) fn told(&self) -> Agreement {
         match self.zombies {
-            None => Told::Unknown,
-            Some(zombies) if self.at_least => Told::AtLeast(zombies),
-            Some(zombies) => Told::Exactly(zombies),
+            None => Agreement::Unknown,
+            Some(zombies) if self.at_least => Agreement::AtLeast(zombies),
+            Some(zombies) => Agreement::Exactly(zombies),
         }
     }
 }
 
-impl Report {
+impl Reproduction {
     /// Zombies after the removal, when they had time to go; `None` if that is not known.
     pub(crate) fn stayed(&self) -> Option<u64> {
         self.steps.first()?.zombies
@@ -120,7 +120,9 @@ impl Report {
 
     /// Whether caches were dropped.
     pub(crate) fn dropped(&self) -> bool {
-        self.steps.iter().any(|step| step.done == Done::DropCaches)
+        self.steps
+            .iter()
+            .any(|step| step.done == Action::DropCaches)
     }
 
     pub(crate) fn answer(&self) -> Answer {

@@ -5,9 +5,9 @@ use std::{path::Path, time::Duration};
 use rustix::io::Errno;
 
 use super::{
-    charge::{Charges, Wanted},
-    counts::{Alive, Around, Counts, Told, told},
-    outcome::{Done, Report},
+    charge::{ChargeOrder, Charges},
+    counts::{Agreement, Alive, Around, WaysCounted, told},
+    outcome::{Action, Reproduction},
     *,
 };
 use crate::{
@@ -33,7 +33,11 @@ struct Charger<'a> {
 }
 
 impl Charges for Charger<'_> {
-    fn charge(&mut self, wanted: &Wanted<'_>, told: &mut dyn FnMut() -> bool) -> Result<(), Error> {
+    fn charge(
+        &mut self,
+        wanted: &ChargeOrder<'_>,
+        told: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
         let name = wanted.base.file_name().unwrap().to_str().unwrap();
         for number in 0..wanted.count {
             if self.fails && number == 2 {
@@ -65,7 +69,7 @@ fn run(
     world: &World,
     kinds: &[Kind],
     change: impl FnOnce(&mut Course<'_>),
-) -> Result<Report, Error> {
+) -> Result<Reproduction, Error> {
     reproduced(world, kinds, false, change)
 }
 
@@ -74,7 +78,7 @@ fn reproduced(
     kinds: &[Kind],
     fails: bool,
     change: impl FnOnce(&mut Course<'_>),
-) -> Result<Report, Error> {
+) -> Result<Reproduction, Error> {
     std::fs::create_dir_all(world.root().path("/var/tmp")).unwrap();
     let hierarchy = host::facts(world.root()).memory.unwrap();
     let interrupt = Interrupt::watched().unwrap();
@@ -111,7 +115,7 @@ fn own(world: &World) -> u64 {
     world.zombies("/kmemtrace-reproduce")
 }
 
-fn steps(report: &Report) -> Vec<(Done, Option<u64>)> {
+fn steps(report: &Reproduction) -> Vec<(Action, Option<u64>)> {
     report
         .steps
         .iter()
@@ -129,9 +133,9 @@ fn on_3_10_a_leak_is_told_and_cleared_away() {
         world.zombie("/pod/old", Kind::InUse("dentry"), 4096);
         let report = run(&world, kinds, |_| {}).unwrap();
         let told = [
-            (Done::Removed, Some(COUNT)),
-            (Done::FilesRemoved, Some(COUNT)),
-            (Done::Shrink, Some(0)),
+            (Action::Removed, Some(COUNT)),
+            (Action::FilesRemoved, Some(COUNT)),
+            (Action::Shrink, Some(0)),
         ];
         assert_eq!(steps(&report), told);
         assert_eq!((report.answer(), own(&world)), (Answer::Leak, 0));
@@ -318,36 +322,36 @@ fn one_count_alone_is_not_believed() {
         removed: 5,
         ..Around::default()
     };
-    let counts = |named, kernel_memory| Counts {
+    let counts = |named, kernel_memory| WaysCounted {
         counted: Some(0),
         named,
         kernel_memory,
-        ..Counts::default()
+        ..WaysCounted::default()
     };
     for (named, held, right) in [
-        (Some(5), Some(4096), Told::AtLeast(5)),
-        (Some(0), Some(0), Told::Exactly(0)),
-        (Some(5), Some(0), Told::Unknown),
-        (Some(0), Some(4096), Told::Unknown),
-        (None, Some(0), Told::Unknown),
-        (Some(0), None, Told::Unknown),
+        (Some(5), Some(4096), Agreement::AtLeast(5)),
+        (Some(0), Some(0), Agreement::Exactly(0)),
+        (Some(5), Some(0), Agreement::Unknown),
+        (Some(0), Some(4096), Agreement::Unknown),
+        (None, Some(0), Agreement::Unknown),
+        (Some(0), None, Agreement::Unknown),
     ] {
         assert_eq!(told(&counts(named, held), &alive, around), right);
     }
-    let own = |walked, dying, counted| Counts {
+    let own = |walked, dying, counted| WaysCounted {
         walked,
         dying,
         counted,
-        ..Counts::default()
+        ..WaysCounted::default()
     };
     for (walked, dying, counted, right) in [
-        (Some(5), None, Some(5), Told::Exactly(5)),
-        (Some(0), Some(0), None, Told::Exactly(0)),
-        (Some(0), Some(5), Some(0), Told::Unknown),
-        (Some(0), None, Some(5), Told::Unknown),
-        (Some(0), None, None, Told::Unknown),
-        (None, Some(5), Some(5), Told::Exactly(5)),
-        (None, None, Some(5), Told::Unknown),
+        (Some(5), None, Some(5), Agreement::Exactly(5)),
+        (Some(0), Some(0), None, Agreement::Exactly(0)),
+        (Some(0), Some(5), Some(0), Agreement::Unknown),
+        (Some(0), None, Some(5), Agreement::Unknown),
+        (Some(0), None, None, Agreement::Unknown),
+        (None, Some(5), Some(5), Agreement::Exactly(5)),
+        (None, None, Some(5), Agreement::Unknown),
     ] {
         let counts = own(walked, dying, counted);
         assert_eq!(

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use super::{By, Group, PinTotal, Zombie};
+use super::{By, OwnerGroup, PinTotal, Zombie};
 use crate::tracker;
 
 /// How many there are of a kind, and what they hold.
@@ -35,7 +35,7 @@ pub(crate) fn pins(list: &[Zombie]) -> Vec<PinTotal> {
     sums.into_iter().map(total).collect()
 }
 
-pub(crate) fn groups(list: &[Zombie], by: By) -> Vec<Group> {
+pub(crate) fn groups(list: &[Zombie], by: By) -> Vec<OwnerGroup> {
     let sums = sums(list, |zombie| match by {
         By::Pod => zombie.pod_uid.clone(),
         By::Namespace => zombie.pod_namespace.clone(),
@@ -56,7 +56,7 @@ pub(crate) fn groups(list: &[Zombie], by: By) -> Vec<Group> {
         By::Pod => list.iter().map(|one| (&one.pod_uid, one.pod())).collect(),
         By::Namespace | By::Unit | By::Owner | By::Parent => HashMap::new(),
     };
-    let group = |(name, (zombies, held_bytes))| Group {
+    let group = |(name, (zombies, held_bytes))| OwnerGroup {
         pod: names.get(&name).cloned().flatten(),
         name,
         zombies,

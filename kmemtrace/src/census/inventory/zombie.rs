@@ -101,7 +101,7 @@ pub(crate) struct Zombie {
     pub(crate) stats: Stats,
     /// What its pages are, if that was asked and it has any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) files: Option<files::Pages>,
+    pub(crate) files: Option<files::ZombiePages>,
 }
 
 impl Zombie {

@@ -13,7 +13,7 @@ const SCHEMA: u32 = 1;
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(super) struct Report<'a> {
+pub(super) struct Document<'a> {
     /// The version of this form.
     schema: u32,
     /// What all findings come to.
@@ -124,7 +124,7 @@ struct Remedy {
 /// What `--format json` writes, as JSON Schema: `docs/diagnosis.schema.json` is generated from these types.
 #[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
-    crate::schema::document::<Report<'_>>(
+    crate::schema::document::<Document<'_>>(
         "kmemtrace diagnosis",
         &format!(
             "What `kmemtrace diagnose --format json` writes, schema version {SCHEMA}. docs/diagnosis.md says what the fields mean."
@@ -132,7 +132,7 @@ pub fn schema() -> serde_json::Value {
     )
 }
 
-impl<'a> Report<'a> {
+impl<'a> Document<'a> {
     pub(super) fn new(facts: &'a Facts, diagnosis: &'a Diagnosis, catalogue: &Catalogue) -> Self {
         let say = |message: &_| catalogue.text(message).trim().to_owned();
         Self {

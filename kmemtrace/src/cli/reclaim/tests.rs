@@ -2,11 +2,11 @@ use super::*;
 use crate::{
     cli::output::Palette,
     error::Said,
-    reclaim::{Counts, Ended, Kind, Report, Step, Untried, Why, WriteError},
+    reclaim::{Ended, ReclaimStep, Reclamation, StepKind, Untried, Why, WriteError, ZombieCounts},
 };
 
-fn counts(zombies: u64, kernel_memory: Option<u64>) -> Counts {
-    Counts {
+fn counts(zombies: u64, kernel_memory: Option<u64>) -> ZombieCounts {
+    ZombieCounts {
         zombies,
         at_least: kernel_memory.is_some(),
         kernel_memory,
@@ -15,13 +15,13 @@ fn counts(zombies: u64, kernel_memory: Option<u64>) -> Counts {
     }
 }
 
-fn step(kind: Kind, after: Option<Counts>) -> Step {
-    Step {
+fn step(kind: StepKind, after: Option<ZombieCounts>) -> ReclaimStep {
+    ReclaimStep {
         kind,
         again: false,
         writes: 190,
         targets: 95,
-        bytes: (kind == Kind::Reclaim).then_some(12 << 20),
+        bytes: (kind == StepKind::Reclaim).then_some(12 << 20),
         left_out: None,
         failed: None,
         reason: None,
@@ -29,13 +29,13 @@ fn step(kind: Kind, after: Option<Counts>) -> Step {
     }
 }
 
-fn report(applied: bool, before: Counts, steps: Vec<Step>) -> Report {
-    Report {
+fn report(applied: bool, before: ZombieCounts, steps: Vec<ReclaimStep>) -> Reclamation {
+    Reclamation {
         applied,
         before,
         steps,
         not_tried: vec![Untried {
-            kind: Kind::DropCaches,
+            kind: StepKind::DropCaches,
             why: Why::NotAsked,
             error: None,
         }],
@@ -43,7 +43,7 @@ fn report(applied: bool, before: Counts, steps: Vec<Step>) -> Report {
     }
 }
 
-fn text(report: &Report, lang: Lang) -> String {
+fn text(report: &Reclamation, lang: Lang) -> String {
     let mut out = Vec::new();
     let catalogue = Catalogue::shown(lang);
     text::write(&mut out, report, Palette::new(false), &catalogue).unwrap();
@@ -60,38 +60,42 @@ fn denied(file: &str) -> WriteError {
 #[test]
 fn what_it_did_or_would_do_is_told() {
     let many = counts(95, Some(3_842_048));
-    let mut failed = step(Kind::DropCaches, Some(counts(2, None)));
+    let mut failed = step(StepKind::DropCaches, Some(counts(2, None)));
     (failed.left_out, failed.failed) = (Some(5), Some(1));
     failed.reason = Some(denied("/proc/sys/vm/\x1b"));
-    let mut again = step(Kind::Reclaim, Some(counts(2, None)));
+    let mut again = step(StepKind::Reclaim, Some(counts(2, None)));
     again.again = true;
     let mut all_tried = report(
         true,
         counts(40, None),
-        vec![step(Kind::Reclaim, Some(counts(9, None))), failed, again],
+        vec![
+            step(StepKind::Reclaim, Some(counts(9, None))),
+            failed,
+            again,
+        ],
     );
     all_tried.not_tried[0] = Untried {
-        kind: Kind::Shrink,
+        kind: StepKind::Shrink,
         why: Why::Refused,
         error: Some(denied("/sys/kernel/slab/a/shrink")),
     };
     let mut short = report(
         true,
         many,
-        vec![step(Kind::Shrink, Some(counts(95, Some(9))))],
+        vec![step(StepKind::Shrink, Some(counts(95, Some(9))))],
     );
     short.ended = Some(Ended::TimeIsUp);
-    let mut pressed = report(true, many, vec![step(Kind::Reclaim, Some(many))]);
+    let mut pressed = report(true, many, vec![step(StepKind::Reclaim, Some(many))]);
     (pressed.ended, pressed.steps[0].targets) = (Some(Ended::Interrupted), 1);
     let mut untold = counts(0, None);
     untold.none = false;
     let reports = [
         report(false, counts(0, None), Vec::new()),
-        report(false, many, vec![step(Kind::Shrink, None)]),
+        report(false, many, vec![step(StepKind::Shrink, None)]),
         report(
             true,
             many,
-            vec![step(Kind::Shrink, Some(counts(0, Some(0))))],
+            vec![step(StepKind::Shrink, Some(counts(0, Some(0))))],
         ),
         all_tried,
         short,
@@ -100,7 +104,7 @@ fn what_it_did_or_would_do_is_told() {
         report(
             true,
             counts(1, None),
-            vec![step(Kind::ForceEmpty, Some(counts(4, None)))],
+            vec![step(StepKind::ForceEmpty, Some(counts(4, None)))],
         ),
         report(false, untold, Vec::new()),
     ];

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
     cli::output::{Palette, wide},
-    reclaim::{Counts, Ended, Kind, Report, Step, Untried, Why},
+    reclaim::{Ended, ReclaimStep, Reclamation, StepKind, Untried, Why, ZombieCounts},
 };
 
 /// Columns of labels.
@@ -13,7 +13,7 @@ const LABEL: usize = 11;
 
 pub(super) fn write(
     out: &mut dyn Write,
-    report: &Report,
+    report: &Reclamation,
     palette: Palette,
     catalogue: &Catalogue,
 ) -> io::Result<()> {
@@ -61,7 +61,7 @@ pub(super) fn write(
     Ok(())
 }
 
-fn zombies(counts: Counts) -> Message {
+fn zombies(counts: ZombieCounts) -> Message {
     let id = if counts.at_least && !counts.none {
         say::ZOMBIES_AT_LEAST
     } else {
@@ -71,7 +71,7 @@ fn zombies(counts: Counts) -> Message {
 }
 
 /// What is left, what did not free it, and what was not tried.
-fn write_left(out: &mut dyn Write, report: &Report, catalogue: &Catalogue) -> io::Result<()> {
+fn write_left(out: &mut dyn Write, report: &Reclamation, catalogue: &Catalogue) -> io::Result<()> {
     let last = report.last();
     if last.none {
         return Ok(());
@@ -140,18 +140,18 @@ fn untried(one: &Untried, catalogue: &Catalogue) -> String {
 }
 
 /// As the files are called, by which it goes.
-const fn name(kind: Kind) -> &'static str {
+const fn name(kind: StepKind) -> &'static str {
     match kind {
-        Kind::Shrink => "shrink",
-        Kind::Reclaim => "reclaim",
-        Kind::ForceEmpty => "force_empty",
-        Kind::DropCaches => "drop_caches",
+        StepKind::Shrink => "shrink",
+        StepKind::Reclaim => "reclaim",
+        StepKind::ForceEmpty => "force_empty",
+        StepKind::DropCaches => "drop_caches",
     }
 }
 
 /// `at least 95 zombies; charged beyond live children: 3.6 MiB kernel memory`: what zombies hold, and what they left to live
 /// cgroups.
-fn counted(counts: Counts, catalogue: &Catalogue) -> String {
+fn counted(counts: ZombieCounts, catalogue: &Catalogue) -> String {
     let number = catalogue.text(&zombies(counts));
     let held = [
         (say::HELD_KERNEL, counts.kernel_memory),
@@ -169,11 +169,11 @@ fn counted(counts: Counts, catalogue: &Catalogue) -> String {
     catalogue.text(&message.arg("held", held))
 }
 
-fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Result<()> {
+fn write_step(out: &mut dyn Write, step: &ReclaimStep, catalogue: &Catalogue) -> io::Result<()> {
     let what = match step.kind {
-        Kind::Shrink => say::RECLAIM_SHRINK,
-        Kind::Reclaim | Kind::ForceEmpty => say::RECLAIM_RECLAIM,
-        Kind::DropCaches => say::RECLAIM_DROP_CACHES,
+        StepKind::Shrink => say::RECLAIM_SHRINK,
+        StepKind::Reclaim | StepKind::ForceEmpty => say::RECLAIM_RECLAIM,
+        StepKind::DropCaches => say::RECLAIM_DROP_CACHES,
     };
     let what = Message::new(what)
         .arg("writes", step.writes)

@@ -7,7 +7,7 @@ use crate::{
     census,
     cli::output::{Palette, wide},
     judge::Answer,
-    reproduce::{Accounting, Done, Report, Step, Told, Workload},
+    reproduce::{AccountedBy, Action, Agreement, Observation, Reproduction, Workload},
     text::escape::Name,
 };
 
@@ -19,7 +19,7 @@ const LABEL: usize = 10;
 
 pub(super) fn write(
     out: &mut dyn Write,
-    report: &Report,
+    report: &Reproduction,
     palette: Palette,
     catalogue: &Catalogue,
 ) -> io::Result<()> {
@@ -56,8 +56,8 @@ pub(super) fn write(
     }
     line(say::REPRODUCE_HIERARCHY, report.hierarchy)?;
     let accounting = match report.accounting {
-        Accounting::SwitchedOn => say::REPRODUCE_SWITCHED_ON,
-        Accounting::Default => say::REPRODUCE_BY_DEFAULT,
+        AccountedBy::SwitchedOn => say::REPRODUCE_SWITCHED_ON,
+        AccountedBy::Default => say::REPRODUCE_BY_DEFAULT,
     };
     line(say::REPRODUCE_ACCOUNTING, &catalogue.word(accounting))?;
     for step in &report.steps {
@@ -95,13 +95,13 @@ pub(super) fn write(
     Ok(())
 }
 
-fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Result<()> {
+fn write_step(out: &mut dyn Write, step: &Observation, catalogue: &Catalogue) -> io::Result<()> {
     let done = match step.done {
-        Done::Removed => say::DONE_REMOVED,
-        Done::DropCaches => say::DONE_DROPPED,
-        Done::Closed => say::DONE_CLOSED,
-        Done::FilesRemoved => say::DONE_FILES,
-        Done::Shrink => say::DONE_SHRUNK,
+        Action::Removed => say::DONE_REMOVED,
+        Action::DropCaches => say::DONE_DROPPED,
+        Action::Closed => say::DONE_CLOSED,
+        Action::FilesRemoved => say::DONE_FILES,
+        Action::Shrink => say::DONE_SHRUNK,
     };
     let held = [
         (say::HELD_FILE, step.file),
@@ -119,11 +119,11 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
         })
         .collect();
     let zombies = match step.told() {
-        Told::Exactly(number) | Told::AtLeast(number @ 0) => {
+        Agreement::Exactly(number) | Agreement::AtLeast(number @ 0) => {
             Message::new(say::ZOMBIES).arg("number", number)
         }
-        Told::AtLeast(number) => Message::new(say::ZOMBIES_AT_LEAST).arg("number", number),
-        Told::Unknown => {
+        Agreement::AtLeast(number) => Message::new(say::ZOMBIES_AT_LEAST).arg("number", number),
+        Agreement::Unknown => {
             Message::new(say::REPRODUCE_COUNTS).arg("counts", counted(step, catalogue))
         }
     };
@@ -152,7 +152,7 @@ fn write_step(out: &mut dyn Write, step: &Step, catalogue: &Catalogue) -> io::Re
 }
 
 /// What was counted in each way, where no two agree.
-fn counted(step: &Step, catalogue: &Catalogue) -> String {
+fn counted(step: &Observation, catalogue: &Catalogue) -> String {
     let counts = &step.counts;
     let number = |id, number: Option<u64>| Some(Message::new(id).arg("number", number?));
     let bytes = |id, bytes: Option<u64>| Some(Message::new(id).arg("bytes", Arg::Bytes(bytes?)));
@@ -193,14 +193,14 @@ const fn workload(kind: Workload) -> Sentence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalogue::Lang, census::PinTotal, reproduce::counts::Counts, tracker::Pin};
+    use crate::{catalogue::Lang, census::PinTotal, reproduce::counts::WaysCounted, tracker::Pin};
 
-    fn step(done: Done, zombies: u64, at_least: bool) -> Step {
-        Step {
+    fn step(done: Action, zombies: u64, at_least: bool) -> Observation {
+        Observation {
             done,
             zombies: Some(zombies),
             at_least,
-            counts: Counts::default(),
+            counts: WaysCounted::default(),
             after_ms: 1250,
             pins: Vec::new(),
             file: Some(4096),
@@ -212,8 +212,8 @@ mod tests {
         }
     }
 
-    fn text(lang: Lang, workload: Workload, made: u64, steps: &[Step]) -> String {
-        let report = Report {
+    fn text(lang: Lang, workload: Workload, made: u64, steps: &[Observation]) -> String {
+        let report = Reproduction {
             kernel: Some("3.10.0\x1b".to_owned()),
             hierarchy: "v1",
             workload,
@@ -221,8 +221,8 @@ mod tests {
             not_removed: (made == 9).then_some(2),
             why_not_removed: (made == 9).then(|| "EBUSY\x1b".to_owned()),
             accounting: match workload {
-                Workload::Sockets => Accounting::Default,
-                _ => Accounting::SwitchedOn,
+                Workload::Sockets => AccountedBy::Default,
+                _ => AccountedBy::SwitchedOn,
             },
             accounted: (made == 8).then_some(false),
             whole_machine: steps.iter().all(|step| !step.at_least),
@@ -237,10 +237,10 @@ mod tests {
     }
 
     /// Counts that do not agree.
-    fn unknown(done: Done, walked: u64, counted: Option<i64>) -> Step {
-        Step {
+    fn unknown(done: Action, walked: u64, counted: Option<i64>) -> Observation {
+        Observation {
             zombies: None,
-            counts: Counts {
+            counts: WaysCounted {
                 walked: Some(walked),
                 dying: Some(1),
                 counted,
@@ -253,7 +253,7 @@ mod tests {
     }
 
     /// All that may keep zombies.
-    fn kept(mut step: Step) -> Step {
+    fn kept(mut step: Observation) -> Observation {
         let pins = [
             (Some(Pin::Anonymous), 93, Some(6 << 20)),
             (Some(Pin::PageCache), 1, None),
@@ -280,51 +280,54 @@ mod tests {
     }
 
     fn told(lang: Lang) -> String {
-        let text = |workload, made, steps: &[Step]| text(lang, workload, made, steps);
+        let text = |workload, made, steps: &[Observation]| text(lang, workload, made, steps);
         let told = [
-            text(Workload::Dentries, 100, &[step(Done::Removed, 0, false)]),
+            text(Workload::Dentries, 100, &[step(Action::Removed, 0, false)]),
             text(
                 Workload::Tmpfs,
                 100,
                 &[
-                    kept(step(Done::Removed, 100, false)),
-                    step(Done::FilesRemoved, 0, false),
+                    kept(step(Action::Removed, 100, false)),
+                    step(Action::FilesRemoved, 0, false),
                 ],
             ),
             text(
                 Workload::Inodes,
                 100,
                 &[
-                    step(Done::Removed, 95, true),
-                    step(Done::DropCaches, 95, true),
-                    step(Done::FilesRemoved, 94, true),
-                    step(Done::Shrink, 2, true),
+                    step(Action::Removed, 95, true),
+                    step(Action::DropCaches, 95, true),
+                    step(Action::FilesRemoved, 94, true),
+                    step(Action::Shrink, 2, true),
                 ],
             ),
             text(
                 Workload::Sockets,
                 7,
-                &[step(Done::Removed, 7, false), step(Done::Closed, 0, false)],
+                &[
+                    step(Action::Removed, 7, false),
+                    step(Action::Closed, 0, false),
+                ],
             ),
             text(Workload::PageCache, 0, &[]),
-            text(Workload::Dentries, 8, &[step(Done::Removed, 0, false)]),
+            text(Workload::Dentries, 8, &[step(Action::Removed, 0, false)]),
             text(
                 Workload::Dentries,
                 9,
                 &[
-                    unknown(Done::Removed, 0, Some(-3)),
-                    unknown(Done::FilesRemoved, 9, None),
+                    unknown(Action::Removed, 0, Some(-3)),
+                    unknown(Action::FilesRemoved, 9, None),
                 ],
             ),
             text(
                 Workload::Inodes,
                 100,
                 &[
-                    step(Done::Removed, 95, true),
-                    unknown(Done::Shrink, 4, Some(3)),
+                    step(Action::Removed, 95, true),
+                    unknown(Action::Shrink, 4, Some(3)),
                 ],
             ),
-            text(Workload::Inodes, 100, &[step(Done::Removed, 95, false)]),
+            text(Workload::Inodes, 100, &[step(Action::Removed, 95, false)]),
         ];
         told.join("\n")
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    census::files::{File, Look, Pages},
+    census::files::{CachedFile, FileSearch, ZombiePages},
     text::{
         escape::Name,
         units::{self, Bytes},
@@ -16,7 +16,7 @@ use crate::{
 /// So many files of a zombie are in the text.
 const LISTED: usize = 10;
 
-impl Look {
+impl FileSearch {
     /// A line among the sums.
     pub(crate) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "  files      ")?;
@@ -40,7 +40,7 @@ impl Look {
     }
 }
 
-impl Pages {
+impl ZombiePages {
     /// A line for each of the files that hold most, and for all others.
     pub(crate) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         for file in self.list.iter().take(LISTED) {
@@ -82,7 +82,7 @@ fn row(bytes: u64, what: &dyn fmt::Display, out: &mut dyn Write) -> io::Result<(
     writeln!(out, "  {bytes:>13}    {what}")
 }
 
-impl fmt::Display for File {
+impl fmt::Display for CachedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.path, &self.block_device) {
             (Some(path), _) => write!(f, "{}", Name::whole(path.as_bytes()))?,

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     census::{
-        Crowd,
+        CrowdedParent,
         inventory::{Inventory, Zombie},
         objcgs::ObjectCgroups,
     },
@@ -195,7 +195,7 @@ impl ObjectCgroups {
     }
 }
 
-impl Crowd {
+impl CrowdedParent {
     /// One line of a scan.
     pub(crate) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let path = Name::short(self.path.as_bytes(), 90);

@@ -2,11 +2,11 @@ use std::collections::HashMap;
 
 use crate::{
     census::{
-        Census, judge,
-        look::{Held, Look, Slab, orphans},
+        Census, assess,
+        look::{HeldMemory, Look, SlabSigns, orphans},
         names::{Holder, Named, SlabZombie},
     },
-    cli::output::{Palette, Report as _},
+    cli::output::{Palette, Printed as _},
     event::Counts,
     host::{self, Hierarchy, SlabLayout, SlabMemcgs, Version},
     judge::Answer,
@@ -58,7 +58,7 @@ fn v2(live: u64, dying: Option<u64>, dying_memory: Option<u64>) -> Look {
     reason = "it reads better in a test"
 )]
 fn scan(first: Look, second: Option<Look>) -> Census {
-    judge(
+    assess(
         &hierarchy(Version::V1),
         Some("6.1.0-40".to_owned()),
         &first,
@@ -68,8 +68,8 @@ fn scan(first: Look, second: Option<Look>) -> Census {
 }
 
 /// On 3.10.
-fn top_level(orphans: u64, peak: u64) -> Slab {
-    Slab {
+fn top_level(orphans: u64, peak: u64) -> SlabSigns {
+    SlabSigns {
         layout: SlabLayout::TopLevel,
         orphans,
         without_cache: 7,
@@ -123,7 +123,7 @@ fn a_copy_is_looked_at_once() {
 fn v2_counts_memcgs_where_it_can() {
     let zombies = |dying, dying_memory| {
         let look = v2(9, dying, dying_memory);
-        let scan = judge(
+        let scan = assess(
             &hierarchy(Version::V2),
             None,
             &look,
@@ -138,7 +138,7 @@ fn v2_counts_memcgs_where_it_can() {
     assert_eq!(zombies(Some(7), None), (Some(7), Answer::Unknown));
     assert_eq!(zombies(None, None), (None, Answer::Unknown));
     let none = v2(9, None, None);
-    insta::assert_snapshot!(text(&judge(
+    insta::assert_snapshot!(text(&assess(
         &hierarchy(Version::V2),
         None,
         &none,
@@ -193,8 +193,8 @@ fn a_name_in_use_is_no_orphan() {
     assert!(orphans(SlabMemcgs::default(), &names).is_empty());
 }
 
-fn held(bytes: u64, directories: u64, blind: u64) -> Held {
-    Held {
+fn held(bytes: u64, directories: u64, blind: u64) -> HeldMemory {
+    HeldMemory {
         bytes,
         directories,
         blind,
@@ -263,20 +263,20 @@ fn nested_caches_leave_the_count_alone() {
         (4, Answer::Clean, 0, 0, None),
     ] {
         let look = Look {
-            slab: Some(Slab {
+            slab: Some(SlabSigns {
                 unnamed: 4,
                 layout: SlabLayout::Nested,
                 orphans: 1,
                 without_cache: 0,
                 peak: None,
             }),
-            kmem: Some(Held {
+            kmem: Some(HeldMemory {
                 pins: false,
                 ..held(9000, 1, 0)
             }),
             ..v1(4, num_cgroups)
         };
-        let scan = judge(&hierarchy(Version::V1), None, &look, None, one_named());
+        let scan = assess(&hierarchy(Version::V1), None, &look, None, one_named());
         assert_eq!(
             (
                 scan.answer(),
@@ -323,7 +323,7 @@ fn zombies_are_shown_by_name() {
         slab_bytes: Some(2 << 20),
     };
     let kernel = Some("3.10.0-1160".to_owned());
-    let scan = judge(&hierarchy(Version::V1), kernel, &look, None, named);
+    let scan = assess(&hierarchy(Version::V1), kernel, &look, None, named);
     insta::assert_snapshot!(text(&scan));
     insta::assert_snapshot!(serde_json::to_string(&scan.named[..2]).unwrap());
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::{
     census::Census,
-    cli::output::{Palette, Report},
+    cli::output::{Palette, Printed},
     judge::{Kept, State},
     sink::tail::ahead::Ahead,
     text::{escape::Name, units::Bytes},
@@ -16,7 +16,7 @@ const LISTED: usize = 10;
 /// So many directories are listed by path.
 const HOLDERS: usize = 3;
 
-impl Report for Census {
+impl Printed for Census {
     fn text(&self, out: &mut dyn Write, palette: Palette) -> io::Result<()> {
         writeln!(out, "{}", self.headline(palette))?;
         writeln!(

@@ -32,7 +32,7 @@ fn mounts() -> (tempfile::TempDir, Mounts) {
     (directory, mounts)
 }
 
-fn told(files: Vec<HeldFile>) -> Pages {
+fn told(files: Vec<HeldFile>) -> ZombiePages {
     let (_directory, mut mounts) = mounts();
     let files_bytes: u64 = files.iter().map(|file| file.bytes).sum();
     let holdings = Holdings {
@@ -46,7 +46,7 @@ fn told(files: Vec<HeldFile>) -> Pages {
     pages(&holdings, files_bytes + 12_288 + 4096, &mut mounts)
 }
 
-fn text(pages: &Pages) -> String {
+fn text(pages: &ZombiePages) -> String {
     let mut out = Vec::new();
     pages.text(&mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -90,7 +90,7 @@ fn of_many_files_those_that_hold_most_are_listed() {
 
 #[test]
 fn a_look_that_was_cut_short_says_so() {
-    let whole = Look {
+    let whole = FileSearch {
         zombies: 3,
         zombies_of: 3,
         seen_bytes: 8 << 20,
@@ -99,13 +99,13 @@ fn a_look_that_was_cut_short_says_so() {
         took_ns: 1_500_000,
         refused: None,
     };
-    let cut = Look {
+    let cut = FileSearch {
         zombies: 1,
         seen_bytes: 1 << 20,
         complete: false,
         ..whole.clone()
     };
-    let refused = Look {
+    let refused = FileSearch {
         zombies: 0,
         complete: false,
         refused: Some("no folio.lru".to_owned()),

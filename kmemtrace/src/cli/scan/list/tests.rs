@@ -5,7 +5,7 @@ use kmemtrace_common::walk::css_flag;
 use super::*;
 use crate::{
     attribution::PodUid,
-    census::inventory::{By, Group, Kernel, Sort, Wanted, inventory, zombie},
+    census::inventory::{By, Kernel, Listing, OwnerGroup, Sort, inventory, zombie},
     event::Pod,
     plan::Lack,
     source::bpf::{KernelWalk, Lru, Memcg, Stats, Tree},
@@ -93,7 +93,7 @@ fn walk() -> KernelWalk {
     }
 }
 
-fn taken(earlier: Option<&KernelWalk>, wanted: Wanted) -> Inventory {
+fn taken(earlier: Option<&KernelWalk>, wanted: Listing) -> Inventory {
     let lacks = [Lack {
         what: "swap",
         why: "no mem_cgroup.swap.usage",
@@ -121,14 +121,14 @@ fn text(inventory: &Inventory, counted: Option<u64>) -> String {
 
 #[test]
 fn sums_come_first_and_then_those_that_hold_most() {
-    let inventory = taken(None, Wanted::default());
+    let inventory = taken(None, Listing::default());
     insta::assert_snapshot!(text(&inventory, Some(5)));
     insta::assert_snapshot!(serde_json::to_string_pretty(&inventory).unwrap());
 }
 
 #[test]
 fn a_list_ends_where_it_was_told_to_and_says_so() {
-    let wanted = Wanted {
+    let wanted = Listing {
         top: Some(2),
         by: Some(By::Pod),
         sort: Sort::Age,
@@ -141,13 +141,13 @@ fn whose_they_are_is_added_up() {
     let by = |by| {
         let groups = taken(
             None,
-            Wanted {
+            Listing {
                 by: Some(by),
-                ..Wanted::default()
+                ..Listing::default()
             },
         )
         .groups;
-        let name = |group: &Group| group.name.clone().unwrap_or_default();
+        let name = |group: &OwnerGroup| group.name.clone().unwrap_or_default();
         groups
             .iter()
             .map(|group| (name(group), group.zombies))
@@ -177,14 +177,14 @@ fn those_that_were_in_both_walks_stay() {
         .filter(|memcg| memcg.serial != 14)
         .cloned()
         .collect();
-    assert_eq!(taken(None, Wanted::default()).staying, None);
-    assert_eq!(taken(Some(&earlier), Wanted::default()).staying, Some(4));
+    assert_eq!(taken(None, Listing::default()).staying, None);
+    assert_eq!(taken(Some(&earlier), Listing::default()).staying, Some(4));
 }
 
 /// A zombie goes by reclaim if all that keeps it does, and all that its zombies below are kept by.
 #[test]
 fn what_reclaim_frees() {
-    let inventory = taken(None, Wanted::default());
+    let inventory = taken(None, Listing::default());
     let of = |serial| {
         let mut list = inventory.list.iter();
         list.find(|zombie| zombie.serial == serial)
@@ -226,9 +226,9 @@ fn two_walks_tell_which_way_it_goes() {
         })
         .collect();
     let trends = |earlier| {
-        let wanted = Wanted {
+        let wanted = Listing {
             sort: Sort::Age,
-            ..Wanted::default()
+            ..Listing::default()
         };
         let list = taken(earlier, wanted).list;
         list.iter().map(|zombie| zombie.trend).collect::<Vec<_>>()
