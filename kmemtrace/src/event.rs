@@ -317,6 +317,18 @@ pub struct Gap {
     pub reason: GapReason,
 }
 
+/// What whoever follows the events may be in want of: a request to their source, beside what it tells anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The kernel's counts, oftener than every second.
+    Counts,
+    /// All that is there, and the counts.
+    Walk,
+}
+
 /// Why events may have been lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GapReason {

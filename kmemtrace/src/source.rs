@@ -1,5 +1,6 @@
 //! Where events come from. A source reports facts and judges nothing.
 
+mod account;
 pub mod bpf;
 mod clock;
 mod kmsg;
@@ -12,7 +13,7 @@ mod upkeep;
 use crate::{
     error::Error,
     event::{
-        Event, Stamp,
+        Event, Stamp, Wanted,
         header::{HookReport, Refusal},
     },
     host::Facts,
@@ -156,16 +157,25 @@ impl Source {
         }
     }
 
-    /// Waits for the next events and appends them. `settled` is the tracker's word on whether its counts and the kernel's
-    /// agree. Cancel-safe: what was not appended is not lost.
+    /// What is wanted from now on, beside what is told anyway: counts come faster, or a walk is made. Polling looks at everything
+    /// as it is.
+    pub fn want(&mut self, wanted: Wanted) {
+        match self {
+            Self::Bpf(source) => source.want(wanted),
+            Self::Tracefs(source) => source.want(wanted),
+            Self::Sysfs(_) => {}
+        }
+    }
+
+    /// Waits for the next events and appends them. Cancel-safe: what was not appended is not lost.
     ///
     /// # Errors
     ///
     /// What the events come from cannot be read.
-    pub async fn next(&mut self, settled: bool, events: &mut Vec<Event>) -> Result<(), Error> {
+    pub async fn next(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         match self {
-            Self::Bpf(source) => source.next(settled, events).await,
-            Self::Tracefs(source) => source.next(settled, events).await,
+            Self::Bpf(source) => source.next(events).await,
+            Self::Tracefs(source) => source.next(events).await,
             Self::Sysfs(source) => source.next(events).await,
         }
     }

@@ -51,9 +51,13 @@ pub use tally::{Recorder, Repeated};
 
 use crate::event::{
     Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
-    Walked, header::Header,
+    Walked, Wanted, header::Header,
 };
 pub use crate::judge::Kept;
+
+/// How long the totals and the kernel's counts may differ before a walk is wanted, in nanoseconds: something was lost without a
+/// trace.
+const DIFFERS_NS: u64 = 30_000_000_000;
 
 /// What became of a fact, and where things stand after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,10 +214,14 @@ impl Tracker {
         self.table.totals()
     }
 
-    /// Whether the kernel's last counts agreed with the totals, or it does not count. Until it is, ticks should come
-    /// fast: a difference is believed after a few of them.
-    pub fn settled(&self) -> bool {
-        self.check.settled()
+    /// What would show whether the kernel's counts or the totals are right, while they do not agree.
+    pub fn wants(&self) -> Wanted {
+        match self.check.differs_since() {
+            None => Wanted::Nothing,
+            Some(ns) if self.now.mono_ns.saturating_sub(ns) >= DIFFERS_NS => Wanted::Walk,
+            // A difference is believed after a few of them.
+            Some(_) => Wanted::Counts,
+        }
     }
 
     /// All that is known of each memcg now: what the next file of a trace begins with.

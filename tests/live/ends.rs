@@ -161,7 +161,7 @@ pub(super) fn marked() -> Result {
                     .unwrap_or_else(|error| panic!("{error}"));
                 assert!(instance(pid).exists());
                 let mut events = Vec::new();
-                source.next(true, &mut events).await.expect("it is read");
+                source.next(&mut events).await.expect("it is read");
                 assert!(!panics, "on purpose");
             });
         };

@@ -96,7 +96,7 @@ impl Run {
     async fn wait_for(&mut self, what: &str, is: impl Fn(&Fact) -> bool) {
         let deadline = (Instant::now() + patience()).into();
         while !self.seen.iter().any(|event| is(&event.fact)) {
-            let next = self.source.next(true, &mut self.seen);
+            let next = self.source.next(&mut self.seen);
             let Ok(read) = timeout_at(deadline, next).await else {
                 panic!("waited for {what} in vain: {:?}", self.seen);
             };

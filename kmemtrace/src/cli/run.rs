@@ -154,10 +154,11 @@ impl Run<'_> {
         // What ends the source ends the run, and takes nothing of what was seen with it.
         let mut failure = None;
         loop {
+            source.want(tracker.wants());
             let stopped = tokio::select! {
                 biased;
                 () = stop.wait() => true,
-                result = source.next(tracker.settled(), &mut events) => {
+                result = source.next(&mut events) => {
                     failure = result.err();
                     failure.is_some()
                 }

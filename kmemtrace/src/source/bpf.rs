@@ -28,6 +28,7 @@ pub use walker::KernelWalker;
 
 use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{
+    account::Account,
     clock,
     outcome::Outcome,
     records::{BATCH, Records, Zombies},
@@ -36,7 +37,7 @@ use super::{
 use crate::{
     error::Error,
     event::{
-        Cgroup, Event, GapReason, Scope, Stamp,
+        Cgroup, Event, GapReason, Scope, Stamp, Wanted,
         header::HookReport,
         wire::{self, Context, Decoded},
     },
@@ -100,13 +101,17 @@ impl Source {
         self.upkeep.now()
     }
 
-    /// Waits for the next events and appends them. `settled` is the tracker's word on whether its counts and the kernel's
-    /// agree: as long as they do not, they are compared more often. Cancel-safe: what was not appended is not lost.
+    /// What is wanted from now on, beside what is told anyway.
+    pub fn want(&mut self, wanted: Wanted) {
+        self.upkeep.want(wanted);
+    }
+
+    /// Waits for the next events and appends them. Cancel-safe: what was not appended is not lost.
     ///
     /// # Errors
     ///
     /// The ring, the counters of losses or, the first time, the directories cannot be read.
-    pub async fn next(&mut self, settled: bool, events: &mut Vec<Event>) -> Result<(), Error> {
+    pub async fn next(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         if self.upkeep.is_new() {
             return self.upkeep.walk(&mut self.programs, events);
         }
@@ -116,7 +121,7 @@ impl Source {
             }
             _ = self.timer.tick() => {}
         }
-        if self.upkeep.turn(&mut self.programs, settled, events)? {
+        if self.upkeep.turn(&mut self.programs, events)? {
             // The ring does not call again for what was in it already.
             self.timer.reset_immediately();
         }
@@ -134,14 +139,14 @@ impl Source {
 }
 
 impl Programs {
-    fn push(&self, record: &Bytes, upkeep: &mut Upkeep, events: &mut Vec<Event>) {
+    fn push(&self, record: &Bytes, account: &mut Account, events: &mut Vec<Event>) {
         match wire::decode(record, &self.context) {
             Decoded::Fact(mono_ns, fact) => {
-                let time = upkeep.stamp(mono_ns);
+                let time = account.stamp(mono_ns);
                 events.push(Event { time, fact });
             }
             Decoded::Nothing => {}
-            Decoded::Unknown => upkeep.gap(GapReason::BadRecord, Some(1), events),
+            Decoded::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
         }
     }
 }
@@ -195,31 +200,31 @@ impl Records for Programs {
         }))
     }
 
-    fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize {
+    fn drain(&mut self, account: &mut Account, events: &mut Vec<Event>) -> usize {
         let mut taken = 0;
         while taken < BATCH
             && let Some(record) = self.ring.next()
         {
             taken += 1;
-            self.push(&record, upkeep, events);
+            self.push(&record, account, events);
         }
         taken
     }
 
     fn look_for_losses(
         &mut self,
-        upkeep: &mut Upkeep,
+        account: &mut Account,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
         let now = clock::mono_ns();
         let found = self.losses.since_last()?;
         if found.dropped > 0 {
-            upkeep.gap(GapReason::RingFull, Some(found.dropped), events);
+            account.gap(GapReason::RingFull, Some(found.dropped), events);
         }
         if found.skipped > 0 {
-            upkeep.gap(GapReason::Recursion, Some(found.skipped), events);
+            account.gap(GapReason::Recursion, Some(found.skipped), events);
         }
-        upkeep.whole(now);
+        account.whole(now);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a source has to do with its records, for `source::upkeep` to do the rest.
 
-use super::upkeep::Upkeep;
+use super::account::Account;
 use crate::{
     error::Error,
     event::{Cgroup, Event},
@@ -13,12 +13,12 @@ pub(super) const BATCH: usize = 8192;
 /// The records of a source.
 pub(super) trait Records {
     /// Takes records, [`BATCH`] or a little more at most, and appends what they tell; fewer mean that none is left.
-    fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize;
+    fn drain(&mut self, account: &mut Account, events: &mut Vec<Event>) -> usize;
 
-    /// Tells [`Upkeep::gap`] of what was lost since the last call, and [`Upkeep::whole`] up to when nothing was.
+    /// Tells [`Account::gap`] of what was lost since the last call, and [`Account::whole`] up to when nothing was.
     fn look_for_losses(
         &mut self,
-        upkeep: &mut Upkeep,
+        account: &mut Account,
         events: &mut Vec<Event>,
     ) -> Result<(), Error>;
 

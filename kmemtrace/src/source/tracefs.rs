@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    event::{Event, Stamp, header::HookReport},
+    event::{Event, Stamp, Wanted, header::HookReport},
     host::Facts,
     plan::{HookId, Options, SHARED_LOST},
 };
@@ -110,18 +110,22 @@ impl Source {
         self.upkeep.now()
     }
 
-    /// Waits for the next events and appends them. `settled` is the tracker's word on whether its counts and the kernel's
-    /// agree: as long as they do not, they are compared more often. Cancel-safe: what was not appended is not lost.
+    /// What is wanted from now on, beside what is told anyway.
+    pub fn want(&mut self, wanted: Wanted) {
+        self.upkeep.want(wanted);
+    }
+
+    /// Waits for the next events and appends them. Cancel-safe: what was not appended is not lost.
     ///
     /// # Errors
     ///
     /// The trace or, the first time, the directories cannot be read.
-    pub async fn next(&mut self, settled: bool, events: &mut Vec<Event>) -> Result<(), Error> {
+    pub async fn next(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         if self.upkeep.is_new() {
             return self.upkeep.walk(&mut self.trace, events);
         }
         self.timer.tick().await;
-        if self.upkeep.turn(&mut self.trace, settled, events)? {
+        if self.upkeep.turn(&mut self.trace, events)? {
             self.timer.reset_immediately();
         }
         Ok(())

@@ -13,14 +13,15 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    clock::{self, Clock},
+    account::Account,
+    clock,
     kmsg::{Kmsg, finish_kernel_log, read_kernel_log},
     records::{BATCH, Records},
 };
 use crate::{
     error::Error,
     event::{
-        Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, Path as CgroupPath, Stamp, Walked,
+        Cgroup, Counts, Event, Fact, GapReason, Holds, Path as CgroupPath, Stamp, Walked, Wanted,
     },
     host::{self, Directory, Hierarchy, Root},
 };
@@ -33,9 +34,6 @@ const CHECK: Duration = Duration::from_millis(200);
 
 /// How often a tick is sent while all is well, unless it is to be oftener: with it verdicts come due.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-
-/// How long the tracker's counts and the kernel's may differ before a walk is owed: something was lost without a trace.
-const DISAGREE: Duration = Duration::from_secs(30);
 
 /// How often the kernel is asked again what its zombies hold; and a sixtieth of a CPU's time goes into it at most.
 const LOOK: Duration = Duration::from_secs(10);
@@ -51,12 +49,8 @@ const QUIET_TRIES: usize = 3;
 #[derive(Debug)]
 pub(super) struct Upkeep {
     hierarchy: Hierarchy,
-    clock: Clock,
+    account: Account,
     kmsg: Option<Kmsg>,
-    /// `CLOCK_MONOTONIC` up to which no record was lost.
-    whole_until_ns: u64,
-    /// A walk is owed: none yet, or records were lost since the last one.
-    walk_owed: bool,
     /// When the last walk ended, and its time.
     walked: Option<(Instant, Duration)>,
     /// When the kernel was asked for its zombies last, and how long that took; `None` if it cannot be asked.
@@ -65,8 +59,8 @@ pub(super) struct Upkeep {
     told: HashMap<u64, Holds>,
     /// The kernel's count leaves zombies out: once seen, it stays so, and to look again is to list 200,000 names.
     leaves_out: bool,
-    /// Since when the counts have differed.
-    unsettled: Option<Instant>,
+    /// What whoever follows the events was in want of last.
+    wanted: Wanted,
     checked: Instant,
     ticked: Instant,
     /// How often a tick is sent.
@@ -85,15 +79,13 @@ impl Upkeep {
     ) -> Self {
         Self {
             hierarchy,
-            clock: Clock::now(),
+            account: Account::new(),
             kmsg,
-            whole_until_ns: clock::mono_ns(),
-            walk_owed: true,
             walked: None,
             looked: None,
             told: HashMap::new(),
             leaves_out: false,
-            unsettled: None,
+            wanted: Wanted::Nothing,
             checked: Instant::now(),
             ticked: Instant::now(),
             tick_every: tick_every.min(TICK),
@@ -108,12 +100,7 @@ impl Upkeep {
 
     /// This moment, on the clock that the events' times are on.
     pub(super) fn now(&self) -> Stamp {
-        self.clock.stamp(clock::mono_ns())
-    }
-
-    /// A moment of `CLOCK_MONOTONIC` on both clocks.
-    pub(super) fn stamp(&self, mono_ns: u64) -> Stamp {
-        self.clock.stamp(mono_ns)
+        self.account.now()
     }
 
     /// Whether the first walk is still to be done.
@@ -121,18 +108,21 @@ impl Upkeep {
         self.walked.is_none()
     }
 
-    /// Takes what there is and does what is due; returns whether more records are left. `settled` is the tracker's word on
-    /// whether its counts and the kernel's agree.
+    /// What is wanted beside what is due anyway, until it is told otherwise.
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+    }
+
+    /// Takes what there is and does what is due; returns whether more records are left.
     pub(super) fn turn(
         &mut self,
         records: &mut impl Records,
-        settled: bool,
         events: &mut Vec<Event>,
     ) -> Result<bool, Error> {
-        let left = records.drain(self, events) >= BATCH;
+        let left = records.drain(&mut self.account, events) >= BATCH;
         if self.checked.elapsed() >= CHECK {
             self.checked = Instant::now();
-            self.check(records, settled, left, events)?;
+            self.check(records, left, events)?;
         }
         Ok(left)
     }
@@ -145,9 +135,9 @@ impl Upkeep {
     ) -> Result<(), Error> {
         self.drain_all(records, events);
         self.read_kernel_log(events);
-        finish_kernel_log(&mut self.kmsg, self.clock, events);
-        records.look_for_losses(self, events)?;
-        if self.walk_owed
+        finish_kernel_log(&mut self.kmsg, self.account.clock(), events);
+        records.look_for_losses(&mut self.account, events)?;
+        if self.account.owes_walk()
             && let Err(error) = self.walk(records, events)
         {
             tracing::warn!("{error}");
@@ -156,59 +146,33 @@ impl Upkeep {
         Ok(())
     }
 
-    /// A walk must tell what there is.
-    pub(super) fn owe_walk(&mut self) {
-        self.walk_owed = true;
-    }
-
-    /// Nothing was lost up to this moment of `CLOCK_MONOTONIC`.
-    pub(super) fn whole(&mut self, until_ns: u64) {
-        self.whole_until_ns = until_ns;
-    }
-
-    /// Says that events may have been lost.
-    pub(super) fn gap(&mut self, reason: GapReason, lost: Option<u64>, events: &mut Vec<Event>) {
-        let gap = Gap {
-            from_mono_ns: self.whole_until_ns,
-            lost,
-            reason,
-        };
-        events.push(Event {
-            time: self.now(),
-            fact: Fact::Gap(gap),
-        });
-        // The kernel log's losses say nothing about cgroups.
-        self.walk_owed |= reason != GapReason::KernelLog;
-    }
-
     /// Looks for losses, walks if a walk is owed, and sends a tick if one is due.
     fn check(
         &mut self,
         records: &mut impl Records,
-        settled: bool,
         left: bool,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
         self.read_kernel_log(events);
-        records.look_for_losses(self, events)?;
+        records.look_for_losses(&mut self.account, events)?;
         if left {
             return Ok(());
         }
-        if settled {
-            self.unsettled = None;
-        } else if self.unsettled.get_or_insert_with(Instant::now).elapsed() >= DISAGREE {
-            self.unsettled = None;
-            self.walk_owed = true;
+        if self.wanted == Wanted::Walk {
+            self.account.owe_walk();
         }
         let last = self.walked.map(|(ended, _)| ended.elapsed());
-        self.walk_owed |= self
+        if self
             .walk_every
-            .is_some_and(|every| last.is_some_and(|elapsed| elapsed >= every));
+            .is_some_and(|every| last.is_some_and(|elapsed| elapsed >= every))
+        {
+            self.account.owe_walk();
+        }
         // A walk costs more than an event: in a storm that overruns the buffer, walking at every loss would make more loss.
         let rested = self
             .walked
             .is_none_or(|(ended, took)| ended.elapsed() > took.saturating_mul(4));
-        if self.walk_owed && rested {
+        if self.account.owes_walk() && rested {
             if let Err(error) = self.walk(records, events) {
                 // Still owed: the next check tries again.
                 tracing::warn!("{error}");
@@ -223,7 +187,7 @@ impl Upkeep {
         {
             self.tell_zombies(records, events, false);
         }
-        if !settled || self.ticked.elapsed() >= self.tick_every {
+        if self.wanted != Wanted::Nothing || self.ticked.elapsed() >= self.tick_every {
             self.tick(records, events);
         }
         Ok(())
@@ -231,15 +195,15 @@ impl Upkeep {
 
     /// Takes in what the kernel log says of slab failures, where that is how they are seen.
     fn read_kernel_log(&mut self, events: &mut Vec<Event>) {
-        if read_kernel_log(&mut self.kmsg, self.clock, events) {
-            self.gap(GapReason::KernelLog, None, events);
+        if read_kernel_log(&mut self.kmsg, self.account.clock(), events) {
+            self.account.gap(GapReason::KernelLog, None, events);
         }
     }
 
     /// Takes all records, or as many as a full buffer has: in a storm there are always more.
     fn drain_all(&mut self, records: &mut impl Records, events: &mut Vec<Event>) {
         for _ in 0..BATCHES {
-            if records.drain(self, events) < BATCH {
+            if records.drain(&mut self.account, events) < BATCH {
                 return;
             }
         }
@@ -254,7 +218,7 @@ impl Upkeep {
         let started = Instant::now();
         let began_mono_ns = clock::mono_ns();
         let zombies = self.tell_zombies(records, events, true);
-        let time = self.clock.stamp(began_mono_ns);
+        let time = self.account.stamp(began_mono_ns);
         let directories = host::walk(&Root::live(), &self.hierarchy, &mut |directory| {
             // Alive when the walk began or made since: a later death is in the records.
             records.present(&directory);
@@ -280,7 +244,7 @@ impl Upkeep {
             fact: Fact::Walked(walked),
         });
         self.walked = Some((Instant::now(), started.elapsed()));
-        self.walk_owed = false;
+        self.account.walked();
         self.ticked = Instant::now();
         Ok(())
     }
@@ -314,7 +278,7 @@ impl Upkeep {
             if is_known && !all {
                 continue;
             }
-            let time = self.stamp(mono_ns);
+            let time = self.account.stamp(mono_ns);
             events.push(Event {
                 time,
                 fact: Fact::Zombie(cgroup),
@@ -325,7 +289,7 @@ impl Upkeep {
 
     fn tick(&mut self, records: &mut impl Records, events: &mut Vec<Event>) {
         let counts = self.counts(records, events);
-        self.clock = Clock::now();
+        self.account.read_clock();
         let time = self.now();
         events.push(Event {
             time,
@@ -351,7 +315,7 @@ impl Upkeep {
                     return Counts::default();
                 }
             };
-            if records.drain(self, events) == 0 && records.is_whole() {
+            if records.drain(&mut self.account, events) == 0 && records.is_whole() {
                 return counts;
             }
         }

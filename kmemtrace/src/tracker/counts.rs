@@ -36,6 +36,8 @@ pub(super) struct Check {
     /// By how much the kernel's last count differed, and how many ticks in a row it did.
     difference: i64,
     ticks: u32,
+    /// Since when, or since which walk, it has differed.
+    since_ns: u64,
 }
 
 impl Check {
@@ -44,11 +46,18 @@ impl Check {
             sync: Sync::NeedsWalk,
             difference: 0,
             ticks: 0,
+            since_ns: 0,
         }
     }
 
+    /// The kernel's last count agreed with the totals, or it does not count.
     pub(super) fn settled(&self) -> bool {
         self.difference == 0
+    }
+
+    /// Since when, or since which walk, the counts have not, on `CLOCK_MONOTONIC`.
+    pub(super) fn differs_since(&self) -> Option<u64> {
+        (!self.settled()).then_some(self.since_ns)
     }
 
     /// A cgroup came or went: readings before and after it are not comparable.
@@ -61,7 +70,8 @@ impl Check {
         self.ticks = 0;
     }
 
-    pub(super) fn walked(&mut self) {
+    pub(super) fn walked(&mut self, now_ns: u64) {
+        self.since_ns = now_ns;
         // Also where the counts have differed for long: on a busy node they may never be steady.
         if self.sync == Sync::NeedsWalk || self.difference != 0 {
             self.sync = Sync::NeedsCounts;
@@ -70,7 +80,10 @@ impl Check {
     }
 
     /// Takes in by how much the kernel's count is above the totals.
-    pub(super) fn read(&mut self, difference: i64) -> Reading {
+    pub(super) fn read(&mut self, now_ns: u64, difference: i64) -> Reading {
+        if self.settled() {
+            self.since_ns = now_ns;
+        }
         match self.sync {
             Sync::NeedsWalk => return Reading::Wait,
             Sync::NeedsCounts => {

@@ -253,7 +253,7 @@ impl Tracker {
             self.now = time;
         }
         // It stands for a walk: the live ones are known with it.
-        self.check.walked();
+        self.check.walked(time.mono_ns);
         let key = self.table.insert(Entry::carried(time, carried, self.walk));
         if carried.cgroup.memory == Some(false) {
             return;

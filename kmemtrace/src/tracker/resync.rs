@@ -163,7 +163,7 @@ impl Tracker {
             self.end_unnamed(time, walked.began_mono_ns, changes);
         }
         self.walk += 1;
-        self.check.walked();
+        self.check.walked(time.mono_ns);
         self.counting = walked.counts.zombies_of();
         self.reconcile(time, &walked.counts, changes);
         if walked.zombies.is_some() && self.polled.is_none() {
@@ -232,7 +232,8 @@ impl Tracker {
             return;
         };
         let pool = self.table.pool();
-        match self.check.read(counted.saturating_sub(pool as i64)) {
+        let difference = counted.saturating_sub(pool as i64);
+        match self.check.read(time.mono_ns, difference) {
             Reading::Wait => return,
             Reading::Agrees => self.inherited_is_final = true,
             Reading::First => {

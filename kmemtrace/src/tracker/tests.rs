@@ -147,6 +147,10 @@ impl Run {
         self
     }
 
+    fn settled(&self) -> bool {
+        self.tracker.wants() == Wanted::Nothing
+    }
+
     fn created(&mut self, ms: u64, cgroup: Cgroup) -> &mut Self {
         self.apply(ms, Fact::Created(cgroup))
     }

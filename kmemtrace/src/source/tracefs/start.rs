@@ -74,6 +74,7 @@ impl Source {
         // Without the names it says less, and that is all.
         let names = by_probe.then(Kmsg::here).and_then(Result::ok);
         let trace = Trace::new(
+            hierarchy.clone(),
             buffer,
             times,
             Tracepoints::new(hierarchy.id, tracing.id_bytes),

@@ -21,11 +21,11 @@ use super::{
 use crate::{
     error::Error,
     event::{Event, Fact, GapReason, SlabFailure, Task},
-    host::{self, Directory, Root},
+    host::{self, Directory, Hierarchy, Root},
     source::{
+        account::Account,
         clock,
         records::{BATCH, Records},
-        upkeep::Upkeep,
     },
 };
 
@@ -35,6 +35,7 @@ const READS: usize = 512;
 /// The buffer, and what its lines are understood with.
 #[derive(Debug)]
 pub(super) struct Trace {
+    hierarchy: Hierarchy,
     buffer: Buffer,
     times: Times,
     tracepoints: Tracepoints,
@@ -75,6 +76,7 @@ impl Seen {
 
 impl Trace {
     pub(super) fn new(
+        hierarchy: Hierarchy,
         buffer: Buffer,
         times: Times,
         tracepoints: Tracepoints,
@@ -83,6 +85,7 @@ impl Trace {
         directories: Directories,
     ) -> Self {
         Self {
+            hierarchy,
             buffer,
             times,
             tracepoints,
@@ -98,17 +101,17 @@ impl Trace {
         }
     }
 
-    fn line(&mut self, text: &[u8], upkeep: &mut Upkeep, events: &mut Vec<Event>) {
+    fn line(&mut self, text: &[u8], account: &mut Account, events: &mut Vec<Event>) {
         match line(text) {
-            Line::Event(record) => self.event(&record, upkeep, events),
-            Line::Lost(count) => upkeep.gap(GapReason::TraceLost, count, events),
+            Line::Event(record) => self.event(&record, account, events),
+            Line::Lost(count) => account.gap(GapReason::TraceLost, count, events),
             Line::Empty => {}
             Line::Unknown if !self.buffer.may_be_ours(text) => {}
-            Line::Unknown => upkeep.gap(GapReason::BadRecord, Some(1), events),
+            Line::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
         }
     }
 
-    fn event(&mut self, record: &Record<'_>, upkeep: &mut Upkeep, events: &mut Vec<Event>) {
+    fn event(&mut self, record: &Record<'_>, account: &mut Account, events: &mut Vec<Event>) {
         if self.times.take_mark(record.time_ns, record.text) {
             return;
         }
@@ -127,13 +130,13 @@ impl Trace {
                 Told::Fact(fact) => {
                     if matches!(fact, Fact::Renamed(_)) {
                         // What is below it has another path, too.
-                        upkeep.owe_walk();
+                        account.owe_walk();
                     }
-                    let time = upkeep.stamp(time_ns);
+                    let time = account.stamp(time_ns);
                     events.push(Event { time, fact });
                 }
                 Told::Nothing => {}
-                Told::Unknown => upkeep.gap(GapReason::BadRecord, Some(1), events),
+                Told::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
             }
         } else if record.event.starts_with(b"slab") {
             let failure = SlabFailure {
@@ -144,17 +147,17 @@ impl Trace {
             };
             self.slabs.push(time_ns, failure);
         } else if !self.probes.take(record, time_ns, who) {
-            upkeep.gap(GapReason::BadRecord, Some(1), events);
+            account.gap(GapReason::BadRecord, Some(1), events);
         } else if !self.probes.wants_look() {
-            self.tell(upkeep, events);
+            self.tell(account, events);
         }
     }
 
     /// Tells what the probes' lines add up to, once the directories have been looked at if need be. A look costs more than
     /// an event: in a storm it is left for later, and the steps with it.
-    fn tell(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) {
+    fn tell(&mut self, account: &mut Account, events: &mut Vec<Event>) {
         if self.probes.missed() {
-            upkeep.owe_walk();
+            account.owe_walk();
         }
         if self.probes.is_told() {
             return;
@@ -169,7 +172,7 @@ impl Trace {
             }
             let started = Instant::now();
             let seen = &mut self.seen;
-            let walked = host::walk(&Root::live(), upkeep.hierarchy(), &mut |directory| {
+            let walked = host::walk(&Root::live(), &self.hierarchy, &mut |directory| {
                 let seen_ns = seen.see(&directory);
                 found.push(Found {
                     id: directory.id,
@@ -181,14 +184,14 @@ impl Trace {
             self.looked = Some((Instant::now(), started.elapsed()));
             if let Err(error) = walked {
                 tracing::warn!("cannot look for new directories: {error}");
-                upkeep.owe_walk();
+                account.owe_walk();
             }
         }
         for (time_ns, fact) in self.probes.tell(&found, &mut self.directories) {
             if let Fact::MkdirFailure(failure) = &fact {
                 self.tracepoints.failed(time_ns, failure);
             }
-            let time = upkeep.stamp(time_ns);
+            let time = account.stamp(time_ns);
             events.push(Event { time, fact });
         }
     }
@@ -205,7 +208,7 @@ impl Trace {
 }
 
 impl Records for Trace {
-    fn drain(&mut self, upkeep: &mut Upkeep, events: &mut Vec<Event>) -> usize {
+    fn drain(&mut self, account: &mut Account, events: &mut Vec<Event>) -> usize {
         self.tasks.forget();
         let mut taken = 0;
         let mut lines = Vec::new();
@@ -215,7 +218,7 @@ impl Records for Trace {
                 .read(|line| lines.push(Bytes::copy_from_slice(line)));
             taken += lines.len();
             for text in lines.drain(..) {
-                self.line(&text, upkeep, events);
+                self.line(&text, account, events);
             }
             match read {
                 Ok(true) if taken < BATCH => {}
@@ -226,9 +229,9 @@ impl Records for Trace {
                 }
             }
         }
-        self.tell(upkeep, events);
+        self.tell(account, events);
         self.slabs.tell(self.hurry, |time_ns, failure| {
-            let time = upkeep.stamp(time_ns);
+            let time = account.stamp(time_ns);
             let fact = Fact::SlabFailure(failure);
             events.push(Event { time, fact });
         });
@@ -237,7 +240,7 @@ impl Records for Trace {
 
     fn look_for_losses(
         &mut self,
-        upkeep: &mut Upkeep,
+        account: &mut Account,
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
         if let Some(error) = self.broken.take() {
@@ -251,14 +254,14 @@ impl Records for Trace {
         let now = clock::mono_ns();
         let skipped = self.buffer.skipped();
         if skipped > self.skipped {
-            upkeep.gap(GapReason::TraceLost, Some(skipped - self.skipped), events);
+            account.gap(GapReason::TraceLost, Some(skipped - self.skipped), events);
         }
         self.skipped = skipped;
         if self.buffer.was_disturbed() {
-            upkeep.gap(GapReason::TraceLost, None, events);
+            account.gap(GapReason::TraceLost, None, events);
         }
         if !self.buffer.is_off() {
-            upkeep.whole(now);
+            account.whole(now);
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ fn a_walk_finds_what_is_there() {
 fn a_walk_without_counts_inherits_at_the_first_tick_that_has_them() {
     let mut run = Run::walked(&[1], Counts::default());
     assert_eq!(run.tracker.state().summary().inherited, None);
-    assert!(run.tracker.settled());
+    assert!(run.settled());
     run.tick(3, num_cgroups(3));
     assert_eq!(run.totals(), (1, 2, 0));
     assert_eq!(run.tracker.state().summary().inherited, Some(2));
@@ -217,11 +217,11 @@ fn an_id_given_out_again_in_a_gap() {
 fn a_difference_is_believed_when_it_stays() {
     let mut run = Run::walked(&[1, 2], num_cgroups(2));
     run.tick(3, num_cgroups(2));
-    assert!(run.tracker.settled());
+    assert!(run.settled());
     run.tick(4, num_cgroups(4))
         .tick(5, Counts::default())
         .tick(6, num_cgroups(4));
-    assert!(!run.tracker.settled());
+    assert!(!run.settled());
     assert_eq!(run.totals(), (2, 0, 0));
     // in between something happened, or the difference changed
     run.offlined(7, cgroup(1))
@@ -231,7 +231,7 @@ fn a_difference_is_believed_when_it_stays() {
     assert_eq!(run.totals(), (1, 1, 0));
     run.tick(12, num_cgroups(4));
     assert_eq!(run.totals(), (1, 3, 0));
-    assert!(run.tracker.settled());
+    assert!(run.settled());
     // and down
     run.tick(13, num_cgroups(3))
         .tick(14, num_cgroups(3))
@@ -260,7 +260,7 @@ fn fewer_zombies_than_were_certain_puts_all_in_doubt() {
         run.tick(ms, num_cgroups(2));
     }
     assert_eq!(run.totals(), (1, 1, 0));
-    assert!(run.tracker.settled());
+    assert!(run.settled());
     run.changes.clear();
     run.freed(8, cgroup(1)).tick(9, num_cgroups(1));
     assert_eq!(run.said(), ["freed 1?", "freed 2?"]);
@@ -273,7 +273,7 @@ fn counts_before_the_walk_are_not_looked_at() {
         run.tick(ms, num_cgroups(100));
     }
     assert_eq!(run.totals(), (0, 0, 0));
-    assert!(run.tracker.settled());
+    assert!(run.settled());
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn dying_counts_directories_and_dying_memory_memcgs() {
             dying_memory(6)
         };
         run.tick(6, after);
-        assert!(run.tracker.settled(), "{after:?}");
+        assert!(run.settled(), "{after:?}");
     }
 }
 
@@ -319,7 +319,7 @@ fn a_kernel_that_does_not_count_is_settled() {
     assert_eq!(run.totals(), (0, 1, 0));
     run.freed(9, cgroup(81));
     assert_eq!(run.totals(), (0, 1, 0));
-    assert!(run.tracker.settled());
+    assert!(run.settled());
 }
 
 #[test]
@@ -343,6 +343,26 @@ fn a_memcg_that_a_walk_found_is_not_an_older_one_of_its_directory() {
 }
 
 #[test]
+fn counts_that_differ_for_long_want_a_walk() {
+    let mut run = Run::walked(&[1, 2], num_cgroups(2));
+    run.tick(3, num_cgroups(2)).tick(4, num_cgroups(4));
+    assert_eq!(run.tracker.wants(), Wanted::Counts);
+    run.created(30_003, cgroup(3));
+    assert_eq!(run.tracker.wants(), Wanted::Counts);
+    run.created(30_004, cgroup(4));
+    assert_eq!(run.tracker.wants(), Wanted::Walk);
+    // It came by, and they differ still: another one is wanted later.
+    let live = [1, 2, 3, 4];
+    for id in live {
+        run.present(30_010, cgroup(id));
+    }
+    run.apply(30_011, walked(30_005, num_cgroups(4)));
+    assert_eq!(run.tracker.wants(), Wanted::Nothing);
+    run.tick(30_012, num_cgroups(5));
+    assert_eq!(run.tracker.wants(), Wanted::Counts);
+}
+
+#[test]
 fn a_first_count_that_is_too_low_ends_nobody() {
     let mut run = Run::walked(&[1, 2, 3], num_cgroups(3));
     run.offlined(3, cgroup(1))
@@ -351,7 +371,7 @@ fn a_first_count_that_is_too_low_ends_nobody() {
         .present(8, cgroup(3));
     run.apply(9, walked(8, num_cgroups(1)));
     assert_eq!(run.said(), ["offlined 1", "offlined 2", "present 3"]);
-    assert!(!run.tracker.settled());
+    assert!(!run.settled());
 }
 
 #[test]

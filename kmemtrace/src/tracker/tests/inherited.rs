@@ -22,7 +22,7 @@ fn zombies_from_before_have_names_and_ends() {
     run.apply(2, walked_all(1, 2, num_cgroups(3)));
     assert_eq!(run.totals(), (1, 2, 0));
     assert_eq!(run.tracker.state().summary().inherited, Some(2));
-    assert!(run.tracker.settled());
+    assert!(run.settled());
     run.freed(5, cgroup(7));
     assert_eq!(run.totals(), (1, 1, 0));
     assert_eq!(run.said(), ["zombie 7", "zombie 8", "present 1", "freed 7"]);

@@ -209,7 +209,7 @@ fn a_removed_cgroup_counts_as_long_as_any_of_its_memcgs() {
     for ms in [60, 70, 80, 90] {
         run.tick(ms, dying(1));
         assert_eq!(run.totals().1, 1, "at {ms} ms");
-        assert!(run.tracker.settled());
+        assert!(run.settled());
     }
     run.freed(95, memcg(1, 29));
     assert_eq!(run.totals().1, 0);

@@ -210,7 +210,7 @@ impl Kernel {
         if self.lag.1 == 0 {
             self.lag.0 = 0;
         }
-        if counted && !lagging && !self.stale && self.run.tracker.settled() {
+        if counted && !lagging && !self.stale && self.run.settled() {
             self.agrees();
         }
     }
@@ -304,7 +304,7 @@ fn check(flavour: Flavour, ops: &[Op], start: usize) {
     for _ in 0..6 {
         kernel.tick(true);
     }
-    assert!(kernel.run.tracker.settled());
+    assert!(kernel.run.settled());
     kernel.agrees();
 }
 
