@@ -134,25 +134,27 @@ impl Tracker {
         let until_ns = self.now().mono_ns.saturating_sub(self.table.grace_ns());
         let over_ns = until_ns.saturating_sub(from_ns);
         let recent_ns = over_ns / RECENT;
-        // Those that were alive in the run.
-        let removed = || {
-            let removed = self.table.leaked().removed(from_ns, until_ns);
-            removed.filter(|(_, removed)| removed.after_ns.is_none_or(|after| after >= from_ns))
-        };
-        let whole = Seen {
-            leaked: removed().count() as u64 + self.leaked_by_count().unwrap_or(0),
+        let mut whole = Seen {
+            leaked: self.leaked_by_count().unwrap_or(0),
             over_ns,
         };
-        let since_ns = until_ns - recent_ns;
-        let recent = Seen {
-            leaked: removed().filter(|(ns, _)| *ns >= since_ns).count() as u64,
+        let mut recent = Seen {
+            leaked: 0,
             over_ns: recent_ns,
         };
+        let recent_from_ns = until_ns - recent_ns;
+        let removed = self.table.leaked().removed(from_ns, until_ns);
+        // Those that were alive in the run.
+        let removed =
+            removed.filter(|(_, removed)| removed.after_ns.is_none_or(|after| after >= from_ns));
+        let paced = removed.filter_map(|(ns, removed)| {
+            whole.leaked += 1;
+            recent.leaked += u64::from(ns >= recent_from_ns);
+            removed.held_bytes
+        });
         let held = Held {
             all: self.table.held_bytes(),
-            paced: removed()
-                .filter_map(|(_, removed)| removed.held_bytes)
-                .collect(),
+            paced: paced.collect(),
         };
         let used = self.kept().used(live, zombies);
         Some(Forecast::new(self.kept(), used, whole, Some(recent), held))

@@ -5,7 +5,7 @@ use std::{process::Command, time::Duration};
 use super::measure::Spread;
 use crate::{error::Error, workspace};
 
-/// Measure how long a snapshot of the tracker's state takes, with all that it tells
+/// Measure the CPU time of a snapshot of the tracker's state, with all that it tells
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many zombies there are
