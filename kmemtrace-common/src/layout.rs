@@ -3,266 +3,230 @@
 //! The programs carry no offset of their own: the collector resolves each one in the running kernel's BTF (or in a
 //! tracepoint's `format` file) and injects the whole [`Layout`] as a read-only global. The verifier sees constants, and
 //! drops the branches behind an [`ABSENT`] field.
+//!
+//! A field is one row of the table below: its name here, its name for people, its place, and what it is read for.
 
 use crate::walk::STATS;
 
 /// The offset of a field that this kernel does not have, or whose place is not known.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Byte offsets into kernel structures, and the few constants that depend on the kernel. [`ABSENT`] where unknown.
-#[repr(C)]
+/// What a field is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// The memory hierarchy's id: 0 on cgroup v2, the second column of `/proc/cgroups` on v1.
-    pub memory_hierarchy: u32,
-    /// `cgroup.kn`
-    pub cgroup_kn: u32,
-    /// `cgroup.root`
-    pub cgroup_root: u32,
-    /// `cgroup.subsys[memory_cgrp_id]`
-    pub cgroup_memory_css: u32,
-    /// `cgroup_root.hierarchy_id`
-    pub root_hierarchy: u32,
-    /// `kernfs_node.id`, 64 bits on 5.5 and later
-    pub kn_id: u32,
-    /// `kernfs_node.name`
-    pub kn_name: u32,
-    /// `kernfs_node.parent`, `__parent` since 6.15
-    pub kn_parent: u32,
-    /// `kernfs_node.flags`, 16 bits
-    pub kn_flags: u32,
-    /// `kernfs_node.priv`, which is the `struct cgroup *` of a cgroup's directory
-    pub kn_priv: u32,
-    /// `KERNFS_ACTIVATED`: set on a directory once its mkdir has succeeded (`kernfs_activate`)
-    pub kn_activated: u32,
-    /// `cgroup_subsys_state.cgroup`
-    pub css_cgroup: u32,
-    /// `cgroup_subsys_state.serial_nr`
-    pub css_serial: u32,
-    /// The memcg id in `mem_cgroup`, 32 bits wide: `id.id`, or its later names
-    pub memcg_id: u32,
-    /// `mem_cgroup.memory.usage`, in pages
-    pub memcg_usage: u32,
-    /// `kmem_cache.name`
-    pub cache_name: u32,
-    /// `kmem_cache.object_size`, 32 bits
-    pub cache_object_size: u32,
-    /// The number of the `struct kmem_cache *` argument of the raw tracepoint `kmem_cache_alloc`
-    pub alloc_cache_arg: u32,
-    /// The number of that tracepoint's result argument
-    pub alloc_result_arg: u32,
-    /// The number of that tracepoint's `gfp_t` argument
-    pub alloc_gfp_arg: u32,
-    /// The number of that tracepoint's NUMA node argument
-    pub alloc_node_arg: u32,
-    /// `root` in the record of the plain tracepoints `cgroup:cgroup_mkdir` and its siblings
-    pub tp_root: u32,
-    /// `id` in that record
-    pub tp_id: u32,
-    /// `path` in that record: a `__data_loc`
-    pub tp_path: u32,
-    /// `filename` (`pathname`) in the record of `syscalls:sys_enter_mkdir`
-    pub tp_mkdir_path: u32,
-    /// `pathname` in the record of `syscalls:sys_enter_mkdirat`
-    pub tp_mkdirat_path: u32,
-    /// `ret` in the records of `syscalls:sys_exit_mkdir` and `sys_exit_mkdirat`
-    pub tp_exit_ret: u32,
-    /// `cgroup_subsys_state.parent`
-    pub css_parent: u32,
-    /// `cgroup_subsys_state.children`
-    pub css_children: u32,
-    /// `cgroup_subsys_state.sibling`
-    pub css_sibling: u32,
-    /// `cgroup_subsys_state.flags`
-    pub css_flags: u32,
-    /// `cgroup_subsys_state.id`
-    pub css_id: u32,
-    /// `cgroup_subsys_state.refcnt.data`
-    pub css_ref_data: u32,
-    /// `percpu_ref_data.count`
-    pub ref_count: u32,
-    /// `cgroup.self.flags`
-    pub cgroup_flags: u32,
-    /// `task_struct.cgroups`
-    pub task_cgroups: u32,
-    /// `css_set.subsys[memory_cgrp_id]`
-    pub css_set_memory: u32,
-    /// `mem_cgroup.swap.usage`, in pages; on v1 memory and swap
-    pub memcg_swap: u32,
-    /// `mem_cgroup.kmem.usage`, in pages
-    pub memcg_kmem: u32,
-    /// `mem_cgroup.tcpmem.usage`, in pages
-    pub memcg_tcpmem: u32,
-    /// `mem_cgroup.nodeinfo`: a `struct mem_cgroup_per_node *` for each NUMA node
-    pub memcg_nodeinfo: u32,
-    /// `mem_cgroup_per_node.lru_zone_size`, in pages: zones by lists
-    pub lru_sizes: u32,
-    /// How many zones that has
-    pub lru_zones: u32,
-    /// `mem_cgroup_per_node.lruvec.lrugen.nr_pages`: generations by anonymous and file by zones
-    pub gen_pages: u32,
-    /// How many generations that has
-    pub gen_count: u32,
-    /// How many NUMA nodes this machine may have
-    pub numa_nodes: u32,
-    /// `mem_cgroup.vmstats`: a memcg's statistics, or a pointer to them
-    pub stats: u32,
-    /// 1 if it is a pointer
-    pub stats_pointer: u32,
-    /// Where in them the array of those kept by item is
-    pub stats_state: u32,
-    /// How many elements that has
-    pub stats_count: u32,
-    /// Where each kind of [`crate::walk::STATS`] is in that array, or, if there is a table, in the table
-    pub stats_items: [u32; STATS],
-    /// The address of the kernel's table that takes an item to its place in the array (`mem_cgroup_stats_index`, 8 bits
-    /// each): its lower half; [`ABSENT`] if items are places
-    pub stats_table: u32,
-    /// Its upper half
-    pub stats_table_high: u32,
-    /// The item that is first in the array
-    pub stats_first: u32,
-    /// `mem_cgroup_per_node.lruvec.lists`: the heads of the classic LRU lists
-    pub lruvec_lists: u32,
-    /// `mem_cgroup_per_node.lruvec.lrugen.folios`, `lists` before 6.4: those of the multi-gen LRU
-    pub gen_lists: u32,
-    /// How many heads that has
-    pub gen_list_count: u32,
-    /// `folio.lru`; this and the next fields are `struct page`'s before 5.16
-    pub folio_lru: u32,
-    /// `folio.flags`
-    pub folio_flags: u32,
-    /// `folio.mapping`
-    pub folio_mapping: u32,
-    /// `folio.memcg_data`, `page.mem_cgroup` before 5.11
-    pub folio_memcg: u32,
-    /// The number of pages in a large folio, 32 bits: `_folio_nr_pages`, or its other names
-    pub folio_pages: u32,
-    /// `PG_lru`: a bit's number in the flags
-    pub flag_lru: u32,
-    /// `PG_head`: another, set in large folios
-    pub flag_head: u32,
-    /// `address_space.host`
-    pub mapping_host: u32,
-    /// `inode.i_ino`
-    pub inode_number: u32,
-    /// `inode.i_sb`
-    pub inode_sb: u32,
-    /// `inode.i_nlink`
-    pub inode_links: u32,
-    /// `inode.i_rdev`
-    pub inode_rdev: u32,
-    /// `inode.i_dentry`: a list of its names
-    pub inode_dentries: u32,
-    /// `super_block.s_dev`
-    pub sb_dev: u32,
-    /// `super_block.s_id`
-    pub sb_id: u32,
-    /// `dentry.d_u.d_alias`: its place in that list
-    pub dentry_alias: u32,
-    /// `dentry.d_parent`
-    pub dentry_parent: u32,
-    /// `dentry.d_name.name`
-    pub dentry_name: u32,
-    /// `mem_cgroup.objcg_list`, or `mem_cgroup_per_node.objcg_list` from 7.1 on: the object cgroups of removed children
-    pub objcg_list: u32,
-    /// 1 if there is one for each NUMA node
-    pub objcg_by_node: u32,
-    /// `obj_cgroup.list`: its place in that list
-    pub objcg_entry: u32,
-    /// `obj_cgroup.memcg`
-    pub objcg_memcg: u32,
-    /// `obj_cgroup.refcnt.data`
-    pub objcg_ref_data: u32,
+pub enum Use {
+    /// To tell which cgroup a pointer is of, and of which hierarchy.
+    Cgroup,
+    /// To tell which cgroup a css is of.
+    Css,
+    /// The records of the plain tracepoints of cgroups.
+    Record,
+    /// To tell which allocation failed.
+    Allocation,
+    /// To tell where a mkdir that failed was made.
+    Call,
+    /// To tell whether a directory was ever activated.
+    Activation,
+    /// The records of the mkdir system calls.
+    Syscalls,
+    /// To go from one memcg to the next, and say which one is which.
+    Walk,
+    /// A memcg's reference count.
+    References,
+    /// A memcg's id.
+    MemcgId,
+    /// A memcg's memory.
+    Memory,
+    /// A memcg's swap; on v1 memory and swap.
+    Swap,
+    /// v1: a memcg's kernel memory.
+    Kmem,
+    /// v1: a memcg's TCP memory.
+    Tcpmem,
+    /// What a memcg has on LRU lists.
+    Lists,
+    /// A memcg's statistics.
+    Stats,
+    /// To go from a memcg's pages to their files.
+    Files,
+    /// Object cgroups.
+    Objcgs,
+    /// To tell whether a directory is there.
+    Directory,
 }
 
-impl Layout {
-    /// A layout in which nothing is known.
-    pub const UNKNOWN: Self = Self {
-        memory_hierarchy: ABSENT,
-        cgroup_kn: ABSENT,
-        cgroup_root: ABSENT,
-        cgroup_memory_css: ABSENT,
-        root_hierarchy: ABSENT,
-        kn_id: ABSENT,
-        kn_name: ABSENT,
-        kn_parent: ABSENT,
-        kn_flags: ABSENT,
-        kn_priv: ABSENT,
-        kn_activated: ABSENT,
-        css_cgroup: ABSENT,
-        css_serial: ABSENT,
-        memcg_id: ABSENT,
-        memcg_usage: ABSENT,
-        cache_name: ABSENT,
-        cache_object_size: ABSENT,
-        alloc_cache_arg: ABSENT,
-        alloc_result_arg: ABSENT,
-        alloc_gfp_arg: ABSENT,
-        alloc_node_arg: ABSENT,
-        tp_root: ABSENT,
-        tp_id: ABSENT,
-        tp_path: ABSENT,
-        tp_mkdir_path: ABSENT,
-        tp_mkdirat_path: ABSENT,
-        tp_exit_ret: ABSENT,
-        css_parent: ABSENT,
-        css_children: ABSENT,
-        css_sibling: ABSENT,
-        css_flags: ABSENT,
-        css_id: ABSENT,
-        css_ref_data: ABSENT,
-        ref_count: ABSENT,
-        cgroup_flags: ABSENT,
-        task_cgroups: ABSENT,
-        css_set_memory: ABSENT,
-        memcg_swap: ABSENT,
-        memcg_kmem: ABSENT,
-        memcg_tcpmem: ABSENT,
-        memcg_nodeinfo: ABSENT,
-        lru_sizes: ABSENT,
-        lru_zones: ABSENT,
-        gen_pages: ABSENT,
-        gen_count: ABSENT,
-        numa_nodes: ABSENT,
-        stats: ABSENT,
-        stats_pointer: ABSENT,
-        stats_state: ABSENT,
-        stats_count: ABSENT,
-        stats_items: [ABSENT; STATS],
-        stats_table: ABSENT,
-        stats_table_high: ABSENT,
-        stats_first: ABSENT,
-        lruvec_lists: ABSENT,
-        gen_lists: ABSENT,
-        gen_list_count: ABSENT,
-        folio_lru: ABSENT,
-        folio_flags: ABSENT,
-        folio_mapping: ABSENT,
-        folio_memcg: ABSENT,
-        folio_pages: ABSENT,
-        flag_lru: ABSENT,
-        flag_head: ABSENT,
-        mapping_host: ABSENT,
-        inode_number: ABSENT,
-        inode_sb: ABSENT,
-        inode_links: ABSENT,
-        inode_rdev: ABSENT,
-        inode_dentries: ABSENT,
-        sb_dev: ABSENT,
-        sb_id: ABSENT,
-        dentry_alias: ABSENT,
-        dentry_parent: ABSENT,
-        dentry_name: ABSENT,
-        objcg_list: ABSENT,
-        objcg_by_node: ABSENT,
-        objcg_entry: ABSENT,
-        objcg_memcg: ABSENT,
-        objcg_ref_data: ABSENT,
+/// Where a field's place is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `struct.member.member`, in BTF: the first of these that there is.
+    Members(&'static [&'static str]),
+    /// `struct.member[index]`, an array of pointers: the member, the index's enumeration, its enumerator.
+    Element(&'static str, &'static str, &'static str),
+    /// Not a place, but a value: an enumeration and its enumerator.
+    Value(&'static str, &'static str),
+    /// The number of an argument: the raw tracepoint, the argument's type.
+    Argument(&'static str, &'static str),
+    /// A tracepoint's `format` file: the event, the field.
+    Format(&'static str, &'static str),
+    /// What the collector works out by itself.
+    Computed,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name for people.
+    pub name: &'static str,
+    /// `no NAME`.
+    pub lack: &'static str,
+    /// Where its place is told.
+    pub place: Place,
+    /// What cannot be done without it.
+    pub uses: &'static [Use],
+    /// Its value in a layout.
+    pub get: fn(&Layout) -> u32,
+    /// Sets it in a layout.
+    pub set: fn(&mut Layout, u32),
+}
+
+/// `field: "name for people"`, then `= PLACE` unless the name is that of the member, then what it is read for, then a remark.
+macro_rules! layout {
+    ($($field:ident: $name:literal $(= $place:ident $(($($arg:expr),+))?)? $(, for $($use:ident)+)? $(, $remark:literal)?;)*) => {
+        /// Byte offsets into kernel structures, and the few constants that depend on the kernel. [`ABSENT`] where unknown.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Layout {
+            $(
+                #[doc = concat!("`", $name, "`" $(, ": ", $remark)?)]
+                pub $field: u32,
+            )*
+            /// Where each kind of [`crate::walk::STATS`] is in that array, or, if there is a table, in the table
+            pub stats_items: [u32; STATS],
+        }
+
+        impl Layout {
+            /// A layout in which nothing is known.
+            pub const UNKNOWN: Self = Self {
+                $($field: ABSENT,)*
+                stats_items: [ABSENT; STATS],
+            };
+
+            /// All fields but `stats_items`, in the order in which a missing one is told.
+            pub const FIELDS: &[Field] = &[$(Field {
+                name: $name,
+                lack: concat!("no ", $name),
+                place: place!($name $(, $place $(($($arg),+))?)?),
+                uses: &[$($(Use::$use),+)?],
+                get: |layout| layout.$field,
+                set: |layout, value| layout.$field = value,
+            },)*];
+        }
     };
 }
 
+macro_rules! place {
+    ($name:literal) => { Place::Members(&[$name]) };
+    ($name:literal, Members($($path:expr),+)) => { Place::Members(&[$($path),+]) };
+    ($name:literal, $place:ident $(($($arg:expr),+))?) => { Place::$place $(($($arg),+))? };
+}
+
+layout! {
+    memory_hierarchy: "the memory hierarchy's id" = Computed, "0 on cgroup v2, the second column of `/proc/cgroups` on v1";
+
+    task_cgroups: "task_struct.cgroups", for Walk;
+    css_set_memory: "css_set.subsys" = Element("css_set.subsys", "cgroup_subsys_id", "memory_cgrp_id"), for Walk;
+    css_parent: "cgroup_subsys_state.parent", for Walk;
+    css_children: "cgroup_subsys_state.children", for Walk;
+    css_sibling: "cgroup_subsys_state.sibling", for Walk;
+    css_flags: "cgroup_subsys_state.flags", for Walk;
+    css_serial: "cgroup_subsys_state.serial_nr", for Walk;
+    css_cgroup: "cgroup_subsys_state.cgroup", for Css Walk;
+    css_id: "cgroup_subsys_state.id";
+    cgroup_kn: "cgroup.kn", for Cgroup Css Walk;
+    kn_priv: "kernfs_node.priv", for Call, "the `struct cgroup *` of a cgroup's directory";
+    cgroup_root: "cgroup.root", for Cgroup Call;
+    cgroup_memory_css: "cgroup.subsys" = Element("cgroup.subsys", "cgroup_subsys_id", "memory_cgrp_id");
+    root_hierarchy: "cgroup_root.hierarchy_id", for Cgroup Call;
+    kn_id: "kernfs_node.id", for Cgroup Css Walk, "64 bits on 5.5 and later";
+    kn_name: "kernfs_node.name", for Walk Call;
+    kn_parent: "kernfs_node.parent" = Members("kernfs_node.__parent", "kernfs_node.parent"), for Call, "`__parent` since 6.15";
+    kn_flags: "kernfs_node.flags", for Activation, "16 bits";
+    kn_activated: "KERNFS_ACTIVATED" = Value("kernfs_node_flag", "KERNFS_ACTIVATED"), for Activation, "set on a directory once its mkdir has succeeded (`kernfs_activate`)";
+
+    tp_root: "root in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "root"), for Record, "and in its siblings'";
+    tp_id: "id in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "id"), for Record;
+    tp_path: "path in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "path"), for Record, "a `__data_loc`";
+    tp_mkdir_path: "pathname in sys_enter_mkdir's format" = Format("syscalls/sys_enter_mkdir", "pathname"), for Syscalls;
+    tp_mkdirat_path: "pathname in sys_enter_mkdirat's format" = Format("syscalls/sys_enter_mkdirat", "pathname"), for Syscalls;
+    tp_exit_ret: "ret in sys_exit_mkdirat's format" = Format("syscalls/sys_exit_mkdirat", "ret"), for Syscalls, "and in sys_exit_mkdir's";
+
+    alloc_result_arg: "the result of tracepoint kmem_cache_alloc" = Argument("kmem_cache_alloc", "void *"), for Allocation, "before it comes the call site, an integer";
+    alloc_cache_arg: "the cache of tracepoint kmem_cache_alloc" = Argument("kmem_cache_alloc", "kmem_cache *");
+    alloc_gfp_arg: "the flags of tracepoint kmem_cache_alloc" = Argument("kmem_cache_alloc", "gfp_t");
+    alloc_node_arg: "the NUMA node of tracepoint kmem_cache_alloc" = Argument("kmem_cache_alloc", "int");
+    cache_name: "kmem_cache.name";
+    cache_object_size: "kmem_cache.object_size", "32 bits";
+
+    css_ref_data: "percpu_ref_data.count" = Members("cgroup_subsys_state.refcnt.data"), for References, "the way to it: `cgroup_subsys_state.refcnt.data`";
+    memcg_id: "mem_cgroup.id" = Members("mem_cgroup.id.id", "mem_cgroup.private_id.id"), for MemcgId, "32 bits";
+    memcg_usage: "mem_cgroup.memory.usage", for Memory, "in pages";
+    memcg_swap: "mem_cgroup.swap.usage", for Swap, "in pages; on v1 memory and swap";
+    memcg_kmem: "mem_cgroup.kmem.usage", for Kmem, "in pages";
+    memcg_tcpmem: "mem_cgroup.tcpmem.usage", for Tcpmem, "in pages";
+    lru_sizes: "mem_cgroup_per_node.lru_zone_size" = Computed, for Lists, "in pages: zones by lists";
+    lru_zones: "the zones of lru_zone_size" = Computed, "how many";
+    gen_pages: "mem_cgroup_per_node.lruvec.lrugen.nr_pages" = Computed, "generations by anonymous and file by zones";
+    gen_count: "the generations of nr_pages" = Computed, "how many";
+    numa_nodes: "the NUMA nodes of this machine" = Computed, "how many there may be";
+    stats: "mem_cgroup.vmstats" = Computed, for Stats, "a memcg's statistics, or a pointer to them";
+    stats_pointer: "whether vmstats is a pointer" = Computed, "1 if it is";
+    stats_state: "memcg_vmstats.state" = Computed, "the array of those kept by item";
+    stats_count: "the elements of that array" = Computed, "how many";
+    stats_table: "mem_cgroup_stats_index" = Computed, "the lower half of its address: the kernel's table that takes an item to its place in the array, 8 bits each; absent if items are places";
+    stats_table_high: "mem_cgroup_stats_index, upper half" = Computed;
+    stats_first: "the first item of the array" = Value("node_stat_item", "NR_INACTIVE_ANON"), "the first of `memcg_node_stat_items`, and so of the array where that has only what is counted";
+    cgroup_flags: "cgroup.self.flags", for Directory;
+
+    memcg_nodeinfo: "mem_cgroup.nodeinfo", for Lists Files, "a `struct mem_cgroup_per_node *` for each NUMA node";
+    lruvec_lists: "mem_cgroup_per_node.lruvec.lists", for Files, "the heads of the classic LRU lists";
+    gen_lists: "lruvec.lrugen.folios" = Computed, "those of the multi-gen LRU; `lists` before 6.4";
+    gen_list_count: "the lists of lruvec.lrugen" = Computed, "how many heads";
+    folio_lru: "folio.lru" = Members("folio.lru", "page.lru"), for Files, "this and the next are `struct page`'s before 5.16";
+    folio_flags: "folio.flags" = Members("folio.flags", "page.flags"), for Files;
+    folio_mapping: "folio.mapping" = Members("folio.mapping", "page.mapping"), for Files;
+    folio_memcg: "folio.memcg_data" = Members("folio.memcg_data", "page.memcg_data", "page.mem_cgroup"), for Files, "`page.mem_cgroup` before 5.11";
+    folio_pages: "folio._folio_nr_pages" = Members("folio._nr_pages", "folio._folio_nr_pages"), for Files, "how many pages a large folio has, 32 bits";
+    flag_lru: "PG_lru" = Value("pageflags", "PG_lru"), for Files, "a bit's number in the flags";
+    flag_head: "PG_head" = Value("pageflags", "PG_head"), for Files, "another, set in large folios";
+    mapping_host: "address_space.host", for Files;
+    inode_number: "inode.i_ino", for Files;
+    inode_sb: "inode.i_sb", for Files;
+    inode_links: "inode.i_nlink", for Files;
+    inode_rdev: "inode.i_rdev", for Files;
+    inode_dentries: "inode.i_dentry", for Files, "a list of its names";
+    sb_dev: "super_block.s_dev", for Files;
+    sb_id: "super_block.s_id", for Files;
+    dentry_alias: "dentry.d_u.d_alias" = Members("dentry.d_u.d_alias", "dentry.d_alias"), for Files, "its place in that list";
+    dentry_parent: "dentry.d_parent", for Files;
+    dentry_name: "dentry.d_name.name", for Files;
+
+    objcg_list: "mem_cgroup.objcg_list" = Members("mem_cgroup.objcg_list", "mem_cgroup_per_node.objcg_list"), for Objcgs, "the object cgroups of removed children; of each NUMA node from 7.1 on";
+    objcg_by_node: "whether objcg_list is of each NUMA node" = Computed, "1 if it is";
+    objcg_entry: "obj_cgroup.list", for Objcgs, "its place in that list";
+    objcg_memcg: "obj_cgroup.memcg", for Objcgs;
+    objcg_ref_data: "obj_cgroup.refcnt" = Members("obj_cgroup.refcnt.data"), for Objcgs;
+    ref_count: "percpu_ref_data.count", for References Objcgs;
+}
+
+impl Layout {
+    /// The first field that this use takes and this kernel does not have.
+    pub fn missing(&self, wanted: Use) -> Option<&'static Field> {
+        Self::FIELDS
+            .iter()
+            .find(|field| field.uses.contains(&wanted) && (field.get)(self) == ABSENT)
+    }
+}
+
 const _: () = assert!(
-    size_of::<Layout>() == (79 + STATS) * 4,
+    size_of::<Layout>() == (Layout::FIELDS.len() + STATS) * 4,
     "Layout has padding"
 );

@@ -6,7 +6,7 @@ mod table;
 mod tracefs;
 mod walk;
 
-use kmemtrace_common::layout::{ABSENT, Layout};
+use kmemtrace_common::layout::Layout;
 
 pub use buffer::{Buffer, SHARED_LOST, buffer, refuse_shared};
 pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
@@ -127,17 +127,13 @@ fn refusal(way: &Way, inputs: Inputs<'_>) -> Option<String> {
                 .to_owned(),
         );
     }
-    let absent = (way.needs)(layout)
-        .into_iter()
-        .find(|(_, offset)| *offset == ABSENT);
-    absent.map(|(field, _)| {
-        let why = if facts.btf {
-            "this kernel's types and formats do not have it"
-        } else {
-            "there is no BTF"
-        };
-        format!("requires the place of {field}: {why}")
-    })
+    let field = layout.missing(way.needs?)?;
+    let why = if facts.btf {
+        "this kernel's types and formats do not have it"
+    } else {
+        "there is no BTF"
+    };
+    Some(format!("requires the place of {}: {why}", field.name))
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! The table of hooks. A row is a hook; in it one row a way, best first. A newcomer's hook is one more row here and one
 //! file in `kmemtrace-ebpf/src/hooks`.
 
-use kmemtrace_common::layout::Layout;
-
-use super::walk;
+use kmemtrace_common::layout::Use;
 
 /// One thing in the kernel that kmemtrace wants to see.
 #[derive(Debug)]
@@ -55,8 +53,8 @@ pub struct Way {
     pub programs: &'static [Program],
     /// What a better way would show and this one does not.
     pub lost: Option<&'static str>,
-    /// The places of fields without which it says nothing, with their names.
-    pub needs: fn(&Layout) -> Vec<(&'static str, u32)>,
+    /// What the fields are read for without which it says nothing, if it reads any.
+    pub needs: Option<Use>,
 }
 
 /// A program of the eBPF object and what it attaches to.
@@ -141,71 +139,6 @@ pub(super) const fn program(name: &'static str, target: &'static str) -> Program
     Program { name, target }
 }
 
-pub(super) fn nothing(_: &Layout) -> Vec<(&'static str, u32)> {
-    Vec::new()
-}
-
-/// Without these a tracepoint with pointers tells neither which cgroup nor of which hierarchy.
-fn cgroup(layout: &Layout) -> Vec<(&'static str, u32)> {
-    vec![
-        ("cgroup.kn", layout.cgroup_kn),
-        ("cgroup.root", layout.cgroup_root),
-        ("cgroup_root.hierarchy_id", layout.root_hierarchy),
-        ("kernfs_node.id", layout.kn_id),
-    ]
-}
-
-fn css(layout: &Layout) -> Vec<(&'static str, u32)> {
-    vec![
-        ("cgroup_subsys_state.cgroup", layout.css_cgroup),
-        ("cgroup.kn", layout.cgroup_kn),
-        ("kernfs_node.id", layout.kn_id),
-    ]
-}
-
-fn record(layout: &Layout) -> Vec<(&'static str, u32)> {
-    vec![
-        ("root in cgroup_mkdir's format", layout.tp_root),
-        ("id in cgroup_mkdir's format", layout.tp_id),
-        ("path in cgroup_mkdir's format", layout.tp_path),
-    ]
-}
-
-fn allocation(layout: &Layout) -> Vec<(&'static str, u32)> {
-    vec![(
-        "the result of tracepoint kmem_cache_alloc",
-        layout.alloc_result_arg,
-    )]
-}
-
-fn call(layout: &Layout) -> Vec<(&'static str, u32)> {
-    vec![
-        ("kernfs_node.priv", layout.kn_priv),
-        ("cgroup.root", layout.cgroup_root),
-        ("cgroup_root.hierarchy_id", layout.root_hierarchy),
-        ("kernfs_node.name", layout.kn_name),
-        ("kernfs_node.parent", layout.kn_parent),
-    ]
-}
-
-fn activation(layout: &Layout) -> Vec<(&'static str, u32)> {
-    vec![
-        ("kernfs_node.flags", layout.kn_flags),
-        ("KERNFS_ACTIVATED", layout.kn_activated),
-    ]
-}
-
-fn syscalls(layout: &Layout) -> Vec<(&'static str, u32)> {
-    vec![
-        ("pathname in sys_enter_mkdir's format", layout.tp_mkdir_path),
-        (
-            "pathname in sys_enter_mkdirat's format",
-            layout.tp_mkdirat_path,
-        ),
-        ("ret in sys_exit_mkdirat's format", layout.tp_exit_ret),
-    ]
-}
-
 /// The hooks, each with its ways.
 pub const HOOKS: &[Hook] = &[
     Hook {
@@ -222,7 +155,7 @@ pub const HOOKS: &[Hook] = &[
                     program("tp_btf_rename", "cgroup_rename"),
                 ],
                 lost: None,
-                needs: cgroup,
+                needs: Some(Use::Cgroup),
             },
             Way {
                 kind: WayKind::RawTp,
@@ -233,7 +166,7 @@ pub const HOOKS: &[Hook] = &[
                     program("raw_tp_rename", "cgroup_rename"),
                 ],
                 lost: None,
-                needs: cgroup,
+                needs: Some(Use::Cgroup),
             },
             Way {
                 kind: WayKind::Tracepoint,
@@ -244,7 +177,7 @@ pub const HOOKS: &[Hook] = &[
                     program("tp_rename", "cgroup/cgroup_rename"),
                 ],
                 lost: Some("memcg ids, usage at removal, and the ends of paths over 1 KiB"),
-                needs: record,
+                needs: Some(Use::Record),
             },
         ],
     },
@@ -261,7 +194,7 @@ pub const HOOKS: &[Hook] = &[
                     program("fentry_free", "mem_cgroup_css_free"),
                 ],
                 lost: None,
-                needs: css,
+                needs: Some(Use::Css),
             },
             Way {
                 kind: WayKind::Fentry,
@@ -271,7 +204,7 @@ pub const HOOKS: &[Hook] = &[
                     program("fentry_released", "mem_cgroup_css_released"),
                 ],
                 lost: None,
-                needs: css,
+                needs: Some(Use::Css),
             },
             Way {
                 kind: WayKind::Kprobe,
@@ -281,7 +214,7 @@ pub const HOOKS: &[Hook] = &[
                     program("kprobe_free", "mem_cgroup_css_free"),
                 ],
                 lost: None,
-                needs: css,
+                needs: Some(Use::Css),
             },
             Way {
                 kind: WayKind::Kprobe,
@@ -291,7 +224,7 @@ pub const HOOKS: &[Hook] = &[
                     program("kprobe_released", "mem_cgroup_css_released"),
                 ],
                 lost: None,
-                needs: css,
+                needs: Some(Use::Css),
             },
         ],
     },
@@ -304,19 +237,19 @@ pub const HOOKS: &[Hook] = &[
                 kind: WayKind::Fentry,
                 programs: &[program("fentry_slab", "slab_out_of_memory")],
                 lost: None,
-                needs: nothing,
+                needs: None,
             },
             Way {
                 kind: WayKind::Kprobe,
                 programs: &[program("kprobe_slab", "slab_out_of_memory")],
                 lost: None,
-                needs: nothing,
+                needs: None,
             },
             Way {
                 kind: WayKind::RawTp,
                 programs: &[program("raw_tp_slab", "kmem_cache_alloc")],
                 lost: Some("failures of kmalloc"),
-                needs: allocation,
+                needs: Some(Use::Allocation),
             },
             Way {
                 kind: WayKind::Console,
@@ -324,13 +257,13 @@ pub const HOOKS: &[Hook] = &[
                 lost: Some(
                     "failures that the kernel log's rate limit or, on kernels like 5.10, the console's log level holds back, and which cache failed",
                 ),
-                needs: nothing,
+                needs: None,
             },
             Way {
                 kind: WayKind::Kmsg,
                 programs: &[],
                 lost: Some("failures that the kernel log's rate limit holds back, and who failed"),
-                needs: nothing,
+                needs: None,
             },
         ],
     },
@@ -343,7 +276,7 @@ pub const HOOKS: &[Hook] = &[
                 kind: WayKind::Fexit,
                 programs: &[program("fexit_mkdir", "cgroup_mkdir")],
                 lost: None,
-                needs: call,
+                needs: Some(Use::Call),
             },
             Way {
                 kind: WayKind::Kretprobe,
@@ -352,7 +285,7 @@ pub const HOOKS: &[Hook] = &[
                     program("kretprobe_mkdir", "cgroup_mkdir"),
                 ],
                 lost: None,
-                needs: call,
+                needs: Some(Use::Call),
             },
             Way {
                 kind: WayKind::Syscalls,
@@ -363,13 +296,13 @@ pub const HOOKS: &[Hook] = &[
                     program("tp_exit_mkdirat", "syscalls/sys_exit_mkdirat"),
                 ],
                 lost: Some("mkdirs by relative paths, and by paths through another mount"),
-                needs: syscalls,
+                needs: Some(Use::Syscalls),
             },
             Way {
                 kind: WayKind::Release,
                 programs: &[],
                 lost: Some("the error, who called, and refusals before anything was made (EAGAIN)"),
-                needs: activation,
+                needs: Some(Use::Activation),
             },
         ],
     },
@@ -381,7 +314,7 @@ pub const HOOKS: &[Hook] = &[
             kind: WayKind::TestRun,
             programs: &[program("raw_tp_walk", "walk")],
             lost: None,
-            needs: walk::needs,
+            needs: Some(Use::Walk),
         }],
     },
 ];

@@ -1,6 +1,6 @@
 use std::{collections::HashSet, path::PathBuf};
 
-use kmemtrace_common::walk::STATS;
+use kmemtrace_common::{layout::ABSENT, walk::STATS};
 
 use super::*;
 use crate::host::{self, Root};

@@ -12,7 +12,7 @@ use self::probe::{ARGUMENTS, clones};
 pub use self::probe::{Probe, function, probes, trace_lacks};
 use super::{
     HookId, HookPlan, Options, Program,
-    table::{Hook, Way, WayKind, nothing, program},
+    table::{Hook, Way, WayKind, program},
 };
 use crate::{event::header::Refusal, host::Tracing};
 
@@ -106,7 +106,7 @@ pub const TRACE_HOOKS: &[Hook] = &[
                 kind: WayKind::Tracepoint,
                 programs: &[],
                 lost: Some("memcg ids, usage at removal, and paths over 1 KiB"),
-                needs: nothing,
+                needs: None,
             },
             Way {
                 kind: WayKind::Kprobe,
@@ -126,7 +126,7 @@ pub const TRACE_HOOKS: &[Hook] = &[
                 lost: Some(
                     "memcg ids, usage at removal, who removed what, renames, and the ends of those that were there before",
                 ),
-                needs: nothing,
+                needs: None,
             },
             Way {
                 kind: WayKind::Kprobe,
@@ -149,7 +149,7 @@ pub const TRACE_HOOKS: &[Hook] = &[
                 lost: Some(
                     "memcg ids, usage at removal, renames, and the ends of those that were there before",
                 ),
-                needs: nothing,
+                needs: None,
             },
         ],
     },
@@ -170,13 +170,13 @@ pub const TRACE_HOOKS: &[Hook] = &[
                 lost: Some(
                     "which slab cache failed, where the kernel log's rate limit holds it back",
                 ),
-                needs: nothing,
+                needs: None,
             },
             Way {
                 kind: WayKind::Kmsg,
                 programs: &[],
                 lost: Some("failures that the kernel log's rate limit holds back, and who failed"),
-                needs: nothing,
+                needs: None,
             },
         ],
     },
@@ -199,7 +199,7 @@ pub const TRACE_HOOKS: &[Hook] = &[
                     ALLOC_RETURN,
                 ],
                 lost: Some(EARLY),
-                needs: nothing,
+                needs: None,
             },
             Way {
                 kind: WayKind::Kretprobe,
@@ -215,7 +215,7 @@ pub const TRACE_HOOKS: &[Hook] = &[
                     ALLOC_RETURN,
                 ],
                 lost: Some(EARLY),
-                needs: nothing,
+                needs: None,
             },
         ],
     },

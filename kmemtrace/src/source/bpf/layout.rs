@@ -1,16 +1,15 @@
 //! Finds the fields that the eBPF programs read in the running kernel's types (BTF) and in the tracepoints' `format` files.
 //!
-//! Kernels rename and move fields. Each one is looked up by the names it has had; one that is not there stays
-//! [`ABSENT`], and the programs do without it.
+//! Kernels rename and move fields. The table of [`Layout::FIELDS`] has the names that each has had; one that is not there stays
+//! [`ABSENT`], and the programs do without it. What takes more than a name is worked out here.
 
 mod files;
-mod objcgs;
 mod walk;
 
 use std::{fs, path::Path};
 
 use btf_rs::{Btf, BtfType, Type};
-use kmemtrace_common::layout::{ABSENT, Layout};
+use kmemtrace_common::layout::{ABSENT, Layout, Place};
 
 /// The layout as far as this kernel tells it. `memory_hierarchy` is the kernel's id of the memory hierarchy, `numa_nodes` how
 /// many NUMA nodes the machine may have; `symbol` gives the address of a kernel symbol.
@@ -26,16 +25,42 @@ pub(super) fn resolve(
         numa_nodes: numa_nodes.unwrap_or(ABSENT),
         ..Layout::UNKNOWN
     };
-    if let Some(btf) = types {
-        from_types(&Types(btf), &mut layout);
-        walk::from_types(&Types(btf), symbol, &mut layout);
-        files::from_types(&Types(btf), &mut layout);
-        objcgs::from_types(&Types(btf), &mut layout);
+    let types = types.map(Types);
+    for field in Layout::FIELDS {
+        if let Some(value) = place(field.place, types.as_ref(), tracefs) {
+            (field.set)(&mut layout, value);
+        }
     }
-    if let Some(tracefs) = tracefs {
-        from_formats(tracefs, &mut layout);
+    if let Some(types) = &types {
+        walk::from_types(types, symbol, &mut layout);
+        files::from_types(types, &mut layout);
+        // From 7.1 on the list is that of a NUMA node.
+        let own = types.offset("mem_cgroup.objcg_list");
+        layout.objcg_by_node = u32::from(own.is_none());
     }
     layout
+}
+
+/// The value of a field, if it is told at one place.
+fn place(place: Place, types: Option<&Types<'_>>, tracefs: Option<&Path>) -> Option<u32> {
+    match place {
+        Place::Members(paths) => paths.iter().find_map(|path| types?.offset(path)),
+        Place::Element(array, of, index) => {
+            let types = types?;
+            Some(types.offset(array)? + 8 * types.enumerator(of, index)?)
+        }
+        Place::Value(of, name) => types?.enumerator(of, name),
+        Place::Argument(tracepoint, ty) => {
+            let arguments = types?.tracepoint(&format!("btf_trace_{tracepoint}"))?;
+            let number = arguments.iter().position(|argument| argument == ty)?;
+            u32::try_from(number).ok()
+        }
+        Place::Format(event, name) => {
+            let format = tracefs?.join("events").join(event).join("format");
+            offset_in_format(&fs::read(format).ok()?, name)
+        }
+        Place::Computed => None,
+    }
 }
 
 /// What one memcg costs here, in bytes.
@@ -43,68 +68,13 @@ pub(super) fn memcg_bytes(types: &Btf, numa_nodes: u32, cpus: u32) -> Option<u64
     walk::memcg_bytes(&Types(types), numa_nodes, cpus)
 }
 
-fn from_types(types: &Types<'_>, layout: &mut Layout) {
-    let field = |name, path: &[&str]| types.offset(name, path).unwrap_or(ABSENT);
-    let either = |name, paths: &[&[&str]]| {
-        paths
-            .iter()
-            .find_map(|path| types.offset(name, path))
-            .unwrap_or(ABSENT)
-    };
-    layout.cgroup_kn = field("cgroup", &["kn"]);
-    layout.cgroup_root = field("cgroup", &["root"]);
-    layout.cgroup_memory_css = types
-        .enumerator("cgroup_subsys_id", "memory_cgrp_id")
-        .and_then(|id| Some(types.offset("cgroup", &["subsys"])? + 8 * id))
-        .unwrap_or(ABSENT);
-    layout.root_hierarchy = field("cgroup_root", &["hierarchy_id"]);
-    layout.kn_id = field("kernfs_node", &["id"]);
-    layout.kn_name = field("kernfs_node", &["name"]);
-    layout.kn_parent = either("kernfs_node", &[&["__parent"], &["parent"]]);
-    layout.kn_flags = field("kernfs_node", &["flags"]);
-    layout.kn_priv = field("kernfs_node", &["priv"]);
-    layout.kn_activated = types
-        .enumerator("kernfs_node_flag", "KERNFS_ACTIVATED")
-        .unwrap_or(ABSENT);
-    layout.css_cgroup = field("cgroup_subsys_state", &["cgroup"]);
-    layout.css_serial = field("cgroup_subsys_state", &["serial_nr"]);
-    layout.memcg_id = either("mem_cgroup", &[&["id", "id"], &["private_id", "id"]]);
-    layout.memcg_usage = field("mem_cgroup", &["memory", "usage"]);
-    layout.cache_name = field("kmem_cache", &["name"]);
-    layout.cache_object_size = field("kmem_cache", &["object_size"]);
-    if let Some(arguments) = types.tracepoint("btf_trace_kmem_cache_alloc") {
-        // The first argument is the call site; the first pointer after it is the allocation.
-        let number = |is: &dyn Fn(&Argument) -> bool| {
-            arguments
-                .iter()
-                .position(is)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(ABSENT)
-        };
-        layout.alloc_result_arg = number(&|a| *a == Argument::Pointer("void".to_owned()));
-        layout.alloc_cache_arg = number(&|a| *a == Argument::Pointer("kmem_cache".to_owned()));
-        layout.alloc_gfp_arg = number(&|a| *a == Argument::Named("gfp_t".to_owned()));
-        layout.alloc_node_arg = number(&|a| *a == Argument::Named("int".to_owned()));
-    }
-}
-
 /// The kernel's types.
 struct Types<'a>(&'a Btf);
 
-/// A tracepoint's argument, by its type.
-#[derive(Debug, PartialEq, Eq)]
-enum Argument {
-    /// A pointer to something of this name; `void` if it has none.
-    Pointer(String),
-    /// A value of a type of this name.
-    Named(String),
-}
-
 impl Types<'_> {
-    /// The byte offset of the member that `path` leads to, from the structure `name` inwards; unnamed members are looked
-    /// through.
-    fn offset(&self, name: &str, path: &[&str]) -> Option<u32> {
-        Some(self.member(name, path)?.0)
+    /// The byte offset of the member that `path` leads to, `structure.member.member`; unnamed members are looked through.
+    fn offset(&self, path: &str) -> Option<u32> {
+        Some(self.member(path)?.0)
     }
 
     /// The bytes of a structure.
@@ -117,9 +87,11 @@ impl Types<'_> {
     }
 
     /// The same, with the member's type.
-    fn member(&self, name: &str, path: &[&str]) -> Option<(u32, Type)> {
-        let types = self.0.resolve_types_by_name(name).ok()?;
-        types.iter().find_map(|ty| self.member_of(ty, path))
+    fn member(&self, path: &str) -> Option<(u32, Type)> {
+        let (structure, path) = path.split_once('.')?;
+        let path: Vec<_> = path.split('.').collect();
+        let types = self.0.resolve_types_by_name(structure).ok()?;
+        types.iter().find_map(|ty| self.member_of(ty, &path))
     }
 
     fn member_of(&self, ty: &Type, path: &[&str]) -> Option<(u32, Type)> {
@@ -173,8 +145,8 @@ impl Types<'_> {
             })
     }
 
-    /// The arguments of a raw tracepoint, from the type of its probes, whose first parameter is the probe's own data.
-    fn tracepoint(&self, name: &str) -> Option<Vec<Argument>> {
+    /// The types of a raw tracepoint's arguments, from the type of its probes, whose first parameter is the probe's own data.
+    fn tracepoint(&self, name: &str) -> Option<Vec<String>> {
         let types = self.0.resolve_types_by_name(name).ok()?;
         let typedef = types.iter().find(|ty| matches!(ty, Type::Typedef(_)))?;
         let pointer = self.0.resolve_chained_type(typedef.as_btf_type()?).ok()?;
@@ -190,7 +162,8 @@ impl Types<'_> {
             .collect()
     }
 
-    fn argument(&self, parameter: &dyn BtfType) -> Option<Argument> {
+    /// A type's name, `NAME *` if it is a pointer to that.
+    fn argument(&self, parameter: &dyn BtfType) -> Option<String> {
         let ty = self.0.resolve_chained_type(parameter).ok()?;
         let name = |ty: &Type| {
             ty.as_btf_type()
@@ -204,25 +177,10 @@ impl Types<'_> {
             } else {
                 name(&target)
             };
-            return Some(Argument::Pointer(target));
+            return Some(format!("{target} *"));
         }
-        Some(Argument::Named(name(&ty)))
+        Some(name(&ty))
     }
-}
-
-fn from_formats(tracefs: &Path, layout: &mut Layout) {
-    let field = |event: &str, name: &str| {
-        fs::read(tracefs.join("events").join(event).join("format"))
-            .ok()
-            .and_then(|format| offset_in_format(&format, name))
-            .unwrap_or(ABSENT)
-    };
-    layout.tp_root = field("cgroup/cgroup_mkdir", "root");
-    layout.tp_id = field("cgroup/cgroup_mkdir", "id");
-    layout.tp_path = field("cgroup/cgroup_mkdir", "path");
-    layout.tp_mkdir_path = field("syscalls/sys_enter_mkdir", "pathname");
-    layout.tp_mkdirat_path = field("syscalls/sys_enter_mkdirat", "pathname");
-    layout.tp_exit_ret = field("syscalls/sys_exit_mkdirat", "ret");
 }
 
 /// The offset of a field in a tracepoint's `format` file, whose lines read

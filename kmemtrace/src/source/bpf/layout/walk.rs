@@ -1,4 +1,4 @@
-//! The fields that the kernel walk reads.
+//! What the kernel walk reads besides fields of one name.
 
 use btf_rs::Type;
 use kmemtrace_common::{
@@ -14,24 +14,6 @@ pub(super) fn from_types(
     symbol: impl FnOnce(&str) -> Option<u64>,
     layout: &mut Layout,
 ) {
-    let field = |name, path: &[&str]| types.offset(name, path).unwrap_or(ABSENT);
-    layout.css_parent = field("cgroup_subsys_state", &["parent"]);
-    layout.css_children = field("cgroup_subsys_state", &["children"]);
-    layout.css_sibling = field("cgroup_subsys_state", &["sibling"]);
-    layout.css_flags = field("cgroup_subsys_state", &["flags"]);
-    layout.css_id = field("cgroup_subsys_state", &["id"]);
-    layout.css_ref_data = field("cgroup_subsys_state", &["refcnt", "data"]);
-    layout.ref_count = field("percpu_ref_data", &["count"]);
-    layout.cgroup_flags = field("cgroup", &["self", "flags"]);
-    layout.task_cgroups = field("task_struct", &["cgroups"]);
-    layout.css_set_memory = types
-        .enumerator("cgroup_subsys_id", "memory_cgrp_id")
-        .and_then(|id| Some(types.offset("css_set", &["subsys"])? + 8 * id))
-        .unwrap_or(ABSENT);
-    layout.memcg_swap = field("mem_cgroup", &["swap", "usage"]);
-    layout.memcg_kmem = field("mem_cgroup", &["kmem", "usage"]);
-    layout.memcg_tcpmem = field("mem_cgroup", &["tcpmem", "usage"]);
-    layout.memcg_nodeinfo = field("mem_cgroup", &["nodeinfo"]);
     if let Some(stats) = stats(types) {
         layout.stats = stats.offset;
         layout.stats_pointer = u32::from(stats.is_pointer);
@@ -39,9 +21,6 @@ pub(super) fn from_types(
         layout.stats_count = stats.count;
         layout.stats_items =
             STAT_ITEMS.map(|(of, name)| types.enumerator(of, name).unwrap_or(ABSENT));
-        layout.stats_first = types
-            .enumerator(STAT_FIRST.0, STAT_FIRST.1)
-            .unwrap_or(ABSENT);
         // An array that is shorter than there are items has only what is counted (6.10 and later): where which is, a table
         // says that no type tells of.
         if types.enumerator("memcg_stat_item", "MEMCG_NR_STAT") != Some(stats.count) {
@@ -56,14 +35,14 @@ pub(super) fn from_types(
     }
     // Both have the zones as their last dimension but for the lists; some compilers write one dimension.
     let lists = LRU_LISTS as u32;
-    if let Some((offset, sizes)) = array(types, &["lru_zone_size"])
+    if let Some((offset, sizes)) = array(types, "mem_cgroup_per_node.lru_zone_size")
         && sizes % lists == 0
         && sizes / lists <= ZONES
         && types.enumerator("lru_list", "NR_LRU_LISTS") == Some(lists)
     {
         layout.lru_sizes = offset;
         layout.lru_zones = sizes / lists;
-        if let Some((offset, pages)) = array(types, &["lruvec", "lrugen", "nr_pages"])
+        if let Some((offset, pages)) = array(types, "mem_cgroup_per_node.lruvec.lrugen.nr_pages")
             && pages % (2 * layout.lru_zones) == 0
         {
             let generations = pages / (2 * layout.lru_zones);
@@ -88,9 +67,6 @@ const STAT_ITEMS: [(&str, &str); STATS] = [
     ("memcg_stat_item", "MEMCG_SOCK"),
 ];
 
-/// The first of `memcg_node_stat_items`, and so of the array where that has only what is counted.
-const STAT_FIRST: (&str, &str) = ("node_stat_item", "NR_INACTIVE_ANON");
-
 /// Where a memcg's statistics are.
 struct Stats {
     /// In `struct mem_cgroup`.
@@ -108,7 +84,7 @@ fn stats(types: &Types<'_>) -> Option<Stats> {
         Type::Array(array) => u32::try_from(array.len()).ok(),
         _ => None,
     };
-    let (offset, ty) = types.member("mem_cgroup", &["vmstats"])?;
+    let (offset, ty) = types.member("mem_cgroup.vmstats")?;
     if let Some(count) = len(&ty) {
         return Some(Stats {
             offset,
@@ -117,9 +93,9 @@ fn stats(types: &Types<'_>) -> Option<Stats> {
             count,
         });
     }
-    let (state, array) = ["state_local", "state"]
+    let (state, array) = ["memcg_vmstats.state_local", "memcg_vmstats.state"]
         .iter()
-        .find_map(|name| types.member("memcg_vmstats", &[name]))?;
+        .find_map(|path| types.member(path))?;
     Some(Stats {
         offset,
         is_pointer: matches!(ty, Type::Ptr(_)),
@@ -128,9 +104,9 @@ fn stats(types: &Types<'_>) -> Option<Stats> {
     })
 }
 
-/// The offset of an array in `struct mem_cgroup_per_node`, and how many elements it has, whatever its dimensions.
-pub(super) fn array(types: &Types<'_>, path: &[&str]) -> Option<(u32, u32)> {
-    let (offset, mut ty) = types.member("mem_cgroup_per_node", path)?;
+/// The offset of an array, and how many elements it has, whatever its dimensions.
+pub(super) fn array(types: &Types<'_>, path: &str) -> Option<(u32, u32)> {
+    let (offset, mut ty) = types.member(path)?;
     let mut elements = 1;
     while let Type::Array(array) = &ty {
         elements *= u32::try_from(array.len()).ok()?;
