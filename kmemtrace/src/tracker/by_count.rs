@@ -11,7 +11,7 @@
 use super::{
     ByCount, Change, Tracker, What,
     entry::Entry,
-    table::{Id, Key},
+    key::{Id, Key},
 };
 use crate::event::{Cgroup, Counts, Proof, Scope, Stamp};
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, mem};
 
 use foldhash::fast::RandomState;
 
-use super::table::Id;
+use super::key::Id;
 use crate::event::{Cgroup, Stamp};
 
 /// How long an id is remembered, by the events' own time.

@@ -9,7 +9,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use super::{Pin, PinCount, entry::Entry, ranking::Ranking, summary::OwnerCount, table::Key};
+use super::{Pin, PinCount, entry::Entry, key::Key, ranking::Ranking, summary::OwnerCount};
 use crate::{attribution, event::Pod};
 
 /// Sums over the leaked ones. Those that the kernel's count alone tells of are suspects, and in nothing else.

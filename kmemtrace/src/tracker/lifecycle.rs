@@ -3,8 +3,8 @@
 use super::{
     Change, Tracker, What,
     entry::{Birth, Entry, Subject},
+    key::{Id, Key},
     path,
-    table::{Id, Key},
 };
 use crate::event::{Carried, Cgroup, Proof, Scope, Stamp};
 

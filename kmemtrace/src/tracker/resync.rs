@@ -4,7 +4,7 @@ use super::{
     Change, Tracker, What,
     counts::Reading,
     entry::Entry,
-    table::{Id, Key},
+    key::{Id, Key},
 };
 use crate::event::{Cgroup, Counts, Gap, GapReason, Proof, Scope, Stamp, Walked};
 
