@@ -1,17 +1,15 @@
 //! What is wrong with this node, why, and what to do: facts in, findings out.
 //!
-//! [`facts`] alone reads files; the rest is pure. A finding is one function in [`symptoms`] or [`cause`] and one row in
-//! [`diagnose`]; what it says is a [`Message`], whose text is in the catalogue (`catalogue/*.ftl`).
+//! [`facts`] alone reads files; the rest is pure. A finding is one file in [`findings`] and one row of its table; a
+//! remedy is one row in [`remedies`]. What they say is a [`Message`], whose text is in the catalogue (`catalogue/*.ftl`).
 
-mod cause;
 mod era;
 pub mod facts;
+mod findings;
 mod levels;
 mod remedies;
-mod symptoms;
-mod trace;
+mod signs;
 mod vendor;
-mod verify;
 
 use serde::Serialize;
 
@@ -100,32 +98,6 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(id: &'static str, group: Group, verdict: Verdict, says: Message) -> Self {
-        Self {
-            id,
-            group,
-            verdict,
-            says,
-            meaning: None,
-            evidence: Vec::new(),
-            remedies: Vec::new(),
-            verify: None,
-        }
-    }
-
-    /// One that cannot be told, since a file cannot be read.
-    fn unknown(id: &'static str, group: Group, unread: &facts::Unread) -> Self {
-        let says = Message::new(say::UNREAD)
-            .arg("file", unread.file.clone())
-            .arg("reason", Arg::from(&unread.reason));
-        let mut finding = Self::new(id, group, Verdict::Unknown, says);
-        let reason = Arg::from(&unread.reason);
-        finding
-            .evidence
-            .push(Evidence::of_file(&unread.file, reason));
-        finding
-    }
-
     fn meaning(mut self, meaning: Message) -> Self {
         self.meaning = Some(meaning);
         self
@@ -139,6 +111,24 @@ impl Finding {
     fn verify(mut self, verify: Message) -> Self {
         self.verify = Some(verify);
         self
+    }
+}
+
+/// What findings and remedies are made of.
+struct Case<'a> {
+    facts: &'a Facts,
+    /// What the kernel does with zombies, and how that is known.
+    era: Option<(Era, Origin)>,
+    /// Accounting at each level that there is.
+    levels: &'a [LevelRow],
+    /// Who switched accounting on.
+    who: &'a Result<levels::Who, facts::Unread>,
+}
+
+impl Case<'_> {
+    /// Who switched accounting on, if that can be told.
+    fn who(&self) -> Option<&levels::Who> {
+        self.who.as_ref().ok()
     }
 }
 
@@ -166,43 +156,31 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     let era = era::era(facts);
     let levels = levels::rows(facts);
     let who = levels::who(facts);
-    let mut findings = vec![
-        symptoms::ids(facts, era),
-        symptoms::mkdir(facts),
-        symptoms::kernel_log(facts),
-        symptoms::memcg_oom(facts),
-        symptoms::runtime_log(facts),
-        symptoms::free_memory(facts),
-        cause::kernel(facts, era, who.as_ref().ok()),
-        cause::built_in(facts),
-        cause::command_line(facts, who.as_ref().ok()),
-        cause::accounting(facts, era, &who),
-        cause::programs(facts),
-        cause::pins(facts, era),
-    ];
-    findings.extend(cause::configured(facts));
-    findings.extend(trace::trace(facts));
-    let signs = symptoms::signs(facts, era);
-    let state = state(&findings, &signs);
-    let remedies = remedies::remedies(facts, era, who.as_ref().ok(), state);
-    let fix = verify::fix(facts, era, &levels, &who);
-    let headline = fix
-        .as_ref()
-        .map_or_else(|| headline(state, &signs), |fix| fix.says.clone());
-    let verified = fix.as_ref().map(|fix| fix.verdict);
-    let mut findings: Vec<_> = fix
-        .into_iter()
-        .chain(findings)
-        .map(|mut finding| {
-            finding.remedies = remedies::of_finding(&finding, &remedies);
-            finding
-        })
+    let signs = signs::signs(facts, era);
+    let case = Case {
+        facts,
+        era,
+        levels: &levels,
+        who: &who,
+    };
+    let mut findings: Vec<_> = findings::QUESTIONS
+        .iter()
+        .filter_map(|question| (question.answer)(&case))
         .collect();
-    findings.sort_by_key(|finding| finding.group == Group::Cause);
+    let state = state(&findings, &signs);
+    let remedies = remedies::remedies(&case, &signs, state);
+    for finding in &mut findings {
+        finding.remedies = remedies::of_finding(finding, &remedies);
+    }
+    let fix = findings
+        .iter()
+        .find(|finding| finding.id == findings::fix::QUESTION.id);
+    let headline = fix.map_or_else(|| headline(state, &signs), |fix| fix.says.clone());
+    let fix = fix.map(|fix| fix.verdict);
     Diagnosis {
         state,
         headline,
-        fix: verified,
+        fix,
         era: era.map(|(era, _)| era),
         findings,
         levels,
@@ -214,7 +192,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
 fn state(findings: &[Finding], signs: &Signs) -> State {
     let accounting = findings
         .iter()
-        .find(|finding| finding.id == cause::ACCOUNTING);
+        .find(|finding| finding.id == findings::accounting::QUESTION.id);
     let accounting = accounting.map_or(Verdict::Unknown, |finding| finding.verdict);
     match signs.state() {
         // Where ids are given back, accounting costs memory and breaks nothing.

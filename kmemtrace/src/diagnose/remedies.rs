@@ -1,4 +1,4 @@
-//! What can be done: what applies to this node first.
+//! What can be done: what applies to this node first. Each remedy is a row of [`REMEDIES`]. Pure.
 
 mod commands;
 mod host;
@@ -7,16 +7,17 @@ mod others;
 use commands::commands;
 
 use super::{
-    Era, Facts, Finding, Level, Origin, State, Verdict, cause,
+    Case, Era, Facts, Finding, Level, State, Verdict,
     era::page_cache_pins,
     facts::{Kinds, Mark},
+    findings::{accounting, command_line, configured, ids, kernel, mkdir, pins, runtime_log},
     levels::Who,
-    symptoms,
+    signs,
 };
 use crate::{
     catalogue::{Arg, Message, Sentence, say},
     history::{self, Has},
-    judge::Kept,
+    judge::{Kept, Signs},
     runtimes::{Accounting, Runtime},
 };
 
@@ -41,13 +42,17 @@ pub struct Remedy {
     pub verify: Message,
 }
 
-/// A remedy's name, and what is said of it wherever it applies.
+/// A remedy: its name, what is said of it wherever it applies, and what each node makes of it.
 struct Row {
     id: &'static str,
     title: Sentence,
     cost: Sentence,
     risk: Sentence,
     verify: Sentence,
+    /// Names of the findings that it helps against.
+    helps: &'static [&'static [&'static str]],
+    /// The remedy for a node: with why it applies or not, and its commands; none where there is nothing to say of it.
+    make: fn(&Situation<'_>, &Row) -> Vec<Remedy>,
 }
 
 impl Row {
@@ -66,96 +71,120 @@ impl Row {
     }
 }
 
-const SHRINK: Row = Row {
-    id: "shrink-caches",
-    title: say::REMEDY_SHRINK_CACHES,
-    cost: say::REMEDY_SHRINK_CACHES_COST,
-    risk: say::REMEDY_SHRINK_CACHES_RISK,
-    verify: say::REMEDY_SHRINK_CACHES_VERIFY,
-};
+/// Findings that say that ids are used up, or that memory cgroups cannot be made.
+const NO_IDS: &[&str] = &[
+    ids::QUESTION.id,
+    mkdir::QUESTION.id,
+    runtime_log::QUESTION.id,
+];
+const ACCOUNTING: &[&str] = &[accounting::QUESTION.id];
+const COMMAND_LINE: &[&str] = &[command_line::QUESTION.id];
 
-const RECLAIM: Row = Row {
-    id: "reclaim-memory",
-    title: say::REMEDY_RECLAIM_MEMORY,
-    cost: say::REMEDY_RECLAIM_MEMORY_COST,
-    risk: say::REMEDY_RECLAIM_MEMORY_RISK,
-    verify: say::REMEDY_RECLAIM_MEMORY_VERIFY,
-};
-
-const NOKMEM: Row = Row {
-    id: "nokmem-boot",
-    title: say::REMEDY_NOKMEM_BOOT,
-    cost: say::REMEDY_NOKMEM_BOOT_COST,
-    risk: say::REMEDY_NOKMEM_BOOT_RISK,
-    verify: say::REMEDY_NOKMEM_BOOT_VERIFY,
-};
-
-const KUBELET: Row = Row {
-    id: "kubelet-nokmem",
-    title: say::REMEDY_KUBELET_NOKMEM,
-    cost: say::REMEDY_KUBELET_NOKMEM_COST,
-    risk: say::REMEDY_KUBELET_NOKMEM_RISK,
-    verify: say::REMEDY_KUBELET_NOKMEM_VERIFY,
-};
-
-const RUNC: Row = Row {
-    id: "runc-nokmem",
-    title: say::REMEDY_RUNC_NOKMEM,
-    cost: say::REMEDY_RUNC_NOKMEM_COST,
-    risk: say::REMEDY_RUNC_NOKMEM_RISK,
-    verify: say::REMEDY_RUNC_NOKMEM_VERIFY,
-};
-
-const KERNEL: Row = Row {
-    id: "newer-kernel",
-    title: say::REMEDY_NEWER_KERNEL,
-    cost: say::REMEDY_NEWER_KERNEL_COST,
-    risk: say::REMEDY_NEWER_KERNEL_RISK,
-    verify: say::REMEDY_NEWER_KERNEL_VERIFY,
-};
-
-const REBOOT: Row = Row {
-    id: "reboot",
-    title: say::REMEDY_REBOOT,
-    cost: say::REMEDY_REBOOT_COST,
-    risk: say::REMEDY_REBOOT_RISK,
-    verify: say::REMEDY_REBOOT_VERIFY,
-};
-
-const SETTING: Row = Row {
-    id: "runtime-setting",
-    title: say::REMEDY_RUNTIME_SETTING,
-    cost: say::REMEDY_RUNTIME_SETTING_COST,
-    risk: say::REMEDY_RUNTIME_SETTING_RISK,
-    verify: say::REMEDY_RUNTIME_SETTING_VERIFY,
-};
-
-const UPDATE: Row = Row {
-    id: "runtime-update",
-    title: say::REMEDY_RUNTIME_UPDATE,
-    cost: say::REMEDY_RUNTIME_UPDATE_COST,
-    risk: say::REMEDY_RUNTIME_UPDATE_RISK,
-    verify: say::REMEDY_RUNTIME_UPDATE_VERIFY,
-};
-
-const REAPER: Row = Row {
-    id: "memcg-reaper",
-    title: say::REMEDY_MEMCG_REAPER,
-    cost: say::REMEDY_MEMCG_REAPER_COST,
-    risk: say::REMEDY_MEMCG_REAPER_RISK,
-    verify: say::REMEDY_MEMCG_REAPER_VERIFY,
-};
-
-const EMPTY: Row = Row {
-    id: "remove-empty",
-    title: say::REMEDY_REMOVE_EMPTY,
-    cost: say::REMEDY_REMOVE_EMPTY_COST,
-    risk: say::REMEDY_REMOVE_EMPTY_RISK,
-    verify: say::REMEDY_REMOVE_EMPTY_VERIFY,
-};
+/// All remedies, in the order in which they are tried.
+const REMEDIES: [Row; 11] = [
+    Row {
+        id: "shrink-caches",
+        title: say::REMEDY_SHRINK_CACHES,
+        cost: say::REMEDY_SHRINK_CACHES_COST,
+        risk: say::REMEDY_SHRINK_CACHES_RISK,
+        verify: say::REMEDY_SHRINK_CACHES_VERIFY,
+        helps: &[NO_IDS],
+        make: |case, row| vec![case.shrink(row)],
+    },
+    Row {
+        id: "remove-empty",
+        title: say::REMEDY_REMOVE_EMPTY,
+        cost: say::REMEDY_REMOVE_EMPTY_COST,
+        risk: say::REMEDY_REMOVE_EMPTY_RISK,
+        verify: say::REMEDY_REMOVE_EMPTY_VERIFY,
+        helps: &[NO_IDS],
+        make: |case, row| case.remove_empty(row).into_iter().collect(),
+    },
+    Row {
+        id: "memcg-reaper",
+        title: say::REMEDY_MEMCG_REAPER,
+        cost: say::REMEDY_MEMCG_REAPER_COST,
+        risk: say::REMEDY_MEMCG_REAPER_RISK,
+        verify: say::REMEDY_MEMCG_REAPER_VERIFY,
+        helps: &[NO_IDS],
+        make: |case, row| case.reaper(row).into_iter().collect(),
+    },
+    Row {
+        id: "runtime-setting",
+        title: say::REMEDY_RUNTIME_SETTING,
+        cost: say::REMEDY_RUNTIME_SETTING_COST,
+        risk: say::REMEDY_RUNTIME_SETTING_RISK,
+        verify: say::REMEDY_RUNTIME_SETTING_VERIFY,
+        helps: &[NO_IDS, ACCOUNTING],
+        make: |case, row| case.settings(row),
+    },
+    Row {
+        id: "runtime-update",
+        title: say::REMEDY_RUNTIME_UPDATE,
+        cost: say::REMEDY_RUNTIME_UPDATE_COST,
+        risk: say::REMEDY_RUNTIME_UPDATE_RISK,
+        verify: say::REMEDY_RUNTIME_UPDATE_VERIFY,
+        helps: &[NO_IDS, ACCOUNTING],
+        make: |case, row| case.updates(row),
+    },
+    Row {
+        id: "nokmem-boot",
+        title: say::REMEDY_NOKMEM_BOOT,
+        cost: say::REMEDY_NOKMEM_BOOT_COST,
+        risk: say::REMEDY_NOKMEM_BOOT_RISK,
+        verify: say::REMEDY_NOKMEM_BOOT_VERIFY,
+        helps: &[NO_IDS, ACCOUNTING, &[configured::QUESTION.id]],
+        make: |case, row| vec![case.nokmem(row)],
+    },
+    Row {
+        id: "kubelet-nokmem",
+        title: say::REMEDY_KUBELET_NOKMEM,
+        cost: say::REMEDY_KUBELET_NOKMEM_COST,
+        risk: say::REMEDY_KUBELET_NOKMEM_RISK,
+        verify: say::REMEDY_KUBELET_NOKMEM_VERIFY,
+        helps: &[NO_IDS, ACCOUNTING, COMMAND_LINE],
+        make: |case, row| vec![case.kubelet(row)],
+    },
+    Row {
+        id: "runc-nokmem",
+        title: say::REMEDY_RUNC_NOKMEM,
+        cost: say::REMEDY_RUNC_NOKMEM_COST,
+        risk: say::REMEDY_RUNC_NOKMEM_RISK,
+        verify: say::REMEDY_RUNC_NOKMEM_VERIFY,
+        helps: &[NO_IDS, ACCOUNTING, COMMAND_LINE],
+        make: |case, row| vec![case.runc(row)],
+    },
+    Row {
+        id: "newer-kernel",
+        title: say::REMEDY_NEWER_KERNEL,
+        cost: say::REMEDY_NEWER_KERNEL_COST,
+        risk: say::REMEDY_NEWER_KERNEL_RISK,
+        verify: say::REMEDY_NEWER_KERNEL_VERIFY,
+        helps: &[NO_IDS, ACCOUNTING, COMMAND_LINE, &[kernel::QUESTION.id]],
+        make: |case, row| vec![case.kernel(row)],
+    },
+    Row {
+        id: "reclaim-memory",
+        title: say::REMEDY_RECLAIM_MEMORY,
+        cost: say::REMEDY_RECLAIM_MEMORY_COST,
+        risk: say::REMEDY_RECLAIM_MEMORY_RISK,
+        verify: say::REMEDY_RECLAIM_MEMORY_VERIFY,
+        helps: &[NO_IDS],
+        make: |case, row| vec![case.reclaim(row)],
+    },
+    Row {
+        id: "reboot",
+        title: say::REMEDY_REBOOT,
+        cost: say::REMEDY_REBOOT_COST,
+        risk: say::REMEDY_REBOOT_RISK,
+        verify: say::REMEDY_REBOOT_VERIFY,
+        helps: &[NO_IDS],
+        make: |case, row| vec![case.reboot(row)],
+    },
+];
 
 /// What is known when remedies are chosen.
-struct Case<'a> {
+struct Situation<'a> {
     facts: &'a Facts,
     era: Option<Era>,
     who: Option<&'a Who>,
@@ -166,40 +195,20 @@ struct Case<'a> {
 }
 
 /// All remedies.
-pub(super) fn remedies(
-    facts: &Facts,
-    era: Option<(Era, Origin)>,
-    who: Option<&Who>,
-    state: State,
-) -> Vec<Remedy> {
-    let signs = symptoms::signs(facts, era);
-    let case = Case {
-        facts,
-        era: era.map(|(era, _)| era),
-        who,
+pub(super) fn remedies(case: &Case<'_>, signs: &Signs, state: State) -> Vec<Remedy> {
+    let situation = Situation {
+        facts: case.facts,
+        era: case.era.map(|(era, _)| era),
+        who: case.who(),
         state,
         kept: signs.kept,
         many: signs.are_many(),
     };
-    let mut remedies = vec![case.shrink()];
-    remedies.extend(case.remove_empty());
-    remedies.extend(case.reaper());
-    remedies.extend(case.runtimes());
-    remedies.extend([
-        case.nokmem(),
-        case.kubelet(),
-        case.runc(),
-        case.kernel(),
-        case.reclaim(),
-        case.reboot(),
-    ]);
+    let made = REMEDIES.iter().map(|row| (row.make)(&situation, row));
+    let mut remedies: Vec<_> = made.flatten().collect();
     // With no id left nothing else helps at once.
-    if state == State::Exhausted
-        && facts
-            .count
-            .as_ref()
-            .is_ok_and(|count| count.with_caches < 100)
-    {
+    let count = case.facts.count.as_ref();
+    if state == State::Exhausted && count.is_ok_and(|count| count.with_caches < 100) {
         remedies.rotate_right(1);
     }
     remedies.sort_by_key(|remedy| !remedy.applies);
@@ -211,25 +220,18 @@ pub(super) fn of_finding(finding: &Finding, remedies: &[Remedy]) -> Vec<&'static
     if finding.verdict < Verdict::Warn {
         return Vec::new();
     }
-    let of: &[&Row] = match finding.id {
-        symptoms::IDS | symptoms::MKDIR | symptoms::RUNTIME_LOG => &[
-            &SHRINK, &EMPTY, &REAPER, &RECLAIM, &REBOOT, &SETTING, &UPDATE, &NOKMEM, &KUBELET,
-            &RUNC, &KERNEL,
-        ],
-        cause::ACCOUNTING => &[&SETTING, &UPDATE, &NOKMEM, &KUBELET, &RUNC, &KERNEL],
-        cause::CONFIGURED => &[&NOKMEM],
-        cause::KERNEL => &[&KERNEL],
-        cause::COMMAND_LINE => &[&KUBELET, &RUNC, &KERNEL],
-        _ => &[],
+    let helps = |id: &str| {
+        let row = REMEDIES.iter().find(|row| row.id == id);
+        row.is_some_and(|row| row.helps.iter().any(|of| of.contains(&finding.id)))
     };
     let applies = remedies.iter().filter(|remedy| remedy.applies);
     applies
         .map(|remedy| remedy.id)
-        .filter(|id| of.iter().any(|row| row.id == *id))
+        .filter(|id| helps(id))
         .collect()
 }
 
-impl Case<'_> {
+impl Situation<'_> {
     /// Whether accounting, which somebody switched on, leaks here.
     fn opt_in(&self) -> bool {
         self.era.is_none_or(|era| era == Era::OptIn) && self.who.is_some_and(Who::anybody)
@@ -240,7 +242,7 @@ impl Case<'_> {
         matches!(self.state, State::Leaking | State::Exhausted)
     }
 
-    fn shrink(&self) -> Remedy {
+    fn shrink(&self, row: &Row) -> Remedy {
         let with_caches = self
             .facts
             .count
@@ -266,12 +268,12 @@ impl Case<'_> {
             "kmemtrace reclaim --apply",
             "kmemtrace reclaim --apply --drop-caches",
         ]);
-        SHRINK.remedy(applies, why, commands)
+        row.remedy(applies, why, commands)
     }
 
-    fn nokmem(&self) -> Remedy {
+    fn nokmem(&self, row: &Row) -> Remedy {
         let cmdline = self.facts.cmdline.as_ref();
-        let given = cmdline.is_ok_and(|line| cause::memory_option(&line.text, "nokmem"));
+        let given = cmdline.is_ok_and(|line| command_line::memory_option(&line.text, "nokmem"));
         let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
         let (applies, why) = match (self.era, history::NOKMEM.is_in(release)) {
             (Some(Era::OptIn) | None, _) if given && self.opt_in() => (false, say::NOKMEM_IGNORED),
@@ -296,7 +298,7 @@ impl Case<'_> {
             (Some(Era::KeepsIds), _) => (true, say::NOKMEM_WHY),
             (Some(_), _) => (false, say::NOKMEM_NOT_NEEDED),
         };
-        NOKMEM.remedy(applies, Message::new(why), self.boot_commands())
+        row.remedy(applies, Message::new(why), self.boot_commands())
     }
 
     /// Whether the kernel is a build of RHEL 7's.
@@ -322,7 +324,7 @@ impl Case<'_> {
             .any(|one| one.mark == Mark::NoKmem && names.iter().any(|(name, _)| *name == one.name))
     }
 
-    fn kubelet(&self) -> Remedy {
+    fn kubelet(&self, row: &Row) -> Remedy {
         let on = self.who.is_some_and(|who| who.kubelet.is_some());
         let perhaps = self.who.is_some_and(|who| who.removed.is_some()) && self.has_kubelet();
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
@@ -336,10 +338,10 @@ impl Case<'_> {
         } else {
             (true, say::KUBELET_WHY)
         };
-        KUBELET.remedy(applies, Message::new(why), self.kubelet_commands())
+        row.remedy(applies, Message::new(why), self.kubelet_commands())
     }
 
-    fn runc(&self) -> Remedy {
+    fn runc(&self, row: &Row) -> Remedy {
         // Others that run runc, or have its library in them.
         let by_runc = |runtime: Runtime| runtime.row().accounting == Accounting::ByRunc;
         let runc = |who: &Who| who.runc.is_some() || who.runtimes().any(by_runc);
@@ -363,10 +365,10 @@ impl Case<'_> {
         } else {
             (false, say::RUNC_NOT_ON)
         };
-        RUNC.remedy(applies, Message::new(why), self.runc_commands())
+        row.remedy(applies, Message::new(why), self.runc_commands())
     }
 
-    fn kernel(&self) -> Remedy {
+    fn kernel(&self, row: &Row) -> Remedy {
         let (applies, why) = match self.era {
             _ if self.state == State::Crowded => (false, say::NEWER_KERNEL_CROWDED),
             Some(Era::KeepsIds | Era::OptIn) if self.kept == Kept::No => {
@@ -383,10 +385,10 @@ impl Case<'_> {
             Some(Era::ReparentsSlab) if self.many => (true, say::NEWER_KERNEL_PAGE_CACHE),
             _ => (false, say::NEWER_KERNEL_NOT_NEEDED),
         };
-        KERNEL.remedy(applies, Message::new(why), self.kernel_commands())
+        row.remedy(applies, Message::new(why), self.kernel_commands())
     }
 
-    fn reclaim(&self) -> Remedy {
+    fn reclaim(&self, row: &Row) -> Remedy {
         let held = self
             .facts
             .held
@@ -394,12 +396,12 @@ impl Case<'_> {
             .map_or(Kinds::default(), |held| held.sum);
         let walked = self.facts.pinned.as_ref().map_or(0, |pinned| pinned.file);
         let opt_in = self.era == Some(Era::OptIn);
-        let slab = cause::slab_pins(self.facts, self.era) == Some(true) && !opt_in;
+        let slab = pins::slab_pins(self.facts, self.era) == Some(true) && !opt_in;
         let pages = page_cache_pins(self.facts, self.era);
         let zombies = self.facts.count.as_ref().map_or(0, |count| count.staying);
         let applies = (pages || slab) && zombies > 0 && (self.leaking() || self.many);
         let kernel = if slab {
-            cause::kernel_memory(self.facts)
+            pins::kernel_memory(self.facts)
         } else {
             0
         };
@@ -426,15 +428,15 @@ impl Case<'_> {
             // Dentries and inodes alone.
             commands.push("echo 2 > /proc/sys/vm/drop_caches".into());
         }
-        RECLAIM.remedy(applies, why, commands)
+        row.remedy(applies, why, commands)
     }
 
-    fn reboot(&self) -> Remedy {
+    fn reboot(&self, row: &Row) -> Remedy {
         // Where ids come back by themselves, a reboot gives none.
         let failing = self.state == State::Failing && self.kept != Kept::No;
         let applies = self.leaking() || failing;
         let capacity = self.facts.count.as_ref().map_or(0, |count| count.capacity);
-        let a_day = symptoms::ids_a_day(self.facts).filter(|_| self.leaking());
+        let a_day = signs::ids_a_day(self.facts).filter(|_| self.leaking());
         let why = match a_day {
             Some((a_day, traced)) => Message::new(if traced {
                 say::REBOOT_WHY_TRACED
@@ -442,10 +444,10 @@ impl Case<'_> {
                 say::REBOOT_WHY
             })
             .arg("day", a_day)
-            .arg("lasts", Arg::Time(symptoms::lasts_ns(capacity, a_day))),
+            .arg("lasts", Arg::Time(signs::lasts_ns(capacity, a_day))),
             None if applies => Message::new(say::REBOOT_WHY_UNTIMED),
             None => Message::new(say::REBOOT_NOT_NEEDED),
         };
-        REBOOT.remedy(applies, why, self.reboot_commands())
+        row.remedy(applies, why, self.reboot_commands())
     }
 }

@@ -1,7 +1,7 @@
 //! What to run, with what is known of this node put in: pure.
 
 use super::{
-    Arg, Case,
+    Arg, Situation,
     host::{self, Host, Step},
 };
 use crate::{
@@ -39,7 +39,7 @@ fn release(says: &str) -> Option<(&str, bool)> {
     is_word(release).then_some((release, added))
 }
 
-impl Case<'_> {
+impl Situation<'_> {
     fn host(&self) -> &'static Host {
         let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
         match self.maker() {

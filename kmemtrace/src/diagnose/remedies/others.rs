@@ -1,28 +1,41 @@
 //! What helps against makers of cgroups other than kubelet and runc, against live cgroups, and on kernels with a reaper.
 
-use super::{Arg, Case, EMPTY, REAPER, Remedy, SETTING, UPDATE, commands::commands};
+use super::{Arg, Remedy, Row, Situation, commands::commands};
 use crate::{
     catalogue::{Message, say},
-    diagnose::{State, cause, symptoms},
+    diagnose::{State, findings::configured, levels::Who, signs},
     history::{self, Has},
     runtimes::{Accounting, Runtime},
 };
 
-impl Case<'_> {
-    /// For each runtime that switched accounting on: its setting, or its version.
-    pub(super) fn runtimes(&self) -> Vec<Remedy> {
-        let runtimes = self.who.iter().flat_map(|who| who.runtimes());
-        runtimes
+impl Situation<'_> {
+    /// The runtimes that switched accounting on, where that leaks.
+    fn leaking_runtimes(&self) -> impl Iterator<Item = Runtime> {
+        let who = self.who.filter(|_| self.opt_in());
+        who.into_iter().flat_map(Who::runtimes)
+    }
+
+    /// For each runtime that switched accounting on and has a setting: that.
+    pub(super) fn settings(&self, row: &Row) -> Vec<Remedy> {
+        self.leaking_runtimes()
             .filter_map(|runtime| match runtime.row().accounting {
-                _ if !self.opt_in() => None,
-                Accounting::Setting(name, _) => Some(self.setting(runtime, name)),
-                Accounting::Before(version) => Some(update(runtime, version)),
-                Accounting::No | Accounting::ByRunc => None,
+                Accounting::Setting(name, _) => Some(self.setting(row, runtime, name)),
+                Accounting::Before(_) | Accounting::No | Accounting::ByRunc => None,
             })
             .collect()
     }
 
-    fn setting(&self, runtime: Runtime, name: &'static str) -> Remedy {
+    /// For each runtime that switched accounting on up to a version: that.
+    pub(super) fn updates(&self, row: &Row) -> Vec<Remedy> {
+        self.leaking_runtimes()
+            .filter_map(|runtime| match runtime.row().accounting {
+                Accounting::Before(version) => Some(update(row, runtime, version)),
+                Accounting::Setting(..) | Accounting::No | Accounting::ByRunc => None,
+            })
+            .collect()
+    }
+
+    fn setting(&self, row: &Row, runtime: Runtime, name: &'static str) -> Remedy {
         let line = self.facts.configured.programs.last();
         let file = line.map_or("/etc/slurm/cgroup.conf", |line| &line.file);
         let done = line.filter(|line| line.text.to_ascii_lowercase().ends_with("=no"));
@@ -41,7 +54,7 @@ impl Case<'_> {
         }
         lines.push("reboot".into());
         let why = why.arg("runtime", runtime.row().title);
-        let mut remedy = SETTING.remedy(true, why, lines);
+        let mut remedy = row.remedy(true, why, lines);
         remedy.title = remedy
             .title
             .arg("runtime", runtime.row().title)
@@ -50,7 +63,7 @@ impl Case<'_> {
     }
 
     /// Where the kernel has a reaper of its own.
-    pub(super) fn reaper(&self) -> Option<Remedy> {
+    pub(super) fn reaper(&self, row: &Row) -> Option<Remedy> {
         let off = self.facts.reaper.as_ref()?.text == "0";
         let many = self.leaking() || self.many;
         let (applies, why) = match (off, many) {
@@ -59,21 +72,21 @@ impl Case<'_> {
             (true, false) => (false, say::MEMCG_REAPER_FEW),
         };
         let commands = commands(["echo 1 > /sys/kernel/mm/memcg_reaper/reap_background"]);
-        Some(REAPER.remedy(applies, Message::new(why), commands))
+        Some(row.remedy(applies, Message::new(why), commands))
     }
 
     /// Where live ones use up the ids. `rmdir` is all it takes: the kernel refuses it where there are tasks or children
     /// (`cgroup_destroy_locked`), so that nothing of kmemtrace's own has to decide what may go.
-    pub(super) fn remove_empty(&self) -> Option<Remedy> {
+    pub(super) fn remove_empty(&self, row: &Row) -> Option<Remedy> {
         if self.state != State::Crowded {
             return None;
         }
         let crowd = self.facts.crowd.as_ref()?;
         let why = Message::new(say::REMOVE_EMPTY_WHY)
-            .arg("empty", symptoms::empty(crowd))
+            .arg("empty", signs::empty(crowd))
             .arg("children", crowd.children)
             .arg("place", crowd.place.clone())
-            .arg("maker", symptoms::made_by(crowd));
+            .arg("maker", signs::made_by(crowd));
         let place = &crowd.place;
         let quoted = place.replace('\'', "'\\''");
         let lines = vec![
@@ -81,12 +94,14 @@ impl Case<'_> {
             Arg::from(Message::new(say::REMOVE_EMPTY_WHO)),
             "kmemtrace watch --for 5m --format json | grep '\"kind\":\"created\"'".into(),
         ];
-        Some(EMPTY.remedy(crowd.empty.unwrap_or(crowd.leaves) > 0, why, lines))
+        Some(row.remedy(crowd.empty.unwrap_or(crowd.leaves) > 0, why, lines))
     }
 
     /// Whether `nokmem` is configured and the running kernel was not given it.
     pub(super) fn configured(&self) -> bool {
-        cause::not_in_force(self.facts, "nokmem").next().is_some()
+        configured::not_in_force(self.facts, "nokmem")
+            .next()
+            .is_some()
     }
 
     /// How `nokmem` comes into force: where a file has it already, without the steps that put it there; where a boot loader's
@@ -97,7 +112,7 @@ impl Case<'_> {
         if self.is_el7() && history::NOKMEM.is_in(release) != Has::Yes {
             lines.insert(0, "yum update kernel".into());
         }
-        let mut configured = cause::not_in_force(self.facts, "nokmem").peekable();
+        let mut configured = configured::not_in_force(self.facts, "nokmem").peekable();
         if configured.peek().is_none() {
             return lines;
         }
@@ -115,7 +130,7 @@ impl Case<'_> {
     }
 }
 
-fn update(runtime: Runtime, version: &'static str) -> Remedy {
+fn update(row: &Row, runtime: Runtime, version: &'static str) -> Remedy {
     let title = runtime.row().title;
     let why = Message::new(say::RUNTIME_UPDATE_WHY)
         .arg("runtime", title)
@@ -128,7 +143,7 @@ fn update(runtime: Runtime, version: &'static str) -> Remedy {
         lines.push("nomad node drain -self -enable -yes".into());
     }
     lines.push("reboot".into());
-    let mut remedy = UPDATE.remedy(true, why, lines);
+    let mut remedy = row.remedy(true, why, lines);
     remedy.title = remedy.title.arg("runtime", title).arg("version", version);
     remedy
 }

@@ -1,20 +1,27 @@
-//! What keeps the zombies.
+//! What pins the zombies.
 
-use super::{Facts, PINS, cause};
+use super::Question;
 use crate::{
     catalogue::{Arg, Message, say},
-    diagnose::{Era, Finding, Group, Origin, Verdict, era::page_cache_pins, facts::Held},
+    diagnose::{Era, Facts, Finding, Group, Origin, Verdict, era::page_cache_pins, facts::Held},
     host::{SlabLayout, Version},
 };
 
+/// The question.
+pub(in crate::diagnose) const QUESTION: Question = Question {
+    id: "pins",
+    group: Group::Cause,
+    answer: |case| Some(pins(case.facts, case.era)),
+};
+
 /// What zombies hold, by kind: where they do not keep their ids, this is what they cost.
-pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
+fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     let zombies = facts
         .count
         .as_ref()
         .map_or(0, |count| count.zombies_max.unwrap_or(count.zombies_min));
     if facts.count.is_ok() && zombies == 0 {
-        return cause(PINS, Verdict::Ok, Message::new(say::PINS_NO_ZOMBIES));
+        return QUESTION.finding(Verdict::Ok, Message::new(say::PINS_NO_ZOMBIES));
     }
     let era = era.map(|(era, _)| era);
     let slab = slab_pins(facts, era);
@@ -25,18 +32,19 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
         let says = Message::new(say::PINS_WALKED)
             .arg("zombies", pinned.zombies)
             .arg("pins", pinned.says.clone());
-        return cause(PINS, Verdict::Ok, says)
+        return QUESTION
+            .finding(Verdict::Ok, says)
             .meaning(Message::new(say::PINS_MEANING))
             .verify(Message::new(say::IDS_VERIFY));
     }
     let held = match &facts.held {
         Ok(held) => held,
-        Err(unread) => return Finding::unknown(PINS, Group::Cause, unread),
+        Err(unread) => return QUESTION.unknown(unread),
     };
     let parts = parts(facts, held, slab).into_iter();
     let Some(list) = Message::list(parts) else {
         let says = Message::new(say::PINS_NOTHING_SEEN).arg("blind", held.blind);
-        return cause(PINS, Verdict::Unknown, says);
+        return QUESTION.finding(Verdict::Unknown, says);
     };
     let says = Message::new(say::PINS_HELD)
         .arg("directories", held.below.len() as u64)
@@ -46,7 +54,9 @@ pub(in crate::diagnose) fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Fi
     } else {
         say::PINS_MEANING_SLAB
     };
-    cause(PINS, Verdict::Ok, says).meaning(Message::new(meaning))
+    QUESTION
+        .finding(Verdict::Ok, says)
+        .meaning(Message::new(meaning))
 }
 
 /// Whether slab objects keep the memcg that they were charged to: not where they go to the parent at rmdir
@@ -84,7 +94,7 @@ fn pinned_by_kernel_memory(facts: &Facts) -> Finding {
     let says = Message::new(id)
         .arg("memcgs", caches)
         .arg("held", Arg::Bytes(held.unwrap_or(0)));
-    cause(PINS, verdict, says)
+    QUESTION.finding(verdict, says)
 }
 
 /// What zombies hold, by kind.

@@ -1,28 +1,26 @@
 //! What is configured and not in force.
 
-use super::{CONFIGURED, cause, memory_option, words};
+use super::{
+    Question,
+    command_line::{memory_option, words},
+};
 use crate::{
     catalogue::{Message, say},
     diagnose::{
-        Facts, Finding, Verdict,
+        Facts, Finding, Group, Verdict,
         facts::{Line, configured_words},
     },
 };
 
-/// The lines that name this option of `cgroup.memory=`, if the running kernel was not given it.
-pub(in crate::diagnose) fn not_in_force<'a>(
-    facts: &'a Facts,
-    option: &'a str,
-) -> impl Iterator<Item = &'a Line> {
-    let running = facts.cmdline.as_ref().map_or("", |line| &line.text);
-    let known = facts.cmdline.is_ok() && !memory_option(running, option);
-    facts.configured.kernel.iter().filter(move |line| {
-        known && configured_words(&line.text).any(|word| memory_option(word, option))
-    })
-}
+/// The question.
+pub(in crate::diagnose) const QUESTION: Question = Question {
+    id: "configured",
+    group: Group::Cause,
+    answer: |case| configured(case.facts),
+};
 
 /// The finding, if there is anything to say.
-pub(in crate::diagnose) fn configured(facts: &Facts) -> Option<Finding> {
+fn configured(facts: &Facts) -> Option<Finding> {
     let running = words(&facts.cmdline.as_ref().ok()?.text);
     let lines = facts.configured.kernel.iter();
     let mut missing: Vec<_> = lines
@@ -50,9 +48,22 @@ pub(in crate::diagnose) fn configured(facts: &Facts) -> Option<Finding> {
     let says = Message::new(say::CONFIGURED_NOT_IN_FORCE)
         .arg("words", named.join(" "))
         .arg("file", first.file.clone());
-    let finding = cause(CONFIGURED, verdict, says)
+    let finding = QUESTION
+        .finding(verdict, says)
         .meaning(Message::new(meaning))
         .evidence(missing.iter().map(|(line, _)| line.evidence()))
         .verify(Message::new(say::CONFIGURED_VERIFY));
     Some(finding)
+}
+
+/// The lines that name this option of `cgroup.memory=`, if the running kernel was not given it.
+pub(in crate::diagnose) fn not_in_force<'a>(
+    facts: &'a Facts,
+    option: &'a str,
+) -> impl Iterator<Item = &'a Line> {
+    let running = facts.cmdline.as_ref().map_or("", |line| &line.text);
+    let known = facts.cmdline.is_ok() && !memory_option(running, option);
+    facts.configured.kernel.iter().filter(move |line| {
+        known && configured_words(&line.text).any(|word| memory_option(word, option))
+    })
 }

@@ -1,21 +1,26 @@
 //! Whether a fix has worked: no level accounts kernel memory any more, a container shows that its runtime does not switch
 //! accounting on, and a few memory cgroups made just now leave nothing.
 
-use super::{
-    Era, Evidence, Facts, Finding, Group, LevelRow, Origin, Verdict, cause, facts::Unread,
-    levels::Who, symptoms,
-};
+use super::{Question, command_line::memory_option};
 use crate::{
     catalogue::{Message, say},
+    diagnose::{
+        Era, Evidence, Facts, Finding, Group, LevelRow, Origin, Verdict, facts::Unread,
+        levels::Who, signs,
+    },
     history::{Has, NOKMEM},
     judge::Kept,
 };
 
-/// The name of the finding.
-pub(super) const FIX: &str = "fix";
+/// The question.
+pub(in crate::diagnose) const QUESTION: Question = Question {
+    id: "fix",
+    group: Group::Symptom,
+    answer: |case| fix(case.facts, case.era, case.levels, case.who),
+};
 
 /// The finding, if there was a trial.
-pub(super) fn fix(
+fn fix(
     facts: &Facts,
     era: Option<(Era, Origin)>,
     rows: &[LevelRow],
@@ -23,7 +28,7 @@ pub(super) fn fix(
 ) -> Option<Finding> {
     let trial = match facts.trial.as_ref()? {
         Ok(trial) => trial,
-        Err(unread) => return Some(Finding::unknown(FIX, Group::Symptom, unread)),
+        Err(unread) => return Some(QUESTION.unknown(unread)),
     };
     let opt_in = era.is_none_or(|(era, _)| era == Era::OptIn);
     let level_on = rows.iter().find(|row| row.on > 0).filter(|_| opt_in);
@@ -51,7 +56,7 @@ pub(super) fn fix(
             |place| Message::new(say::FIX_NO_CONTAINER_BUT).arg("place", place.clone()),
         );
         (Verdict::Unknown, says, Some(say::FIX_NO_CONTAINER_MEANING))
-    } else if old > 0 && symptoms::kept(facts, era) == Kept::No {
+    } else if old > 0 && signs::kept(facts, era) == Kept::No {
         ok(made(say::FIX_OTHER_ZOMBIES).arg("zombies", old))
     } else if old > 0 {
         ok(Message::new(say::FIX_OLD_ZOMBIES).arg("zombies", old))
@@ -65,7 +70,7 @@ pub(super) fn fix(
     let shown = who.as_ref().ok().and_then(|who| who.runc_off.clone());
     let evidence = std::iter::once(Evidence::of_file(&trial.place, stayed));
     let evidence = evidence.chain(shown.filter(|_| opt_in));
-    let finding = Finding::new(FIX, Group::Symptom, verdict, says).evidence(evidence);
+    let finding = QUESTION.finding(verdict, says).evidence(evidence);
     Some(match meaning {
         Some(meaning) => finding.meaning(Message::new(meaning)),
         None => finding,
@@ -78,7 +83,7 @@ fn proven(facts: &Facts, who: &Result<Who, Unread>) -> bool {
     let knows = facts.kernel.as_ref().ok();
     let knows = knows.is_some_and(|release| NOKMEM.is_in(&release.text) == Has::Yes);
     let nokmem = facts.cmdline.as_ref();
-    let nokmem = nokmem.is_ok_and(|line| cause::memory_option(&line.text, "nokmem"));
+    let nokmem = nokmem.is_ok_and(|line| memory_option(&line.text, "nokmem"));
     let by_option = nokmem && knows;
     by_option || who.as_ref().is_ok_and(|who| who.runc_off.is_some())
 }
@@ -142,7 +147,11 @@ mod tests {
         let mut facts = Facts::read(&root, Options::default(), Ok(count));
         facts.trial = Some(Ok(trial));
         let diagnosis = diagnose(&facts);
-        let finding = diagnosis.findings.iter().find(|one| one.id == FIX).unwrap();
+        let finding = diagnosis
+            .findings
+            .iter()
+            .find(|one| one.id == QUESTION.id)
+            .unwrap();
         assert_eq!(diagnosis.fix, Some(finding.verdict));
         assert_eq!(diagnosis.headline, finding.says);
         assert!(finding.verdict != Verdict::Unknown || finding.meaning.is_some());
