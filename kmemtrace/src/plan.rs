@@ -51,31 +51,41 @@ pub struct HookPlan {
     pub refused: Vec<Refusal>,
 }
 
-/// Chooses for every hook.
+/// Chooses for every hook as eBPF programs see it.
 pub fn plan(inputs: Inputs<'_>) -> Vec<HookPlan> {
-    HOOKS
-        .iter()
-        .map(|hook| {
-            let mut candidates = Vec::new();
-            let mut refused = Vec::new();
-            for way in hook.ways {
-                match refusal(way, inputs) {
-                    None => candidates.push(way),
-                    Some(reason) => {
-                        let way = way.kind.as_str().to_owned();
-                        refused.push(Refusal { way, reason });
-                    }
+    choose(HOOKS, inputs.options, |way| refusal(way, inputs))
+}
+
+/// Chooses for every hook of a table. `refusal` tells by the facts why a way cannot work, if it cannot.
+fn choose(
+    hooks: &'static [Hook],
+    options: &Options,
+    refusal: impl Fn(&'static Way) -> Option<String>,
+) -> Vec<HookPlan> {
+    let unwanted = |way: &Way| {
+        let avoided = options.avoid.contains(&way.kind);
+        avoided.then(|| "not wanted (--avoid)".to_owned())
+    };
+    let rows = hooks.iter().map(|hook| {
+        let mut row = HookPlan {
+            hook,
+            candidates: Vec::new(),
+            refused: Vec::new(),
+        };
+        for way in hook.ways {
+            match unwanted(way).or_else(|| refusal(way)) {
+                None => row.candidates.push(way),
+                Some(reason) => {
+                    let way = way.kind.as_str().to_owned();
+                    row.refused.push(Refusal { way, reason });
                 }
             }
-            // Two ways of a kind that lack the same.
-            refused.dedup();
-            HookPlan {
-                hook,
-                candidates,
-                refused,
-            }
-        })
-        .collect()
+        }
+        // Two ways of a kind that lack the same.
+        row.refused.dedup();
+        row
+    });
+    rows.collect()
 }
 
 /// Why no eBPF program at all can be loaded, if the facts say so already: the reason and what to do.
@@ -104,9 +114,6 @@ fn refusal(way: &Way, inputs: Inputs<'_>) -> Option<String> {
         layout,
         options,
     } = inputs;
-    if options.avoid.contains(&way.kind) {
-        return Some("not wanted (--avoid)".to_owned());
-    }
     if way.kind == WayKind::Syscalls && !options.mkdir_syscalls {
         return Some(
             "only on request (--mkdir-syscalls): it slows every system call of the machine"

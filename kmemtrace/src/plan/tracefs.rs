@@ -11,10 +11,10 @@ mod probe;
 use self::probe::{ARGUMENTS, clones};
 pub use self::probe::{Probe, function, probes, trace_lacks};
 use super::{
-    HookId, HookPlan, Options, Program,
+    HookId, HookPlan, Options, Program, choose,
     table::{Hook, Way, WayKind, program},
 };
-use crate::{event::header::Refusal, host::Tracing};
+use crate::host::Tracing;
 
 /// The probe of `cgroup_mkdir(struct kernfs_node *, const char *name, umode_t)`: since 3.15.
 const MKDIR: Program = program("mkdir", "p cgroup_mkdir name=+0({2}):string");
@@ -249,36 +249,12 @@ fn needed(way: &'static Way) -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Chooses for every hook. `tracing` is what tracefs has, if it is mounted.
+/// Chooses for every hook as the kernel's tracing sees it. `tracing` is what tracefs has, if it is mounted.
 pub fn plan_tracefs(tracing: Option<&Tracing>, options: &Options) -> Vec<HookPlan> {
-    TRACE_HOOKS
-        .iter()
-        .map(|hook| {
-            let mut candidates = Vec::new();
-            let mut refused = Vec::new();
-            for way in hook.ways {
-                match refusal(way, tracing, options) {
-                    None => candidates.push(way),
-                    Some(reason) => {
-                        let way = way.kind.as_str().to_owned();
-                        refused.push(Refusal { way, reason });
-                    }
-                }
-            }
-            refused.dedup();
-            HookPlan {
-                hook,
-                candidates,
-                refused,
-            }
-        })
-        .collect()
+    choose(TRACE_HOOKS, options, |way| refusal(way, tracing))
 }
 
-fn refusal(way: &'static Way, tracing: Option<&Tracing>, options: &Options) -> Option<String> {
-    if options.avoid.contains(&way.kind) {
-        return Some("not wanted (--avoid)".to_owned());
-    }
+fn refusal(way: &'static Way, tracing: Option<&Tracing>) -> Option<String> {
     if way.kind == WayKind::Kmsg {
         return None;
     }
