@@ -1,6 +1,6 @@
 //! What went wrong, as the person at the terminal reads it: what, why, and what to do.
 
-use std::{error, fmt, io};
+use std::{error, fmt, io, path::Path};
 
 /// A failure: what could not be done, its causes, and lines that say what can be done about it.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ impl Error {
             cause: Some(cause.into()),
             help: Vec::new(),
         }
+    }
+
+    /// A file operation that failed: `operation` is a verb, as in "cannot read".
+    pub fn file(operation: &str, path: &Path, cause: io::Error) -> Self {
+        Self::caused(format!("cannot {operation} {}", path.display()), cause)
     }
 
     /// What could not be done and why, without what can be done about it.

@@ -100,7 +100,7 @@ impl Committed {
             let partial = path.with_extension("partial");
             fs::write(&partial, content)
                 .and_then(|()| fs::rename(&partial, path))
-                .map_err(|cause| Error::file("write", path, &cause))?;
+                .map_err(|cause| Error::file("write", path, cause))?;
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Committed {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 differences.push(format!("{}: there is none", self.object.display()));
             }
-            Err(cause) => return Err(Error::file("read", &self.object, &cause)),
+            Err(cause) => return Err(Error::file("read", &self.object, cause)),
         }
         let lock = self.lock.display();
         match &self.sidecar {

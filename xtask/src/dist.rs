@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     let binary = folder.join("kmemtrace");
     let bytes = read(&built)?;
     let facts = check(&built, &bytes, &root, &source)?;
-    fs::copy(&built, &binary).map_err(|cause| Error::file("write", &binary, &cause))?;
+    fs::copy(&built, &binary).map_err(|cause| Error::file("write", &binary, cause))?;
     println!("{}", binary.display());
     describe(&bytes);
     println!("  {facts}");
@@ -76,7 +76,7 @@ fn describe(bytes: &[u8]) {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|cause| Error::file("read", path, &cause))
+    fs::read(path).map_err(|cause| Error::file("read", path, cause))
 }
 
 /// The commit, which must be all that is built unless `dirty` is allowed.

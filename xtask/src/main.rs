@@ -4,6 +4,12 @@ mod as_old;
 mod bench;
 mod bpf;
 mod dist;
+#[path = "../../kmemtrace/src/error.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the product's: to use it as a dependency, xtask would wait for the object that it builds"
+)]
 mod error;
 #[path = "../../kmemtrace/build/fingerprint.rs"]
 mod fingerprint;

@@ -52,7 +52,7 @@ fn as_root(program: &Path) -> Result<Command, Error> {
     // This process's own entry in /proc belongs to whom it runs as.
     let own = Path::new("/proc/self");
     let user = fs::metadata(own)
-        .map_err(|cause| Error::file("read", own, &cause))?
+        .map_err(|cause| Error::file("read", own, cause))?
         .uid();
     if user == 0 {
         return Ok(Command::new(program));

@@ -49,12 +49,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
         .map_err(|cause| workspace::cannot_start(&command, &cause))?;
     let counts = match child.stdout.take() {
         Some(output) => follow(output, io::stdout().lock())
-            .map_err(|cause| Error::new(format!("cannot pass on the tests' output: {cause}")))?,
+            .map_err(|cause| Error::caused("cannot pass on the tests' output", cause))?,
         None => Counts::default(),
     };
     let status = child
         .wait()
-        .map_err(|cause| Error::new(format!("cannot wait for cargo test: {cause}")))?;
+        .map_err(|cause| Error::caused("cannot wait for cargo test", cause))?;
     if !status.success() && counts.failed == 0 {
         eprintln!(
             "note: cargo test failed and no test did: a build failed, or a test binary ended early"

@@ -59,7 +59,9 @@ impl Toolchain {
         // Whoever lacks one tends to lack the other: say both at once.
         let (compiler, linker) = match (Compiler::find(committed), find_linker()) {
             (Ok(compiler), Ok(linker)) => (compiler, linker),
-            (Err(compiler), Err(linker)) => return Err(compiler.and(linker)),
+            (Err(compiler), Err(linker)) => {
+                return Err(Error::new(format!("{compiler}\n{linker}")));
+            }
             (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
         };
         let strip = find_strip(&compiler)?;

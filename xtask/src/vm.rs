@@ -177,21 +177,21 @@ fn jobs(args: &Args, home: &Path) -> Result<Vec<(Kernel, Cgroup)>, Error> {
 
 /// Makes a folder and those above it.
 fn folder(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).map_err(|cause| Error::file("make", path, &cause))
+    fs::create_dir_all(path).map_err(|cause| Error::file("make", path, cause))
 }
 
 /// One run at a time: they share folders, and the machine's memory.
 fn lock(home: &Path) -> Result<fs::File, Error> {
     let path = home.join("lock");
-    let failed = |cause: &io::Error| Error::file("lock", &path, cause);
-    let file = fs::File::create(&path).map_err(|cause| failed(&cause))?;
+    let failed = |cause: io::Error| Error::file("lock", &path, cause);
+    let file = fs::File::create(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
             eprintln!("waiting for another `cargo xtask vm` to end");
-            file.lock().map_err(|cause| failed(&cause))?;
+            file.lock().map_err(failed)?;
         }
-        Err(fs::TryLockError::Error(cause)) => return Err(failed(&cause)),
+        Err(fs::TryLockError::Error(cause)) => return Err(failed(cause)),
     }
     Ok(file)
 }

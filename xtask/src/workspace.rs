@@ -16,13 +16,12 @@ pub(crate) fn root() -> Result<PathBuf, Error> {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     let root = package.join("..");
     root.canonicalize()
-        .map_err(|cause| Error::file("find the workspace at", &root, &cause))
+        .map_err(|cause| Error::file("find the workspace at", &root, cause))
 }
 
 /// This program.
 pub(crate) fn own() -> Result<PathBuf, Error> {
-    env::current_exe()
-        .map_err(|cause| Error::new(format!("cannot tell where xtask itself is: {cause}")))
+    env::current_exe().map_err(|cause| Error::caused("cannot tell where xtask itself is", cause))
 }
 
 /// The target folder that this program was built in: cargo puts `PROFILE/xtask` there.

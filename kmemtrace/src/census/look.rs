@@ -125,9 +125,7 @@ pub(crate) fn look(root: &Root, hierarchy: &Hierarchy) -> Result<(Look, ZombieNa
         host::counts(root, hierarchy)
             .map_err(|error| Error::caused("cannot count memory cgroups", error))
     };
-    let cannot_walk = |error: std::io::Error| {
-        Error::caused(format!("cannot walk {}", hierarchy.mount.display()), error)
-    };
+    let cannot_walk = |error: std::io::Error| Error::file("walk", &hierarchy.mount, error);
     let mut tries = TRIES;
     let slab = host::slab_memcgs(root);
     loop {

@@ -94,9 +94,7 @@ impl Course<'_> {
 
     /// Makes the cgroups, and has something charged to each.
     fn make(&self, made: &mut Cgroups<'_>) -> Result<AccountedBy, Error> {
-        let cannot = |what: &Path, error: io::Error| {
-            Error::caused(format!("cannot make {}", what.display()), error)
-        };
+        let cannot = |what: &Path, error: io::Error| Error::file("make", what, error);
         let directory = |path: &Path| {
             let done = self.acts.make_directory(path);
             done.map_err(|error| cannot(path, error))

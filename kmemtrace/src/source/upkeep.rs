@@ -225,12 +225,8 @@ impl Upkeep {
             let fact = Fact::Present(present(&directory));
             events.push(Event { time, fact });
         });
-        let directories = directories.map_err(|error| {
-            Error::caused(
-                format!("cannot walk {}", self.hierarchy.mount.display()),
-                error,
-            )
-        })?;
+        let directories =
+            directories.map_err(|error| Error::file("walk", &self.hierarchy.mount, error))?;
         let counts = self.counts(records, events);
         let time = self.now();
         let walked = Walked {

@@ -33,12 +33,12 @@ pub(super) fn cpu_time(commands: &mut [Command]) -> Result<(Duration, String), E
     if let Some(mut output) = output {
         output
             .read_to_string(&mut said)
-            .map_err(|cause| Error::new(format!("cannot read what was measured: {cause}")))?;
+            .map_err(|cause| Error::caused("cannot read what was measured", cause))?;
     }
     for (mut child, program) in running {
         let status = child
             .wait()
-            .map_err(|cause| Error::new(format!("cannot wait for {program}: {cause}")))?;
+            .map_err(|cause| Error::caused(format!("cannot wait for {program}"), cause))?;
         if !status.success() {
             return Err(Error::new(format!("{program} failed: {status}")));
         }
@@ -49,7 +49,7 @@ pub(super) fn cpu_time(commands: &mut [Command]) -> Result<(Duration, String), E
 /// The CPU time of all children that have ended and been waited for.
 fn children() -> Result<Duration, Error> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)
-        .map_err(|cause| Error::new(format!("cannot ask for the CPU time of children: {cause}")))?;
+        .map_err(|cause| Error::caused("cannot ask for the CPU time of children", cause))?;
     let duration = |time: TimeVal| {
         Duration::from_secs(time.tv_sec().unsigned_abs())
             + Duration::from_micros(time.tv_usec().unsigned_abs())

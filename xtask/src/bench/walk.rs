@@ -113,7 +113,7 @@ impl Tree {
     fn make(under: &Path) -> Result<Self, Error> {
         let tree = Self(under.join(format!("kmemtrace-bench-{}", process::id())));
         let make =
-            |path: &Path| fs::create_dir(path).map_err(|cause| Error::file("make", path, &cause));
+            |path: &Path| fs::create_dir(path).map_err(|cause| Error::file("make", path, cause));
         make(&tree.0)?;
         for pod in 0..WIDTH {
             let pod = tree.0.join(format!("pod{pod}"));
@@ -136,7 +136,7 @@ impl Drop for Tree {
 
 /// Removes a tree of cgroups from the leaves up: their files go by themselves.
 fn remove(path: &Path) -> Result<(), Error> {
-    let entries = fs::read_dir(path).map_err(|cause| Error::file("list", path, &cause))?;
+    let entries = fs::read_dir(path).map_err(|cause| Error::file("list", path, cause))?;
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove(&entry.path())?;
@@ -147,7 +147,7 @@ fn remove(path: &Path) -> Result<(), Error> {
     loop {
         match fs::remove_dir(path) {
             Err(_) if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
-            result => return result.map_err(|cause| Error::file("remove", path, &cause)),
+            result => return result.map_err(|cause| Error::file("remove", path, cause)),
         }
     }
 }

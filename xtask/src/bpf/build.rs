@@ -55,7 +55,7 @@ impl Build {
                 .arg(&stripped)
                 .arg(self.target.join(TARGET).join("release/kmemtrace")),
         )?;
-        fs::read(&stripped).map_err(|cause| Error::file("read", &stripped, &cause))
+        fs::read(&stripped).map_err(|cause| Error::file("read", &stripped, cause))
     }
 
     /// Lints the sources with the clippy that belongs to the compiler.
@@ -133,9 +133,9 @@ impl Build {
         if registries.exists() {
             for entry in registries
                 .read_dir()
-                .map_err(|cause| Error::file("read", &registries, &cause))?
+                .map_err(|cause| Error::file("read", &registries, cause))?
             {
-                let entry = entry.map_err(|cause| Error::file("read", &registries, &cause))?;
+                let entry = entry.map_err(|cause| Error::file("read", &registries, cause))?;
                 places.push((entry.path(), "/registry"));
             }
         }

@@ -87,7 +87,7 @@ fn fill(stage: &Stage, parts: &Parts<'_>) -> Result<(), Error> {
         0o644,
     )?;
     let changes = parts.root.join("CHANGELOG.md");
-    let changes = fs::read(&changes).map_err(|cause| Error::file("read", &changes, &cause))?;
+    let changes = fs::read(&changes).map_err(|cause| Error::file("read", &changes, cause))?;
     stage.compressed(&format!("{doc}/changelog.gz"), &changes)?;
     stage.compressed(&format!("{doc}/THIRD-PARTY.gz"), parts.notices.as_bytes())?;
     for (shell, to) in COMPLETIONS {
@@ -99,14 +99,14 @@ fn fill(stage: &Stage, parts: &Parts<'_>) -> Result<(), Error> {
     // Empty, whatever a run that failed has left there.
     let pages = Stage::new(parts.folder.join("man"))?.0;
     workspace::output(Command::new(parts.binary).arg("man").arg(&pages))?;
-    let cannot = |cause| Error::file("read", &pages, &cause);
+    let cannot = |cause| Error::file("read", &pages, cause);
     for entry in fs::read_dir(&pages).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
-        let page = fs::read(&path).map_err(|cause| Error::file("read", &path, &cause))?;
+        let page = fs::read(&path).map_err(|cause| Error::file("read", &path, cause))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         stage.compressed(&format!("usr/share/man/man1/{name}.gz"), &page)?;
     }
-    fs::remove_dir_all(&pages).map_err(|cause| Error::file("remove", &pages, &cause))
+    fs::remove_dir_all(&pages).map_err(|cause| Error::file("remove", &pages, cause))
 }
 
 /// The control file of a package whose files take `kibibytes`.
@@ -139,23 +139,23 @@ impl Stage {
     /// An empty one.
     fn new(folder: PathBuf) -> Result<Self, Error> {
         if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(|cause| Error::file("remove", &folder, &cause))?;
+            fs::remove_dir_all(&folder).map_err(|cause| Error::file("remove", &folder, cause))?;
         }
-        fs::create_dir_all(&folder).map_err(|cause| Error::file("make", &folder, &cause))?;
+        fs::create_dir_all(&folder).map_err(|cause| Error::file("make", &folder, cause))?;
         Ok(Self(folder))
     }
 
     fn write(&self, to: &str, content: &[u8], mode: u32) -> Result<(), Error> {
         let path = self.0.join(to);
         let folder = path.parent().unwrap_or(&self.0);
-        fs::create_dir_all(folder).map_err(|cause| Error::file("make", folder, &cause))?;
+        fs::create_dir_all(folder).map_err(|cause| Error::file("make", folder, cause))?;
         fs::write(&path, content)
             .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)))
-            .map_err(|cause| Error::file("write", &path, &cause))
+            .map_err(|cause| Error::file("write", &path, cause))
     }
 
     fn copy(&self, to: &str, from: &Path, mode: u32) -> Result<(), Error> {
-        let content = fs::read(from).map_err(|cause| Error::file("read", from, &cause))?;
+        let content = fs::read(from).map_err(|cause| Error::file("read", from, cause))?;
         self.write(to, &content, mode)
     }
 
@@ -165,7 +165,7 @@ impl Stage {
         let bytes = gz
             .write_all(content)
             .and_then(|()| gz.finish())
-            .map_err(|cause| Error::file("compress", Path::new(to), &cause))?;
+            .map_err(|cause| Error::file("compress", Path::new(to), cause))?;
         self.write(to, &bytes, 0o644)
     }
 
@@ -190,7 +190,7 @@ impl Stage {
         self.walk(&mut |path, metadata| {
             if metadata.is_dir() {
                 fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-                    .map_err(|cause| Error::file("write", path, &cause))?;
+                    .map_err(|cause| Error::file("write", path, cause))?;
             }
             Ok(())
         })
@@ -202,7 +202,7 @@ impl Stage {
     ) -> Result<(), Error> {
         let mut next = vec![self.0.clone()];
         while let Some(path) = next.pop() {
-            let cannot = |cause| Error::file("read", &path, &cause);
+            let cannot = |cause| Error::file("read", &path, cause);
             let metadata = path.metadata().map_err(cannot)?;
             each(&path, &metadata)?;
             if metadata.is_dir() {

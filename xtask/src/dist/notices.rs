@@ -22,7 +22,7 @@ pub(crate) fn collect(root: &Path, target: &str) -> Result<String, Error> {
             .current_dir(root),
     )?;
     let metadata: Value = serde_json::from_str(&metadata)
-        .map_err(|error| Error::new(format!("cannot understand cargo metadata: {error}")))?;
+        .map_err(|error| Error::caused("cannot understand cargo metadata", error))?;
     let crates = linked(&metadata, "kmemtrace");
     if crates.is_empty() {
         return Err(Error::new(
@@ -100,7 +100,7 @@ fn linked(metadata: &Value, top: &str) -> BTreeSet<Linked> {
 
 /// The files with the terms in a crate's folder, sorted by name.
 fn terms(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let cannot = |cause| Error::file("read", folder, &cause);
+    let cannot = |cause| Error::file("read", folder, cause);
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
@@ -111,7 +111,7 @@ fn terms(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
             .into_owned();
         let upper = name.to_ascii_uppercase();
         if path.is_file() && NAMES.iter().any(|begin| upper.starts_with(begin)) {
-            let bytes = fs::read(&path).map_err(|cause| Error::file("read", &path, &cause))?;
+            let bytes = fs::read(&path).map_err(|cause| Error::file("read", &path, cause))?;
             files.insert(name, String::from_utf8_lossy(&bytes).into_owned());
         }
     }

@@ -22,7 +22,7 @@ impl Apt {
         }
         for name in ["state/lists/partial", "cache/archives/partial"] {
             let folder = folder.join(name);
-            fs::create_dir_all(&folder).map_err(|cause| Error::file("make", &folder, &cause))?;
+            fs::create_dir_all(&folder).map_err(|cause| Error::file("make", &folder, cause))?;
         }
         let derived = sources::derive(&own_sources()?);
         if derived.is_empty() {
@@ -36,7 +36,7 @@ impl Apt {
             folder: folder.to_path_buf(),
         };
         let list = apt.source_list();
-        fs::write(&list, text.join("\n")).map_err(|cause| Error::file("write", &list, &cause))?;
+        fs::write(&list, text.join("\n")).map_err(|cause| Error::file("write", &list, cause))?;
         eprintln!("apt: fetching the lists of packages");
         // One suite that cannot be had does not take the others away.
         if let Err(error) =
@@ -105,7 +105,7 @@ impl Apt {
         let downloads = self.folder.join("downloads");
         // Whatever an interrupted run left there is not what is asked for.
         let _ = fs::remove_dir_all(&downloads);
-        fs::create_dir_all(&downloads).map_err(|cause| Error::file("make", &downloads, &cause))?;
+        fs::create_dir_all(&downloads).map_err(|cause| Error::file("make", &downloads, cause))?;
         eprintln!("apt: downloading {package}");
         output(
             self.command("apt-get")
@@ -113,7 +113,7 @@ impl Apt {
                 .current_dir(&downloads),
         )?;
         let file = fs::read_dir(&downloads)
-            .map_err(|cause| Error::file("read", &downloads, &cause))?
+            .map_err(|cause| Error::file("read", &downloads, cause))?
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .find(|path| path.extension().is_some_and(|kind| kind == "deb"))
@@ -125,7 +125,7 @@ impl Apt {
                 .arg(folder)
                 .stdin(Stdio::null()),
         )?;
-        fs::remove_dir_all(&downloads).map_err(|cause| Error::file("remove", &downloads, &cause))
+        fs::remove_dir_all(&downloads).map_err(|cause| Error::file("remove", &downloads, cause))
     }
 }
 

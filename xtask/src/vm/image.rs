@@ -91,14 +91,12 @@ pub(crate) fn write(
     plan: &Value,
     with_busybox: bool,
 ) -> Result<(), Error> {
-    let failed = |cause: &std::io::Error| Error::file("write", to, cause);
-    let file = File::create(to).map_err(|cause| failed(&cause))?;
+    let failed = |cause: std::io::Error| Error::file("write", to, cause);
+    let file = File::create(to).map_err(failed)?;
     let mut archive = Archive::new(BufWriter::new(file));
     let mut add = |path: &str, mode: u32, from: &Path| {
-        let content = fs::read(from).map_err(|cause| Error::file("read", from, &cause))?;
-        archive
-            .file(path, mode, &content)
-            .map_err(|cause| failed(&cause))
+        let content = fs::read(from).map_err(|cause| Error::file("read", from, cause))?;
+        archive.file(path, mode, &content).map_err(failed)
     };
     add("init", 0o755, &programs.tests)?;
     add("bin/kmemtrace", 0o755, &programs.kmemtrace)?;
@@ -120,7 +118,7 @@ pub(crate) fn write(
         .and_then(|()| archive.finish())
         .and_then(|output| output.into_inner().map_err(std::io::Error::from))
         .map(|_| ())
-        .map_err(|cause| failed(&cause))
+        .map_err(failed)
 }
 
 /// A static busybox, installed if there is none.

@@ -98,7 +98,7 @@ impl Kernel {
         }
         let image = image_of(&home, &version)?;
         fs::write(&choice, format!("{version}\n"))
-            .map_err(|cause| Error::file("write", &choice, &cause))?;
+            .map_err(|cause| Error::file("write", &choice, cause))?;
         eprintln!("kernel {release}: {version}, from {package}");
         Ok(Self::new(release, &version, image))
     }
@@ -147,14 +147,14 @@ fn image_in(folder: &Path) -> Result<PathBuf, Error> {
         name.starts_with("vmlinuz") || name == "bzImage"
     };
     let mut images: Vec<_> = fs::read_dir(folder)
-        .map_err(|cause| Error::file("read", folder, &cause))?
+        .map_err(|cause| Error::file("read", folder, cause))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(is_image)
         .collect();
     images.sort();
     images.into_iter().next().ok_or_else(|| {
         let cause = io::Error::other("neither vmlinuz* nor bzImage is in it");
-        Error::file("find a kernel in", folder, &cause)
+        Error::file("find a kernel in", folder, cause)
     })
 }
 

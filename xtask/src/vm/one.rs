@@ -144,7 +144,7 @@ impl Run<'_> {
         let (ended, data) = self.boot(kernel, cgroup, &plan, |machine| {
             let ended = machine.run(show)?;
             let data = machine.data();
-            let sent = fs::read(&data).map_err(|cause| Error::file("read", &data, &cause))?;
+            let sent = fs::read(&data).map_err(|cause| Error::file("read", &data, cause))?;
             Ok((ended, String::from_utf8_lossy(&sent).into_owned()))
         })?;
         let outcome = Outcome::new(kernel, cgroup, &ended, &data);

@@ -180,7 +180,7 @@ impl Machine<'_> {
         let path = self.disk();
         File::create(&path)
             .and_then(|file| file.set_len(DISK_BYTES))
-            .map_err(|cause| Error::file("write", &path, &cause))
+            .map_err(|cause| Error::file("write", &path, cause))
     }
 
     /// The file with the guest's data.
@@ -198,9 +198,9 @@ impl Machine<'_> {
     pub(crate) fn run(&self, show: Show) -> Result<Ended, Error> {
         self.make_disk()?;
         let data = self.data();
-        File::create(&data).map_err(|cause| Error::file("write", &data, &cause))?;
+        File::create(&data).map_err(|cause| Error::file("write", &data, cause))?;
         let log = self.folder.join("console.log");
-        let mut log = File::create(&log).map_err(|cause| Error::file("write", &log, &cause))?;
+        let mut log = File::create(&log).map_err(|cause| Error::file("write", &log, cause))?;
         let mut command = self.command();
         command
             .args(["-serial", "stdio", "-serial"])
@@ -232,11 +232,11 @@ impl Machine<'_> {
         };
         listener
             .listen(&pieces, &mut log, self.limits)
-            .map_err(|cause| Error::new(format!("cannot pass on the console: {cause}")))?;
+            .map_err(|cause| Error::caused("cannot pass on the console", cause))?;
         child.end(self.limits.last_words);
         listener
             .follow()
-            .map_err(|cause| Error::file("read", &data, &cause))?;
+            .map_err(|cause| Error::file("read", &data, cause))?;
         Ok(listener.ended)
     }
 }

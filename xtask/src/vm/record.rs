@@ -14,10 +14,10 @@ pub(crate) fn compare(matrix: &Matrix, whole: bool) -> Result<(), Error> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(cause) => return Err(Error::file("read", &path, &cause)),
+        Err(cause) => return Err(Error::file("read", &path, cause)),
     };
     let recorded = serde_json::from_str(&text)
-        .map_err(|cause| Error::new(format!("cannot read {}: {cause}", path.display())))?;
+        .map_err(|cause| Error::caused(format!("cannot read {}", path.display()), cause))?;
     let changes = changes(&recorded, matrix, whole);
     if !changes.is_empty() {
         println!("not as in {RECORDED}:");
@@ -31,8 +31,8 @@ pub(crate) fn compare(matrix: &Matrix, whole: bool) -> Result<(), Error> {
 /// Writes `matrix` to a file.
 pub(crate) fn write(path: &Path, matrix: &Matrix) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(matrix)
-        .map_err(|cause| Error::new(format!("cannot write {}: {cause}", path.display())))?;
-    fs::write(path, text + "\n").map_err(|cause| Error::file("write", path, &cause))
+        .map_err(|cause| Error::caused(format!("cannot write {}", path.display()), cause))?;
+    fs::write(path, text + "\n").map_err(|cause| Error::file("write", path, cause))
 }
 
 /// Makes `matrix` what is recorded, and what the README shows.
@@ -42,7 +42,7 @@ pub(crate) fn record(matrix: &Matrix) -> Result<(), Error> {
     }
     let root = workspace::root()?;
     let readme = root.join("README.md");
-    let text = fs::read_to_string(&readme).map_err(|cause| Error::file("read", &readme, &cause))?;
+    let text = fs::read_to_string(&readme).map_err(|cause| Error::file("read", &readme, cause))?;
     let text = report::in_readme(&text, matrix).ok_or_else(|| {
         Error::new(format!(
             "{} has no place for the table of kernels",
@@ -50,7 +50,7 @@ pub(crate) fn record(matrix: &Matrix) -> Result<(), Error> {
         ))
     })?;
     write(&root.join(RECORDED), matrix)?;
-    fs::write(&readme, text).map_err(|cause| Error::file("write", &readme, &cause))?;
+    fs::write(&readme, text).map_err(|cause| Error::file("write", &readme, cause))?;
     eprintln!("recorded in {RECORDED} and README.md");
     Ok(())
 }

@@ -90,7 +90,7 @@ impl Buffer {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
                     let kind = error.kind();
-                    let failed = Error::caused(format!("cannot make {}", at.display()), error);
+                    let failed = Error::file("make", &at, error);
                     return Err(match kind {
                         io::ErrorKind::PermissionDenied => {
                             failed.help("run it as root, or with sudo")
@@ -152,7 +152,7 @@ impl Buffer {
         let at = self.path("trace_pipe");
         let pipe = Pipe::open(&at).map_err(|error| {
             let busy = error.kind() == io::ErrorKind::ResourceBusy;
-            let failed = Error::caused(format!("cannot open {}", at.display()), error);
+            let failed = Error::file("open", &at, error);
             if self.is_shared() && busy {
                 return failed.help("somebody else reads it");
             }

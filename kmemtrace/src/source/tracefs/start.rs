@@ -171,7 +171,7 @@ fn open(
     let skipped = opened.buffer.skip();
     skipped.map_err(|error| {
         let at = opened.buffer.path("trace_pipe");
-        Error::caused(format!("cannot read {}", at.display()), error)
+        Error::file("read", &at, error)
     })?;
     opened.try_out(tracing);
     Ok(opened)
@@ -201,9 +201,7 @@ fn not_permitted(facts: &Facts, tracing: &Tracing) -> Result<String, Error> {
 
 /// Sets an instance up: its clock and its size. The shared buffer is taken as it is.
 fn prepare(buffer: &mut Buffer, config: &Config) -> Result<Times, Error> {
-    let failed = |file: &str, error: std::io::Error| {
-        Error::caused(format!("cannot set {}", buffer.path(file).display()), error)
-    };
+    let failed = |file: &str, error: std::io::Error| Error::file("set", &buffer.path(file), error);
     let offered = fs::read_to_string(buffer.path("trace_clock")).unwrap_or_default();
     let is_mono = if buffer.is_shared() {
         offered.contains("[mono]")

@@ -244,11 +244,7 @@ impl Records for Trace {
         events: &mut Vec<Event>,
     ) -> Result<(), Error> {
         if let Some(error) = self.broken.take() {
-            let pipe = self.buffer.path("trace_pipe");
-            return Err(Error::caused(
-                format!("cannot read {}", pipe.display()),
-                error,
-            ));
+            return Err(Error::file("read", &self.buffer.path("trace_pipe"), error));
         }
         self.times.mark(|text| self.buffer.mark(text));
         let now = clock::mono_ns();
