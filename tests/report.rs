@@ -103,6 +103,17 @@ fn recording() -> Result {
     // The same on stdout.
     let stdout = Path::new("-");
     assert_eq!(text(&reported(&from, stdout, &[]).stdout), page);
+    // In Chinese, with the same names and numbers.
+    let chinese = text(&reported(&from, stdout, &["--lang", "zh"]).stdout);
+    assert!(chinese.contains("<html lang=\"zh\">"), "{chinese}");
+    assert!(chinese.contains("<h1>泄漏：2 个 memory cgroup，失败 1 次 slab 分配、1 次 mkdir"));
+    let row = |page: &str| {
+        let rows = page
+            .split_once("\"rows\":")
+            .map(|(_, rest)| rest.to_owned());
+        rows.and_then(|rows| Some(rows.split_once(",\"words\"")?.0.to_owned()))
+    };
+    assert!(row(&page).is_some() && row(&page) == row(&chinese));
     // With another grace time nothing has leaked.
     let patient = reported(&from, stdout, &["--grace", "1h"]);
     assert!(text(&patient.stdout).contains("<h1>no leak seen"));

@@ -7,7 +7,10 @@ pub(crate) mod say;
 use std::borrow::Cow;
 
 use clap::ValueEnum;
-use fluent_bundle::{FluentArgs, FluentBundle, FluentResource, FluentValue};
+use fluent_bundle::{
+    FluentArgs, FluentBundle, FluentResource, FluentValue,
+    types::{FluentNumber, FluentNumberOptions},
+};
 use unic_langid::LanguageIdentifier;
 
 pub use message::{Arg, Message};
@@ -15,7 +18,7 @@ pub use say::Sentence;
 
 use crate::text::{
     escape::Name,
-    units::{Bytes, Date, Duration},
+    units::{Bytes, Date, Duration, Grouped},
 };
 
 const EN: (&str, &str) = ("en", include_str!("catalogue/en.ftl"));
@@ -33,6 +36,7 @@ pub enum Lang {
 
 /// Sentences in one language; what that lacks is in English.
 pub struct Catalogue {
+    lang: Lang,
     bundles: Vec<FluentBundle<FluentResource>>,
     escape: bool,
 }
@@ -54,7 +58,19 @@ impl Catalogue {
             Lang::Zh => vec![ZH, EN],
         };
         let bundles = languages.into_iter().map(bundle).collect();
-        Self { bundles, escape }
+        Self {
+            lang,
+            bundles,
+            escape,
+        }
+    }
+
+    /// Its language, as HTML names it.
+    pub fn lang(&self) -> &'static str {
+        match self.lang {
+            Lang::En => EN.0,
+            Lang::Zh => ZH.0,
+        }
     }
 
     /// A sentence that nothing goes into.
@@ -98,7 +114,8 @@ impl Catalogue {
                     |sentence| self.word(sentence).into(),
                 )
             }
-            Arg::Number(number) => FluentValue::from(*number),
+            Arg::Number(number) => self::number(*number, false),
+            Arg::Grouped(number) => self::number(*number, true),
             Arg::Bytes(bytes) => FluentValue::from(Bytes(*bytes).to_string()),
             Arg::Time(ns) => FluentValue::from(Duration(*ns).to_string()),
             Arg::Date(ns) => FluentValue::from(Date(*ns).to_string()),
@@ -115,12 +132,32 @@ impl Catalogue {
     }
 }
 
+/// A number, which chooses the plural.
+fn number(number: u64, use_grouping: bool) -> FluentValue<'static> {
+    let options = FluentNumberOptions {
+        use_grouping,
+        ..FluentNumberOptions::default()
+    };
+    FluentNumber::new(number as f64, options).into()
+}
+
+/// How numbers are written that have their thousands apart.
+fn grouped<M>(value: &FluentValue<'_>, _: &M) -> Option<String> {
+    match value {
+        FluentValue::Number(number) if number.options.use_grouping => {
+            Some(Grouped(number.value as u64).to_string())
+        }
+        _ => None,
+    }
+}
+
 fn bundle((language, source): (&str, &str)) -> FluentBundle<FluentResource> {
     // By which rules plurals go.
     let language: LanguageIdentifier = language.parse().unwrap_or_default();
     let mut bundle = FluentBundle::new(vec![language]);
     // Marks around what goes in are for text of mixed direction, and would be in the way of whoever copies a path.
     bundle.set_use_isolating(false);
+    bundle.set_formatter(Some(grouped));
     // What cannot be parsed is left out, and shown by its name; the build sees to it that nothing is.
     let resource =
         FluentResource::try_new(source.to_owned()).unwrap_or_else(|(resource, _)| resource);

@@ -16,6 +16,7 @@
   const SPARE = 20; // rows above and below what is in sight
   const PRINTED = 1000;
   const rows = data.rows;
+  const words = data.words;
   const dash = "\u2013";
 
   const path = (row) => row[DIR] === null ? row[LEAF] || dash : data.dirs[row[DIR]] + row[LEAF];
@@ -24,6 +25,7 @@
   const pin = (row) => row[PIN] === null ? null : data.pins[row[PIN]];
   const task = (row) => row[TASK] === null ? "" : data.tasks[row[TASK]];
   const two = (n) => String(n).padStart(2, "0");
+  const fill = (text, first, second) => text.replace("{0}", first).replace("{1}", second);
   const number = (n) => n === null ? dash : String(n);
 
   function time(ms) {
@@ -110,7 +112,7 @@
   }
   function count() {
     const all = rows.length.toLocaleString("en");
-    found.textContent = shown.length === rows.length ? all : shown.length.toLocaleString("en") + " of " + all;
+    found.textContent = shown.length === rows.length ? all : fill(words.found, shown.length.toLocaleString("en"), all);
   }
   function order() {
     if (sorting === null) return;
@@ -143,21 +145,22 @@
   function choose(at) {
     chosen = at;
     const row = rows[at];
+    // In the order of the labels.
     const facts = [
-      ["path", path(row)],
-      ["owner", data.owners[row[OWNER]].join(" ")],
-      ["state", state(row)],
-      ["zombie for", duration(row[AGE], row[AT_LEAST])],
-      ["removed", time(row[REMOVED]) + " UTC"],
-      ["charged then", bytes(row[USAGE])],
-      ["held by", pin(row) ?? dash],
-      ["holds", bytes(row[HELD])],
-      ["slab caches", number(row[CACHES])],
-      ["memcg id", number(row[MEMCG])],
-      ["cgroup id", number(row[CGROUP])],
-      ["made by", task(row) || dash],
+      path(row),
+      data.owners[row[OWNER]].join(" "),
+      state(row),
+      duration(row[AGE], row[AT_LEAST]),
+      time(row[REMOVED]) + " UTC",
+      bytes(row[USAGE]),
+      pin(row) ?? dash,
+      bytes(row[HELD]),
+      number(row[CACHES]),
+      number(row[MEMCG]),
+      number(row[CGROUP]),
+      task(row) || dash,
     ];
-    detail.textContent = facts.map(([name, fact]) => name.padEnd(14) + fact).join("\n");
+    detail.textContent = facts.map((fact, at) => words.labels[at] + fact).join("\n");
     detail.hidden = false;
     sight();
   }
@@ -197,7 +200,7 @@
     draw(0, PRINTED);
     const rest = body.querySelector("tr.pad");
     if (rest) rest.remove();
-    if (shown.length > PRINTED) found.textContent = "the first " + PRINTED + " of " + shown.length.toLocaleString("en");
+    if (shown.length > PRINTED) found.textContent = fill(words.printed, PRINTED, shown.length.toLocaleString("en"));
   });
   addEventListener("afterprint", () => {
     printing = false;

@@ -622,3 +622,227 @@ errno-nospc = No space left on device (os error 28)
 errno-rofs = Read-only file system (os error 30)
 errno-nosys = Function not implemented (os error 38)
 errno-opnotsupp = Operation not supported (os error 95)
+
+# The page of `kmemtrace report`.
+
+page-node-unnamed = a node without a name
+page-no-run = could not tell: the trace holds no run
+page-when = { $node }, kernel { $kernel }, watched for { $watched }{ $runs }, from { $from } to { $to } UTC
+page-in-runs = { " in " }{ $runs } runs
+page-not-known = not known
+page-numbers = Numbers
+page-over-time = Over time
+page-live = live
+page-zombies = zombies
+page-leaked = leaked
+page-ids-left = ids left
+page-events-lost = events may have been lost
+page-unwatched = nobody watched
+page-diagnosis = Diagnosis and what to do
+page-untold = It is made of this trace alone, which does not tell of: { $findings }. On the node <code>kmemtrace diagnose</code> does.
+page-takes = takes
+page-risk = risk
+page-check = check
+page-who = Who leaks
+page-nobody = Nothing was called leaked.
+page-pace = { $number } an hour were called leaked, in all.{ " " }
+page-no-names = The trace does not tell a pod's name, its namespace and its images.
+page-leaked-and-left = leaked and left
+page-called-leaked = called leaked
+page-an-hour = an hour
+page-freed-after-all = freed after all
+page-removed = removed
+page-charged = charged
+page-last = last
+page-time = when
+page-more = and { $number } more
+page-lived = How long zombies lived
+page-no-end = No end was seen, and none is left.
+page-delays = half of them within { $p50 }, 90 of 100 within { $p90 }, 99 of 100 within { $p99 }, the last after { $max }
+page-from-removal = From removal to free{ $delays }. Those that are left are as old as the end of their run. Older than the grace time ({ $grace }) is called leaked.
+page-lived-head = lived
+page-freed = freed
+page-over = over { $time }
+page-from-to = { $from } to { $to }
+page-pins = What pins them
+page-no-pins = Nothing that was called leaked, and has a name here, is left.
+page-held-by = held by
+page-what = what
+page-usage = When they were removed, or seen first, { $usage } were charged to them.
+page-pin-untold = not told by this trace
+page-pin-nothing = not told by this trace; nothing was charged at removal
+page-objects = { $number } { $number ->
+    [one] object
+   *[other] objects
+ }
+page-would-free = reclaim would free { $number }
+page-pin-tmpfs = tmpfs
+page-pin-anonymous = tmpfs or anon
+page-pin-unevictable = unevictable
+page-pin-children = children
+page-pin-references = references
+page-pin-slab = slab caches
+page-failed = What failed
+page-no-failures = No slab allocation and no mkdir was seen to fail.
+page-cache-or-error = cache or error
+page-where = where
+page-last-task = last task
+page-times = times
+page-first-utc = first, UTC
+page-last-utc = last, UTC
+page-slab-allocation = slab allocation
+page-missing = What may be missing
+page-no-gaps = No event was lost.
+page-from-utc = from, UTC
+page-to-utc = to, UTC
+page-lasted = lasted
+page-records-lost = records lost
+page-why = why
+page-every = Every leaked memory cgroup
+page-none-named = None has a name here.
+page-search = Search
+page-search-hint = path, owner, state, what holds it, task, id
+page-without-script = { $number } in all; without a script the first of them
+page-cgroup = cgroup
+page-owner = owner
+page-state = state
+page-zombie-for = zombie for
+page-removed-utc = removed, UTC
+page-holds = holds
+page-memcg-id = memcg id
+page-node-and-trace = The node and the trace
+page-hook = hook
+page-seen-by = seen by
+page-unseen-so = what cannot be seen so
+page-better-ways = better ways, refused
+page-not-seen = not seen
+page-runs = Runs
+page-run = run
+page-began-utc = began, UTC
+page-fact-node = node
+page-fact-boot = boot
+page-fact-source = source
+page-zombies-at-end = zombies at its end
+page-at-the-end = at the end
+page-inherited = { $number } were there before
+page-memory-cgroups = memory cgroups
+page-at-most-ids = at most, of 65,535
+page-about-ids = about, of 65,535
+page-number-freed-after-all = { $number } freed after all
+page-number-freed = { $number } freed
+page-slab-failures = slab failures
+page-failed-mkdirs = failed mkdirs
+page-not-logged = { $number } more not logged (rate limit)
+page-gaps = gaps
+page-lost = { $number } { $number ->
+    [one] record
+   *[other] records
+ } lost
+page-chart-timeline = Live memory cgroups, zombies, leaked ones, ids left and failures over time
+page-chart-forecast = Memory cgroup ids left, and when there is none
+page-gap-ring = the ring buffer was full
+page-gap-recursion = the kernel skipped a program that was already running
+page-gap-record = a record could not be understood
+page-gap-log = the kernel log was overwritten before it was read
+page-gap-poll = a poll came late, or could not read what is there
+page-gap-trace = the kernel's trace lost events
+page-ids-taken-back = This kernel takes a removed memory cgroup's id back at once, unless pages of it are in swap (Linux 4.8 and later): zombies cost memory and time, and hardly any ids.
+page-ids-kept = On this kernel a zombie keeps its id until it is freed.
+page-ids-untold = Whether this kernel lets zombies keep their ids is not known; taken that it does:
+page-ids-no-forecast = { $keep } There is no forecast: too few leaked in the last run, or it was too short.
+page-ids-all = { $keep } { $used } of 65,535 are in use: no cgroup can be made.
+page-ids-range = in { $soonest } to { $latest } after the end, between { $from } and { $to } UTC
+page-ids-about = in { $soonest } after the end, about { $from } UTC
+page-ids-forecast = { $keep } { $used } of 65,535 are in use, at least, and { $number } more an hour: at this pace none is left { $range }. Then no cgroup can be made.
+page-another-century = another century
+page-state-suspected = suspected
+page-state-unseen = not seen any more
+page-state-by-count = { "," } by count: { $zombies } of { $candidates }
+page-state-gap = { "," } across a gap
+page-state-run = { "," } at the end of run { $run }
+page-fact-kernel = kernel
+page-fact-cmdline = kernel command line
+page-cmdline-nothing = nothing that matters to memory cgroups
+page-fact-cgroups = cgroups
+page-fact-refused = better sources, refused
+page-fact-grace = grace time
+page-fact-hold = zombies hold
+page-of-kernel-memory = { $held } of kernel memory
+page-fact-peak = at one time
+page-peak = at least { $number } memory { $number ->
+    [one] cgroup
+   *[other] cgroups
+ } with kernel memory, dead or alive
+page-unproven = whether { $number } removed memory cgroups were freed
+page-fact-recorder = recorded by
+page-left-out = { $number } more are not listed: they were freed later, or there are too many
+page-unseen = { $number } more were called leaked by the kernel's count alone and have no names
+page-worst-pods = Worst pods
+page-pod = pod
+page-others = Units, containers outside pods, jobs, and directories
+page-suspected = Suspected: the kernel's count tells how many leaked, not whose
+page-at-most = at most { $number }
+page-by-kind = By kind
+page-kind = kind
+page-pods-class = pods, { $class }
+page-pods = pods
+page-containers = containers outside pods
+page-units = systemd units
+page-directories = other directories
+page-path-unknown = path not known
+page-all-others = all others
+page-below = below this directory
+page-container = container
+page-unit = unit
+page-owner-unknown = unknown
+page-owner-others = others
+page-row-path = path
+page-row-charged = charged then
+page-row-caches = slab caches
+page-row-cgroup-id = cgroup id
+page-row-made-by = made by
+page-found = { $shown } of { $all }
+page-printed = the first { $shown } of { $all }
+page-hover = live { $live }, zombies { $zombies }, leaked { $leaked }
+page-hover-ids = ids left { $number }
+
+page-verdict-exhausted = EXHAUSTED: the memory cgroup ids are used up, or were
+page-verdict-crowded = CROWDED: live memory cgroups use up the ids
+page-verdict-failing = FAILING: memory cgroups could not be made
+page-verdict-leaking = LEAKING: zombies keep their ids
+page-verdict-piling-up = ZOMBIES: removed memory cgroups pile up
+page-verdict-none = no leak seen
+page-verdict-none-left = no leak left: { $leaks } memory { $leaks ->
+    [one] cgroup outlived the grace time and was freed later
+   *[other] cgroups outlived the grace time and were freed later
+ }
+page-verdict-leak = LEAK: { $leaked } memory { $leaked ->
+    [one] cgroup
+   *[other] cgroups
+ } leaked
+page-verdict-slab = { $slab } slab { $slab ->
+    [one] allocation
+   *[other] allocations
+ }
+page-verdict-slab-at-least = at least { $slab } slab { $slab ->
+    [one] allocation
+   *[other] allocations
+ }
+page-verdict-mkdir = { $mkdir } { $mkdir ->
+    [one] mkdir
+   *[other] mkdirs
+ }
+page-verdict-and = { $first } and { $second }
+page-verdict-failed = { $what } failed
+page-verdict-left-or-before = { $left } { $left ->
+    [one] zombie
+   *[other] zombies
+ } left that were there before or are younger than the grace time
+page-verdict-left = { $left } { $left ->
+    [one] zombie
+   *[other] zombies
+ } left, younger than the grace time
+page-verdict-hold = zombies hold { $held } of kernel memory
+page-verdict-lost = but events were lost
+page-verdict-then = { $first }, { $second }
+page-verdict-besides = { $first }; { $second }

@@ -21,6 +21,8 @@ pub enum Arg {
     Error(Said),
     /// A number.
     Number(u64),
+    /// A number with its thousands apart.
+    Grouped(u64),
     /// A size, in bytes.
     Bytes(u64),
     /// A stretch of time, in nanoseconds.

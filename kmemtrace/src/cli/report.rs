@@ -10,6 +10,7 @@ use std::{
 
 use super::{Failure, Outcome, output_file::place, values::duration};
 use crate::{
+    catalogue::{Catalogue, Lang},
     error::Error,
     judge::Answer,
     report::{Fold, Report, page},
@@ -38,6 +39,9 @@ pub(super) struct Args {
     /// How long a removed memory cgroup may live on before it is called leaked; as in the live run unless given
     #[arg(long, value_name = "TIME", value_parser = duration)]
     grace: Option<Duration>,
+    /// The language of the page
+    #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
+    lang: Lang,
 }
 
 /// Writes the page: 0 if that worked.
@@ -51,10 +55,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     let read = read(play)?;
     let report = read.fold.finish();
     one_node(&report)?;
-    let diagnosed = diagnosis::diagnosis(&report).unwrap_or_default();
+    let diagnosed = diagnosis::diagnosis(&report, args.lang).unwrap_or_default();
+    let catalogue = Catalogue::exact(args.lang);
     let write = |out: &mut dyn Write| {
         let mut out = BufWriter::with_capacity(1 << 16, out);
-        page::write(&report, &diagnosed, &read.notes, &mut out)?;
+        page::write(&report, &diagnosed, &read.notes, &catalogue, &mut out)?;
         out.flush()
     };
     if to_stdout {

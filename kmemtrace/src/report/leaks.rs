@@ -21,6 +21,15 @@ pub enum Fate {
     Unseen,
 }
 
+/// What keeps a zombie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// As the kernel's own memcgs tell.
+    Pin(Pin),
+    /// Slab caches of its own.
+    SlabCaches,
+}
+
 /// A memcg that was called leaked.
 #[derive(Clone, Debug)]
 pub struct Leak {
@@ -65,11 +74,12 @@ impl Leak {
         self.fate == Fate::Leaked
     }
 
-    /// What keeps it, in words, as far as the trace tells.
-    pub fn held_by(&self) -> Option<&'static str> {
+    /// What keeps it, as far as the trace tells.
+    pub fn held_by(&self) -> Option<HeldBy> {
         let pin = self.pinned.and_then(|pinned| pinned.pin);
         let caches = self.slab.is_some_and(|slab| slab.caches > 0);
-        pin.map(Pin::as_str).or(caches.then_some("slab caches"))
+        pin.map(HeldBy::Pin)
+            .or(caches.then_some(HeldBy::SlabCaches))
     }
 
     /// How much memory it holds so, in bytes.

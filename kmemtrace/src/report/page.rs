@@ -10,7 +10,9 @@ mod data;
 mod ids;
 mod lists;
 mod owners;
+pub(super) mod verdict;
 mod view;
+mod words;
 mod zombies;
 
 use std::io;
@@ -18,7 +20,7 @@ use std::io;
 use askama::Template;
 
 use super::Report;
-use crate::text::escape::Name;
+use crate::{catalogue::Catalogue, text::escape::Name};
 use view::View;
 
 /// How the page looks.
@@ -28,9 +30,9 @@ pub(super) const STYLE: &str = include_str!("../../templates/report.css");
 pub(super) const SCRIPT: &str = include_str!("../../templates/report.js");
 
 /// The script's SHA-256 in base64, by which the page's policy knows it; a test says which it is.
-pub(super) const SCRIPT_SHA256: &str = "bPX7o+zxFZbwEMVbRZrRNtQS5ZPvo3wv+MaSTkciCxk=";
+pub(super) const SCRIPT_SHA256: &str = "mk//5XuWkRORLqEo2oEUewk8BXEbzrsFZfPWj2ORakE=";
 
-/// What the node's diagnosis comes to, in words. Whoever writes the page has it, since the report knows no sentences.
+/// What the node's diagnosis comes to, in words. Whoever writes the page has it, since the report makes no diagnosis.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnosed {
     /// Findings: `alarm`, `warning` or nothing; its name; what was found; what that means.
@@ -51,10 +53,11 @@ pub struct Fix {
     /// The commands.
     pub commands: Vec<String>,
     /// What it takes, what may go wrong, and how to see that it worked.
-    pub takes: [(&'static str, String); 3],
+    pub takes: [String; 3],
 }
 
-/// Writes the page. `notes` are what reading the trace came to: lines that were skipped, a torn end.
+/// Writes the page in the language of this catalogue, which leaves what goes into sentences as it is. `notes` are what reading
+/// the trace came to: lines that were skipped, a torn end.
 ///
 /// # Errors
 ///
@@ -63,9 +66,10 @@ pub fn write(
     report: &Report,
     diagnosed: &Diagnosed,
     notes: &[String],
+    catalogue: &Catalogue,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
-    let view = View::new(report, diagnosed, notes)?;
+    let view = View::new(report, diagnosed, notes, catalogue)?;
     view.write_into(out)
 }
 

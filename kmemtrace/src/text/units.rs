@@ -1,6 +1,6 @@
 //! Times, durations and sizes as people read them.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 use jiff::Timestamp;
 
@@ -21,6 +21,10 @@ pub(crate) struct Bytes(pub(crate) u64);
 /// So many of something, which takes an `s` in the plural.
 pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
 
+/// A number with its thousands apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Grouped(pub(crate) u64);
+
 const DAY_NS: i64 = 86_400_000_000_000;
 
 impl Display for Count {
@@ -32,6 +36,19 @@ impl Display for Count {
             self.1,
             if self.0 == 1 { "" } else { "s" }
         )
+    }
+}
+
+impl Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                f.write_char(',')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
     }
 }
 
@@ -135,6 +152,13 @@ mod tests {
             (u64::MAX, "15.9 EiB"),
         ] {
             assert_eq!(Bytes(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (65_535, "65,535")] {
+            assert_eq!(Grouped(number).to_string(), text);
         }
     }
 

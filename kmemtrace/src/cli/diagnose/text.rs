@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use crate::{
     catalogue::{Arg, Catalogue, say},
-    cli::output::{Palette, wide},
+    cli::output::Palette,
     diagnose::{Diagnosis, Facts, Finding, Group, LevelRow, Remedy, State, Verdict},
-    text::escape::Name,
+    text::{columns::wide, escape::Name},
 };
 
 /// What a line of a log is cut to.

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
-    cli::output::{Palette, wide},
+    cli::output::Palette,
     reclaim::{Ended, ReclaimStep, Reclamation, StepKind, Untried, Why, ZombieCounts},
+    text::columns::wide,
 };
 
 /// Columns of labels.

@@ -25,9 +25,9 @@ const NOT_IN_TRACES: [&str; 1] = ["memcg-oom"];
 const USED_UP: [i32; 2] = [12, 28];
 
 /// The diagnosis in words; `None` if there is no run.
-pub(super) fn diagnosis(report: &Report) -> Option<Diagnosed> {
+pub(super) fn diagnosis(report: &Report, lang: Lang) -> Option<Diagnosed> {
     let diagnosis = diagnose(&facts(report, report.last()?));
-    let catalogue = Catalogue::shown(Lang::En);
+    let catalogue = Catalogue::shown(lang);
     let (told, untold): (Vec<_>, Vec<_>) = diagnosis.findings.iter().partition(|one| is_told(one));
     Some(Diagnosed {
         findings: told.iter().map(|one| finding(one, &catalogue)).collect(),
@@ -66,12 +66,7 @@ fn fixes(diagnosis: &Diagnosis, catalogue: &Catalogue) -> Vec<Fix> {
             .iter()
             .map(|line| catalogue.arg(line))
             .collect(),
-        takes: [
-            ("takes", &remedy.cost),
-            ("risk", &remedy.risk),
-            ("check", &remedy.verify),
-        ]
-        .map(|(name, text)| (name, catalogue.text(text))),
+        takes: [&remedy.cost, &remedy.risk, &remedy.verify].map(|text| catalogue.text(text)),
     };
     let applies = diagnosis.remedies.iter().filter(|remedy| remedy.applies);
     applies.map(fix).collect()

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use crate::{
     catalogue::{Arg, Catalogue, Message, Sentence, say},
     census,
-    cli::output::{Palette, wide},
+    cli::output::Palette,
     judge::Answer,
     reproduce::{AccountedBy, Action, Agreement, Observation, Reproduction, Workload},
-    text::escape::Name,
+    text::{columns::wide, escape::Name},
 };
 
 /// Columns of what was done.

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::text::units::Grouped;
+
 /// A stretch of time from left to right.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Time {
@@ -142,34 +144,11 @@ impl Number {
     }
 }
 
-/// A number with its thousands apart.
-pub(super) struct Grouped(pub(super) u64);
-
-impl std::fmt::Display for Grouped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = self.0.to_string();
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                f.write_char(',')?;
-            }
-            f.write_char(digit)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn thousands_are_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (65_535, "65,535")] {
-            assert_eq!(Grouped(number).to_string(), text);
-        }
-    }
 
     proptest! {
         #[test]

@@ -2,10 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::axis::{Grouped, Number, Time};
+use super::{
+    axis::{Number, Time},
+    words,
+};
 use crate::{
+    catalogue::{Catalogue, Message, Sentence, say},
     report::{Forecast, Report, Run, Step},
-    text::units::{Date, Duration},
+    text::units::{Date, Duration, Grouped},
     tracker::Totals,
 };
 
@@ -19,10 +23,17 @@ const STRIP: f64 = 22.0;
 const STRIP_NEXT: f64 = 30.0;
 
 /// What is counted in each step: its name, its class, its number.
-type Strip = (&'static str, &'static str, fn(&Step) -> u64);
+type Strip = (Sentence, &'static str, fn(&Step) -> u64);
+
+const STRIPS: [Strip; 4] = [
+    (say::PAGE_CALLED_LEAKED, "leaked", |step| step.leaks),
+    (say::PAGE_FREED_AFTER_ALL, "good", |step| step.recovered),
+    (say::PAGE_SLAB_FAILURES, "alarm", |step| step.slab_failures),
+    (say::PAGE_FAILED_MKDIRS, "alarm", |step| step.mkdir_failures),
+];
 
 /// Everything over one time axis: live, zombies and leaked; ids left; verdicts and failures; gaps.
-pub(super) fn timeline(report: &Report) -> String {
+pub(super) fn timeline(report: &Report, catalogue: &Catalogue) -> String {
     let time = Time {
         ns: span(report),
         x: (LEFT, RIGHT),
@@ -35,21 +46,12 @@ pub(super) fn timeline(report: &Report) -> String {
         max: crate::host::MEMCG_IDS,
         y: (222.0, 282.0),
     };
-    let strips: [Strip; 4] = [
-        ("called leaked", "leaked", |step| step.leaks),
-        ("freed after all", "good", |step| step.recovered),
-        ("slab failures", "alarm", |step| step.slab_failures),
-        ("failed mkdirs", "alarm", |step| step.mkdir_failures),
-    ];
     let strips_top = 304.0;
-    let bottom = strips_top + STRIP_NEXT * strips.len() as f64;
-    let mut svg = open(
-        bottom + 26.0,
-        "Live memory cgroups, zombies, leaked ones, ids left and failures over time",
-    );
-    unwatched(&mut svg, report, &time, bottom);
+    let bottom = strips_top + STRIP_NEXT * STRIPS.len() as f64;
+    let mut svg = open(bottom + 26.0, &catalogue.word(say::PAGE_CHART_TIMELINE));
+    unwatched(&mut svg, report, &time, bottom, catalogue);
     counts.draw(&mut svg, LEFT, RIGHT);
-    caption(&mut svg, 222.0 + 10.0, "ids left");
+    caption(&mut svg, 222.0 + 10.0, &catalogue.word(say::PAGE_IDS_LEFT));
     for (number, y) in [(ids.max, ids.y.0), (0, ids.y.1)] {
         let _ = write!(
             svg,
@@ -73,9 +75,9 @@ pub(super) fn timeline(report: &Report) -> String {
     line(&mut svg, report, &time, "leaked", |totals| {
         counts.at(totals.leaked)
     });
-    for (n, (name, class, of)) in strips.into_iter().enumerate() {
+    for (n, (name, class, of)) in STRIPS.into_iter().enumerate() {
         let base = strips_top + STRIP_NEXT * n as f64 + STRIP;
-        caption(&mut svg, base - 6.0, name);
+        caption(&mut svg, base - 6.0, &catalogue.word(name));
         let _ = write!(svg, "<path class=\"base\" d=\"M{LEFT} {base}H{RIGHT}\"/>");
         let steps = &report.series.steps;
         let max = steps.iter().map(of).max().unwrap_or(0).max(1) as f64;
@@ -91,14 +93,19 @@ pub(super) fn timeline(report: &Report) -> String {
             );
         }
     }
-    gaps(&mut svg, report, &time, bottom);
-    hover(&mut svg, report, &time, bottom);
+    gaps(&mut svg, report, &time, bottom, catalogue);
+    hover(&mut svg, report, &time, bottom, catalogue);
     svg.push_str("</svg>");
     svg
 }
 
 /// The ids left in the last run, and when there is none.
-pub(super) fn forecast(report: &Report, run: &Run, forecast: &Forecast) -> String {
+pub(super) fn forecast(
+    report: &Report,
+    run: &Run,
+    forecast: &Forecast,
+    catalogue: &Catalogue,
+) -> String {
     let (began, ended) = run.wall_ns();
     let later = |ns: u64| ended.saturating_add(i64::try_from(ns).unwrap_or(i64::MAX));
     let (soonest, latest) = (later(forecast.in_ns.0), later(forecast.in_ns.1));
@@ -110,7 +117,7 @@ pub(super) fn forecast(report: &Report, run: &Run, forecast: &Forecast) -> Strin
         max: crate::host::MEMCG_IDS,
         y: (14.0, 134.0),
     };
-    let mut svg = open(160.0, "Memory cgroup ids left, and when there is none");
+    let mut svg = open(160.0, &catalogue.word(say::PAGE_CHART_FORECAST));
     for number in [ids.max, ids.max / 2, 0] {
         let y = ids.at(number);
         let _ = write!(
@@ -258,7 +265,7 @@ fn run_line(
 }
 
 /// The time between runs, in which nobody watched.
-fn unwatched(svg: &mut String, report: &Report, time: &Time, bottom: f64) {
+fn unwatched(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalogue: &Catalogue) {
     let mut walls: Vec<_> = report.runs.iter().map(Run::wall_ns).collect();
     walls.sort_unstable();
     let mut until = walls.first().map_or(0, |(_, to)| *to);
@@ -270,16 +277,23 @@ fn unwatched(svg: &mut String, report: &Report, time: &Time, bottom: f64) {
                 "unwatched",
                 (until, from),
                 bottom,
-                "nobody watched",
+                &catalogue.word(say::PAGE_UNWATCHED),
             );
         }
         until = until.max(to);
     }
 }
 
-fn gaps(svg: &mut String, report: &Report, time: &Time, bottom: f64) {
+fn gaps(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalogue: &Catalogue) {
     for gap in &report.gaps {
-        band(svg, time, "gap", gap.at_ns, bottom, gap.reason.as_str());
+        band(
+            svg,
+            time,
+            "gap",
+            gap.at_ns,
+            bottom,
+            &catalogue.word(words::gap(gap.reason)),
+        );
     }
 }
 
@@ -294,7 +308,7 @@ fn band(svg: &mut String, time: &Time, class: &str, ns: (i64, i64), bottom: f64,
 }
 
 /// What a pointer on the chart is told.
-fn hover(svg: &mut String, report: &Report, time: &Time, bottom: f64) {
+fn hover(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalogue: &Catalogue) {
     let kept = report.kept();
     svg.push_str("<g class=\"hover\">");
     for (at, step) in report.series.steps.iter().enumerate() {
@@ -307,23 +321,24 @@ fn hover(svg: &mut String, report: &Report, time: &Time, bottom: f64) {
             zombies,
             leaked,
         } = totals;
+        let counted = Message::new(say::PAGE_HOVER)
+            .arg("live", live)
+            .arg("zombies", zombies)
+            .arg("leaked", leaked);
+        let left = Message::new(say::PAGE_HOVER_IDS).arg("number", kept.left(live, zombies));
         let _ = write!(
             svg,
-            "<rect x=\"{x:.1}\" y=\"14\" width=\"{width:.1}\" height=\"{:.1}\"><title>{} UTC, {}\nlive {live}, \
-             zombies {zombies}, leaked {leaked}\nids left {}",
+            "<rect x=\"{x:.1}\" y=\"14\" width=\"{width:.1}\" height=\"{:.1}\"><title>{} UTC, {}\n{}\n{}",
             bottom - 14.0,
             Date(report.series.begin_of(at)),
             Duration(report.series.step_ns),
-            kept.left(totals.live, totals.zombies)
+            catalogue.text(&counted),
+            catalogue.text(&left)
         );
-        for (name, count) in [
-            ("called leaked", step.leaks),
-            ("freed after all", step.recovered),
-            ("slab failures", step.slab_failures),
-            ("failed mkdirs", step.mkdir_failures),
-        ] {
+        for (name, _, of) in STRIPS {
+            let count = of(step);
             if count > 0 {
-                let _ = write!(svg, "\n{name} {count}");
+                let _ = write!(svg, "\n{} {count}", catalogue.word(name));
             }
         }
         svg.push_str("</title></rect>");

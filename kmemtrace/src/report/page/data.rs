@@ -1,25 +1,30 @@
 //! The table of leaked memcgs, as JSON for the page's script.
 
-use std::{collections::HashMap, fmt::Write as _, io};
+use std::{collections::HashMap, io};
 
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
+use super::words;
 use crate::{
+    catalogue::{Catalogue, Message, say},
     event::Path,
     report::{Fate, Leak, Report},
-    text::escape::{Name, is_hidden},
+    text::{
+        columns::wide,
+        escape::{Name, is_hidden},
+    },
 };
 
 /// What the script reads. Names are escaped as people see them; the script sets them as text.
 #[derive(Debug, Serialize)]
-struct Data<'a> {
+struct Data {
     /// When the report begins, in milliseconds since the Unix epoch: rows count from here.
     began: i64,
     /// Names of directories, each once.
     dirs: Texts,
     /// Kinds and names of owners.
-    owners: Vec<(&'a str, String)>,
+    owners: Vec<(String, String)>,
     /// What became of them, in words.
     states: Texts,
     /// What keeps them, in words.
@@ -27,6 +32,18 @@ struct Data<'a> {
     /// Names of tasks.
     tasks: Texts,
     rows: Vec<Row>,
+    words: Words,
+}
+
+/// What the script says itself.
+#[derive(Debug, Serialize)]
+struct Words {
+    /// What stands before the facts of a row that was chosen, all of one width.
+    labels: Vec<String>,
+    /// So many of so many, for `{0}` and `{1}`.
+    found: String,
+    /// The first so many of so many, for `{0}` and `{1}`.
+    printed: String,
 }
 
 /// A row, as an array: names of fields would be half of the page.
@@ -96,7 +113,7 @@ pub(super) fn order(report: &Report) -> Vec<&Leak> {
 }
 
 /// JSON that may stand in a `script` element: with nothing that could end it, or that a terminal or an editor would obey.
-pub(super) fn json(report: &Report, leaks: &[&Leak]) -> io::Result<String> {
+pub(super) fn json(report: &Report, leaks: &[&Leak], catalogue: &Catalogue) -> io::Result<String> {
     let began = report.series.began_ns;
     let mut data = Data {
         began: began.div_euclid(1_000_000),
@@ -106,6 +123,7 @@ pub(super) fn json(report: &Report, leaks: &[&Leak]) -> io::Result<String> {
         pins: Texts::default(),
         tasks: Texts::default(),
         rows: Vec::with_capacity(leaks.len()),
+        words: script_words(catalogue),
     };
     // Only those that the rows name.
     let mut owners = HashMap::new();
@@ -114,7 +132,8 @@ pub(super) fn json(report: &Report, leaks: &[&Leak]) -> io::Result<String> {
             let owner = report.owners.get(leak.owner);
             let kind = owner.map_or("unknown", |owner| owner.kind);
             let name = owner.map(|owner| Name::whole(owner.name.as_bytes()).to_string());
-            data.owners.push((kind, name.unwrap_or_default()));
+            data.owners
+                .push((words::owner(kind, catalogue), name.unwrap_or_default()));
             data.owners.len() - 1
         });
         let (dir, name) = split(leak.path.as_ref());
@@ -126,9 +145,10 @@ pub(super) fn json(report: &Report, leaks: &[&Leak]) -> io::Result<String> {
                 .map(|at| at.saturating_sub(began).div_euclid(1_000_000)),
             leak.zombie_ns.map(|ns| ns / 1_000_000),
             leak.at_least.into(),
-            data.states.add(state(report, leak)),
+            data.states.add(state(report, leak, catalogue)),
             leak.usage_bytes,
-            leak.held_by().map(|by| data.pins.add(by.to_owned())),
+            leak.held_by()
+                .map(|by| data.pins.add(catalogue.word(words::held_by(by)))),
             leak.held_bytes(),
             leak.slab.map(|slab| slab.caches),
             leak.memcg_id,
@@ -153,23 +173,57 @@ fn split(path: Option<&Path>) -> (Option<String>, String) {
     (dir, Name::whole(name).to_string())
 }
 
-/// What became of one, in words.
-pub(super) fn state(report: &Report, leak: &Leak) -> String {
-    let mut text = match leak.fate {
-        Fate::Leaked if leak.by_count.is_some() => "suspected",
-        Fate::Leaked => "leaked",
-        Fate::Recovered => "freed after all",
-        Fate::Unseen => "not seen any more",
+/// The words of the script.
+fn script_words(catalogue: &Catalogue) -> Words {
+    const WIDTH: usize = 14;
+    let labels = [
+        say::PAGE_ROW_PATH,
+        say::PAGE_OWNER,
+        say::PAGE_STATE,
+        say::PAGE_ZOMBIE_FOR,
+        say::PAGE_REMOVED,
+        say::PAGE_ROW_CHARGED,
+        say::PAGE_HELD_BY,
+        say::PAGE_HOLDS,
+        say::PAGE_ROW_CACHES,
+        say::PAGE_MEMCG_ID,
+        say::PAGE_ROW_CGROUP_ID,
+        say::PAGE_ROW_MADE_BY,
+    ];
+    let of = |sentence| {
+        let says = Message::new(sentence).arg("shown", "{0}");
+        catalogue.text(&says.arg("all", "{1}"))
+    };
+    Words {
+        labels: labels
+            .map(|label| wide(&catalogue.word(label), WIDTH))
+            .into(),
+        found: of(say::PAGE_FOUND),
+        printed: of(say::PAGE_PRINTED),
     }
-    .to_owned();
+}
+
+/// What became of one, in words.
+pub(super) fn state(report: &Report, leak: &Leak, catalogue: &Catalogue) -> String {
+    let mut text = catalogue.word(match leak.fate {
+        Fate::Leaked if leak.by_count.is_some() => say::PAGE_STATE_SUSPECTED,
+        Fate::Leaked => say::PAGE_LEAKED,
+        Fate::Recovered => say::PAGE_FREED_AFTER_ALL,
+        Fate::Unseen => say::PAGE_STATE_UNSEEN,
+    });
     if let Some(by) = leak.by_count {
-        let _ = write!(text, ", by count: {} of {}", by.zombies, by.candidates);
+        let says = Message::new(say::PAGE_STATE_BY_COUNT)
+            .arg("zombies", by.zombies)
+            .arg("candidates", by.candidates);
+        text.push_str(&catalogue.text(&says));
     } else if leak.across_gap {
-        text.push_str(", across a gap");
+        text.push_str(&catalogue.word(say::PAGE_STATE_GAP));
     }
     if leak.run + 1 < report.runs.len() && leak.is_left() {
         // Of a later run's zombies nothing tells which of them were there before.
-        let _ = write!(text, ", at the end of run {}", leak.run + 1);
+        let run = leak.run as u64 + 1;
+        let says = Message::new(say::PAGE_STATE_RUN).arg("run", run);
+        text.push_str(&catalogue.text(&says));
     }
     text
 }

@@ -1,67 +1,60 @@
 //! What becomes of the ids, in words.
 
-use super::{axis::Grouped, owners::rate};
+use super::owners::rate;
 use crate::{
+    catalogue::{Arg, Catalogue, Message, say},
     host::MEMCG_IDS,
     report::{Kept, Report},
-    text::units::{Date, Duration},
+    text::units::Date,
 };
 
 /// What becomes of the ids, in words.
-pub(super) fn ids(report: &Report) -> String {
+pub(super) fn ids(report: &Report, catalogue: &Catalogue) -> String {
     let Some(run) = report.last() else {
         return String::new();
     };
-    let keep = match report.kept() {
-        Kept::No => {
-            return "This kernel takes a removed memory cgroup's id back at once, unless pages of it are in swap (Linux 4.8 and \
-                    later): zombies cost memory and time, and hardly any ids."
-                .to_owned();
-        }
-        Kept::Yes => "On this kernel a zombie keeps its id until it is freed.",
-        Kept::Unknown => {
-            "Whether this kernel lets zombies keep their ids is not known; taken that it does:"
-        }
-    };
+    let keep = Message::new(match report.kept() {
+        Kept::No => return catalogue.word(say::PAGE_IDS_TAKEN_BACK),
+        Kept::Yes => say::PAGE_IDS_KEPT,
+        Kept::Unknown => say::PAGE_IDS_UNTOLD,
+    });
+    let says = |sentence| Message::new(sentence).arg("keep", keep);
     let Some(forecast) = report.forecast() else {
-        return format!(
-            "{keep} There is no forecast: too few leaked in the last run, or it was too short."
-        );
+        return catalogue.text(&says(say::PAGE_IDS_NO_FORECAST));
     };
-    let used = Grouped(forecast.used);
+    let used = Arg::Grouped(forecast.used);
     if forecast.used >= MEMCG_IDS {
-        return format!("{keep} {used} of 65,535 are in use: no cgroup can be made.");
+        return catalogue.text(&says(say::PAGE_IDS_ALL).arg("used", used));
     }
     let ended = run.wall_ns().1;
-    let at = |ns: u64| Date(ended.saturating_add(i64::try_from(ns).unwrap_or(i64::MAX)));
+    let at = |ns: u64| {
+        let date = Date(ended.saturating_add(i64::try_from(ns).unwrap_or(i64::MAX)));
+        or_far(ns, date)
+    };
     let (soonest, latest) = forecast.in_ns;
     let range = if latest.saturating_sub(soonest) > soonest / 10 {
-        format!(
-            "in {} to {} after the end, between {} and {} UTC",
-            Duration(soonest),
-            Duration(latest),
-            or_far(soonest, at(soonest)),
-            or_far(latest, at(latest))
-        )
+        Message::new(say::PAGE_IDS_RANGE)
+            .arg("latest", Arg::Time(latest))
+            .arg("to", at(latest))
     } else {
-        format!(
-            "in {} after the end, about {} UTC",
-            Duration(soonest),
-            or_far(soonest, at(soonest))
-        )
+        Message::new(say::PAGE_IDS_ABOUT)
     };
-    format!(
-        "{keep} {used} of 65,535 are in use, at least, and {} more an hour: at this pace none is left {range}. Then no cgroup can be made.",
-        rate(forecast.per_hour)
-    )
+    let range = range
+        .arg("soonest", Arg::Time(soonest))
+        .arg("from", at(soonest));
+    let says = says(say::PAGE_IDS_FORECAST)
+        .arg("used", used)
+        .arg("number", rate(forecast.per_hour))
+        .arg("range", range);
+    catalogue.text(&says)
 }
 
 /// A date, unless it is so far away that none can be written.
-fn or_far(in_ns: u64, date: Date) -> String {
+fn or_far(in_ns: u64, date: Date) -> Arg {
     const CENTURY_NS: u64 = 36_525 * 86_400 * 1_000_000_000;
     if in_ns < CENTURY_NS {
-        date.to_string()
+        date.to_string().into()
     } else {
-        "another century".to_owned()
+        Message::new(say::PAGE_ANOTHER_CENTURY).into()
     }
 }

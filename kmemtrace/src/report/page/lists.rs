@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{axis::Grouped, data, name, owners::or_unknown};
+use super::{data, name, owners::or_unknown, words};
 use crate::{
+    catalogue::{Arg, Catalogue, Message, say},
     event::header::Header,
     report::{Failure, Leak, Report, Run},
     text::{
         escape::Name,
-        units::{Bytes, Date, Duration},
+        units::{Bytes, Date, Duration, Grouped},
     },
 };
 
@@ -17,7 +18,7 @@ pub(super) const LISTED: usize = 50;
 
 /// Failures of one cause.
 pub(super) struct FailureLine {
-    pub(super) kind: &'static str,
+    pub(super) kind: String,
     pub(super) what: String,
     pub(super) place: String,
     pub(super) task: String,
@@ -26,10 +27,10 @@ pub(super) struct FailureLine {
     pub(super) last: String,
 }
 
-pub(super) fn failures(report: &Report) -> Vec<FailureLine> {
-    let line = |kind| {
+pub(super) fn failures(report: &Report, catalogue: &Catalogue) -> Vec<FailureLine> {
+    let line = |kind: String| {
         move |failure: &Failure| FailureLine {
-            kind,
+            kind: kind.clone(),
             what: failure.what.clone(),
             place: failure.place.clone(),
             task: failure.task.clone(),
@@ -42,12 +43,16 @@ pub(super) fn failures(report: &Report) -> Vec<FailureLine> {
         .slab_failures
         .iter()
         .take(LISTED)
-        .map(line("slab allocation"));
-    let mkdir = report.mkdir_failures.iter().take(LISTED).map(line("mkdir"));
+        .map(line(catalogue.word(say::PAGE_SLAB_ALLOCATION)));
+    let mkdir = report
+        .mkdir_failures
+        .iter()
+        .take(LISTED)
+        .map(line("mkdir".to_owned()));
     slab.chain(mkdir).collect()
 }
 
-pub(super) fn gaps(report: &Report) -> Vec<[String; 5]> {
+pub(super) fn gaps(report: &Report, catalogue: &Catalogue) -> Vec<[String; 5]> {
     let gaps = report.gaps.iter().take(LISTED).map(|gap| {
         let (from, to) = gap.at_ns;
         let lasted = u64::try_from(to.saturating_sub(from)).unwrap_or(0);
@@ -56,13 +61,16 @@ pub(super) fn gaps(report: &Report) -> Vec<[String; 5]> {
             Date(to).to_string(),
             Duration(lasted).to_string(),
             or_unknown(gap.records.map(Grouped)),
-            gap.reason.as_str().to_owned(),
+            catalogue.word(words::gap(gap.reason)),
         ]
     });
     gaps.collect()
 }
 
-pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
+pub(super) fn facts(run: &Run, catalogue: &Catalogue) -> Vec<(String, String)> {
+    let number = |sentence, number| {
+        catalogue.text(&Message::new(sentence).arg("number", Arg::Grouped(number)))
+    };
     let header = &run.header;
     let known = |text: &Option<String>| text.as_deref().map(name);
     let refused: Vec<_> = header
@@ -72,60 +80,53 @@ pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
         .collect();
     let summary = &run.summary;
     let facts = [
-        ("node", known(&header.hostname)),
-        ("kernel", known(&header.kernel)),
+        (say::PAGE_FACT_NODE, known(&header.hostname)),
+        (say::PAGE_FACT_KERNEL, known(&header.kernel)),
         (
-            "kernel command line",
+            say::PAGE_FACT_CMDLINE,
             header.cmdline.as_ref().map(|words| match &words[..] {
-                [] => "nothing that matters to memory cgroups".to_owned(),
+                [] => catalogue.word(say::PAGE_CMDLINE_NOTHING),
                 words => name(words.join(" ")),
             }),
         ),
-        ("boot", known(&header.boot_id)),
-        ("cgroups", known(&header.hierarchy)),
-        ("source", Some(name(&header.source))),
+        (say::PAGE_FACT_BOOT, known(&header.boot_id)),
+        (say::PAGE_FACT_CGROUPS, known(&header.hierarchy)),
+        (say::PAGE_FACT_SOURCE, Some(name(&header.source))),
         (
-            "better sources, refused",
+            say::PAGE_FACT_REFUSED,
             (!refused.is_empty()).then(|| refused.join("; ")),
         ),
-        ("grace time", Some(Duration(header.grace_ns).to_string())),
         (
-            "zombies hold",
-            summary
-                .held_bytes
-                .map(|held| format!("{} of kernel memory", Bytes(held))),
+            say::PAGE_FACT_GRACE,
+            Some(Duration(header.grace_ns).to_string()),
         ),
         (
-            "at one time",
-            summary.kmemcg_peak.map(|peak| {
-                let were = if peak == 1 { "cgroup" } else { "cgroups" };
-                format!(
-                    "at least {} memory {were} with kernel memory, dead or alive",
-                    Grouped(peak)
-                )
+            say::PAGE_FACT_HOLD,
+            summary.held_bytes.map(|held| {
+                let says = Message::new(say::PAGE_OF_KERNEL_MEMORY);
+                catalogue.text(&says.arg("held", Arg::Bytes(held)))
             }),
         ),
         (
-            "not known",
-            (summary.unproven > 0).then(|| {
-                format!(
-                    "whether {} removed memory cgroups were freed",
-                    Grouped(summary.unproven)
-                )
-            }),
+            say::PAGE_FACT_PEAK,
+            summary.kmemcg_peak.map(|peak| number(say::PAGE_PEAK, peak)),
         ),
         (
-            "recorded by",
+            say::PAGE_NOT_KNOWN,
+            (summary.unproven > 0).then(|| number(say::PAGE_UNPROVEN, summary.unproven)),
+        ),
+        (
+            say::PAGE_FACT_RECORDER,
             Some(format!("kmemtrace {}", name(&header.version))),
         ),
     ];
     facts
         .into_iter()
-        .filter_map(|(name, fact)| Some((name, fact?)))
+        .filter_map(|(name, fact)| Some((catalogue.word(name), fact?)))
         .collect()
 }
 
-pub(super) fn hooks(header: &Header) -> Vec<[String; 4]> {
+pub(super) fn hooks(header: &Header, catalogue: &Catalogue) -> Vec<[String; 4]> {
     let hooks = header.hooks.iter().map(|hook| {
         let refused = hook.refused.iter();
         let refused: Vec<_> = refused
@@ -135,7 +136,7 @@ pub(super) fn hooks(header: &Header) -> Vec<[String; 4]> {
             name(&hook.hook),
             hook.way
                 .as_deref()
-                .map_or_else(|| "not seen".to_owned(), name),
+                .map_or_else(|| catalogue.word(say::PAGE_NOT_SEEN), name),
             hook.lost.as_deref().map(name).unwrap_or_default(),
             refused.join("; "),
         ]
@@ -177,7 +178,7 @@ pub(super) fn runs(report: &Report) -> Vec<[String; 8]> {
     runs.collect()
 }
 
-pub(super) fn row(report: &Report, leak: &Leak) -> [String; 9] {
+pub(super) fn row(report: &Report, leak: &Leak, catalogue: &Catalogue) -> [String; 9] {
     let owner = report.owners.get(leak.owner);
     let path = leak.path.as_ref().map(|path| Name::whole(&path.bytes));
     let at_least = if leak.at_least { "≥ " } else { "" };
@@ -186,32 +187,29 @@ pub(super) fn row(report: &Report, leak: &Leak) -> [String; 9] {
         owner.map_or_else(String::new, |owner| {
             Name::whole(owner.name.as_bytes()).to_string()
         }),
-        data::state(report, leak),
+        data::state(report, leak, catalogue),
         or_unknown(
             leak.zombie_ns
                 .map(|ns| format!("{at_least}{}", Duration(ns / 1_000_000 * 1_000_000))),
         ),
         or_unknown(leak.offlined_ns.map(Date)),
         or_unknown(leak.usage_bytes.map(Bytes)),
-        or_unknown(leak.held_by()),
+        or_unknown(leak.held_by().map(|by| catalogue.word(words::held_by(by)))),
         or_unknown(leak.held_bytes().map(Bytes)),
         or_unknown(leak.memcg_id),
     ]
 }
 
-pub(super) fn left_out(report: &Report) -> String {
+pub(super) fn left_out(report: &Report, catalogue: &Catalogue) -> String {
+    let number = |sentence, number| {
+        catalogue.text(&Message::new(sentence).arg("number", Arg::Grouped(number)))
+    };
     let mut parts = Vec::new();
     if report.leaks_left_out > 0 {
-        parts.push(format!(
-            "{} more are not listed: they were freed later, or there are too many",
-            Grouped(report.leaks_left_out)
-        ));
+        parts.push(number(say::PAGE_LEFT_OUT, report.leaks_left_out));
     }
     if report.leaks_unseen > 0 {
-        parts.push(format!(
-            "{} more were called leaked by the kernel's count alone and have no names",
-            Grouped(report.leaks_unseen)
-        ));
+        parts.push(number(say::PAGE_UNSEEN, report.leaks_unseen));
     }
-    parts.join("; ")
+    parts.join(&catalogue.word(say::SEMICOLON))
 }

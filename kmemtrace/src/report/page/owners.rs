@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, fmt::Display};
 
 use super::{
-    axis::Grouped,
     chart::{bar, spark},
+    words,
 };
 use crate::{
+    catalogue::{Arg, Catalogue, Message, say},
     report::{Leak, Owner, Report, ids::PACE_MIN_NS},
     text::{
         escape::Name,
-        units::{Bytes, Date},
+        units::{Bytes, Date, Grouped},
     },
 };
 
@@ -22,12 +23,12 @@ const NAME_MAX: usize = 100;
 
 /// Owners of one kind, or classes of them.
 pub(super) struct Group {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// What stands above the names.
-    pub(super) head: &'static str,
+    pub(super) head: String,
     pub(super) rows: Vec<Line>,
-    /// So many more leaked something, too.
-    pub(super) more: usize,
+    /// How many more leaked something, too, in words.
+    pub(super) more: String,
 }
 
 /// One owner.
@@ -46,7 +47,7 @@ pub(super) struct Line {
 }
 
 /// The groups that leaked anything.
-pub(super) fn groups(report: &Report) -> Vec<Group> {
+pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<Group> {
     let of = |pods: bool| {
         let owners = report.owners.iter().enumerate();
         let mut owners: Vec<_> = owners
@@ -66,27 +67,23 @@ pub(super) fn groups(report: &Report) -> Vec<Group> {
                 report,
                 owner,
                 max.unwrap_or(0),
-                name(owner),
-                note(owner),
+                name(owner, catalogue),
+                note(owner, catalogue),
                 |leak| leak.owner == *at,
             )
         });
         Group {
-            title,
-            head,
+            title: catalogue.word(title),
+            head: catalogue.word(head),
             rows: rows.collect(),
-            more: owners.len().saturating_sub(SHOWN),
+            more: more(owners.len().saturating_sub(SHOWN) as u64, catalogue),
         }
     };
     let all = [
-        group("Worst pods", "pod", true),
-        group(
-            "Units, containers outside pods, jobs, and directories",
-            "owner",
-            false,
-        ),
-        classes(report),
-        suspects(report),
+        group(say::PAGE_WORST_PODS, say::PAGE_POD, true),
+        group(say::PAGE_OTHERS, say::PAGE_OWNER, false),
+        classes(report, catalogue),
+        suspects(report, catalogue),
     ];
     all.into_iter()
         .filter(|group| !group.rows.is_empty())
@@ -94,7 +91,7 @@ pub(super) fn groups(report: &Report) -> Vec<Group> {
 }
 
 /// Whose removed memcgs may be among the leaked of which the kernel's count alone tells.
-fn suspects(report: &Report) -> Group {
+fn suspects(report: &Report, catalogue: &Catalogue) -> Group {
     let mut owners: Vec<_> = report
         .owners
         .iter()
@@ -102,9 +99,10 @@ fn suspects(report: &Report) -> Group {
         .collect();
     owners.sort_by(|a, b| (b.suspects, &a.name).cmp(&(a.suspects, &b.name)));
     let rows = owners.iter().take(SHOWN).map(|owner| Line {
-        name: name(owner),
-        note: note(owner),
-        left: format!("at most {}", Grouped(owner.suspects)),
+        name: name(owner, catalogue),
+        note: note(owner, catalogue),
+        left: catalogue
+            .text(&Message::new(say::PAGE_AT_MOST).arg("number", Arg::Grouped(owner.suspects))),
         bar: String::new(),
         leaks: or_unknown(None::<u64>),
         per_hour: or_unknown(None::<u64>),
@@ -115,22 +113,22 @@ fn suspects(report: &Report) -> Group {
         spark: String::new(),
     });
     Group {
-        title: "Suspected: the kernel's count tells how many leaked, not whose",
-        head: "owner",
+        title: catalogue.word(say::PAGE_SUSPECTED),
+        head: catalogue.word(say::PAGE_OWNER),
         rows: rows.collect(),
-        more: owners.len().saturating_sub(SHOWN),
+        more: more(owners.len().saturating_sub(SHOWN) as u64, catalogue),
     }
 }
 
 /// By kind of owner, and by a pod's class.
-fn classes(report: &Report) -> Group {
+fn classes(report: &Report, catalogue: &Catalogue) -> Group {
     let class = |owner: &Owner| match (owner.kind, owner.qos) {
-        ("pod", Some(qos)) => format!("pods, {qos}"),
-        ("pod", None) => "pods".to_owned(),
-        ("container", _) => "containers outside pods".to_owned(),
-        ("unit", _) => "systemd units".to_owned(),
-        ("path", _) => "other directories".to_owned(),
-        (kind, _) => kind.to_owned(),
+        ("pod", Some(qos)) => catalogue.text(&Message::new(say::PAGE_PODS_CLASS).arg("class", qos)),
+        ("pod", None) => catalogue.word(say::PAGE_PODS),
+        ("container", _) => catalogue.word(say::PAGE_CONTAINERS),
+        ("unit", _) => catalogue.word(say::PAGE_UNITS),
+        ("path", _) => catalogue.word(say::PAGE_DIRECTORIES),
+        (kind, _) => words::owner(kind, catalogue),
     };
     let mut sums: BTreeMap<String, Owner> = BTreeMap::new();
     for owner in &report.owners {
@@ -157,10 +155,10 @@ fn classes(report: &Report) -> Group {
         })
     });
     Group {
-        title: "By kind",
-        head: "kind",
+        title: catalogue.word(say::PAGE_BY_KIND),
+        head: catalogue.word(say::PAGE_KIND),
         rows: rows.collect(),
-        more: 0,
+        more: String::new(),
     }
 }
 
@@ -191,6 +189,14 @@ fn line(
     }
 }
 
+/// That there are so many more, if there are.
+pub(super) fn more(number: u64, catalogue: &Catalogue) -> String {
+    match number {
+        0 => String::new(),
+        more => catalogue.text(&Message::new(say::PAGE_MORE).arg("number", more)),
+    }
+}
+
 /// So many an hour.
 pub(super) fn per_hour(report: &Report, count: u64) -> Option<String> {
     let watched = report.watched_ns();
@@ -207,20 +213,20 @@ pub(super) fn rate(rate: f64) -> String {
     }
 }
 
-fn name(owner: &Owner) -> String {
+fn name(owner: &Owner, catalogue: &Catalogue) -> String {
     match owner.kind {
-        "unknown" => "path not known".to_owned(),
-        "others" => "all others".to_owned(),
+        "unknown" => catalogue.word(say::PAGE_PATH_UNKNOWN),
+        "others" => catalogue.word(say::PAGE_ALL_OTHERS),
         _ => Name::short(owner.name.as_bytes(), NAME_MAX).to_string(),
     }
 }
 
-fn note(owner: &Owner) -> String {
+fn note(owner: &Owner, catalogue: &Catalogue) -> String {
     match owner.kind {
         "pod" => owner.qos.unwrap_or_default().to_owned(),
-        "path" => "below this directory".to_owned(),
+        "path" => catalogue.word(say::PAGE_BELOW),
         "unknown" | "others" => String::new(),
-        kind => kind.to_owned(),
+        kind => words::owner(kind, catalogue),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::{axis::Grouped, chart::bar};
+use super::chart::bar;
 use crate::{
+    catalogue::{Arg, Catalogue, Message, Sentence, say},
     report::{Leak, Report},
-    text::units::Bytes,
+    text::units::{Bytes, Grouped},
 };
 
 /// Zombies that lived for so long.
@@ -20,7 +21,7 @@ pub(super) struct Lived {
 
 /// What holds so many of those that are left.
 pub(super) struct Pin {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) count: String,
     pub(super) bar: String,
     pub(super) note: String,
@@ -42,7 +43,7 @@ const LIVES: [(u64, &str); 12] = [
     (u64::MAX, ""),
 ];
 
-pub(super) fn lived(report: &Report, left: &[&Leak]) -> Vec<Lived> {
+pub(super) fn lived(report: &Report, left: &[&Leak], catalogue: &Catalogue) -> Vec<Lived> {
     let grace = report.last().map_or(0, |run| run.header.grace_ns);
     let mut from = (0, "0");
     let mut bins = Vec::new();
@@ -51,9 +52,12 @@ pub(super) fn lived(report: &Report, left: &[&Leak]) -> Vec<Lived> {
         let ages = left.iter().filter_map(|leak| leak.zombie_ns);
         let left = ages.filter(|age| (from.0..to.0).contains(age)).count() as u64;
         let name = match to.1 {
-            "" => format!("over {}", from.1),
-            name => format!("{} to {name}", from.1),
+            "" => Message::new(say::PAGE_OVER).arg("time", from.1),
+            name => Message::new(say::PAGE_FROM_TO)
+                .arg("from", from.1)
+                .arg("to", name),
         };
+        let name = catalogue.text(&name);
         bins.push((name, freed, left, from.0 >= grace));
         from = to;
     }
@@ -78,14 +82,13 @@ pub(super) fn lived(report: &Report, left: &[&Leak]) -> Vec<Lived> {
 }
 
 /// What holds those that are left, as far as the trace tells: what holds most of them first.
-pub(super) fn pins(left: &[&Leak]) -> Vec<Pin> {
-    let mut held: BTreeMap<&str, Held> = BTreeMap::new();
+pub(super) fn pins(left: &[&Leak], catalogue: &Catalogue) -> Vec<Pin> {
+    let mut held: BTreeMap<String, Held> = BTreeMap::new();
     for leak in left {
-        let by = leak.held_by().unwrap_or(match leak.usage_bytes {
-            Some(0) => "not told by this trace; nothing was charged at removal",
-            _ => "not told by this trace",
-        });
-        let held = held.entry(by).or_default();
+        let by = leak
+            .held_by()
+            .map_or_else(|| not_told(leak), super::words::held_by);
+        let held = held.entry(catalogue.word(by)).or_default();
         held.count += 1;
         held.bytes = sum([held.bytes, leak.held_bytes()]);
         held.objects = sum([held.objects, leak.slab.and_then(|slab| slab.objects)]);
@@ -99,9 +102,17 @@ pub(super) fn pins(left: &[&Leak]) -> Vec<Pin> {
         name,
         count: Grouped(held.count).to_string(),
         bar: bar("zombies", held.count, max),
-        note: held.note(),
+        note: held.note(catalogue),
     };
     held.into_iter().map(pin).collect()
+}
+
+/// What is said of one of which the trace does not tell what keeps it.
+fn not_told(leak: &Leak) -> Sentence {
+    match leak.usage_bytes {
+        Some(0) => say::PAGE_PIN_NOTHING,
+        _ => say::PAGE_PIN_UNTOLD,
+    }
 }
 
 /// What is held in one way.
@@ -114,16 +125,15 @@ struct Held {
 }
 
 impl Held {
-    fn note(&self) -> String {
-        let objects = self.objects.map(|n| match n {
-            1 => "1 object".to_owned(),
-            n => format!("{} objects", Grouped(n)),
-        });
+    fn note(&self, catalogue: &Catalogue) -> String {
+        let number = |sentence, number| {
+            catalogue.text(&Message::new(sentence).arg("number", Arg::Grouped(number)))
+        };
+        let objects = self.objects.map(|n| number(say::PAGE_OBJECTS, n));
         let bytes = self.bytes.map(|bytes| Bytes(bytes).to_string());
-        let freed = (self.reclaimable > 0)
-            .then(|| format!("reclaim would free {}", Grouped(self.reclaimable)));
+        let freed = (self.reclaimable > 0).then(|| number(say::PAGE_WOULD_FREE, self.reclaimable));
         let parts: Vec<_> = [objects, bytes, freed].into_iter().flatten().collect();
-        parts.join(", ")
+        parts.join(&catalogue.word(say::COMMA))
     }
 }
 

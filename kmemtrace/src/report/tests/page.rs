@@ -6,8 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::{
+    catalogue::{Catalogue, Lang},
     event::header::{HookReport, Refusal},
-    report::page::{Diagnosed, Fix},
+    report::page::{Diagnosed, Fix, verdict::verdict},
     text::escape::is_hidden,
 };
 
@@ -16,8 +17,13 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn page_with(report: &Report, diagnosed: &Diagnosed) -> String {
+    page_in(Lang::En, report, diagnosed)
+}
+
+fn page_in(lang: Lang, report: &Report, diagnosed: &Diagnosed) -> String {
     let mut out = Vec::new();
-    super::super::page::write(report, diagnosed, &[], &mut out).unwrap();
+    let catalogue = Catalogue::exact(lang);
+    super::super::page::write(report, diagnosed, &[], &catalogue, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -31,7 +37,7 @@ fn diagnosed(text: &str) -> Diagnosed {
             title: text(),
             why: text(),
             commands: vec![text(), text()],
-            takes: [("takes", text()), ("risk", text()), ("check", text())],
+            takes: [text(), text(), text()],
         }],
     }
 }
@@ -165,6 +171,82 @@ fn small_page() {
     let page = page_with(&small_report(), &diagnosed("as it is"));
     let page = page.replace(super::super::page::STYLE, "…");
     insta::assert_snapshot!(page.replace(super::super::page::SCRIPT, "…"));
+}
+
+/// A page's texts, without its tags, its style and its script.
+fn texts(page: &str) -> String {
+    let (_, body) = page.split_once("<body>").unwrap();
+    let (body, _) = body.split_once("<script").unwrap();
+    let mut texts = String::new();
+    for part in body.split('<') {
+        let (tag, text) = part.split_once('>').unwrap_or(("", part));
+        for name in ["aria-label", "placeholder"] {
+            let value = tag.split_once(&format!("{name}=\""));
+            let value = value.and_then(|(_, rest)| rest.split('"').next());
+            texts.extend(value.map(|value| format!("{value}\n")));
+        }
+        if !text.trim().is_empty() {
+            texts.push_str(text.trim());
+            texts.push('\n');
+        }
+    }
+    texts
+}
+
+#[test]
+fn the_page_in_chinese() {
+    let report = small_report();
+    let chinese = page_in(Lang::Zh, &report, &diagnosed("as it is"));
+    check(&chinese).unwrap();
+    assert!(chinese.contains("<html lang=\"zh\">"));
+    let words = &data(&chinese)["words"];
+    insta::assert_snapshot!(format!("{}{words:#}\n", texts(&chinese)));
+    // The script's table is the same.
+    let english = page(&report);
+    for field in ["began", "dirs", "tasks", "rows"] {
+        assert_eq!(data(&english)[field], data(&chinese)[field], "{field}");
+    }
+    // So are the charts, but for their words.
+    for shape in ["<path", "<rect", "<td", "<tr"] {
+        let count = |page: &str| page.matches(shape).count();
+        let diagnosed = page_in(Lang::En, &report, &diagnosed("as it is"));
+        assert_eq!(count(&diagnosed), count(&chinese), "{shape}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_page_s_verdict_is_the_run_s(
+        leaked in 0..3_u64,
+        more in 0..3_u64,
+        [leaks, slab, suppressed, mkdir, gaps] in any::<[u8; 5]>().prop_map(|all| all.map(|n| u64::from(n % 3))),
+        inherited in proptest::option::of(0..2_u64),
+        held_bytes in proptest::option::of(0..5_000_u64),
+        state in 0..9_usize,
+    ) {
+        use crate::judge::State::{
+            AtRisk, Crowded, Exhausted, Failing, Healthy, Leaking, PilingUp, Unknown,
+        };
+        let states = [
+            Exhausted, Crowded, Failing, Leaking, PilingUp, Healthy, AtRisk, Unknown, Healthy,
+        ];
+        let summary = Summary {
+            totals: Totals { live: 7, zombies: leaked + more, leaked },
+            leaks: leaked + leaks,
+            slab_failures: slab,
+            slab_failures_suppressed: suppressed,
+            mkdir_failures: mkdir,
+            gaps,
+            inherited,
+            held_bytes,
+            state: states[state],
+            ..Summary::default()
+        };
+        let page = verdict(&summary, &Catalogue::exact(Lang::En));
+        prop_assert_eq!(page, crate::sink::tail::summary::Verdict(&summary).to_string());
+        let chinese = verdict(&summary, &Catalogue::exact(Lang::Zh));
+        prop_assert!(!chinese.is_empty() && !chinese.contains("page-"));
+    }
 }
 
 #[test]

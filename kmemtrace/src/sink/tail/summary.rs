@@ -82,7 +82,7 @@ impl Display for Verdict<'_> {
         };
         if let Some(state) = state {
             f.write_str(state)?;
-            if totals.leaked > 0 {
+            if totals.leaked + leaks > 0 {
                 f.write_str("; ")?;
             }
         }
