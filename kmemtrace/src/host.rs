@@ -2,13 +2,13 @@
 
 mod act;
 pub mod archive;
-mod configured;
+mod config_files;
 mod controllers;
-mod copied;
 mod copy;
 mod counts;
 mod files;
 mod glob;
+mod inodes;
 mod kmem;
 mod logs;
 mod mounts;
@@ -30,7 +30,7 @@ use std::{
 
 pub use crate::event::MEMCG_IDS;
 pub use act::{Acts, Live};
-pub use configured::configured;
+pub use config_files::config_files;
 pub use controllers::{Hierarchy, NoMemory, memory_words};
 pub use copy::{Copied, Told, copy, kernel_log};
 pub use counts::counts;
@@ -64,7 +64,7 @@ pub const UPTIME: &str = "/proc/uptime";
 pub struct Root {
     directory: PathBuf,
     /// What a copy says about the machine's directories.
-    copied: Option<Arc<copied::Ids>>,
+    inodes: Option<Arc<inodes::Inodes>>,
     /// What is there may just be being made, unless it is older than this: not so in a copy.
     settles: Option<Duration>,
 }
@@ -74,7 +74,7 @@ impl Root {
     pub fn live() -> Self {
         Self {
             directory: PathBuf::from("/"),
-            copied: None,
+            inodes: None,
             settles: Some(SETTLED),
         }
     }
@@ -86,10 +86,10 @@ impl Root {
     /// inode numbers have to do.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         let directory = directory.into();
-        let copied = copied::Ids::read(&directory).map(Arc::new);
+        let inodes = inodes::Inodes::read(&directory).map(Arc::new);
         Self {
             directory,
-            copied,
+            inodes,
             settles: None,
         }
     }
@@ -105,7 +105,7 @@ impl Root {
 
     /// The inode number that a copy has recorded for a directory of the memory hierarchy.
     fn recorded_id(&self, path: &[u8]) -> Option<u64> {
-        self.copied.as_ref()?.get(path)
+        self.inodes.as_ref()?.get(path)
     }
 
     /// Whether this is the machine itself, and not a copy of its files.

@@ -20,7 +20,7 @@ use std::{
 };
 
 pub use input::Input;
-pub use play::{Done, Play, Step};
+pub use play::{Play, PlayTally, Step};
 
 use crate::{
     event::{

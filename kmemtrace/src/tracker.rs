@@ -19,7 +19,7 @@ mod by_count;
 mod counts;
 mod entry;
 mod forecast;
-mod freed;
+mod freed_ids;
 mod key;
 mod leaked;
 mod lifecycle;
@@ -41,7 +41,7 @@ use counts::Check;
 use entry::Entry;
 pub use entry::{ByCount, Subject};
 pub use forecast::{Amounts, Forecast, Held, Range, Seen};
-use freed::FreedLately;
+use freed_ids::FreedIds;
 use key::{Id, Key};
 pub(crate) use leaked::owner;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
@@ -145,7 +145,7 @@ pub struct Tracker {
     header: Option<Box<Header>>,
     now: Stamp,
     table: Table,
-    freed: FreedLately,
+    freed: FreedIds,
     check: Check,
     /// The number of the next walk to end.
     walk: u32,
@@ -188,7 +188,7 @@ impl Tracker {
                 u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX),
                 config.polled,
             ),
-            freed: FreedLately::default(),
+            freed: FreedIds::default(),
             check: Check::new(),
             walk: 1,
             gap_ns: None,

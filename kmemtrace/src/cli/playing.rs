@@ -19,7 +19,7 @@ use crate::{
     judge::Answer,
     sink::Sink,
     text::units::Count,
-    trace::{Done, Play, Step, TraceError},
+    trace::{Play, PlayTally, Step, TraceError},
     tracker::{Change, State},
 };
 
@@ -179,7 +179,7 @@ impl Playing {
         }
         self.view.finish()?;
         self.bar.finish_and_clear();
-        let Done { tally, torn, .. } = self.play.done();
+        let PlayTally { tally, torn, .. } = self.play.done();
         if let Some(more) = self.faults.checked_sub(FAULTS_SHOWN + 1) {
             self.say(&format!("and {} more", Count(more + 1, "line")));
         }

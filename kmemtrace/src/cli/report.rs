@@ -16,7 +16,7 @@ use crate::{
     report::{Fold, Report, page},
     sink::Sink,
     text::{escape::Name, units::Count},
-    trace::{Done, Play, Step},
+    trace::{Play, PlayTally, Step},
 };
 
 /// So many lines that cannot be read are told one by one.
@@ -128,7 +128,7 @@ pub(super) fn read(mut play: Play) -> Result<Read, Failure> {
         say(&text);
         notes.push(text);
     };
-    let Done { tally, torn, .. } = play.done();
+    let PlayTally { tally, torn, .. } = play.done();
     if faults > FAULTS_SHOWN {
         note(format!("and {} more", Count(faults - FAULTS_SHOWN, "line")));
     }

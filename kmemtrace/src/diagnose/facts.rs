@@ -2,7 +2,7 @@
 //!
 //! A file that is not there or cannot be read makes that fact unknown, with the reason, and no other.
 
-mod configured;
+mod configuration;
 mod crowd;
 mod kernel;
 mod level;
@@ -13,13 +13,13 @@ mod programs;
 mod reason;
 mod reparents;
 mod runtime;
-mod traced;
+mod traces;
 mod trial;
 
 use std::{collections::HashMap, io, path::Path};
 
-pub use configured::Configured;
-pub(super) use configured::words as configured_words;
+pub use configuration::Configuration;
+pub(super) use configuration::words as configured_words;
 pub use crowd::{Crowd, read as crowd};
 pub use kernel::{BuiltIn, Config, Distribution};
 pub use level::Level;
@@ -29,7 +29,7 @@ pub use pins::{Below, Held, Kinds, place, read as held};
 pub use programs::{Mark, Program, copied as programs};
 pub use reason::Reason;
 pub use runtime::{RuntimeLines, RuntimeLog, journal};
-pub use traced::{MkdirRefusal, Traced, TracedFailures};
+pub use traces::{MkdirRefusal, Traced, TracedFailures};
 pub use trial::Trial;
 
 use super::Evidence;
@@ -248,7 +248,7 @@ pub struct Facts {
     /// Where live memory cgroups crowd, if they use up the ids.
     pub crowd: Option<Crowd>,
     /// What is configured for the kernel's command line and for programs that make cgroups.
-    pub configured: Configured,
+    pub configured: Configuration,
     /// Whether the kernel's own reaper of zombies is switched on (`reap_background`), on kernels that have it.
     pub reaper: Option<Line>,
     /// Where slab caches of memcgs stand.
@@ -322,7 +322,7 @@ impl Facts {
             counted,
             levels,
             crowd,
-            configured: configured::read(root),
+            configured: configuration::read(root),
             reaper: line(root, "/sys/kernel/mm/memcg_reaper/reap_background", |_| {
                 true
             })

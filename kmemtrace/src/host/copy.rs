@@ -12,9 +12,9 @@ use std::{
 };
 
 use super::{
-    Directory, Hierarchy, LogFile, POD_LOGS, Root, Slabinfo, Version, configured, copied, facts,
+    Directory, Hierarchy, LogFile, POD_LOGS, Root, Slabinfo, Version, config_files, facts,
     files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, PROGRAMS, SMALL, V1, V2},
-    logs,
+    inodes, logs,
     open::{self, bounded},
     pods::pod_logs,
     walk,
@@ -65,7 +65,7 @@ pub fn copy<W: Write>(
     for (path, most) in FILES {
         copy.machine_file(path, most)?;
     }
-    for path in configured(root) {
+    for path in config_files(root) {
         copy.machine_file(&path, SMALL)?;
     }
     let facts = facts(root);
@@ -170,10 +170,10 @@ impl<W: Write> Copy<'_, W> {
             self.note(format!("the cgroup directories are not all there: {error}"));
         }
         if odd > 0 {
-            let inodes = copied::INODES;
+            let inodes = inodes::INODES;
             self.note(format!("{inodes} leaves out {odd} paths with a newline"));
         }
-        self.put_file(copied::INODES.as_bytes(), &inodes)
+        self.put_file(inodes::INODES.as_bytes(), &inodes)
     }
 
     fn cgroup(

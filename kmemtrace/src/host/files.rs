@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn people_are_told_of_every_file() {
         let told = include_str!("../../../docs/snapshot.md");
-        let configured = super::super::configured::CONFIGURED;
+        let configured = super::super::config_files::CONFIG_FILES;
         let machine = FILES.iter().map(|(path, _)| *path).chain(configured);
         let machine = machine.map(|path| path.trim_start_matches('/'));
         let others = [MOUNT.iter(), V1.iter(), V2.iter(), CACHE.iter()];
@@ -103,7 +103,7 @@ mod tests {
             KMSG,
             NOTE,
             PROGRAMS,
-            super::super::copied::INODES,
+            super::super::inodes::INODES,
             super::super::logs::COPIED,
         ];
         for file in all.chain(made) {

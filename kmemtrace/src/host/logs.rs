@@ -1,21 +1,21 @@
 //! The logs of syslogs, kubelet and the runtimes: of each the lines that tell of memory cgroups, and nothing else. Each log is read
 //! once, for those of the kernel and those of the programs.
 
-mod copied;
 mod mkdir;
 mod paths;
 mod places;
 mod select;
+mod snapshot;
 
 use std::io;
 
 use super::Root;
 
-pub(super) use copied::COPIED;
-pub(super) use copied::to_copy;
 pub use mkdir::{FailedMkdir, MkdirError, failed_mkdir};
 pub use paths::MemoryPaths;
 pub use select::log_file;
+pub(super) use snapshot::COPIED;
+pub(super) use snapshot::to_copy;
 
 /// Of a longer file so much of the end is read: some days of a busy node.
 pub const LOG_TAIL: u64 = 16 << 20;
@@ -75,7 +75,7 @@ impl LogFile {
 
 /// Reads the files there are: of a copy, what it has of them.
 pub fn logs(root: &Root) -> Logs {
-    copied::read(root).unwrap_or_else(|| places::read(root))
+    snapshot::read(root).unwrap_or_else(|| places::read(root))
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //! A poll sees what is there at its time. What was made and removed between two polls shows in counts alone, and when
 //! something went is known as an interval; no poll sees a memcg freed.
 
-mod copied;
 mod diff;
 mod pace;
-mod seen;
+mod poll;
+mod snapshot;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use self::{
     diff::History,
     pace::{Names, Pace},
-    seen::Seen,
+    poll::Poll,
 };
 use super::{
     clock::Clock,
@@ -93,7 +93,7 @@ impl Source {
         };
         Ok(Self {
             copies,
-            clock: root.as_ref().map_or_else(Clock::now, copied::clock),
+            clock: root.as_ref().map_or_else(Clock::now, snapshot::clock),
             root: root.unwrap_or_else(Root::live),
             done: false,
             hierarchy,
@@ -151,7 +151,7 @@ impl Source {
 
     /// This moment, or that at which the copy was made, on the clock that the events' times are on.
     pub fn now(&self) -> Stamp {
-        self.clock.stamp(copied::mono_ns(&self.root))
+        self.clock.stamp(snapshot::mono_ns(&self.root))
     }
 
     /// Waits for the next poll and appends what it tells. Cancel-safe: a poll that has begun is finished.
@@ -198,8 +198,8 @@ impl Source {
     fn poll(&mut self, events: &mut Vec<Event>) -> Result<(), Error> {
         let started = Instant::now();
         let late = started.saturating_duration_since(self.due) > self.interval + LATE;
-        let began_ns = copied::mono_ns(&self.root);
-        self.clock = copied::clock(&self.root);
+        let began_ns = snapshot::mono_ns(&self.root);
+        self.clock = snapshot::clock(&self.root);
         if self.root.is_live() {
             self.read_kernel_log(began_ns, events);
         } else {
@@ -209,7 +209,7 @@ impl Source {
         let slab = self.names.list(&self.root, self.history.has_moved());
         let looked = self
             .polled
-            .measure(|| seen::look(&self.root, &self.hierarchy, self.names.layout()));
+            .measure(|| poll::look(&self.root, &self.hierarchy, self.names.layout()));
         let mut seen = match looked {
             Ok(seen) => seen,
             Err(error) => {
@@ -236,7 +236,7 @@ impl Source {
         self.add_up(&mut seen, &zombies);
         let unmeasured = self.history.unmeasured(&zombies);
         self.names
-            .measure(|| seen::measure(&self.root, &mut seen, unmeasured));
+            .measure(|| poll::measure(&self.root, &mut seen, unmeasured));
         for (mono_ns, fact) in self.history.take(seen, &zombies) {
             events.push(Event {
                 time: self.clock.stamp(mono_ns),
@@ -260,7 +260,7 @@ impl Source {
 
     /// Adds up the kernel memory that zombies hold: a walk that reads files in every directory, so not at every poll, but
     /// whenever that may tell whether zombies that are seen no more have been freed.
-    fn add_up(&mut self, seen: &mut Seen, zombies: &[u32]) {
+    fn add_up(&mut self, seen: &mut Poll, zombies: &[u32]) {
         if seen.slab.layout.is_none() {
             return;
         }
@@ -299,7 +299,7 @@ impl Source {
 
     /// What a copy's kernel log says that the last one's did not.
     fn read_copied_log(&self, events: &mut Vec<Event>) {
-        match copied::slab_failures(&self.root, self.history.last_ns()) {
+        match snapshot::slab_failures(&self.root, self.history.last_ns()) {
             Ok(failures) => {
                 let event = |(mono_ns, failure)| Event {
                     time: self.clock.stamp(mono_ns),

@@ -3,11 +3,11 @@
 //! A run may lie in several files, and a file may hold several runs. Memory is bounded by the memcgs alive in the runs that
 //! are open at a time: a file is opened when its time comes.
 
-mod done;
+mod queue;
 mod run;
+mod tally;
 #[cfg(test)]
 mod tests;
-mod waiting;
 
 use std::{
     cmp::Reverse,
@@ -21,9 +21,9 @@ use crate::{
     event::{Stamp, header::Header, json::Item},
     tracker::{Change, State, Tracker},
 };
-pub use done::Done;
+use queue::{File, QueuedTrace, time};
 use run::{PartId, Run, RunId, goes_on};
-use waiting::{File, Waiting, time};
+pub use tally::PlayTally;
 
 /// What comes next.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub struct Play {
     grace: Option<Duration>,
     lives: bool,
     /// Files that are still to be opened, the latest first.
-    waiting: Vec<Waiting>,
+    waiting: Vec<QueuedTrace>,
     began_ns: i64,
     hostnames: BTreeSet<String>,
     files: Vec<Option<Playing>>,
@@ -71,7 +71,7 @@ pub struct Play {
     /// How many runs have begun.
     begun: usize,
     ready: VecDeque<Result<Step, TraceError>>,
-    done: Done,
+    done: PlayTally,
 }
 
 #[derive(Debug)]
@@ -83,7 +83,7 @@ struct Playing {
     newest_ns: i64,
     run: Option<usize>,
     /// The parts that go on where this one ends.
-    followers: VecDeque<Waiting>,
+    followers: VecDeque<QueuedTrace>,
 }
 
 impl Play {
@@ -99,7 +99,7 @@ impl Play {
     ) -> Result<Self, TraceError> {
         let waiting = paths
             .into_iter()
-            .map(|path| Waiting::look(path.as_ref()))
+            .map(|path| QueuedTrace::look(path.as_ref()))
             .collect::<Result<_, _>>()?;
         Ok(Self::new(waiting, grace))
     }
@@ -112,7 +112,7 @@ impl Play {
     pub fn of(mut trace: Trace, grace: Option<Duration>) -> Result<Self, TraceError> {
         let first = trace.next().transpose()?;
         let from_ns = first.as_ref().map_or(0, |item| time(item).wall_ns);
-        let waiting = Waiting {
+        let waiting = QueuedTrace {
             file: File::Open(Box::new((trace, first))),
             from_ns,
             hostname: None,
@@ -121,8 +121,8 @@ impl Play {
         Ok(Self::new(vec![waiting], grace))
     }
 
-    fn new(mut waiting: Vec<Waiting>, grace: Option<Duration>) -> Self {
-        let part = |file: &Waiting| file.part.as_ref().map_or(1, |(_, part)| *part);
+    fn new(mut waiting: Vec<QueuedTrace>, grace: Option<Duration>) -> Self {
+        let part = |file: &QueuedTrace| file.part.as_ref().map_or(1, |(_, part)| *part);
         waiting.sort_by_key(|file| Reverse((file.from_ns, part(file))));
         let hostnames = waiting.iter().filter_map(|file| file.hostname.clone());
         Self {
@@ -136,7 +136,7 @@ impl Play {
             runs: HashMap::new(),
             begun: 0,
             ready: VecDeque::new(),
-            done: Done::default(),
+            done: PlayTally::default(),
         }
     }
 
@@ -172,7 +172,7 @@ impl Play {
     }
 
     /// The files that have been read to their ends.
-    pub fn done(&self) -> &Done {
+    pub fn done(&self) -> &PlayTally {
         &self.done
     }
 
@@ -234,7 +234,7 @@ impl Play {
         }
     }
 
-    fn playing_before(&mut self, file: &Waiting) -> Option<&mut Playing> {
+    fn playing_before(&mut self, file: &QueuedTrace) -> Option<&mut Playing> {
         let part = file.part.as_ref()?;
         let mut files = self.files.iter_mut().flatten();
         files.find(|file| {
@@ -250,7 +250,7 @@ impl Play {
         runs.find_map(|(number, run)| goes_on(&run.part, part).then_some(*number))
     }
 
-    fn begin(&mut self, file: Waiting, followers: VecDeque<Waiting>) {
+    fn begin(&mut self, file: QueuedTrace, followers: VecDeque<QueuedTrace>) {
         let (trace, next) = match file.file {
             File::Open(open) => *open,
             File::Closed(path) => match Trace::open(&path) {
@@ -368,7 +368,7 @@ impl Play {
         };
         self.done.add(&file.trace);
         let part = file.run.and_then(|run| Some(&self.runs.get(&run)?.part));
-        let follows = |file: &Waiting| {
+        let follows = |file: &QueuedTrace| {
             let next = file.part.as_ref();
             part.zip(next)
                 .is_some_and(|(part, next)| goes_on(part, next))

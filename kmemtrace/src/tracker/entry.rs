@@ -1,6 +1,6 @@
 //! One memcg, or a directory without one: what is known of it, and its stage of life.
 
-mod carried;
+mod continuation;
 mod subject;
 
 use bytes::Bytes;

@@ -5,7 +5,7 @@ use crate::{
     diagnose::{
         Diagnosis, Evidence, Facts, Finding, Remedy, Verdict, diagnose,
         facts::{
-            Configured, Count, Distribution, Fact, KernelLog, Line, Reason, SlabFailures, Unread,
+            Configuration, Count, Distribution, Fact, KernelLog, Line, Reason, SlabFailures, Unread,
         },
     },
     error::Said,
@@ -104,7 +104,7 @@ fn facts(report: &Report, run: &Run) -> Facts {
         pinned: None,
         traced: None,
         crowd: None,
-        configured: Configured::default(),
+        configured: Configuration::default(),
         reaper: None,
         layout: None,
         reparents: None,

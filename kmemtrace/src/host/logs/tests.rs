@@ -101,7 +101,7 @@ fn rotated_files_come_oldest_first() {
     assert_eq!(numbers(&found.files[4]), [2, 5, 6, 7, 8]);
     assert_eq!(found.skipped, ["/var/log/messages-20261108.xz"]);
     let copied = to_copy(&machine, &[]).unwrap();
-    let again = copied::parse(&copied);
+    let again = snapshot::parse(&copied);
     assert_eq!((again.files, again.skipped), (found.files, found.skipped));
 }
 
@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn garbage_does_not_panic(bytes: Vec<u8>, text in "(read |unknown |skip |x|:|[0-9]{1,3}|\n){0,20}") {
         log_file("x", "x", &bytes, true);
-        copied::parse(&bytes);
-        copied::parse(text.as_bytes());
+        snapshot::parse(&bytes);
+        snapshot::parse(text.as_bytes());
     }
 }

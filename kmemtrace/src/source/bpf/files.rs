@@ -13,11 +13,11 @@ use kmemtrace_common::{
     lists::{ListCursor, phase},
 };
 
-mod held;
+mod holdings;
 
-pub use held::{Device, FileName, HeldFile, Holdings};
+pub use holdings::{Device, FileName, HeldFile, Holdings};
 
-use self::held::Seen;
+use self::holdings::PageSums;
 use super::{
     demand::{self, Cell},
     walk::Memcg,
@@ -65,7 +65,7 @@ impl FileWalker {
         let (pages, file) = (demand::program(ebpf, PAGES)?, demand::program(ebpf, FILE)?);
         self.cursor.set(ListCursor::of(memcg.css, memcg.serial))?;
         let counted = memcg.lru.unwrap_or_default().bytes();
-        let mut seen = Seen::new(self.page_bytes, counted);
+        let mut seen = PageSums::new(self.page_bytes, counted);
         let mut took = Duration::ZERO;
         let complete = loop {
             demand::run(pages, PAGES, &mut took)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::seen::{Directory, Seen, leaf, unmeasured};
+use super::poll::{Poll, PolledDirectory, leaf, unmeasured};
 use crate::{
     event::{Cgroup, Fact, Path, Scope, SlabPin, Walked},
     host::{SlabLayout, SlabMemcgs},
@@ -23,7 +23,7 @@ struct Known {
 /// What the polls so far have seen.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    last: Option<Seen>,
+    last: Option<Poll>,
     /// By the number in the caches' names.
     kmem: BTreeMap<u32, Known>,
     /// Whether memory cgroups have come or gone since the caches' names were listed.
@@ -47,7 +47,7 @@ impl History {
     }
 
     /// The zombies that slab caches show, by the number in their names, and those of them that have not been measured yet.
-    pub(super) fn zombies(&self, seen: &Seen) -> Vec<u32> {
+    pub(super) fn zombies(&self, seen: &Poll) -> Vec<u32> {
         let mut live: HashMap<&[u8], Vec<u64>> = HashMap::new();
         if seen.slab.layout.is_some() {
             for (id, directory) in &seen.directories {
@@ -101,7 +101,7 @@ impl History {
     }
 
     /// Takes a poll in and tells what it says; each fact with its `CLOCK_MONOTONIC` time in nanoseconds.
-    pub(super) fn take(&mut self, seen: Seen, zombies: &[u32]) -> Vec<(u64, Fact)> {
+    pub(super) fn take(&mut self, seen: Poll, zombies: &[u32]) -> Vec<(u64, Fact)> {
         let mut told = Told {
             time: seen.ended_ns,
             facts: Vec::new(),
@@ -136,7 +136,7 @@ impl History {
     }
 
     /// What the slab caches say: zombies seen, seen no more, and gone.
-    fn caches(&mut self, seen: &Seen, zombies: &[u32], told: &mut Told) {
+    fn caches(&mut self, seen: &Poll, zombies: &[u32], told: &mut Told) {
         let before = std::mem::take(&mut self.kmem);
         let zombies: HashSet<u32> = zombies.iter().copied().collect();
         let live = live_by_leaf(&seen.directories, &seen.slab);
@@ -215,7 +215,7 @@ impl Told {
 }
 
 /// Directories that came, went, or got another name or a memcg, between two polls.
-fn directories(last: &Seen, seen: &Seen, told: &mut Told) {
+fn directories(last: &Poll, seen: &Poll, told: &mut Told) {
     // What the last poll began to look at was there then, or was made during it.
     let after = Some(last.began_ns);
     let gone = last.directories.iter();
@@ -255,14 +255,14 @@ fn directories(last: &Seen, seen: &Seen, told: &mut Told) {
 
 /// Parents before their children.
 fn by_path<'a>(
-    directories: impl Iterator<Item = (&'a u64, &'a Directory)>,
-) -> Vec<(&'a u64, &'a Directory)> {
+    directories: impl Iterator<Item = (&'a u64, &'a PolledDirectory)>,
+) -> Vec<(&'a u64, &'a PolledDirectory)> {
     let mut sorted: Vec<_> = directories.collect();
     sorted.sort_unstable_by(|a, b| a.1.path.cmp(&b.1.path));
     sorted
 }
 
-fn cgroup(id: u64, directory: &Directory, after_ns: Option<u64>) -> Cgroup {
+fn cgroup(id: u64, directory: &PolledDirectory, after_ns: Option<u64>) -> Cgroup {
     Cgroup {
         id: Some(id),
         parent_id: directory.parent_id,
@@ -275,7 +275,7 @@ fn cgroup(id: u64, directory: &Directory, after_ns: Option<u64>) -> Cgroup {
 
 /// The directories whose name no other has.
 fn live_by_leaf<'a>(
-    directories: &'a HashMap<u64, Directory>,
+    directories: &'a HashMap<u64, PolledDirectory>,
     slab: &SlabMemcgs,
 ) -> HashMap<&'a [u8], (u64, &'a Bytes)> {
     let mut live = HashMap::new();

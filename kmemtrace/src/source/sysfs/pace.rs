@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::seen::Seen;
+use super::poll::Poll;
 use crate::{
     event::MEMCG_IDS,
     host::{self, Root, SlabLayout, SlabMemcgs},
@@ -89,7 +89,7 @@ impl Names {
     }
 
     /// Takes in what a poll saw, and adds what the last listing tells of the past to its counts.
-    pub(super) fn complete(&mut self, seen: &mut Seen) {
+    pub(super) fn complete(&mut self, seen: &mut Poll) {
         if seen.slab.listed {
             let live = seen.directories.values().filter(|one| one.memory);
             let unnamed = seen.slab.unnamed(live.map(|one| (one.leaf(), 1)));

@@ -11,7 +11,7 @@
 //! it, and off at the end. (The kernel gives it its full size when the first event is, if it has the small one of the boot:
 //! `7 (expanded: 1408)`.) Its run has a [`Claim`], so that no other kmemtrace comes to read it.
 
-mod probing;
+mod probes;
 #[cfg(test)]
 mod tests;
 

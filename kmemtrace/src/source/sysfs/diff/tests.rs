@@ -8,25 +8,25 @@ use crate::{
     host::{SlabCache, SlabMemcg},
 };
 
-fn seen(ns: u64, paths: &[(u64, &str)]) -> Seen {
+fn seen(ns: u64, paths: &[(u64, &str)]) -> Poll {
     let directories = paths.iter().map(|(id, path)| {
-        let directory = Directory {
+        let directory = PolledDirectory {
             parent_id: Some(1),
             path: Bytes::copy_from_slice(path.as_bytes()),
             memory: true,
         };
         (*id, directory)
     });
-    Seen {
+    Poll {
         began_ns: ns,
         ended_ns: ns + 5,
         directories: directories.collect(),
-        ..Seen::default()
+        ..Poll::default()
     }
 }
 
 /// The same with slab caches: numbers and leaves.
-fn with_caches(seen: Seen, caches: &[(u32, &str)]) -> Seen {
+fn with_caches(seen: Poll, caches: &[(u32, &str)]) -> Poll {
     let memcgs: BTreeMap<_, _> = caches
         .iter()
         .map(|(id, leaf)| {
@@ -44,10 +44,10 @@ fn with_caches(seen: Seen, caches: &[(u32, &str)]) -> Seen {
         peak: memcgs.keys().next_back().map(|id| u64::from(*id) + 1),
         memcgs,
     };
-    Seen { slab, ..seen }
+    Poll { slab, ..seen }
 }
 
-fn take(history: &mut History, seen: Seen) -> Vec<String> {
+fn take(history: &mut History, seen: Poll) -> Vec<String> {
     let zombies = history.zombies(&seen);
     let told = history.take(seen, &zombies);
     told.iter().map(|(ns, fact)| word(*ns, fact)).collect()

@@ -15,9 +15,9 @@ const MOST: u64 = 32 << 20;
 
 /// Inode numbers by the path within the memory hierarchy.
 #[derive(Debug)]
-pub(super) struct Ids(HashMap<Vec<u8>, u64>);
+pub(super) struct Inodes(HashMap<Vec<u8>, u64>);
 
-impl Ids {
+impl Inodes {
     /// Reads `INODE PATH` lines; `None` if there is no such file. A line that is not understood is passed over.
     pub(super) fn read(directory: &Path) -> Option<Self> {
         let file = open::file(&directory.join(INODES)).ok()?;
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn paths_are_the_hierarchys() {
-        let ids = Ids::parse(
+        let ids = Inodes::parse(
             b"144 .\n212 ./kubepods\nx ./a\n7 b\n\n9 ./with space\n18446744073709551616 ./c",
         );
         for (path, id) in [
@@ -69,8 +69,8 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_never_panics(bytes: Vec<u8>, text in "([0-9]{0,22} ?\\.?/?[a\\n]?){0,9}") {
-            Ids::parse(&bytes);
-            Ids::parse(text.as_bytes());
+            Inodes::parse(&bytes);
+            Inodes::parse(text.as_bytes());
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Root, glob};
 
 /// The files. A `*` stands for any text in a name. Not grub.cfg, which may have passwords in it.
-pub(super) const CONFIGURED: [&str; 10] = [
+pub(super) const CONFIG_FILES: [&str; 10] = [
     "/etc/default/grub",
     "/etc/default/grub.d/*.cfg",
     "/etc/kernel/cmdline",
@@ -20,8 +20,8 @@ pub(super) const CONFIGURED: [&str; 10] = [
 const MOST: usize = 100;
 
 /// Those that are there.
-pub fn configured(root: &Root) -> Vec<String> {
-    let files = CONFIGURED
+pub fn config_files(root: &Root) -> Vec<String> {
+    let files = CONFIG_FILES
         .iter()
         .map(|pattern| glob::matches(root, pattern, MOST));
     files.flatten().collect()

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedTrace {
     pub(super) file: File,
     /// When it begins, on the wall clock in nanoseconds.
     pub(super) from_ns: i64,
@@ -25,7 +25,7 @@ pub(super) enum File {
     Open(Box<(Trace, Option<Item>)>),
 }
 
-impl Waiting {
+impl QueuedTrace {
     /// Sees what a file begins with.
     pub(super) fn look(path: &Path) -> Result<Self, TraceError> {
         let mut trace = Trace::open(path)?;

@@ -22,13 +22,13 @@ const TRIES: usize = 3;
 
 /// A directory of the hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Directory {
+pub(super) struct PolledDirectory {
     pub(super) parent_id: Option<u64>,
     pub(super) path: Bytes,
     pub(super) memory: bool,
 }
 
-impl Directory {
+impl PolledDirectory {
     /// Its name, without its parents'.
     pub(super) fn leaf(&self) -> &[u8] {
         leaf(&self.path)
@@ -41,11 +41,11 @@ pub(super) fn leaf(path: &[u8]) -> &[u8] {
 
 /// All that one poll saw.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Poll {
     /// `CLOCK_MONOTONIC` before and after, in nanoseconds.
     pub(super) began_ns: u64,
     pub(super) ended_ns: u64,
-    pub(super) directories: HashMap<u64, Directory>,
+    pub(super) directories: HashMap<u64, PolledDirectory>,
     /// The names of slab caches; none of them are listed in a poll that left them out.
     pub(super) slab: SlabMemcgs,
     pub(super) pins: BTreeMap<u32, SlabPin>,
@@ -62,7 +62,7 @@ pub(super) fn look(
     root: &Root,
     hierarchy: &Hierarchy,
     layout: Option<SlabLayout>,
-) -> io::Result<Seen> {
+) -> io::Result<Poll> {
     // There the count falls at rmdir and leaves out the zombies that kernel memory holds.
     let counted = layout != Some(SlabLayout::TopLevel);
     let read = || match host::counts(root, hierarchy) {
@@ -80,7 +80,7 @@ pub(super) fn look(
         let counts = read();
         tries -= 1;
         if before == counts {
-            return Ok(Seen { counts, ..seen });
+            return Ok(Poll { counts, ..seen });
         }
         if tries == 0 {
             return Ok(seen);
@@ -88,27 +88,27 @@ pub(super) fn look(
     }
 }
 
-fn walk(root: &Root, hierarchy: &Hierarchy) -> io::Result<Seen> {
+fn walk(root: &Root, hierarchy: &Hierarchy) -> io::Result<Poll> {
     let began_ns = clock::mono_ns();
     let mut directories = HashMap::new();
     host::walk(root, hierarchy, &mut |directory| {
-        let found = Directory {
+        let found = PolledDirectory {
             parent_id: directory.parent_id,
             path: Bytes::copy_from_slice(directory.path),
             memory: directory.memory,
         };
         directories.insert(directory.id, found);
     })?;
-    Ok(Seen {
+    Ok(Poll {
         began_ns,
         ended_ns: clock::mono_ns(),
         directories,
-        ..Seen::default()
+        ..Poll::default()
     })
 }
 
 /// Measures what these memcgs' slab caches hold, as many as one poll may.
-pub(super) fn measure(root: &Root, seen: &mut Seen, ids: impl Iterator<Item = u32>) {
+pub(super) fn measure(root: &Root, seen: &mut Poll, ids: impl Iterator<Item = u32>) {
     for id in ids.take(MEASURED) {
         let Some(memcg) = seen.slab.memcgs.get(&id) else {
             continue;

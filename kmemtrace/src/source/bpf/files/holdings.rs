@@ -73,7 +73,7 @@ pub struct Holdings {
 }
 
 /// The pages so far.
-pub(super) struct Seen {
+pub(super) struct PageSums {
     page_bytes: u64,
     /// So many folios are more than there can be.
     most: u64,
@@ -91,7 +91,7 @@ struct Mapping {
     name: Option<FileName>,
 }
 
-impl Seen {
+impl PageSums {
     /// Nothing yet, of a memcg on whose lists the kernel counts so many bytes.
     pub(super) fn new(page_bytes: u64, counted_bytes: u64) -> Self {
         Self {

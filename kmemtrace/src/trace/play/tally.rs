@@ -4,7 +4,7 @@ use crate::{event::json::Tally, trace::Trace};
 
 /// What is known of the files that have been read to their ends.
 #[derive(Clone, Debug, Default)]
-pub struct Done {
+pub struct PlayTally {
     /// Their bytes, packed as they are.
     pub bytes: u64,
     /// What was skipped and passed over in them, added up.
@@ -13,7 +13,7 @@ pub struct Done {
     pub torn: Vec<String>,
 }
 
-impl Done {
+impl PlayTally {
     pub(super) fn add(&mut self, trace: &Trace) {
         let tally = trace.tally();
         self.bytes += trace.position();

@@ -24,7 +24,7 @@ fn file(mapping: u64, names: &[u8]) -> File {
 
 #[test]
 fn pages_are_added_up_by_file_and_none_twice() {
-    let mut seen = Seen::new(4096, 1 << 20);
+    let mut seen = PageSums::new(4096, 1 << 20);
     assert!(seen.add(&page(0x1000, 0x80, 1)), "a new file");
     seen.named(&file(0x80, b"log\0var\0/\0"));
     assert!(!seen.add(&page(0x2000, 0x80, 512)), "its name is known");
@@ -57,7 +57,7 @@ fn pages_are_added_up_by_file_and_none_twice() {
 
 #[test]
 fn a_list_that_never_ends_is_left() {
-    let mut seen = Seen::new(4096, 0);
+    let mut seen = PageSums::new(4096, 0);
     for _ in 0..=100_000 {
         assert!(!seen.goes_in_circles());
         seen.add(&page(0x1000, 0x80, 1));
@@ -85,7 +85,7 @@ proptest! {
         len: u32,
         bits: u32,
     ) {
-        let mut seen = Seen::new(4096, u64::MAX >> 4);
+        let mut seen = PageSums::new(4096, u64::MAX >> 4);
         for (folio, mapping, count) in pages {
             if seen.add(&page(folio, mapping, count.into())) {
                 let mut file = file(mapping, &text);

@@ -21,7 +21,7 @@ struct Freed {
 
 /// Kept by the time of their ends in two halves, the older of which is dropped as a whole: nothing is searched to be forgotten.
 #[derive(Debug, Default)]
-pub(super) struct FreedLately {
+pub(super) struct FreedIds {
     recent: HashMap<Id, Freed, RandomState>,
     /// Those of the [`REMEMBER_NS`] before `recent` began.
     older: HashMap<Id, Freed, RandomState>,
@@ -31,7 +31,7 @@ pub(super) struct FreedLately {
     newest_ns: u64,
 }
 
-impl FreedLately {
+impl FreedIds {
     pub(super) fn remember(&mut self, id: Id, serial: Option<u64>, time: Stamp, from_pool: bool) {
         let at_ns = time.mono_ns;
         self.newest_ns = self.newest_ns.max(at_ns);

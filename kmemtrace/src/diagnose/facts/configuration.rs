@@ -8,7 +8,7 @@ const LINES: usize = 100;
 
 /// Lines of configuration files that matter to memory cgroups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Configured {
+pub struct Configuration {
     /// For the kernel's command line.
     pub kernel: Vec<Line>,
     /// Settings of programs that switch accounting on or leave it.
@@ -16,9 +16,9 @@ pub struct Configured {
 }
 
 /// Reads the files there are. What cannot be read says nothing.
-pub(super) fn read(root: &Root) -> Configured {
-    let mut found = Configured::default();
-    for file in host::configured(root) {
+pub(super) fn read(root: &Root) -> Configuration {
+    let mut found = Configuration::default();
+    for file in host::config_files(root) {
         let Ok(bytes) = root.read(&file) else {
             continue;
         };
