@@ -1,12 +1,15 @@
 //! How changes are shown. A sink keeps no verdicts of its own: what it shows of the state it takes from the snapshot that comes
 //! with each change. It escapes what came from outside for its medium.
 
-pub mod csv;
+mod csv;
+pub mod export;
 pub mod jsonl;
 pub mod label;
-pub mod otlp;
-pub mod parquet;
-pub mod perfetto;
+mod line;
+mod otlp;
+mod parquet;
+mod perfetto;
+pub mod runs;
 pub mod tail;
 #[cfg(test)]
 mod tests;

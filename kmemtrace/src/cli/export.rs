@@ -5,30 +5,21 @@ use std::{
     io::{self, IsTerminal, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    rc::Rc,
     time::Duration,
 };
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::{
     Failure, Outcome,
     filter::Filter,
-    playing::{self, Out, Playing, View},
+    playing::{self, Playing, View},
     values::duration,
 };
 use crate::{
     error::Error,
-    event::header::Header,
     judge::Answer,
-    sink::{
-        Sink,
-        csv::Csv,
-        jsonl::JsonLines,
-        otlp::Otlp,
-        parquet::{self, Rows, Shared},
-        perfetto::Perfetto,
-    },
+    sink::export::{ExportFormat, FORMATS},
     text::escape::Name,
 };
 
@@ -41,8 +32,8 @@ pub(super) struct Args {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// For what
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    to: Target,
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    to: &'static ExportFormat,
     /// Where to; stdout unless given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -51,40 +42,15 @@ pub(super) struct Args {
     grace: Option<Duration>,
 }
 
-/// What a trace is made into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Target {
-    /// JSON lines of all changes, with verdicts, as `replay --all --format json` shows them
-    Jsonl,
-    /// A table with a row for each change
-    Csv,
-    /// The same table as Parquet, for data frames and query engines
-    Parquet,
-    /// OpenTelemetry log records, as collectors read them from files
-    OtlpJson,
-    /// A trace for <https://ui.perfetto.dev>
-    Perfetto,
-}
-
-impl Target {
-    fn sink(
-        self,
-        run: usize,
-        header: &Header,
-        out: Out,
-        several: bool,
-        table: &Shared<Out>,
-    ) -> io::Result<Box<dyn Sink>> {
-        let several = several && header.hostname.is_some();
-        Ok(match self {
-            Self::Jsonl if several => Box::new(JsonLines::new(out).with_hostname()),
-            Self::Jsonl => Box::new(JsonLines::new(out)),
-            Self::Csv => Box::new(Csv::new(out, run == 0)?),
-            Self::Parquet => Box::new(Rows::new(table, out)?),
-            Self::OtlpJson => Box::new(Otlp::new(out)),
-            Self::Perfetto => Box::new(Perfetto::new(out, run)),
-        })
-    }
+/// The formats that there are, by name.
+fn format() -> impl TypedValueParser<Value = &'static ExportFormat> {
+    let names = FORMATS
+        .iter()
+        .map(|format| PossibleValue::new(format.name).help(format.about));
+    PossibleValuesParser::new(names).try_map(|name| {
+        let format = FORMATS.iter().find(|format| format.name == name);
+        format.ok_or("no such format")
+    })
 }
 
 /// Writes traces to a file or to stdout.
@@ -95,20 +61,13 @@ pub(super) fn run(args: &Args) -> Outcome {
     let stdout = io::stdout();
     let out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(File::create(path).map_err(|error| cannot(path, error))?),
-        None if matches!(to, Target::Perfetto | Target::Parquet) && stdout.is_terminal() => {
+        None if !to.is_text && stdout.is_terminal() => {
             let error = Error::new("what is not text is not for a terminal");
             return Err(error.help("-o FILE").into());
         }
         None => Box::new(stdout.lock()),
     };
-    let table = Shared::default();
-    let rows = Rc::clone(&table);
-    let mut view = View::new(out, move |run, header, out| {
-        to.sink(run, header, out, several, &rows)
-    });
-    if to == Target::Parquet {
-        view = view.ending(move |out| parquet::finish(&table, out));
-    }
+    let view = View::new(out, |out| (to.begin)(out, several));
     let filter = Filter {
         all: true,
         ..Filter::default()

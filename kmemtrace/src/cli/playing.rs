@@ -1,11 +1,9 @@
 //! Traces played to stdout or into a file: what `replay` and `export` have in common.
 
 use std::{
-    cell::RefCell,
     collections::HashMap,
     io::{self, IsTerminal, Write},
     path::PathBuf,
-    rc::Rc,
     time::Duration,
 };
 
@@ -17,7 +15,10 @@ use crate::{
     error::Error,
     event::{Stamp, header::Header},
     judge::Answer,
-    sink::Sink,
+    sink::{
+        Sink,
+        runs::{Runs, Shared},
+    },
     text::units::Count,
     trace::{Play, PlayTally, Step, TraceError},
     tracker::{Change, State},
@@ -199,59 +200,29 @@ impl Playing {
     }
 }
 
-/// How a run is shown, by its number and its header.
-type Make = Box<dyn FnMut(usize, &Header, Out) -> io::Result<Box<dyn Sink>>>;
-
 /// The runs, each with a sink of its own.
 pub(super) struct View {
-    out: Out,
-    make: Make,
+    out: Shared,
+    runs: Box<dyn Runs>,
     sinks: HashMap<usize, Box<dyn Sink>>,
-    /// What is written after all runs.
-    ending: Option<Ending>,
-}
-
-type Ending = Box<dyn FnOnce(Out) -> io::Result<()>>;
-
-/// What all of them write to.
-#[derive(Clone)]
-pub(super) struct Out(Rc<RefCell<dyn Write>>);
-
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.borrow_mut().flush()
-    }
 }
 
 impl View {
-    /// Shows runs as `make` says.
+    /// Shows runs as `runs` makes sinks for them, which write to what it is given.
     pub(super) fn new(
         out: impl Write + 'static,
-        make: impl FnMut(usize, &Header, Out) -> io::Result<Box<dyn Sink>> + 'static,
+        runs: impl FnOnce(Shared) -> Box<dyn Runs>,
     ) -> Self {
+        let out = Shared::new(out);
         Self {
-            out: Out(Rc::new(RefCell::new(io::BufWriter::with_capacity(
-                64 << 10,
-                out,
-            )))),
-            make: Box::new(make),
+            runs: runs(out.clone()),
+            out,
             sinks: HashMap::new(),
-            ending: None,
         }
     }
 
-    /// Writes something after all runs.
-    pub(super) fn ending(mut self, ending: impl FnOnce(Out) -> io::Result<()> + 'static) -> Self {
-        self.ending = Some(Box::new(ending));
-        self
-    }
-
     fn begin(&mut self, run: usize, time: Stamp, header: &Header) -> io::Result<()> {
-        let mut sink = (self.make)(run, header, self.out.clone())?;
+        let mut sink = self.runs.begin(run, header)?;
         sink.header(time, header)?;
         self.sinks.insert(run, sink);
         Ok(())
@@ -272,9 +243,7 @@ impl View {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        if let Some(ending) = self.ending.take() {
-            ending(self.out.clone())?;
-        }
+        self.runs.finish()?;
         self.flush()
     }
 

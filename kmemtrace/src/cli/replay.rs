@@ -12,8 +12,10 @@ use super::{
     values::{Moment, duration, moment},
 };
 use crate::{
+    event::header::Header,
     interrupt::runtime,
     sink::{
+        Sink,
         jsonl::JsonLines,
         label::Labelled,
         tail::{Tail, TailOptions},
@@ -97,13 +99,19 @@ fn view(show: &ShowArgs, color: Color, several: bool) -> View {
     let options = TailOptions {
         color: colored(color),
     };
-    View::new(io::stdout().lock(), move |_, header, out| {
-        let node = header.hostname.as_deref().filter(|_| several);
-        Ok(match (format, node) {
-            (Format::Json, None) => Box::new(JsonLines::new(out)),
-            (Format::Json, Some(_)) => Box::new(JsonLines::new(out).with_hostname()),
-            (Format::Text, None) => Box::new(Tail::new(out, options)),
-            (Format::Text, Some(node)) => Box::new(Tail::new(Labelled::new(out, node), options)),
+    View::new(io::stdout().lock(), move |out| {
+        Box::new(move |_: usize, header: &Header| {
+            let out = out.clone();
+            let node = header.hostname.as_deref().filter(|_| several);
+            let sink: Box<dyn Sink> = match (format, node) {
+                (Format::Json, None) => Box::new(JsonLines::new(out)),
+                (Format::Json, Some(_)) => Box::new(JsonLines::new(out).with_hostname()),
+                (Format::Text, None) => Box::new(Tail::new(out, options)),
+                (Format::Text, Some(node)) => {
+                    Box::new(Tail::new(Labelled::new(out, node), options))
+                }
+            };
+            Ok(sink)
         })
     })
 }

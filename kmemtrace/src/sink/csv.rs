@@ -1,18 +1,37 @@
 //! A table for spreadsheets and data frames: a row a change, a column a field of [`Line`].
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use serde_json::Value;
 
-use super::{Sink, jsonl::JsonLines};
+use super::{
+    Sink,
+    line::Lines,
+    runs::{Runs, Shared},
+};
 use crate::{
-    event::{Stamp, header::Header, json::Line},
-    tracker::{Change, State, What},
+    event::{
+        Stamp,
+        header::Header,
+        json::{Cell, Line},
+    },
+    tracker::{Change, State},
 };
 
+/// For `export`: one table of all runs.
+pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+    Box::new(move |run: usize, _: &Header| {
+        let sink: Box<dyn Sink> = Box::new(Csv::new(out.clone(), run == 0)?);
+        Ok(sink)
+    })
+}
+
 /// Writes rows. The header and the summary, which have other fields, are left out.
-pub struct Csv<W: Write> {
-    lines: JsonLines<Vec<u8>>,
+struct Csv<W: Write> {
+    lines: Lines,
     out: csv::Writer<Rows<W>>,
 }
 
@@ -31,40 +50,37 @@ impl<W: Write> Write for Rows<W> {
 
 impl<W: Write> Csv<W> {
     /// Writes to `out`; with `titles` the first row has the columns' names.
-    ///
-    /// # Errors
-    ///
-    /// The titles cannot be written.
-    pub fn new(out: W, titles: bool) -> io::Result<Self> {
+    fn new(out: W, titles: bool) -> io::Result<Self> {
         let mut out = csv::Writer::from_writer(Rows(out));
         if titles {
-            out.write_record(Line::FIELDS)?;
+            out.write_record(Line::COLUMNS.iter().map(|column| column.name))?;
             out.flush()?;
         }
         Ok(Self {
-            lines: JsonLines::new(Vec::new()).with_hostname(),
+            lines: Lines::default(),
             out,
         })
     }
 }
 
 impl<W: Write> Sink for Csv<W> {
-    fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
-        self.lines.header(time, header)?;
-        self.lines.get_mut().clear();
+    fn header(&mut self, _: Stamp, header: &Header) -> io::Result<()> {
+        self.lines = Lines::of(header, true);
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
-        if matches!(change.what, What::Summary(_)) {
-            return Ok(());
-        }
-        self.lines.get_mut().clear();
-        self.lines.change(change, state)?;
-        let line: Value = serde_json::from_slice(self.lines.get_ref())?;
-        self.out
-            .write_record(Line::FIELDS.iter().map(|field| cell(&line[field])))?;
-        self.out.flush()
+    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+        let Self { lines, out } = self;
+        let written = lines.line(change, |line| -> io::Result<()> {
+            for cell in line.cells() {
+                let text = cell.map_or(Ok(Cow::Borrowed("")), text)?;
+                out.write_field(text.as_bytes())?;
+            }
+            // The end of the row.
+            out.write_record(None::<&[u8]>)?;
+            out.flush()
+        });
+        written.unwrap_or(Ok(()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -72,17 +88,23 @@ impl<W: Write> Sink for Csv<W> {
     }
 }
 
-/// What is not known is empty. A text that a spreadsheet would take for a formula gets the quote before it that says it is none:
+/// A cell that is known; others are empty. A text that a spreadsheet would take for a formula gets the quote before it that says it is none:
 /// names come from outside.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
-            format!("'{text}")
+fn text(cell: Cell<'_>) -> io::Result<Cow<'_, str>> {
+    Ok(match cell {
+        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+            format!("'{text}").into()
         }
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+        Cell::Text(text) => text,
+        Cell::Time(time) => match serde_json::to_value(time)? {
+            Value::String(text) => text.into(),
+            other => other.to_string().into(),
+        },
+        Cell::Unsigned(number) => number.to_string().into(),
+        Cell::Signed(number) => number.to_string().into(),
+        Cell::Flag(is) => is.to_string().into(),
+        Cell::List(json) => json.into(),
+    })
 }
 
 #[cfg(test)]
@@ -91,10 +113,10 @@ mod tests {
 
     #[test]
     fn a_formula_is_none() {
-        assert_eq!(cell(&Value::from("=1+1")), "'=1+1");
-        assert_eq!(cell(&Value::from("/a=b")), "/a=b");
-        assert_eq!(cell(&Value::from(-1)), "-1");
-        assert_eq!(cell(&Value::from(u64::MAX)), "18446744073709551615");
-        assert_eq!(cell(&Value::Null), "");
+        let text = |cell: Cell<'static>| text(cell).unwrap();
+        assert_eq!(text(Cell::Text("=1+1".into())), "'=1+1");
+        assert_eq!(text(Cell::Text("/a=b".into())), "/a=b");
+        assert_eq!(text(Cell::Signed(-1)), "-1");
+        assert_eq!(text(Cell::Unsigned(u64::MAX)), "18446744073709551615");
     }
 }

@@ -5,25 +5,39 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-use super::Sink;
+use super::{
+    Sink,
+    line::Lines,
+    runs::{Runs, Shared},
+};
 use crate::{
-    attribution::{PodUid, Qos, Runtime, owner},
     event::{
-        Event, Path, Stamp,
+        Event, Stamp,
         header::Header,
-        json::{HeaderLine, Line, Text, WallTime, kind},
+        json::{HeaderLine, Line, WallTime, kind},
     },
     text::escape::{is_hidden, is_plain},
-    tracker::{Change, State, Subject, Summary, Totals, What},
+    tracker::{Change, State, Summary, What},
 };
+
+/// For `export`: all changes, with the node's name where there are several.
+pub(super) fn export(out: Shared, several: bool) -> Box<dyn Runs> {
+    Box::new(move |_: usize, header: &Header| {
+        let lines = JsonLines::new(out.clone());
+        let sink: Box<dyn Sink> = if several && header.hostname.is_some() {
+            Box::new(lines.with_hostname())
+        } else {
+            Box::new(lines)
+        };
+        Ok(sink)
+    })
+}
 
 /// Writes one line a change, each with one `write`.
 #[derive(Debug)]
 pub struct JsonLines<W> {
     out: W,
-    hierarchy: Option<String>,
-    /// The node, if lines name it.
-    hostname: Option<String>,
+    lines: Lines,
     names_host: bool,
     buffer: Vec<u8>,
 }
@@ -45,8 +59,7 @@ impl<W: Write> JsonLines<W> {
     pub fn new(out: W) -> Self {
         Self {
             out,
-            hierarchy: None,
-            hostname: None,
+            lines: Lines::default(),
             names_host: false,
             buffer: Vec::new(),
         }
@@ -98,76 +111,16 @@ impl<W: Write> JsonLines<W> {
             time: WallTime(time.wall_ns),
             mono_ns: time.mono_ns,
             kind: kind::SUMMARY,
-            hostname: self.hostname.as_deref(),
+            hostname: self.lines.hostname(),
             summary,
         };
         write(&mut self.out, &mut self.buffer, &line)
-    }
-
-    /// Adds what follows from the path and from the header, and writes the line.
-    fn line(
-        &mut self,
-        line: Line<'_>,
-        path: Option<&Path>,
-        totals: Option<&Totals>,
-    ) -> io::Result<()> {
-        let owner = path.map(|path| owner(&path.bytes)).unwrap_or_default();
-        let of_cgroup = line.cgroup_id.is_some() || path.is_some();
-        let mut line: Line<'_> = line; // it lives no longer than its owner from here on
-        line.hierarchy = self
-            .hierarchy
-            .as_deref()
-            .filter(|_| of_cgroup)
-            .map(Text::from);
-        line.hostname = self.hostname.as_deref().map(Text::from);
-        line.pod_uid = owner.pod_uid.as_ref().map(PodUid::as_str).map(Text::from);
-        line.container_id = owner.container_id.map(Text::from);
-        line.qos = owner.qos.map(Qos::as_str).map(Text::from);
-        line.runtime = owner.runtime.map(Runtime::as_str).map(Text::from);
-        line.owner_name = owner.name.map(Text::from);
-        line.unit = owner.unit.map(Text::from);
-        if let Some(totals) = totals {
-            line.live = Some(totals.live);
-            line.zombies = Some(totals.zombies);
-            line.leaked = Some(totals.leaked);
-        }
-        write(&mut self.out, &mut self.buffer, &line)
-    }
-
-    fn subject(
-        &mut self,
-        change: &Change,
-        kind: &'static str,
-        subject: &Subject,
-    ) -> io::Result<()> {
-        let mut line = Line::new(change.time, kind);
-        set_subject(&mut line, subject);
-        // a moment that is the line's own is not written twice
-        match kind {
-            kind::CREATED => {
-                line.created_mono_ns = None;
-                line.creator_pid = None;
-                line.creator_comm = None;
-                line.creator_comm_hex = None;
-            }
-            kind::OFFLINED => {
-                line.offlined_mono_ns = None;
-                line.zombie_ns = None;
-                if line.after_mono_ns.is_some() {
-                    // told by the fact, and not concluded
-                    line.offlined_after_mono_ns = None;
-                }
-            }
-            _ => {}
-        }
-        self.line(line, subject.cgroup.path.as_ref(), Some(&change.totals))
     }
 }
 
 impl<W: Write> Sink for JsonLines<W> {
     fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
-        self.hierarchy.clone_from(&header.hierarchy);
-        self.hostname = header.hostname.clone().filter(|_| self.names_host);
+        self.lines = Lines::of(header, self.names_host);
         write(
             &mut self.out,
             &mut self.buffer,
@@ -176,72 +129,18 @@ impl<W: Write> Sink for JsonLines<W> {
     }
 
     fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
-        let time = change.time;
-        let mut line = Line::default();
-        let kind = match &change.what {
-            What::Created(subject) => return self.subject(change, kind::CREATED, subject),
-            What::Offlined(subject) => return self.subject(change, kind::OFFLINED, subject),
-            What::Freed(subject) => return self.subject(change, kind::FREED, subject),
-            What::Renamed(subject) => return self.subject(change, kind::RENAMED, subject),
-            What::Leaked(subject) => return self.subject(change, kind::LEAKED, subject),
-            What::Recovered(subject) => return self.subject(change, kind::RECOVERED, subject),
-            What::Present(subject) => return self.subject(change, kind::PRESENT, subject),
-            What::Zombie(subject) => return self.subject(change, kind::ZOMBIE, subject),
-            What::LeakedUnseen { zombies } => {
-                line.by_count = Some(*zombies);
-                kind::LEAKED
-            }
-            What::MkdirFailure(failure) => {
-                let mut line = Line::new(time, kind::MKDIR_FAILURE);
-                line.set_mkdir_failure(failure);
-                return self.line(line, failure.path.as_ref(), Some(&change.totals));
-            }
-            What::Walked { walked, .. } => {
-                line.set_walked(walked);
-                kind::WALKED
-            }
-            What::SlabFailure(failure) => {
-                line.set_slab_failure(failure);
-                kind::SLAB_FAILURE
-            }
-            What::Gap(gap) => {
-                line.set_gap(gap);
-                kind::GAP
-            }
-            What::Tick(counts) => {
-                line.set_counts(counts);
-                kind::TICK
-            }
-            What::Summary(summary) => return self.summary(time, summary),
-        };
-        line.begin(time, kind);
-        self.line(line, None, Some(&change.totals))
+        if let What::Summary(summary) = &change.what {
+            return self.summary(change.time, summary);
+        }
+        let Self {
+            lines, out, buffer, ..
+        } = self;
+        let written = lines.line(change, |line| write(out, buffer, line));
+        written.unwrap_or(Ok(()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
-    }
-}
-
-fn set_subject<'a>(line: &mut Line<'a>, subject: &'a Subject) {
-    line.set_cgroup(&subject.cgroup);
-    line.generation = (subject.generation > 0).then_some(subject.generation);
-    line.set_creator(subject.creator.as_ref());
-    line.created_mono_ns = subject.created.map(|created| created.mono_ns);
-    line.offlined_mono_ns = subject.offlined.map(|offlined| offlined.mono_ns);
-    line.offlined_after_mono_ns = subject.offlined_after_ns;
-    line.zombie_ns = subject.zombie_ns;
-    line.across_gap = subject.across_gap.then_some(true);
-    if let Some(pinned) = subject.pinned {
-        line.pin = pinned.pin.map(|pin| pin.name().into());
-        line.holds_bytes = pinned.bytes;
-        line.holds_first_bytes = pinned.first_bytes;
-        line.trend = pinned.trend.map(|trend| trend.as_str().into());
-        line.reclaimable = pinned.reclaimable;
-    }
-    if let Some(by_count) = subject.by_count {
-        line.by_count = Some(by_count.zombies);
-        line.candidates = Some(by_count.candidates);
     }
 }
 

@@ -5,21 +5,37 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Sink, jsonl::JsonLines};
-use crate::{
-    event::{Stamp, header::Header, json::kind},
-    tracker::{Change, State, What},
+use super::{
+    Sink,
+    line::Lines,
+    runs::{Runs, Shared},
 };
+use crate::{
+    event::{
+        Stamp,
+        header::Header,
+        json::{Cell, Line, kind},
+    },
+    tracker::{Change, State, Summary, What},
+};
+
+/// For `export`: each run's requests.
+pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+    Box::new(move |_: usize, _: &Header| {
+        let sink: Box<dyn Sink> = Box::new(Otlp::new(out.clone()));
+        Ok(sink)
+    })
+}
 
 /// Records of one request.
 const BATCH: usize = 512;
 
 /// Writes requests.
 #[derive(Debug)]
-pub struct Otlp<W> {
-    lines: JsonLines<Vec<u8>>,
+struct Otlp<W> {
+    lines: Lines,
     out: W,
     resource: Value,
     version: String,
@@ -28,9 +44,9 @@ pub struct Otlp<W> {
 
 impl<W: Write> Otlp<W> {
     /// Writes to `out`.
-    pub fn new(out: W) -> Self {
+    fn new(out: W) -> Self {
         Self {
-            lines: JsonLines::new(Vec::new()),
+            lines: Lines::default(),
             out,
             resource: Value::Null,
             version: String::new(),
@@ -55,9 +71,9 @@ impl<W: Write> Otlp<W> {
 }
 
 impl<W: Write> Sink for Otlp<W> {
-    fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
+    fn header(&mut self, _: Stamp, header: &Header) -> io::Result<()> {
         self.send()?;
-        self.lines.header(time, header)?;
+        self.lines = Lines::of(header, false);
         self.version.clone_from(&header.version);
         let known = [
             ("service.name", Some("kmemtrace")),
@@ -70,38 +86,29 @@ impl<W: Write> Sink for Otlp<W> {
         ];
         let attributes = known
             .iter()
-            .filter_map(|(key, value)| Some(attribute(key, &Value::from((*value)?))));
+            .filter_map(|(key, value)| Some(attribute(key, text((*value)?))));
         self.resource = json!({ "attributes": attributes.collect::<Vec<_>>() });
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
-        self.lines.get_mut().clear();
-        self.lines.change(change, state)?;
-        let mut line: Map<String, Value> = serde_json::from_slice(self.lines.get_ref())?;
-        line.remove("time");
-        let kind = line.remove("kind").unwrap_or_default();
-        let kind = kind.as_str().unwrap_or_default();
+    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+        let record = match &change.what {
+            What::Summary(summary) => of_summary(summary, change)?,
+            _ => match self.lines.line(change, |line| of_line(line, change)) {
+                Some(record) => record,
+                None => return Ok(()),
+            },
+        };
         let (number, severity) = severity(&change.what);
         let time = change.time.wall_ns.max(0).to_string();
-        let suspected = matches!(&change.what, What::Leaked(subject) if subject.by_count.is_some());
-        let says = if suspected { "suspected leak" } else { kind };
-        let body = match line.get("path").and_then(Value::as_str) {
-            Some(path) => format!("{says} {path}"),
-            None => kind.to_owned(),
-        };
-        let attributes: Vec<_> = line
-            .iter()
-            .map(|(field, value)| attribute(&name(field, kind), value))
-            .collect();
         self.records.push(json!({
             "timeUnixNano": time,
             "observedTimeUnixNano": time,
             "severityNumber": number,
             "severityText": severity,
-            "eventName": format!("kmemtrace.{kind}"),
-            "body": { "stringValue": body },
-            "attributes": attributes,
+            "eventName": format!("kmemtrace.{}", record.kind),
+            "body": { "stringValue": record.body },
+            "attributes": record.attributes,
         }));
         if self.records.len() >= BATCH || matches!(change.what, What::Summary(_)) {
             self.send()?;
@@ -124,28 +131,94 @@ fn severity(what: &What) -> (u8, &'static str) {
     }
 }
 
+/// What of a record depends on the kind of the change.
+struct Record {
+    kind: String,
+    body: String,
+    attributes: Vec<Value>,
+}
+
+fn of_line(line: &Line<'_>, change: &Change) -> Record {
+    let kind = line.kind.as_ref().map_or("", |kind| &*kind.0);
+    let suspected = matches!(&change.what, What::Leaked(subject) if subject.by_count.is_some());
+    let says = if suspected { "suspected leak" } else { kind };
+    let columns = Line::COLUMNS.iter().map(|column| column.name);
+    let cells = columns.zip(line.cells());
+    let mut cells: Vec<_> = cells
+        .filter_map(|(field, cell)| Some((field, cell?)))
+        .filter(|(field, _)| !matches!(*field, "time" | "kind"))
+        .collect();
+    cells.sort_unstable_by_key(|(field, _)| *field);
+    let attributes = cells.into_iter().map(|(field, cell)| {
+        let value = match cell {
+            Cell::Text(said) => text(&said),
+            Cell::List(json) => text(&json),
+            Cell::Flag(is) => json!({ "boolValue": is }),
+            Cell::Signed(number) => integer(number),
+            Cell::Time(time) => integer(time.0),
+            // beyond what it has integers for
+            Cell::Unsigned(number) => {
+                i64::try_from(number).map_or_else(|_| text(&number.to_string()), integer)
+            }
+        };
+        attribute(&name(field), value)
+    });
+    Record {
+        kind: kind.to_owned(),
+        body: match &line.path {
+            Some(path) => format!("{says} {}", path.0),
+            None => kind.to_owned(),
+        },
+        attributes: attributes.collect(),
+    }
+}
+
+fn of_summary(summary: &Summary, change: &Change) -> io::Result<Record> {
+    let Value::Object(mut fields) = serde_json::to_value(summary)? else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    fields.insert("mono_ns".into(), change.time.mono_ns.into());
+    let attributes = fields.iter().map(|(field, value)| {
+        let value = match value {
+            Value::String(said) => text(said),
+            Value::Bool(is) => json!({ "boolValue": is }),
+            // beyond what it has integers for, and what is no single value
+            other => other
+                .as_i64()
+                .map_or_else(|| text(&other.to_string()), integer),
+        };
+        // Numbers of them, and not of one of them.
+        attribute(&format!("kmemtrace.summary.{field}"), value)
+    });
+    Ok(Record {
+        kind: kind::SUMMARY.to_owned(),
+        body: kind::SUMMARY.to_owned(),
+        attributes: attributes.collect(),
+    })
+}
+
 /// A field's name by the conventions.
-fn name(field: &str, kind: &str) -> String {
+fn name(field: &str) -> String {
     match field {
         "pod_uid" => "k8s.pod.uid".into(),
         "container_id" => "container.id".into(),
         "runtime" => "container.runtime.name".into(),
         "pid" => "process.pid".into(),
         "errno_name" => "error.type".into(),
-        // A summary's numbers of them, and not one of them.
-        _ if kind == kind::SUMMARY => format!("kmemtrace.summary.{field}"),
         _ => format!("kmemtrace.{field}"),
     }
 }
 
-/// An attribute, as protobuf's JSON has it: a 64-bit integer is a string there.
-fn attribute(key: &str, value: &Value) -> Value {
-    let value = match value {
-        Value::String(text) => json!({ "stringValue": text }),
-        Value::Bool(is) => json!({ "boolValue": is }),
-        Value::Number(number) if number.is_i64() => json!({ "intValue": number.to_string() }),
-        // beyond what it has integers for, and what is no single value
-        other => json!({ "stringValue": other.to_string() }),
-    };
+/// An attribute, as protobuf's JSON has it.
+fn attribute(key: &str, value: Value) -> Value {
     json!({ "key": key, "value": value })
+}
+
+fn text(value: &str) -> Value {
+    json!({ "stringValue": value })
+}
+
+/// A 64-bit integer is a string there.
+fn integer(value: i64) -> Value {
+    json!({ "intValue": value.to_string() })
 }

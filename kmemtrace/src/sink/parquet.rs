@@ -21,65 +21,78 @@ use parquet::{
     },
     schema::types::Type,
 };
-use serde_json::Value;
 
-use super::{Sink, jsonl::JsonLines};
+use super::{
+    Sink,
+    line::Lines,
+    runs::{Runs, Shared},
+};
 use crate::{
     event::{
         Stamp,
         header::Header,
-        json::{FieldType, Line},
+        json::{Cell, Column, ColumnType, Line},
     },
-    tracker::{Change, State, What},
+    tracker::{Change, State},
 };
 
 /// So many rows are held until they are written: a row group.
 const GROUP: usize = 1 << 16;
 
+/// For `export`: one table of all runs.
+pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+    Box::new(Export {
+        out,
+        table: Rc::default(),
+    })
+}
+
 /// The table of all runs; nothing before the first one.
-pub type Shared<W> = Rc<RefCell<Option<Table<W>>>>;
+struct Export {
+    out: Shared,
+    table: Rc<RefCell<Option<Table>>>,
+}
+
+impl Runs for Export {
+    fn begin(&mut self, _: usize, _: &Header) -> io::Result<Box<dyn Sink>> {
+        let mut begun = self.table.borrow_mut();
+        if begun.is_none() {
+            *begun = Some(Table::new(self.out.clone())?);
+        }
+        Ok(Box::new(Rows {
+            lines: Lines::default(),
+            table: Rc::clone(&self.table),
+        }))
+    }
+
+    /// Ends the table: one without rows, if nothing began it.
+    fn finish(&mut self) -> io::Result<()> {
+        let table = self.table.borrow_mut().take();
+        match table {
+            Some(table) => table.finish(),
+            None => Table::new(self.out.clone())?.finish(),
+        }
+    }
+}
 
 /// A run's rows. The header and the summary, which have other fields, are left out.
-pub struct Rows<W: Write> {
-    lines: JsonLines<Vec<u8>>,
-    table: Shared<W>,
+struct Rows {
+    lines: Lines,
+    table: Rc<RefCell<Option<Table>>>,
 }
 
-impl<W: Write> Rows<W> {
-    /// Adds to a table, which is begun in `out` if there is none yet.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be begun.
-    pub fn new(table: &Shared<W>, out: W) -> io::Result<Self> {
-        let mut begun = table.borrow_mut();
-        if begun.is_none() {
-            *begun = Some(Table::new(out)?);
-        }
-        Ok(Self {
-            lines: JsonLines::new(Vec::new()).with_hostname(),
-            table: Rc::clone(table),
-        })
-    }
-}
-
-impl<W: Write> Sink for Rows<W> {
-    fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()> {
-        self.lines.header(time, header)
+impl Sink for Rows {
+    fn header(&mut self, _: Stamp, header: &Header) -> io::Result<()> {
+        self.lines = Lines::of(header, true);
+        Ok(())
     }
 
-    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
-        if matches!(change.what, What::Summary(_)) {
-            return Ok(());
-        }
-        self.lines.get_mut().clear();
-        self.lines.change(change, state)?;
-        let mut row: Value = serde_json::from_slice(self.lines.get_ref())?;
-        row["time"] = Value::from(change.time.wall_ns);
-        match &mut *self.table.borrow_mut() {
-            Some(table) => table.add(&row),
-            None => Ok(()),
-        }
+    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+        let mut table = self.table.borrow_mut();
+        let added = table
+            .as_mut()
+            .and_then(|table| self.lines.line(change, |line| table.add(line)));
+        added.unwrap_or(Ok(()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -87,32 +100,19 @@ impl<W: Write> Sink for Rows<W> {
     }
 }
 
-/// Ends the table: one without rows, if nothing began it.
-///
-/// # Errors
-///
-/// It cannot be written.
-pub fn finish<W: Write>(table: &Shared<W>, out: W) -> io::Result<()> {
-    let table = table.borrow_mut().take();
-    match table {
-        Some(table) => table.finish(),
-        None => Table::new(out)?.finish(),
-    }
-}
-
 /// A Parquet file.
-pub struct Table<W> {
+struct Table {
     writer: SerializedFileWriter<Pipe>,
     pipe: Pipe,
-    out: W,
-    columns: Vec<Column>,
+    out: Shared,
+    columns: Vec<Pending>,
     rows: usize,
 }
 
-impl<W: Write> Table<W> {
-    fn new(out: W) -> io::Result<Self> {
-        let fields = Line::FIELDS.iter().zip(Line::TYPES);
-        let fields = fields.map(|(name, of)| field(name, *of).map(Arc::new));
+impl Table {
+    fn new(out: Shared) -> io::Result<Self> {
+        let fields = Line::COLUMNS.iter();
+        let fields = fields.map(|column| field(*column).map(Arc::new));
         let schema = Type::group_type_builder("kmemtrace")
             .with_fields(fields.collect::<Result<_, _>>()?)
             .build()?;
@@ -125,14 +125,17 @@ impl<W: Write> Table<W> {
             writer: SerializedFileWriter::new(pipe.clone(), Arc::new(schema), properties)?,
             pipe,
             out,
-            columns: Line::TYPES.iter().map(|of| Column::new(*of)).collect(),
+            columns: Line::COLUMNS
+                .iter()
+                .map(|column| Pending::new(column.of))
+                .collect(),
             rows: 0,
         })
     }
 
-    fn add(&mut self, row: &Value) -> io::Result<()> {
-        for (column, name) in self.columns.iter_mut().zip(Line::FIELDS) {
-            column.add(&row[name]);
+    fn add(&mut self, line: &Line<'_>) -> io::Result<()> {
+        for (column, cell) in self.columns.iter_mut().zip(line.cells()) {
+            column.add(cell)?;
         }
         self.rows += 1;
         if self.rows >= GROUP {
@@ -165,16 +168,16 @@ impl<W: Write> Table<W> {
 }
 
 /// A column's name and type. Any of them may be unknown.
-fn field(name: &str, of: FieldType) -> Result<Type, ParquetError> {
+fn field(Column { name, of }: Column) -> Result<Type, ParquetError> {
     let (physical, logical) = match of {
-        FieldType::Time => (
+        ColumnType::Time => (
             Physical::INT64,
             Some(LogicalType::timestamp(true, TimeUnit::NANOS)),
         ),
-        FieldType::Unsigned => (Physical::INT64, Some(LogicalType::integer(64, false))),
-        FieldType::Signed => (Physical::INT64, Some(LogicalType::integer(64, true))),
-        FieldType::Flag => (Physical::BOOLEAN, None),
-        FieldType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        ColumnType::Unsigned => (Physical::INT64, Some(LogicalType::integer(64, false))),
+        ColumnType::Signed => (Physical::INT64, Some(LogicalType::integer(64, true))),
+        ColumnType::Flag => (Physical::BOOLEAN, None),
+        ColumnType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
     };
     Type::primitive_type_builder(name, physical)
         .with_logical_type(logical)
@@ -183,7 +186,7 @@ fn field(name: &str, of: FieldType) -> Result<Type, ParquetError> {
 }
 
 /// The cells of a column that are still to be written.
-struct Column {
+struct Pending {
     /// For each row 1 if it has a value, else 0.
     known: Vec<i16>,
     values: Values,
@@ -195,14 +198,14 @@ enum Values {
     Texts(Vec<ByteArray>),
 }
 
-impl Column {
-    fn new(of: FieldType) -> Self {
+impl Pending {
+    fn new(of: ColumnType) -> Self {
         let values = match of {
-            FieldType::Time | FieldType::Unsigned | FieldType::Signed => {
+            ColumnType::Time | ColumnType::Unsigned | ColumnType::Signed => {
                 Values::Numbers(Vec::new())
             }
-            FieldType::Flag => Values::Flags(Vec::new()),
-            FieldType::Text => Values::Texts(Vec::new()),
+            ColumnType::Flag => Values::Flags(Vec::new()),
+            ColumnType::Text => Values::Texts(Vec::new()),
         };
         Self {
             known: Vec::new(),
@@ -210,31 +213,24 @@ impl Column {
         }
     }
 
-    fn add(&mut self, cell: &Value) {
-        let known = match &mut self.values {
+    fn add(&mut self, cell: Option<Cell<'_>>) -> Result<(), ParquetError> {
+        self.known.push(cell.is_some().into());
+        match (&mut self.values, cell) {
+            (_, None) => {}
+            (Values::Numbers(numbers), Some(Cell::Time(time))) => numbers.push(time.0),
+            (Values::Numbers(numbers), Some(Cell::Signed(number))) => numbers.push(number),
             // Parquet's unsigned numbers are the bits of a signed one.
-            Values::Numbers(numbers) => {
-                let number = cell.as_i64().or(cell.as_u64().map(u64::cast_signed));
-                numbers.extend(number);
-                number.is_some()
+            (Values::Numbers(numbers), Some(Cell::Unsigned(number))) => {
+                numbers.push(number.cast_signed());
             }
-            Values::Flags(flags) => {
-                flags.extend(cell.as_bool());
-                cell.is_boolean()
+            (Values::Flags(flags), Some(Cell::Flag(is))) => flags.push(is),
+            (Values::Texts(texts), Some(Cell::Text(text))) => {
+                texts.push(text.into_owned().into_bytes().into());
             }
-            Values::Texts(texts) => {
-                let text = match cell {
-                    Value::Null => None,
-                    Value::String(text) => Some(text.as_bytes().to_vec()),
-                    // a list, as JSON
-                    other => Some(other.to_string().into_bytes()),
-                };
-                let known = text.is_some();
-                texts.extend(text.map(ByteArray::from));
-                known
-            }
-        };
-        self.known.push(known.into());
+            (Values::Texts(texts), Some(Cell::List(json))) => texts.push(json.into_bytes().into()),
+            _ => return Err(mistyped()),
+        }
+        Ok(())
     }
 
     fn write(&mut self, mut writer: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
@@ -252,15 +248,15 @@ impl Column {
                 writer.write_batch(texts, known, None)?;
                 texts.clear();
             }
-            _ => {
-                return Err(ParquetError::General(
-                    "a column is not of its type".to_owned(),
-                ));
-            }
+            _ => return Err(mistyped()),
         }
         self.known.clear();
         writer.close()
     }
+}
+
+fn mistyped() -> ParquetError {
+    ParquetError::General("a column is not of its type".to_owned())
 }
 
 /// What the writer has made and `out` has not got yet: the writer wants to own what it writes to, and to send it anywhere.

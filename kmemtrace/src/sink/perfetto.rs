@@ -16,7 +16,10 @@ use std::{
 use prost::Message;
 use proto::{Annotation, Counter, Event, Kind, Packet, Trace, Track};
 
-use super::Sink;
+use super::{
+    Sink,
+    runs::{Runs, Shared},
+};
 use crate::{
     attribution::{Owner, owner},
     event::{Gap, MkdirFailure, Path, SlabFailure, Stamp, header::Header, json::errno_name},
@@ -24,9 +27,17 @@ use crate::{
     tracker::{Change, State, Subject, Totals, What},
 };
 
+/// For `export`: each run's packets.
+pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+    Box::new(move |run: usize, _: &Header| {
+        let sink: Box<dyn Sink> = Box::new(Perfetto::new(out.clone(), run));
+        Ok(sink)
+    })
+}
+
 /// Writes a run's packets.
 #[derive(Debug)]
-pub struct Perfetto<W> {
+struct Perfetto<W> {
     out: W,
     buffer: Vec<u8>,
     /// The node's track.
@@ -57,7 +68,7 @@ const COUNTERS: [&str; 3] = ["live", "zombies", "leaked"];
 
 impl<W: Write> Perfetto<W> {
     /// Writes to `out`; `run` tells this run's packets from others'.
-    pub fn new(out: W, run: usize) -> Self {
+    fn new(out: W, run: usize) -> Self {
         Self {
             out,
             buffer: Vec::new(),

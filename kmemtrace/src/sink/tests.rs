@@ -132,7 +132,8 @@ fn a_job_is_named() {
 #[test]
 fn the_document_has_every_field_and_its_samples_are_real() {
     let document = include_str!("../../../docs/trace-format.md");
-    for field in Line::FIELDS {
+    for column in Line::COLUMNS {
+        let field = column.name;
         assert!(document.contains(&format!("`{field}`")), "{field}");
     }
     let json = json() + &carried();

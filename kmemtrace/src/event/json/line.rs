@@ -8,6 +8,8 @@ use serde::{
     ser::SerializeMap,
 };
 
+use serde_json::json;
+
 use super::{Hex, Text, WallTime};
 use crate::event::NodeSlabs;
 
@@ -31,9 +33,9 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What values a field has.
+/// What values a column has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldType {
+pub enum ColumnType {
     /// A moment.
     Time,
     /// A whole number, not below 0.
@@ -46,28 +48,61 @@ pub enum FieldType {
     Text,
 }
 
+/// A field's name, and what values it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The name in every format.
+    pub name: &'static str,
+    /// The values.
+    pub of: ColumnType,
+}
+
+/// A field's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// A moment.
+    Time(WallTime),
+    /// A whole number, not below 0.
+    Unsigned(u64),
+    /// A whole number.
+    Signed(i64),
+    /// True or false.
+    Flag(bool),
+    /// Text.
+    Text(Cow<'a, str>),
+    /// A list, as JSON.
+    List(String),
+}
+
 trait Typed {
-    const TYPE: FieldType;
+    const TYPE: ColumnType;
+
+    fn cell(&self) -> Cell<'_>;
 }
 
 macro_rules! typed {
-    ($($type:ty => $of:ident,)*) => {
+    ($($type:ty => $of:ident, |$value:ident| $cell:expr;)*) => {
         $(impl Typed for $type {
-            const TYPE: FieldType = FieldType::$of;
+            const TYPE: ColumnType = ColumnType::$of;
+
+            fn cell(&self) -> Cell<'_> {
+                let $value = self;
+                $cell
+            }
         })*
     };
 }
 
 typed! {
-    WallTime => Time,
-    u32 => Unsigned,
-    u64 => Unsigned,
-    i32 => Signed,
-    i64 => Signed,
-    bool => Flag,
-    Text<'_> => Text,
-    Hex<'_> => Text,
-    Cow<'_, [NodeSlabs]> => Text,
+    WallTime => Time, |time| Cell::Time(*time);
+    u32 => Unsigned, |number| Cell::Unsigned((*number).into());
+    u64 => Unsigned, |number| Cell::Unsigned(*number);
+    i32 => Signed, |number| Cell::Signed((*number).into());
+    i64 => Signed, |number| Cell::Signed(*number);
+    bool => Flag, |is| Cell::Flag(*is);
+    Text<'_> => Text, |text| Cell::Text(Cow::Borrowed(&*text.0));
+    Hex<'_> => Text, |hex| Cell::Text(Cow::Owned(hex.to_string()));
+    Cow<'_, [NodeSlabs]> => Text, |nodes| Cell::List(json!(nodes).to_string());
 }
 
 /// Makes the struct, and what writes and reads it, of one list.
@@ -84,10 +119,16 @@ macro_rules! line {
         }
 
         impl<$lifetime> Line<$lifetime> {
-            /// The fields' names, in the order in which they are written.
-            pub const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
-            /// Their types.
-            pub const TYPES: &'static [FieldType] = &[$(<$type as Typed>::TYPE),*];
+            /// The fields, in the order in which they are written.
+            pub const COLUMNS: &'static [Column] = &[$(Column {
+                name: stringify!($field),
+                of: <$type as Typed>::TYPE,
+            }),*];
+
+            /// Each field's value, in their order: `None` is not known.
+            pub fn cells(&self) -> impl Iterator<Item = Option<Cell<'_>>> {
+                [$(self.$field.as_ref().map(Typed::cell)),*].into_iter()
+            }
         }
 
         impl Serialize for Line<'_> {
