@@ -73,8 +73,8 @@ pub(crate) fn take(root: &Root, options: Options) -> Result<Census, Error> {
     } else {
         None
     };
-    let named = names::read(root, &names);
-    let mut census = assess(&hierarchy, facts.kernel, &first, second.as_ref(), named);
+    let by_slab = names::read(root, &names);
+    let mut census = assess(&hierarchy, facts.kernel, &first, second.as_ref(), by_slab);
     let mut pods = Pods::new(root.clone());
     let mut pod = |uid| pods.get(uid).cloned();
     let inventory = walks.map(|mut walks| {

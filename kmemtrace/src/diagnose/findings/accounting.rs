@@ -23,30 +23,10 @@ pub(in crate::diagnose) const QUESTION: Question = Question {
 /// Whether kernel memory is accounted, and who switched that on.
 fn accounting(facts: &Facts, era: Option<(Era, Origin)>, who: &Result<Who, Unread>) -> Finding {
     let root = facts.levels.as_ref().ok().and_then(|levels| levels.first());
-    match era {
-        Some((Era::OptIn, _)) | None => {}
-        Some((era, origin)) => {
-            let nokmem = facts
-                .cmdline
-                .as_ref()
-                .is_ok_and(|line| memory_option(&line.text, "nokmem"));
-            let off = nokmem
-                || facts
-                    .config
-                    .as_ref()
-                    .is_ok_and(|config| config.kmem == BuiltIn::No);
-            let id = match era {
-                Era::NotAccounted => say::ACCOUNTING_NONE,
-                _ if off => say::ACCOUNTING_OFF,
-                _ => say::ACCOUNTING_DEFAULT,
-            };
-            let leaks =
-                era == Era::KeepsIds && signs::kept(facts, Some((era, origin))) != Kept::No && !off;
-            let verdict = if leaks { Verdict::Warn } else { Verdict::Ok };
-            return QUESTION
-                .finding(verdict, Message::new(id))
-                .evidence(root.map(Directory::evidence));
-        }
+    if let Some((era, origin)) = era
+        && era != Era::OptIn
+    {
+        return by_default(facts, era, origin);
     }
     let who = match who {
         Ok(who) => who,
@@ -130,6 +110,30 @@ fn accounting(facts: &Facts, era: Option<(Era, Origin)>, who: &Result<Who, Unrea
         )
         .evidence(evidence)
         .verify(Message::new(say::ACCOUNTING_VERIFY))
+}
+
+/// Where nobody has to switch it on.
+fn by_default(facts: &Facts, era: Era, origin: Origin) -> Finding {
+    let root = facts.levels.as_ref().ok().and_then(|levels| levels.first());
+    let nokmem = facts
+        .cmdline
+        .as_ref()
+        .is_ok_and(|line| memory_option(&line.text, "nokmem"));
+    let off = nokmem
+        || facts
+            .config
+            .as_ref()
+            .is_ok_and(|config| config.kmem == BuiltIn::No);
+    let id = match era {
+        Era::NotAccounted => say::ACCOUNTING_NONE,
+        _ if off => say::ACCOUNTING_OFF,
+        _ => say::ACCOUNTING_DEFAULT,
+    };
+    let leaks = era == Era::KeepsIds && signs::kept(facts, Some((era, origin))) != Kept::No && !off;
+    let verdict = if leaks { Verdict::Warn } else { Verdict::Ok };
+    QUESTION
+        .finding(verdict, Message::new(id))
+        .evidence(root.map(Directory::evidence))
 }
 
 /// All who switched it on, one after the other.

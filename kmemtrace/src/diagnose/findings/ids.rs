@@ -5,7 +5,7 @@ use crate::{
     catalogue::{Arg, Message, say},
     diagnose::{
         Era, Evidence, Facts, Finding, Group, Origin, State, Verdict,
-        facts::Line,
+        facts::{Count, Line},
         signs::{empty, ids_a_day, lasts_ns, made_by, signs},
     },
     judge::{Kept, Refused, Signs},
@@ -103,31 +103,36 @@ fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     } else {
         meaning = meaning.arg("rate", Message::new(say::NOTHING));
     }
-    let mut finding = QUESTION
+    QUESTION
         .finding(verdict, says)
         .meaning(meaning)
         .evidence(facts.counted.iter().map(Line::evidence))
-        .verify(Message::new(say::IDS_VERIFY));
+        .evidence(evidence(facts, count))
+        .verify(Message::new(say::IDS_VERIFY))
+}
+
+/// What slab caches' names and charged kernel memory tell of removed memory cgroups.
+fn evidence(facts: &Facts, count: &Count) -> Vec<Evidence> {
     let slab = |says: Message| Evidence::of_file("/sys/kernel/slab", says);
+    let mut found = Vec::new();
     if count.with_caches > 0 {
         let removed = count.with_caches;
-        let says = Message::new(say::SLAB_NAMES).arg("removed", removed);
-        finding = finding.evidence([slab(says)]);
+        found.push(slab(Message::new(say::SLAB_NAMES).arg("removed", removed)));
     }
     if let Some(peak) = count.peak {
-        let says = Message::new(say::SLAB_PEAK).arg("id", peak.saturating_sub(1));
-        finding = finding.evidence([slab(says)]);
+        let id = peak.saturating_sub(1);
+        found.push(slab(Message::new(say::SLAB_PEAK).arg("id", id)));
     }
     if let Some(held) = count.held_bytes.filter(|&held| held > 0)
         && let Ok(hierarchy) = &facts.hierarchy
     {
         let mount = hierarchy.mount.display();
-        finding = finding.evidence([Evidence::of_file(
+        found.push(Evidence::of_file(
             format!("{mount}/**/memory.kmem.usage_in_bytes"),
             Message::new(say::KMEM_HELD).arg("held", Arg::Bytes(held)),
-        )]);
+        ));
     }
-    finding
+    found
 }
 
 /// Where live memory cgroups crowd, if that was looked for.
