@@ -2,6 +2,7 @@
 
 mod held;
 mod removed;
+mod said;
 mod traced;
 mod trees;
 
@@ -9,7 +10,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use kmemtrace::host::archive::unpack;
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::{Result, data, output, program, test};
 use trees::{
@@ -21,24 +22,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     vec![
         test("diagnose::recordings_of_3_10", recordings_3_10),
         test("diagnose::recordings_of_4_14", recordings_4_14),
-        test("diagnose::kubelet_only", || {
-            shown("kubelet_only", &kubelet_only())
-        }),
-        test("diagnose::runc_only", || shown("runc_only", &runc_only())),
-        test("diagnose::both", || shown("both", &both())),
-        test("diagnose::nokmem", || shown("nokmem", &nokmem())),
-        test("diagnose::nokmem_ignored", || {
-            shown("nokmem_ignored", &nokmem_ignored())
-        }),
-        test("diagnose::on_4_19", || shown("on_4_19", &on_4_19())),
-        test("diagnose::on_5_10", || shown("on_5_10", &on_5_10())),
-        test("diagnose::on_6_12_v2", || {
-            shown("on_6_12_v2", &on_6_12_v2())
-        }),
-        test("diagnose::exhausted", || shown("exhausted", &exhausted())),
-        test("diagnose::nothing_can_be_read", || {
-            shown("nothing", &Tree::new())
-        }),
+        test("diagnose::each_finding_and_remedy_says", said::by_each),
+        test("diagnose::whole_as_people_read_it", whole),
         test(
             "diagnose::a_file_that_is_missing_is_not_ok",
             removed::missing,
@@ -59,54 +44,34 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-/// Both languages, JSON as far as programs act on it, the line for node-problem-detector, and the exit status.
-fn shown(name: &str, tree: &Tree) -> Result {
+/// The copies of machines that are made here, by cause.
+fn all_trees() -> impl Iterator<Item = (&'static str, Tree)> {
+    type Made = fn() -> Tree;
+    let made: [(&str, Made); 10] = [
+        ("kubelet_only", kubelet_only),
+        ("runc_only", runc_only),
+        ("both", both),
+        ("nokmem", nokmem),
+        ("nokmem_ignored", nokmem_ignored),
+        ("on_4_19", on_4_19),
+        ("on_5_10", on_5_10),
+        ("on_6_12_v2", on_6_12_v2),
+        ("exhausted", exhausted),
+        ("nothing", Tree::new),
+    ];
+    made.into_iter().map(|(name, tree)| (name, tree()))
+}
+
+/// The whole of one, with its layout.
+fn whole() -> Result {
     for lang in ["en", "zh"] {
-        let (status, told) = tree.diagnose(&["--lang", lang]);
+        let (status, told) = both().diagnose(&["--lang", lang]);
         insta::assert_snapshot!(
-            format!("{name}_{lang}"),
+            format!("both_{lang}"),
             format!("{told}exit status {status}")
         );
     }
-    let (status, told) = tree.json();
-    let mut for_programs = vec![format!("{:#}", acted_on(&told)), format!("exit {status}")];
-    for lang in ["en", "zh"] {
-        for_programs.push(npd_line(tree, lang, status));
-    }
-    insta::assert_snapshot!(format!("{name}_json"), for_programs.join("\n"));
     Ok(())
-}
-
-/// The diagnosis without its sentences, and of evidence only where it stands.
-fn acted_on(told: &Value) -> Value {
-    let list = |of: &Value, keep: fn(&Value) -> Value| -> Value {
-        of.as_array().into_iter().flatten().map(keep).collect()
-    };
-    let findings = list(&told["findings"], |one| {
-        let evidence: Value = one["evidence"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|at| match at["line"].as_u64() {
-                Some(line) => format!("{}:{line}", at["file"].as_str().unwrap_or("?")),
-                None => at["file"].as_str().unwrap_or("?").to_owned(),
-            })
-            .collect();
-        json!({
-            "id": one["id"], "group": one["group"], "verdict": one["verdict"],
-            "remedies": one["remedies"], "evidence": evidence,
-        })
-    });
-    let mut told = told.clone();
-    told["findings"] = findings;
-    told["remedies"] = list(
-        &told["remedies"],
-        |one| json!({ "id": one["id"], "applies": one["applies"] }),
-    );
-    if let Some(told) = told.as_object_mut() {
-        told.remove("headline");
-    }
-    told
 }
 
 /// The line for node-problem-detector, if it is as that wants it.

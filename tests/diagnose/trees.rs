@@ -129,7 +129,11 @@ impl Tree {
     }
 
     pub(super) fn json(&self) -> (i32, Value) {
-        let (status, told) = self.diagnose(&["--format", "json"]);
+        self.json_in("en")
+    }
+
+    pub(super) fn json_in(&self, lang: &str) -> (i32, Value) {
+        let (status, told) = self.diagnose(&["--format", "json", "--lang", lang]);
         let told = serde_json::from_str(&told).expect("JSON");
         check_diagnosis(&told);
         (status, told)
