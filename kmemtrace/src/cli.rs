@@ -20,6 +20,7 @@ mod run;
 mod scan;
 mod snapshot;
 mod source;
+mod trace_report;
 mod values;
 mod watch;
 

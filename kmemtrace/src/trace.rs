@@ -3,6 +3,7 @@
 //! [`Trace`] is an iterator over one file that holds one line of it at a time; what it cannot understand is an error that
 //! names file and line, after which it goes on.
 
+mod faults;
 mod input;
 mod play;
 pub mod record;
@@ -19,6 +20,7 @@ use std::{
     path::Path,
 };
 
+pub use faults::Faults;
 pub use input::Input;
 pub use play::{Play, PlayTally, Step};
 

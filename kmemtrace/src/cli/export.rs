@@ -78,10 +78,14 @@ pub(super) fn run(args: &Args) -> Outcome {
     let ended = played.and_then(|()| playing.close());
     match (ended, &args.output) {
         (Err(Failure::Output(error)), Some(path)) => Err(cannot(path, error).into()),
-        (ended, _) => Ok(match ended? {
-            0 => Answer::Clean,
-            _ => Answer::Unknown,
-        }),
+        (ended, _) => {
+            ended?;
+            Ok(if playing.is_whole() {
+                Answer::Clean
+            } else {
+                Answer::Unknown
+            })
+        }
     }
 }
 

@@ -19,8 +19,7 @@ use crate::{
         Sink,
         runs::{Runs, Shared},
     },
-    text::units::Count,
-    trace::{Play, PlayTally, Step, TraceError},
+    trace::{Faults, Play, Step, TraceError},
     tracker::{Change, State},
 };
 
@@ -32,15 +31,11 @@ pub(super) struct Playing {
     pub(super) from: Option<Moment>,
     pub(super) to: Option<Moment>,
     bar: ProgressBar,
-    /// Lines that could not be read.
-    faults: u64,
+    faults: Faults,
     verdict: Option<Answer>,
     /// When the first of the traces begins, on the wall clock.
     began_ns: i64,
 }
-
-/// So many lines that cannot be read are told one by one.
-const FAULTS_SHOWN: u64 = 10;
 
 /// Steps between two looks at how far it is.
 const PROGRESS: u64 = 1 << 14;
@@ -61,7 +56,7 @@ impl Playing {
             from: None,
             to: None,
             bar,
-            faults: 0,
+            faults: Faults::default(),
             verdict: None,
         }
     }
@@ -143,16 +138,13 @@ impl Playing {
                 self.verdict = Some(self.verdict.map_or(verdict, |before| before.and(verdict)));
                 self.view.end(run, time, state)?;
             }
-            Err(error) => self.fault(&error),
+            Err(error) => {
+                if let Some(said) = self.faults.take(&error) {
+                    self.say(&said);
+                }
+            }
         }
         Ok(())
-    }
-
-    fn fault(&mut self, error: &TraceError) {
-        self.faults += 1;
-        if self.faults <= FAULTS_SHOWN {
-            self.say(&error.to_string());
-        }
     }
 
     fn say(&self, what: &str) {
@@ -164,39 +156,31 @@ impl Playing {
 
     /// Ends what is open, says what there is to be said of the files, and what it comes to.
     pub(super) fn end(mut self) -> Outcome {
-        let faults = self.close()?;
+        self.close()?;
         match self.verdict {
-            Some(Answer::Clean) if faults > 0 => Ok(Answer::Unknown),
+            Some(Answer::Clean) if !self.is_whole() => Ok(Answer::Unknown),
             Some(verdict) => Ok(verdict),
             None => Err(Error::new("there is no run in what was read").into()),
         }
     }
 
-    /// Ends what is open, and says what there is to be said of the files: how many lines of them could not be read.
-    pub(super) fn close(&mut self) -> Result<u64, Failure> {
+    /// Whether everything could be read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Ends what is open, and says what there is to be said of the files.
+    pub(super) fn close(&mut self) -> Result<(), Failure> {
         let open: Vec<_> = self.play.stop().collect();
         for step in open {
             self.show(Ok(step), &mut Vec::new())?;
         }
         self.view.finish()?;
         self.bar.finish_and_clear();
-        let PlayTally { tally, torn, .. } = self.play.done();
-        if let Some(more) = self.faults.checked_sub(FAULTS_SHOWN + 1) {
-            self.say(&format!("and {} more", Count(more + 1, "line")));
+        for said in self.faults.rest(self.play.done()) {
+            self.say(&said);
         }
-        for file in torn {
-            self.say(&format!(
-                "{file} ends in the middle of a line, as when its writer was killed"
-            ));
-        }
-        if tally.unknown_kinds + tally.unknown_fields > 0 {
-            self.say(&format!(
-                "ignored what a newer version wrote: {} and {}",
-                Count(tally.unknown_kinds, "line"),
-                Count(tally.unknown_fields, "field")
-            ));
-        }
-        Ok(self.faults)
+        Ok(())
     }
 }
 

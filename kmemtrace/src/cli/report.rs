@@ -8,19 +8,19 @@ use std::{
     time::Duration,
 };
 
-use super::{Failure, Outcome, output_file::place, values::duration};
+use super::{
+    Failure, Outcome,
+    output_file::place,
+    trace_report::{self, TraceReport},
+    values::duration,
+};
 use crate::{
     catalogue::{Catalogue, Lang},
     error::Error,
     judge::Answer,
-    report::{Fold, Report, page},
-    sink::Sink,
-    text::{escape::Name, units::Count},
-    trace::{Play, PlayTally, Step},
+    report::{Report, page},
+    text::escape::Name,
 };
-
-/// So many lines that cannot be read are told one by one.
-const FAULTS_SHOWN: u64 = 10;
 
 /// Arguments of `kmemtrace report`.
 #[derive(clap::Args, Debug)]
@@ -51,15 +51,17 @@ pub(super) fn run(args: &Args) -> Outcome {
         let error = Error::new("a page is not for a terminal");
         return Err(error.help("-o FILE.html, or pipe it").into());
     }
-    let play = Play::open(&args.files, args.grace).map_err(Error::of)?;
-    let read = read(play)?;
-    let report = read.fold.finish();
+    let TraceReport {
+        report,
+        notes,
+        is_broken,
+    } = trace_report::read(&args.files, args.grace)?;
     one_node(&report)?;
     let diagnosed = diagnosis::diagnosis(&report, args.lang).unwrap_or_default();
     let catalogue = Catalogue::exact(args.lang);
     let write = |out: &mut dyn Write| {
         let mut out = BufWriter::with_capacity(1 << 16, out);
-        page::write(&report, &diagnosed, &read.notes, &catalogue, &mut out)?;
+        page::write(&report, &diagnosed, &notes, &catalogue, &mut out)?;
         out.flush()
     };
     if to_stdout {
@@ -69,91 +71,11 @@ pub(super) fn run(args: &Args) -> Outcome {
             write(&mut file)
         })?;
     }
-    Ok(if read.broken {
+    Ok(if is_broken {
         Answer::Unknown
     } else {
         Answer::Clean
     })
-}
-
-/// What was read.
-pub(super) struct Read {
-    pub(super) fold: Fold,
-    /// What was skipped and passed over.
-    notes: Vec<String>,
-    /// A file could not be read to its end.
-    pub(super) broken: bool,
-}
-
-/// Plays traces of one node, and tells stderr what could not be read.
-pub(super) fn read(mut play: Play) -> Result<Read, Failure> {
-    let mut fold = Fold::new();
-    let mut open = None;
-    let mut changes = Vec::new();
-    let mut faults = 0;
-    let mut notes = Vec::new();
-    let mut broken = false;
-    while let Some(step) = play.step(&mut changes) {
-        match step {
-            Ok(Step::Began { run, time, header }) => {
-                if open.replace(run).is_some() {
-                    let error = Error::new("the traces have runs that went on at the same time");
-                    return Err(error.help("give those of one recorder").into());
-                }
-                fold.header(time, &header)?;
-            }
-            Ok(Step::Fact { run, .. }) => {
-                if let Some(state) = play.state(run) {
-                    for change in &changes {
-                        fold.change(change, state)?;
-                    }
-                }
-                changes.clear();
-            }
-            Ok(Step::Ended { time, tracker, .. }) => {
-                open = None;
-                fold.end(time, tracker.state())?;
-            }
-            Err(error) => {
-                faults += 1;
-                broken |= error.is_final();
-                if faults <= FAULTS_SHOWN {
-                    say(&error.to_string());
-                    notes.push(error.to_string());
-                }
-            }
-        }
-    }
-    let mut note = |text: String| {
-        say(&text);
-        notes.push(text);
-    };
-    let PlayTally { tally, torn, .. } = play.done();
-    if faults > FAULTS_SHOWN {
-        note(format!("and {} more", Count(faults - FAULTS_SHOWN, "line")));
-    }
-    for file in torn {
-        note(format!(
-            "{file} ends in the middle of a line, as when its writer was killed"
-        ));
-    }
-    if tally.unknown_kinds + tally.unknown_fields > 0 {
-        note(format!(
-            "ignored what a newer version wrote: {} and {}",
-            Count(tally.unknown_kinds, "line"),
-            Count(tally.unknown_fields, "field")
-        ));
-    }
-    Ok(Read {
-        fold,
-        notes,
-        broken,
-    })
-}
-
-fn say(what: &str) {
-    // Without stderr there is nobody to tell; the page has it, too.
-    let _ = writeln!(io::stderr(), "kmemtrace: {}", Name::whole(what.as_bytes()));
 }
 
 /// A report is of one node: the sums of several would be of none.

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    cli::report,
+    cli::trace_report::{self, TraceReport},
     diagnose::facts::{Fact, Reason, Traced, Unread},
     error::Error,
     event::json::Item,
     text::escape::Name,
-    trace::{Play, Trace},
+    trace::Trace,
 };
 
 /// Reads the traces: once for what they come to, once for the lines of the failures.
@@ -24,9 +24,9 @@ pub(super) fn read(
         let error = Error::new("a trace from stdin cannot be read twice");
         return Err(error.help("give its file").into());
     }
-    let play = Play::open(files, None).map_err(Error::of)?;
-    let read = report::read(play)?;
-    let report = read.fold.finish();
+    let TraceReport {
+        report, is_broken, ..
+    } = trace_report::read(files, None)?;
     let name = |file: &Path| Name::whole(file.as_os_str().as_encoded_bytes()).to_string();
     let first = files.first().map_or_else(String::new, |file| name(file));
     if report.runs.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn read(
         let reason = Reason::OtherNode(other.to_owned());
         return Ok(Err(Unread::new(first, reason)));
     }
-    if read.broken {
+    if is_broken {
         return Ok(Err(Unread::new(first, Reason::CutShort)));
     }
     let mut traced = Traced {
