@@ -47,7 +47,7 @@ pub enum Verdict {
 pub enum Group {
     /// Whether something is wrong.
     Symptom,
-    /// Why.
+    /// Why it is wrong.
     Cause,
 }
 

@@ -294,7 +294,7 @@ impl Counts {
 /// A cgroup that could not be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MkdirFailure {
-    /// Where.
+    /// The cgroup's path from the hierarchy's root, if the hook tells it.
     pub path: Option<Path>,
     /// The id the cgroup had before it was rolled back.
     pub cgroup_id: Option<u64>,
@@ -313,14 +313,14 @@ pub struct Gap {
     pub from_mono_ns: u64,
     /// How many records were lost, where that is known.
     pub lost: Option<u64>,
-    /// Why.
+    /// What made the gap.
     pub reason: GapReason,
 }
 
 /// What whoever follows the events may be in want of: a request to their source, beside what it tells anyway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wanted {
-    /// Nothing.
+    /// Nothing beside what the source tells anyway.
     #[default]
     Nothing,
     /// The kernel's counts, oftener than every second.

@@ -73,7 +73,7 @@ pub(crate) fn reclaim(
 /// What the kernel counts at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ZombieCounts {
-    /// Zombies.
+    /// Zombies, at least.
     pub(crate) zombies: u64,
     /// There may be more: this kernel does not count them all.
     pub(crate) at_least: bool,

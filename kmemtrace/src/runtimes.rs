@@ -57,7 +57,7 @@ impl Runtime {
 /// What is known of a runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Which.
+    /// The runtime that this row is of.
     pub runtime: Runtime,
     /// The name its makers use, in lower case.
     pub name: &'static str,

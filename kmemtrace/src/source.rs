@@ -27,7 +27,7 @@ pub enum Kind {
     Bpf,
     /// The kernel's own tracing.
     Tracefs,
-    /// Polling.
+    /// Polling /proc and /sys.
     Sysfs,
 }
 
@@ -48,11 +48,11 @@ impl Kind {
 /// What the sources are started with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// eBPF.
+    /// For eBPF.
     pub bpf: bpf::Config,
-    /// The kernel's own tracing.
+    /// For the kernel's own tracing.
     pub tracefs: tracefs::Config,
-    /// Polling.
+    /// For polling.
     pub sysfs: sysfs::Config,
 }
 
@@ -63,7 +63,7 @@ pub enum Source {
     Bpf(bpf::Source),
     /// The kernel's own tracing.
     Tracefs(tracefs::Source),
-    /// Polling.
+    /// Polling /proc and /sys.
     Sysfs(sysfs::Source),
 }
 

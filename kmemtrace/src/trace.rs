@@ -55,7 +55,7 @@ pub enum TraceError {
         file: String,
         /// The last line that was read; 0 if there was none.
         line: u64,
-        /// Why.
+        /// What the system said.
         #[source]
         error: io::Error,
     },

@@ -64,9 +64,9 @@ const DIFFERS_NS: u64 = 30_000_000_000;
 /// What became of a fact, and where things stand after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// When.
+    /// The time of the fact that made the change.
     pub time: Stamp,
-    /// What.
+    /// What changed.
     pub what: What,
     /// The totals after it.
     pub totals: Totals,

@@ -50,7 +50,7 @@ pub type Fact<T> = Result<T, Unread>;
 pub struct Unread {
     /// The file or directory.
     pub file: String,
-    /// Why.
+    /// Why it could not be read, or what was wrong with it.
     pub reason: Reason,
 }
 

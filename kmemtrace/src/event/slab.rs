@@ -38,9 +38,9 @@ pub struct SlabFailure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeSlabs {
-    /// The node.
+    /// The NUMA node's number.
     pub node: u32,
-    /// Slabs.
+    /// Slabs that it has of the cache.
     pub slabs: u64,
     /// The objects that they have room for.
     pub objects: u64,

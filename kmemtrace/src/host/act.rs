@@ -35,7 +35,7 @@ pub trait Acts {
     /// Writes dirty pages to disk, so that they can be dropped.
     fn sync(&self);
 
-    /// Waits.
+    /// Waits for this long.
     fn pause(&self, time: Duration);
 
     /// The time, on the clock by which [`Acts::pause`] waits.

@@ -6,7 +6,7 @@ use kmemtrace_common::layout::Use;
 /// One thing in the kernel that kmemtrace wants to see.
 #[derive(Debug)]
 pub struct Hook {
-    /// Which.
+    /// Its name in headers, `doctor` and docs.
     pub id: HookId,
     /// The ways of seeing it, best first.
     pub ways: &'static [Way],
@@ -47,7 +47,7 @@ impl HookId {
 /// One way of seeing a hook.
 #[derive(Debug)]
 pub struct Way {
-    /// How.
+    /// The attach method, as `--avoid` names it.
     pub kind: WayKind,
     /// The programs, all of which must attach.
     pub programs: &'static [Program],

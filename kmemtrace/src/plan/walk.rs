@@ -10,9 +10,9 @@ use crate::host::Version;
 /// Something that is not known, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lack {
-    /// What.
+    /// What is not known, in a few words.
     pub what: &'static str,
-    /// Why.
+    /// What this kernel lacks for it.
     pub why: &'static str,
 }
 

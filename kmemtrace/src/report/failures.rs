@@ -38,7 +38,7 @@ pub struct Lost {
     pub at_ns: (i64, i64),
     /// How many records, where that is known.
     pub records: Option<u64>,
-    /// Why.
+    /// What made the gap.
     pub reason: GapReason,
 }
 

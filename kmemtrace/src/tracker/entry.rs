@@ -12,7 +12,7 @@ use crate::event::{Cgroup, Holds, Path, Proof, Scope, Stamp, Task};
 /// Where a memcg is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Online.
+    /// Online: its directory exists.
     Live,
     /// Offline, not freed.
     Zombie {

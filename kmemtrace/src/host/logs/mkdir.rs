@@ -26,7 +26,7 @@ impl MkdirError {
 /// A memory cgroup that could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedMkdir {
-    /// Why.
+    /// The errno that the words stand for.
     pub error: MkdirError,
     /// Who said so: whose words they are, the tag of a syslog's line, or whose log it is; `None` if none of them tells.
     pub program: Option<String>,

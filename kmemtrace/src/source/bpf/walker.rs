@@ -78,7 +78,7 @@ impl KernelWalker {
         })
     }
 
-    /// Walks.
+    /// Walks the kernel's own tree of memcgs, from its root (`css_next_descendant_pre`'s order).
     ///
     /// # Errors
     ///

@@ -49,7 +49,7 @@ pub struct FileName {
 /// A file, and how much of it is charged to the memcg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldFile {
-    /// Which.
+    /// Its inode, device and path, as the kernel has them.
     pub name: FileName,
     /// How much, in bytes.
     pub bytes: u64,
