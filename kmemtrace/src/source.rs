@@ -22,7 +22,7 @@ use crate::{
 
 /// The sources, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SourceKind {
     /// eBPF programs.
     Bpf,
     /// The kernel's own tracing.
@@ -31,7 +31,7 @@ pub enum Kind {
     Sysfs,
 }
 
-impl Kind {
+impl SourceKind {
     /// All of them, best first.
     pub const ALL: [Self; 3] = [Self::Bpf, Self::Tracefs, Self::Sysfs];
 
@@ -80,7 +80,7 @@ pub struct Started {
 /// # Errors
 ///
 /// None of them works: the last one's reason, and the others'.
-pub fn start(kinds: &[Kind], facts: &Facts, config: &Config) -> Result<Started, Error> {
+pub fn start(kinds: &[SourceKind], facts: &Facts, config: &Config) -> Result<Started, Error> {
     let mut refused = Vec::new();
     let mut last = None;
     for kind in kinds {
@@ -101,7 +101,7 @@ pub fn start(kinds: &[Kind], facts: &Facts, config: &Config) -> Result<Started, 
 
 /// Why the option to trace the mkdir system calls changes nothing, if that is so: `hooks` are those of a source of this kind that
 /// was started with it.
-pub fn mkdir_syscalls_unused(kind: Kind, hooks: &[HookReport]) -> Option<String> {
+pub fn mkdir_syscalls_unused(kind: SourceKind, hooks: &[HookReport]) -> Option<String> {
     let name = HookId::MkdirFailure.as_str();
     let hook = hooks.iter().find(|hook| hook.hook == name);
     let syscalls = WayKind::Syscalls.as_str();
@@ -115,27 +115,27 @@ pub fn mkdir_syscalls_unused(kind: Kind, hooks: &[HookReport]) -> Option<String>
     });
     let why = match (refused, kind, way) {
         (Some(refusal), ..) => refusal.reason.clone(),
-        (None, Kind::Bpf, Some(way)) => format!("{way} sees failed mkdirs, and more of them"),
+        (None, SourceKind::Bpf, Some(way)) => format!("{way} sees failed mkdirs, and more of them"),
         _ => format!("the source {} does not use it", kind.as_str()),
     };
     Some(format!("--mkdir-syscalls changes nothing: {why}"))
 }
 
 impl Source {
-    fn start(kind: Kind, facts: &Facts, config: &Config) -> Result<Self, Error> {
+    fn start(kind: SourceKind, facts: &Facts, config: &Config) -> Result<Self, Error> {
         Ok(match kind {
-            Kind::Bpf => Self::Bpf(bpf::Source::start(facts, &config.bpf)?),
-            Kind::Tracefs => Self::Tracefs(tracefs::Source::start(facts, &config.tracefs)?),
-            Kind::Sysfs => Self::Sysfs(sysfs::Source::start(facts, &config.sysfs)?),
+            SourceKind::Bpf => Self::Bpf(bpf::Source::start(facts, &config.bpf)?),
+            SourceKind::Tracefs => Self::Tracefs(tracefs::Source::start(facts, &config.tracefs)?),
+            SourceKind::Sysfs => Self::Sysfs(sysfs::Source::start(facts, &config.sysfs)?),
         })
     }
 
     /// Which it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SourceKind {
         match self {
-            Self::Bpf(_) => Kind::Bpf,
-            Self::Tracefs(_) => Kind::Tracefs,
-            Self::Sysfs(_) => Kind::Sysfs,
+            Self::Bpf(_) => SourceKind::Bpf,
+            Self::Tracefs(_) => SourceKind::Tracefs,
+            Self::Sysfs(_) => SourceKind::Sysfs,
         }
     }
 
@@ -221,15 +221,19 @@ mod tests {
             }]
         };
         let told = |kind, hooks: &[HookReport]| mkdir_syscalls_unused(kind, hooks);
-        assert_eq!(told(Kind::Bpf, &hook(Some("syscalls"), &[])), None);
-        let better = told(Kind::Bpf, &hook(Some("fexit"), &[])).unwrap();
+        assert_eq!(told(SourceKind::Bpf, &hook(Some("syscalls"), &[])), None);
+        let better = told(SourceKind::Bpf, &hook(Some("fexit"), &[])).unwrap();
         assert!(better.contains("changes nothing: fexit sees"), "{better}");
-        let refused = told(Kind::Bpf, &hook(Some("release"), &["requires tracefs"])).unwrap();
+        let refused = told(
+            SourceKind::Bpf,
+            &hook(Some("release"), &["requires tracefs"]),
+        )
+        .unwrap();
         assert!(refused.contains("requires tracefs"), "{refused}");
         for (kind, hooks) in [
-            (Kind::Tracefs, hook(Some("kretprobe"), &[])),
-            (Kind::Sysfs, hook(None, &[])),
-            (Kind::Sysfs, Vec::new()),
+            (SourceKind::Tracefs, hook(Some("kretprobe"), &[])),
+            (SourceKind::Sysfs, hook(None, &[])),
+            (SourceKind::Sysfs, Vec::new()),
         ] {
             let unused = told(kind, &hooks).unwrap();
             assert!(unused.contains("does not use it"), "{unused}");

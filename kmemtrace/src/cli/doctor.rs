@@ -14,7 +14,7 @@ use crate::{
     host::{self, Capability, Facts, Root},
     interrupt::{Signals, runtime},
     judge::Answer,
-    source::{self, Kind, bpf, tracefs},
+    source::{self, SourceKind, bpf, tracefs},
     text::escape::Name,
 };
 
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let left = tracefs::clean(&facts);
     // Of no interest to those who ask for another source.
     let without_bpf = || {
-        if kinds.contains(&Kind::Bpf) {
+        if kinds.contains(&SourceKind::Bpf) {
             bpf::hooks_without_source(&facts, &config.bpf)
         } else {
             Vec::new()
@@ -55,8 +55,8 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
             unused: args.hooks.unused(&started.source),
             hooks: started.source.hooks(),
             unattached: match started.source.kind() {
-                Kind::Bpf => Vec::new(),
-                Kind::Tracefs | Kind::Sysfs => without_bpf(),
+                SourceKind::Bpf => Vec::new(),
+                SourceKind::Tracefs | SourceKind::Sysfs => without_bpf(),
             },
             refused: started.refused,
             error: None,

@@ -26,7 +26,7 @@ use crate::{
         jsonl::JsonLines,
         tail::{Tail, TailOptions},
     },
-    source::{self, Kind, Source, Started},
+    source::{self, Source, SourceKind, Started},
     tracker::{Totals, Tracker},
 };
 
@@ -66,7 +66,7 @@ impl Run<'_> {
         let facts = host::facts(&root);
         let mut pods = Pods::new(root);
         let kinds = args.hooks.kinds(copies.roots.is_empty());
-        if !copies.roots.is_empty() && kinds != [Kind::Sysfs] {
+        if !copies.roots.is_empty() && kinds != [SourceKind::Sysfs] {
             return Err(Error::new("a copy of a machine's files can only be polled")
                 .help("leave --source out")
                 .into());

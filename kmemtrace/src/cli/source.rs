@@ -8,7 +8,7 @@ use super::values::{buffer_size, duration, interval};
 use crate::{
     host::Root,
     plan::{Options, WayKind},
-    source::{self, Kind, bpf, sysfs, tracefs},
+    source::{self, SourceKind, bpf, sysfs, tracefs},
 };
 
 /// What is watched, and for how long: the same for `watch` and `record`.
@@ -52,12 +52,12 @@ pub(super) struct HookArgs {
 
 impl HookArgs {
     /// The sources to try, best first. A copy of a machine's files can only be polled.
-    pub(super) fn kinds(&self, live: bool) -> &'static [Kind] {
+    pub(super) fn kinds(&self, live: bool) -> &'static [SourceKind] {
         match self.source {
-            SourceArg::Auto if live => &Kind::ALL,
-            SourceArg::Bpf => &[Kind::Bpf],
-            SourceArg::Tracefs => &[Kind::Tracefs],
-            SourceArg::Auto | SourceArg::Sysfs => &[Kind::Sysfs],
+            SourceArg::Auto if live => &SourceKind::ALL,
+            SourceArg::Bpf => &[SourceKind::Bpf],
+            SourceArg::Tracefs => &[SourceKind::Tracefs],
+            SourceArg::Auto | SourceArg::Sysfs => &[SourceKind::Sysfs],
         }
     }
 

@@ -1,13 +1,13 @@
 //! What a source keeps account of while it reads: the clock that events' times are on, up to when nothing was lost, and whether
 //! a walk is owed.
 
-use super::clock::{self, Clock};
+use super::clock::{self, ClockOffset};
 use crate::event::{Event, Fact, Gap, GapReason, Stamp};
 
 /// The account of one source.
 #[derive(Debug)]
 pub(super) struct Account {
-    clock: Clock,
+    clock: ClockOffset,
     /// `CLOCK_MONOTONIC` up to which no record was lost.
     whole_until_ns: u64,
     /// A walk is owed: none yet, or records were lost since the last one.
@@ -18,7 +18,7 @@ impl Account {
     /// From now on: a walk is owed.
     pub(super) fn new() -> Self {
         Self {
-            clock: Clock::now(),
+            clock: ClockOffset::now(),
             whole_until_ns: clock::mono_ns(),
             walk_owed: true,
         }
@@ -35,13 +35,13 @@ impl Account {
     }
 
     /// Both clocks.
-    pub(super) fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> ClockOffset {
         self.clock
     }
 
     /// The wall clock may have been set.
     pub(super) fn read_clock(&mut self) {
-        self.clock = Clock::now();
+        self.clock = ClockOffset::now();
     }
 
     /// A walk must tell what there is.

@@ -30,8 +30,8 @@ use self::{losses::Losses, ring::Ring, walk::Walker};
 use super::{
     account::Account,
     clock,
-    outcome::Outcome,
-    records::{BATCH, Records, Zombies},
+    outcome::HookOutcome,
+    records::{BATCH, KernelZombies, Records},
     upkeep::{TICK, Upkeep},
 };
 use crate::{
@@ -67,7 +67,7 @@ impl Default for Config {
 
 /// Attached programs and what they report.
 pub struct Source {
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<HookOutcome>,
     programs: Programs,
     upkeep: Upkeep,
     timer: Interval,
@@ -172,7 +172,7 @@ fn zombie(walk: &KernelWalk, memcg: &Memcg, dead_children: u64) -> Cgroup {
 }
 
 impl Records for Programs {
-    fn zombies(&mut self) -> Result<Option<Zombies>, Error> {
+    fn zombies(&mut self) -> Result<Option<KernelZombies>, Error> {
         let Some(walker) = &mut self.walker else {
             return Ok(None);
         };
@@ -189,7 +189,7 @@ impl Records for Programs {
         let dead = walk.tree.dead().filter(|memcg| {
             memcg.cgroup_id.is_some() && (self.memcgs_alone || memcg.directory != Some(true))
         });
-        Ok(Some(Zombies {
+        Ok(Some(KernelZombies {
             found: dead
                 .map(|memcg| {
                     let children = children.get(&memcg.serial).copied().unwrap_or(0);

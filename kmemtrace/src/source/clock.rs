@@ -8,12 +8,12 @@ use crate::event::Stamp;
 
 /// Puts moments of `CLOCK_MONOTONIC` on the wall clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(super) struct ClockOffset {
     /// Wall clock minus `CLOCK_MONOTONIC`, in nanoseconds.
     offset_ns: i64,
 }
 
-impl Clock {
+impl ClockOffset {
     /// Reads both clocks now. A clock that is set, or a machine that slept, makes another offset: ask again at times.
     pub(super) fn now() -> Self {
         let wall = nanoseconds(clock_gettime(ClockId::Realtime));

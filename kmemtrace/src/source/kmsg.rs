@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::clock::{self, Clock};
+use super::clock::{self, ClockOffset};
 use crate::event::{
     Event, Fact, SlabFailure,
     klog::{self, Assembler},
@@ -84,7 +84,7 @@ impl Kmsg {
 /// is given up.
 pub(super) fn read_kernel_log(
     kmsg: &mut Option<Kmsg>,
-    clock: Clock,
+    clock: ClockOffset,
     events: &mut Vec<Event>,
 ) -> bool {
     let Some(log) = kmsg else {
@@ -103,14 +103,18 @@ pub(super) fn read_kernel_log(
 }
 
 /// Appends what is left of it, and gives it up.
-pub(super) fn finish_kernel_log(kmsg: &mut Option<Kmsg>, clock: Clock, events: &mut Vec<Event>) {
+pub(super) fn finish_kernel_log(
+    kmsg: &mut Option<Kmsg>,
+    clock: ClockOffset,
+    events: &mut Vec<Event>,
+) {
     if let Some(mut kmsg) = kmsg.take() {
         kmsg.finish(|mono_ns, failure| events.push(logged(clock, mono_ns, failure)));
     }
 }
 
 /// A slab failure from the kernel log, whose clock drifts from `CLOCK_MONOTONIC`; but nothing has happened in the future.
-fn logged(clock: Clock, mono_ns: u64, failure: SlabFailure) -> Event {
+fn logged(clock: ClockOffset, mono_ns: u64, failure: SlabFailure) -> Event {
     Event {
         time: clock.stamp(mono_ns.min(clock::mono_ns())),
         fact: Fact::SlabFailure(failure),

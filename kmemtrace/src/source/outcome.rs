@@ -9,7 +9,7 @@ use crate::{
 
 /// How one hook was attached.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct HookOutcome {
     pub(super) hook: &'static Hook,
     pub(super) way: Option<&'static Way>,
     pub(super) refused: Vec<Refusal>,
@@ -17,7 +17,7 @@ pub(super) struct Outcome {
     pub(super) lacks: Option<String>,
 }
 
-impl Outcome {
+impl HookOutcome {
     /// How the hook is seen, for a hierarchy of this version.
     pub(super) fn report(&self, version: Version) -> HookReport {
         let matters = version == Version::V2 || !self.hook.v2_only;
@@ -37,16 +37,16 @@ impl Outcome {
 /// before.
 pub(super) fn attach(
     plan: Vec<HookPlan>,
-    mut attempt: impl FnMut(&'static Way, &[Outcome]) -> Result<(), String>,
-) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = Vec::with_capacity(plan.len());
+    mut attempt: impl FnMut(&'static Way, &[HookOutcome]) -> Result<(), String>,
+) -> Vec<HookOutcome> {
+    let mut outcomes: Vec<HookOutcome> = Vec::with_capacity(plan.len());
     for HookPlan {
         hook,
         candidates,
         refused,
     } in plan
     {
-        let mut outcome = Outcome {
+        let mut outcome = HookOutcome {
             hook,
             way: None,
             refused,
@@ -86,7 +86,7 @@ fn place(hook: &Hook, way: &str) -> Option<usize> {
 }
 
 /// The way in which a hook is seen, if it is.
-pub(super) fn way_of(outcomes: &[Outcome], hook: HookId) -> Option<WayKind> {
+pub(super) fn way_of(outcomes: &[HookOutcome], hook: HookId) -> Option<WayKind> {
     let outcome = outcomes.iter().find(|outcome| outcome.hook.id == hook)?;
     outcome.way.map(|way| way.kind)
 }
@@ -94,14 +94,14 @@ pub(super) fn way_of(outcomes: &[Outcome], hook: HookId) -> Option<WayKind> {
 /// # Errors
 ///
 /// No way of seeing memory cgroups worked.
-pub(super) fn sees_cgroups(outcomes: &[Outcome]) -> Result<(), Error> {
+pub(super) fn sees_cgroups(outcomes: &[HookOutcome]) -> Result<(), Error> {
     let unseen = outcomes
         .iter()
         .find(|outcome| outcome.hook.id == HookId::Lifecycle && outcome.way.is_none());
     unseen.map_or(Ok(()), |outcome| Err(cannot_see(outcome)))
 }
 
-fn cannot_see(outcome: &Outcome) -> Error {
+fn cannot_see(outcome: &HookOutcome) -> Error {
     let reasons = outcome.refused.iter();
     let lines: Vec<_> = reasons
         .map(|refusal| format!("\n  {}: {}", refusal.way, refusal.reason))
@@ -116,7 +116,7 @@ fn cannot_see(outcome: &Outcome) -> Error {
 
 /// What `doctor` shows of the hooks where a source cannot start: what the facts say against each way.
 pub(super) fn unattached(plan: Vec<HookPlan>, version: Version) -> Vec<HookReport> {
-    let outcomes = plan.into_iter().map(|row| Outcome {
+    let outcomes = plan.into_iter().map(|row| HookOutcome {
         hook: row.hook,
         way: None,
         refused: row.refused,

@@ -23,7 +23,7 @@ pub(super) trait Records {
     ) -> Result<(), Error>;
 
     /// The removed memcgs that the kernel still has, if it can be asked.
-    fn zombies(&mut self) -> Result<Option<Zombies>, Error> {
+    fn zombies(&mut self) -> Result<Option<KernelZombies>, Error> {
         Ok(None)
     }
 
@@ -38,7 +38,7 @@ pub(super) trait Records {
 
 /// What the kernel said of removed memcgs.
 #[derive(Debug, Default)]
-pub(super) struct Zombies {
+pub(super) struct KernelZombies {
     /// Each with the `CLOCK_MONOTONIC` time at which it was there, in nanoseconds.
     pub(super) found: Vec<(u64, Cgroup)>,
     /// What is not among them was not there.

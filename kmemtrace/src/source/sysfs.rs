@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep_until};
 
 use self::{
     diff::History,
-    pace::{Names, Pace},
+    pace::{CacheNames, Pace},
     poll::Poll,
 };
 use super::{
-    clock::Clock,
+    clock::ClockOffset,
     kmsg::{Kmsg, finish_kernel_log, read_kernel_log},
 };
 use crate::{
@@ -55,12 +55,12 @@ pub struct Source {
     hierarchy: Hierarchy,
     history: History,
     /// The names of slab caches: as a node that leaks has many, they have a pace of their own.
-    names: Names,
+    names: CacheNames,
     /// When the kernel memory that zombies hold was added up.
     measured: Pace,
     /// When directories were read.
     polled: Pace,
-    clock: Clock,
+    clock: ClockOffset,
     kmsg: Option<Kmsg>,
     /// Why there is no kernel log.
     no_kmsg: Option<String>,
@@ -93,12 +93,12 @@ impl Source {
         };
         Ok(Self {
             copies,
-            clock: root.as_ref().map_or_else(Clock::now, snapshot::clock),
+            clock: root.as_ref().map_or_else(ClockOffset::now, snapshot::clock),
             root: root.unwrap_or_else(Root::live),
             done: false,
             hierarchy,
             history: History::default(),
-            names: Names::default(),
+            names: CacheNames::default(),
             measured: Pace::default(),
             polled: Pace::default(),
             kmsg,

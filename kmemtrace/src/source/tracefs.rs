@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use tokio::time::Interval;
 
-use self::trace::Trace;
+use self::trace::TraceReader;
 pub use self::{leftovers::Leftover, start::hooks_without_source};
 use super::{
-    outcome::Outcome,
+    outcome::HookOutcome,
     upkeep::{TICK, Upkeep},
 };
 use crate::{
@@ -81,8 +81,8 @@ pub fn clean(facts: &Facts) -> Vec<Leftover> {
 /// A buffer of the kernel's tracing and what it reports. When it drops, nothing of it is left in the kernel.
 #[derive(Debug)]
 pub struct Source {
-    outcomes: Vec<Outcome>,
-    trace: Trace,
+    outcomes: Vec<HookOutcome>,
+    trace: TraceReader,
     upkeep: Upkeep,
     timer: Interval,
 }

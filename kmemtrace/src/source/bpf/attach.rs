@@ -10,7 +10,7 @@ use super::{refusal::explain, walk};
 use crate::{
     error::Error,
     plan::{HookId, Way, WayKind},
-    source::outcome::{Outcome, way_of},
+    source::outcome::{HookOutcome, way_of},
 };
 
 /// The object that `cargo xtask bpf` built, aligned as its loader wants it.
@@ -34,7 +34,7 @@ pub(super) fn attempt(
     ebpf: &mut Ebpf,
     way: &Way,
     types: Option<&Btf>,
-    before: &[Outcome],
+    before: &[HookOutcome],
     kmsg: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     match way.kind {
@@ -46,7 +46,7 @@ pub(super) fn attempt(
 }
 
 /// A release shows whether its directory was ever activated only to programs that get pointers.
-fn release(outcomes: &[Outcome]) -> Result<(), String> {
+fn release(outcomes: &[HookOutcome]) -> Result<(), String> {
     match way_of(outcomes, HookId::Lifecycle) {
         Some(WayKind::TpBtf | WayKind::RawTp) => Ok(()),
         _ => Err("requires the hook lifecycle by tp_btf or raw_tp".to_owned()),

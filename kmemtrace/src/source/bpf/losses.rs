@@ -11,18 +11,18 @@ use aya::{
 };
 use kmemtrace_common::wire::kind;
 
-use crate::{error::Error, source::outcome::Outcome};
+use crate::{error::Error, source::outcome::HookOutcome};
 
 /// The counters of losses, and what they were when last read.
 pub(super) struct Losses {
     drops: PerCpuArray<MapData, u64>,
     programs: Vec<RawFd>,
-    last: Found,
+    last: LossCount,
 }
 
 /// How much was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct LossCount {
     /// Records that found no room.
     pub(super) dropped: u64,
     /// Runs of a program that the kernel skipped because it was running already on that CPU.
@@ -30,7 +30,7 @@ pub(super) struct Found {
 }
 
 impl Losses {
-    pub(super) fn new(drops: Map, ebpf: &Ebpf, outcomes: &[Outcome]) -> Result<Self, Error> {
+    pub(super) fn new(drops: Map, ebpf: &Ebpf, outcomes: &[HookOutcome]) -> Result<Self, Error> {
         let drops = PerCpuArray::try_from(drops)
             .map_err(|error| Error::caused("cannot read the map DROPS", error))?;
         let rows = outcomes
@@ -43,12 +43,12 @@ impl Losses {
         Ok(Self {
             drops,
             programs,
-            last: Found::default(),
+            last: LossCount::default(),
         })
     }
 
     /// What was lost since the last call.
-    pub(super) fn since_last(&mut self) -> Result<Found, Error> {
+    pub(super) fn since_last(&mut self) -> Result<LossCount, Error> {
         let mut dropped = 0;
         for kind in 0..kind::COUNT {
             let counts = self
@@ -62,8 +62,8 @@ impl Losses {
             .iter()
             .filter_map(|fd| skipped(*fd).ok())
             .sum();
-        let now = Found { dropped, skipped };
-        let found = Found {
+        let now = LossCount { dropped, skipped };
+        let found = LossCount {
             dropped: now.dropped.saturating_sub(self.last.dropped),
             skipped: now.skipped.saturating_sub(self.last.skipped),
         };

@@ -102,7 +102,7 @@ impl History {
 
     /// Takes a poll in and tells what it says; each fact with its `CLOCK_MONOTONIC` time in nanoseconds.
     pub(super) fn take(&mut self, seen: Poll, zombies: &[u32]) -> Vec<(u64, Fact)> {
-        let mut told = Told {
+        let mut told = PollFacts {
             time: seen.ended_ns,
             facts: Vec::new(),
         };
@@ -136,7 +136,7 @@ impl History {
     }
 
     /// What the slab caches say: zombies seen, seen no more, and gone.
-    fn caches(&mut self, seen: &Poll, zombies: &[u32], told: &mut Told) {
+    fn caches(&mut self, seen: &Poll, zombies: &[u32], told: &mut PollFacts) {
         let before = std::mem::take(&mut self.kmem);
         let zombies: HashSet<u32> = zombies.iter().copied().collect();
         let live = live_by_leaf(&seen.directories, &seen.slab);
@@ -203,19 +203,19 @@ impl Known {
 }
 
 /// Facts of one poll.
-struct Told {
+struct PollFacts {
     time: u64,
     facts: Vec<(u64, Fact)>,
 }
 
-impl Told {
+impl PollFacts {
     fn say(&mut self, fact: Fact) {
         self.facts.push((self.time, fact));
     }
 }
 
 /// Directories that came, went, or got another name or a memcg, between two polls.
-fn directories(last: &Poll, seen: &Poll, told: &mut Told) {
+fn directories(last: &Poll, seen: &Poll, told: &mut PollFacts) {
     // What the last poll began to look at was there then, or was made during it.
     let after = Some(last.began_ns);
     let gone = last.directories.iter();

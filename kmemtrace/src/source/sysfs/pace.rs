@@ -49,7 +49,7 @@ impl Pace {
 
 /// The names of slab caches: 200,000 on a node that has used up its ids.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct CacheNames {
     pace: Pace,
     /// How many links the directory had: on 3.10 and later one for each cache in it.
     links: Option<u64>,
@@ -58,7 +58,7 @@ pub(super) struct Names {
     ids_peak: Option<u64>,
 }
 
-impl Names {
+impl CacheNames {
     /// The names, if they may have changed and it is time; else nothing is listed. `moved` says that memory cgroups came or
     /// went since the last time. Copies are always listed.
     pub(super) fn list(&mut self, root: &Root, moved: bool) -> SlabMemcgs {

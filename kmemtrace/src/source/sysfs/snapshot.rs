@@ -9,11 +9,11 @@ use std::{
 use crate::{
     event::{SlabFailure, klog::LogReader},
     host::{self, Root},
-    source::clock::{self, Clock},
+    source::clock::{self, ClockOffset},
 };
 
 /// The clocks: this moment's, or, for a copy, those at the time of its `/proc/uptime`, as that file's own time tells.
-pub(super) fn clock(root: &Root) -> Clock {
+pub(super) fn clock(root: &Root) -> ClockOffset {
     let copied = || {
         let mono_ns = host::uptime_ns(root)?;
         let modified = fs::metadata(root.path(host::UPTIME))
@@ -22,10 +22,10 @@ pub(super) fn clock(root: &Root) -> Clock {
             .ok()?;
         let wall = modified.duration_since(UNIX_EPOCH).ok()?;
         let wall_ns = i64::try_from(wall.as_nanos()).ok()?;
-        Some(Clock::at(mono_ns, wall_ns))
+        Some(ClockOffset::at(mono_ns, wall_ns))
     };
     let clock = if root.is_live() { None } else { copied() };
-    clock.unwrap_or_else(Clock::now)
+    clock.unwrap_or_else(ClockOffset::now)
 }
 
 /// `CLOCK_MONOTONIC` now, or at the time at which the copy was made, in nanoseconds.

@@ -26,7 +26,7 @@ use std::{
 use super::{
     files,
     leftovers::{self, Claim, GROUP, PREFIX, SHARED},
-    pipe::Pipe,
+    pipe::TracePipe,
 };
 use crate::error::Error;
 
@@ -38,25 +38,25 @@ const REMIND: Duration = Duration::from_mins(1);
 
 /// A buffer; its drop removes what was made for it.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(super) struct TraceBuffer {
     tracefs: PathBuf,
     at: PathBuf,
     group: String,
     probes: Vec<String>,
     open: Open,
-    shared: Option<Shared>,
+    shared: Option<SharedUse>,
 }
 
 /// Its files that stay open.
 #[derive(Debug, Default)]
 struct Open {
-    pipe: Option<Pipe>,
+    pipe: Option<TracePipe>,
     marker: Option<File>,
 }
 
 /// What belongs to the use of the shared buffer.
 #[derive(Debug)]
-struct Shared {
+struct SharedUse {
     _claim: Claim,
     /// Events that are not our probes', switched on by us.
     events: Vec<String>,
@@ -64,7 +64,7 @@ struct Shared {
     off: Option<Instant>,
 }
 
-impl Buffer {
+impl TraceBuffer {
     /// Removes what killed runs left behind, and makes an instance.
     pub(super) fn instance(tracefs: &Path) -> Result<Self, Error> {
         leftovers::clean(tracefs);
@@ -129,7 +129,7 @@ impl Buffer {
             group: format!("{SHARED}{}", process::id()),
             probes: Vec::new(),
             open: Open::default(),
-            shared: Some(Shared {
+            shared: Some(SharedUse {
                 _claim: claim,
                 events: Vec::new(),
                 off: None,
@@ -150,7 +150,7 @@ impl Buffer {
     /// Opens `trace_pipe`: the buffer is in use from then on.
     pub(super) fn open_pipe(&mut self) -> Result<(), Error> {
         let at = self.path("trace_pipe");
-        let pipe = Pipe::open(&at).map_err(|error| {
+        let pipe = TracePipe::open(&at).map_err(|error| {
             let busy = error.kind() == io::ErrorKind::ResourceBusy;
             let failed = Error::file("open", &at, error);
             if self.is_shared() && busy {
@@ -170,7 +170,7 @@ impl Buffer {
 
     /// Passes over what others left in it.
     pub(super) fn skip(&mut self) -> io::Result<()> {
-        self.open.pipe.as_mut().map_or(Ok(()), Pipe::skip)
+        self.open.pipe.as_mut().map_or(Ok(()), TracePipe::skip)
     }
 
     /// Opens `trace_marker`, if it can be opened.
@@ -278,7 +278,7 @@ impl Buffer {
     }
 }
 
-impl Drop for Buffer {
+impl Drop for TraceBuffer {
     fn drop(&mut self) {
         self.open = Open::default();
         match &self.shared {

@@ -15,7 +15,7 @@ use crate::host::{Hierarchy, Version};
 const BELIEVED: Duration = Duration::from_secs(1);
 
 /// What the events are completed with.
-pub(super) trait Look {
+pub(super) trait Lookup {
     /// The inode number of the directory that is at this path now.
     fn inode(&mut self, path: &[u8]) -> Option<u64>;
 
@@ -55,7 +55,7 @@ impl Directories {
     }
 }
 
-impl Look for Directories {
+impl Lookup for Directories {
     fn inode(&mut self, path: &[u8]) -> Option<u64> {
         let status = fs::symlink_metadata(self.at(path)).ok()?;
         Some(status.ino())

@@ -17,9 +17,9 @@ const DASH: usize = 16;
 
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(super) enum TraceLine<'a> {
     /// An event.
-    Event(Record<'a>),
+    Event(TraceRecord<'a>),
     /// Events of a CPU were overwritten before they were read; how many, if the kernel knows.
     Lost(Option<u64>),
     /// Not an event, and not meant to be one.
@@ -30,7 +30,7 @@ pub(super) enum Line<'a> {
 
 /// An event as its line tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Record<'a> {
+pub(super) struct TraceRecord<'a> {
     /// The thread and its name; `None` for the idle task.
     pub(super) thread: Option<Thread<'a>>,
     /// On the trace's clock, in nanoseconds, of which the line has the microseconds.
@@ -62,9 +62,9 @@ impl Thread<'_> {
 }
 
 /// Takes a line apart; it comes without its newline.
-pub(super) fn line(line: &[u8]) -> Line<'_> {
+pub(super) fn line(line: &[u8]) -> TraceLine<'_> {
     if line.is_empty() || line.starts_with(b"#") {
-        return Line::Empty;
+        return TraceLine::Empty;
     }
     if let Some(lost) = lost(line) {
         return lost;
@@ -72,23 +72,23 @@ pub(super) fn line(line: &[u8]) -> Line<'_> {
     // Should a kernel pad in another way: the first dash that what must follow does follow.
     let mut dashes = line.iter().enumerate().filter(|(_, byte)| **byte == b'-');
     let record = record(line, DASH).or_else(|| dashes.find_map(|(at, _)| record(line, at)));
-    record.map_or(Line::Unknown, Line::Event)
+    record.map_or(TraceLine::Unknown, TraceLine::Event)
 }
 
 /// `CPU:1 [LOST 293 EVENTS]`, or `CPU:1 [LOST EVENTS]` where the kernel does not know how many (`print_trace_line`).
-fn lost(line: &[u8]) -> Option<Line<'_>> {
+fn lost(line: &[u8]) -> Option<TraceLine<'_>> {
     let rest = line.strip_prefix(b"CPU:")?;
     let (_, rest) = number(rest)?;
     let rest = rest.strip_prefix(b" [LOST ")?;
     if rest == b"EVENTS]" {
-        return Some(Line::Lost(None));
+        return Some(TraceLine::Lost(None));
     }
     let (count, rest) = number(rest)?;
-    (rest == b" EVENTS]").then_some(Line::Lost(Some(count)))
+    (rest == b" EVENTS]").then_some(TraceLine::Lost(Some(count)))
 }
 
 /// The event on a line whose task's name ends before the byte `dash`.
-fn record(line: &[u8], dash: usize) -> Option<Record<'_>> {
+fn record(line: &[u8], dash: usize) -> Option<TraceRecord<'_>> {
     let comm = line.get(..dash)?;
     let spaces = comm.iter().take_while(|byte| **byte == b' ').count();
     let comm = &comm[spaces..];
@@ -113,7 +113,7 @@ fn record(line: &[u8], dash: usize) -> Option<Record<'_>> {
         .checked_mul(1_000_000)?
         .checked_add(micros)?
         .checked_mul(1000)?;
-    Some(Record {
+    Some(TraceRecord {
         thread: (id != 0).then(|| Thread {
             id: id as u32,
             comm: if comm == b"<...>" { b"" } else { comm },
@@ -180,9 +180,9 @@ mod tests {
 
     use super::*;
 
-    fn event(text: &[u8]) -> Record<'_> {
+    fn event(text: &[u8]) -> TraceRecord<'_> {
         match line(text) {
-            Line::Event(record) => record,
+            TraceLine::Event(record) => record,
             other => panic!("{other:?}: {}", text.escape_ascii()),
         }
     }
@@ -233,11 +233,11 @@ mod tests {
 
     #[test]
     fn losses_are_told() {
-        assert_eq!(line(b"CPU:1 [LOST 293 EVENTS]"), Line::Lost(Some(293)));
-        assert_eq!(line(b"CPU:12 [LOST EVENTS]"), Line::Lost(None));
-        assert_eq!(line(b"CPU:1 [LOST 293 EVENTS] "), Line::Unknown);
-        assert_eq!(line(b"[LINE TOO BIG]"), Line::Unknown);
-        assert_eq!(line(b"# tracer: nop"), Line::Empty);
+        assert_eq!(line(b"CPU:1 [LOST 293 EVENTS]"), TraceLine::Lost(Some(293)));
+        assert_eq!(line(b"CPU:12 [LOST EVENTS]"), TraceLine::Lost(None));
+        assert_eq!(line(b"CPU:1 [LOST 293 EVENTS] "), TraceLine::Unknown);
+        assert_eq!(line(b"[LINE TOO BIG]"), TraceLine::Unknown);
+        assert_eq!(line(b"# tracer: nop"), TraceLine::Empty);
     }
 
     #[test]

@@ -19,14 +19,14 @@ const SKIPS: usize = 64 << 10;
 
 /// The reading end.
 #[derive(Debug)]
-pub(super) struct Pipe {
+pub(super) struct TracePipe {
     file: File,
     buffer: Vec<u8>,
     /// Of the buffer: bytes of a line whose end has not come.
     begun: usize,
 }
 
-impl Pipe {
+impl TracePipe {
     /// Opens it; an instance is in use from then on.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = rustix::fs::OFlags::NONBLOCK.bits();
@@ -88,7 +88,7 @@ mod tests {
         let path = directory.path().join("trace_pipe");
         let long = "x".repeat(3 * READ);
         fs::write(&path, format!("a\nb c\n\n{long}\nend\ntorn")).unwrap();
-        let mut pipe = Pipe::open(&path).unwrap();
+        let mut pipe = TracePipe::open(&path).unwrap();
         let mut lines = Vec::new();
         while pipe.read(|line| lines.push(line.to_vec())).unwrap() {}
         assert_eq!(lines[..3], [b"a".to_vec(), b"b c".to_vec(), Vec::new()]);

@@ -21,11 +21,11 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-pub(super) use self::births::Found;
-use self::{births::Directory, call::Call};
+pub(super) use self::births::FoundDirectory;
+use self::{births::BirthDirectory, call::Call};
 use super::{
-    directories::Look,
-    line::{Record, hex, signed, string},
+    directories::Lookup,
+    line::{TraceRecord, hex, signed, string},
     tracepoints::NAMELESS,
 };
 use crate::{
@@ -50,20 +50,20 @@ pub(super) struct Probes {
     rolled_back: HashSet<u64>,
     /// Memcgs that were there before, and have gone offline.
     strangers: HashSet<u64>,
-    lives: HashMap<u64, Life>,
+    lives: HashMap<u64, KnownCgroup>,
     /// The directories of the lives.
     claimed: HashSet<u64>,
-    steps: Vec<(u64, Step)>,
+    steps: Vec<(u64, PointerEvent)>,
     nameless: u64,
     missed: bool,
 }
 
 /// What is known of a memcg by its pointer; nothing, where its directory may be one of several.
-type Life = Option<Cgroup>;
+type KnownCgroup = Option<Cgroup>;
 
 /// What happened to a pointer.
 #[derive(Debug)]
-enum Step {
+enum PointerEvent {
     Made { memcg: u64, call: Box<Call> },
     Removed { memcg: u64, task: Option<Task> },
     Freed { memcg: u64 },
@@ -92,7 +92,7 @@ impl Probes {
     /// Takes a line in; `time_ns` is its time by `CLOCK_MONOTONIC`. Whether it is one of these probes'.
     pub(super) fn take(
         &mut self,
-        record: &Record<'_>,
+        record: &TraceRecord<'_>,
         time_ns: u64,
         task: impl FnOnce() -> Option<Task>,
     ) -> bool {
@@ -144,7 +144,7 @@ impl Probes {
                     && !self.rolled_back.remove(&memcg)
                     && !self.strangers.remove(&memcg)
                 {
-                    self.steps.push((time_ns, Step::Freed { memcg }));
+                    self.steps.push((time_ns, PointerEvent::Freed { memcg }));
                 }
             }
             _ => return false,
@@ -191,7 +191,7 @@ impl Probes {
             self.rolled_back.remove(&memcg);
             self.strangers.remove(&memcg);
             if self.knows(memcg) {
-                self.steps.push((time_ns, Step::Freed { memcg }));
+                self.steps.push((time_ns, PointerEvent::Freed { memcg }));
             }
         }
     }
@@ -200,8 +200,8 @@ impl Probes {
     fn knows(&self, memcg: u64) -> bool {
         let steps = self.steps.iter().rev();
         let last = steps.filter_map(|(_, step)| match step {
-            Step::Made { memcg: other, .. } => (*other == memcg).then_some(true),
-            Step::Freed { memcg: other } => (*other == memcg).then_some(false),
+            PointerEvent::Made { memcg: other, .. } => (*other == memcg).then_some(true),
+            PointerEvent::Freed { memcg: other } => (*other == memcg).then_some(false),
             _ => None,
         });
         let mut last = last;
@@ -216,7 +216,7 @@ impl Probes {
             // refuses so (`cgroup_check_hierarchy_limits`).
             if ret == Some(-AGAIN) && self.version == Version::V2 {
                 self.steps
-                    .push((time_ns, Step::Failed(failed(&call, AGAIN))));
+                    .push((time_ns, PointerEvent::Failed(failed(&call, AGAIN))));
             }
             return;
         };
@@ -228,14 +228,15 @@ impl Probes {
                     self.rolled_back.insert(memcg);
                 }
                 let failure = failed(&call, error.saturating_neg());
-                self.steps.push((time_ns, Step::Failed(failure)));
+                self.steps.push((time_ns, PointerEvent::Failed(failure)));
             }
             (Ok(memcg), _) if !self.failures_only => {
                 if let Some(cgroup) = call.arg {
                     self.memcgs.insert(cgroup, memcg);
                 }
                 let call = Box::new(call);
-                self.steps.push((time_ns, Step::Made { memcg, call }));
+                self.steps
+                    .push((time_ns, PointerEvent::Made { memcg, call }));
             }
             _ => {}
         }
@@ -246,7 +247,8 @@ impl Probes {
             return;
         }
         if self.knows(memcg) {
-            self.steps.push((time_ns, Step::Removed { memcg, task }));
+            self.steps
+                .push((time_ns, PointerEvent::Removed { memcg, task }));
         } else {
             self.strangers.insert(memcg);
             self.missed = true;
@@ -256,7 +258,7 @@ impl Probes {
     /// Whether the steps so far ask for a look at the directories before they are told.
     pub(super) fn wants_look(&self) -> bool {
         let mut steps = self.steps.iter();
-        steps.any(|(_, step)| matches!(step, Step::Made { .. }))
+        steps.any(|(_, step)| matches!(step, PointerEvent::Made { .. }))
     }
 
     /// Whether all steps have been told.
@@ -270,17 +272,21 @@ impl Probes {
     }
 
     /// The facts of the steps so far, with their times; `found` is what directories there are.
-    pub(super) fn tell(&mut self, found: &[Found], look: &mut impl Look) -> Vec<(u64, Fact)> {
+    pub(super) fn tell(
+        &mut self,
+        found: &[FoundDirectory],
+        look: &mut impl Lookup,
+    ) -> Vec<(u64, Fact)> {
         let steps = std::mem::take(&mut self.steps);
         let directories = births::directories(&steps, found, &self.claimed);
         let mut facts = Vec::with_capacity(steps.len());
         for (at, (time_ns, step)) in steps.into_iter().enumerate() {
             let fact = match step {
-                Step::Made { memcg, call } => {
+                PointerEvent::Made { memcg, call } => {
                     let life = match directories.get(&at) {
-                        Some(Directory::One(n)) => found.get(*n).map(known),
-                        Some(Directory::Gone) => Some(self.gone(&call)),
-                        Some(Directory::OneOfSeveral) | None => None,
+                        Some(BirthDirectory::One(n)) => found.get(*n).map(known),
+                        Some(BirthDirectory::Gone) => Some(self.gone(&call)),
+                        Some(BirthDirectory::OneOfSeveral) | None => None,
                     };
                     if let Some(cgroup) = &life {
                         self.claimed.extend(cgroup.id);
@@ -291,7 +297,7 @@ impl Probes {
                         Fact::Created(Cgroup { task, ..cgroup })
                     })
                 }
-                Step::Removed { memcg, task } => {
+                PointerEvent::Removed { memcg, task } => {
                     let life = self.lives.get_mut(&memcg).and_then(Option::as_mut);
                     life.map(|cgroup| {
                         cgroup.id.map(|id| self.claimed.remove(&id));
@@ -302,7 +308,7 @@ impl Probes {
                         })
                     })
                 }
-                Step::Freed { memcg } => match self.lives.remove(&memcg) {
+                PointerEvent::Freed { memcg } => match self.lives.remove(&memcg) {
                     Some(life) => life.map(|cgroup| {
                         cgroup.id.map(|id| self.claimed.remove(&id));
                         Fact::Freed(cgroup)
@@ -314,7 +320,7 @@ impl Probes {
                         ..Cgroup::default()
                     })),
                 },
-                Step::Failed(failure) => Some(Fact::MkdirFailure(failure)),
+                PointerEvent::Failed(failure) => Some(Fact::MkdirFailure(failure)),
             };
             facts.extend(fact.map(|fact| (time_ns, fact)));
         }
@@ -337,7 +343,7 @@ impl Probes {
     }
 }
 
-fn known(found: &Found) -> Cgroup {
+fn known(found: &FoundDirectory) -> Cgroup {
     Cgroup {
         id: Some(found.id),
         parent_id: found.parent_id,
@@ -348,7 +354,7 @@ fn known(found: &Found) -> Cgroup {
 }
 
 /// On v2 a memcg can go and its directory stay (`-memory`).
-fn scope(cgroup: &Cgroup, look: &mut impl Look) -> Scope {
+fn scope(cgroup: &Cgroup, look: &mut impl Lookup) -> Scope {
     let path = cgroup.path.as_ref().filter(|path| !path.cut);
     match path.and_then(|path| look.inode(&path.bytes)) {
         Some(inode) if Some(inode) == cgroup.id => Scope::Memcg,

@@ -19,11 +19,11 @@ const NEAR_NS: u64 = 1_000_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Slabs {
     log: Option<Kmsg>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<PendingFailure>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PendingFailure {
     time_ns: u64,
     failure: SlabFailure,
     /// When it was read from the trace, by `CLOCK_MONOTONIC`.
@@ -41,7 +41,7 @@ impl Slabs {
 
     /// A failure that a probe saw.
     pub(super) fn push(&mut self, time_ns: u64, failure: SlabFailure) {
-        self.waiting.push(Waiting {
+        self.waiting.push(PendingFailure {
             time_ns,
             failure,
             read_ns: clock::mono_ns(),
@@ -61,8 +61,8 @@ impl Slabs {
             }
         }
         let now = clock::mono_ns();
-        let waited = |one: &Waiting| now.saturating_sub(one.read_ns) >= WAIT_NS;
-        let named = |one: &Waiting| one.failure.cache.is_some() || waited(one);
+        let waited = |one: &PendingFailure| now.saturating_sub(one.read_ns) >= WAIT_NS;
+        let named = |one: &PendingFailure| one.failure.cache.is_some() || waited(one);
         let ready = match log {
             Some(_) if !all => waiting.iter().take_while(|one| named(one)).count(),
             _ => waiting.len(),
@@ -74,7 +74,7 @@ impl Slabs {
 }
 
 /// Gives a message's cache to the failure that it is about.
-fn name(waiting: &mut [Waiting], time_ns: u64, message: SlabFailure) {
+fn name(waiting: &mut [PendingFailure], time_ns: u64, message: SlabFailure) {
     let found = waiting.iter_mut().find(|one| {
         one.failure.cache.is_none()
             && one.time_ns.abs_diff(time_ns) < NEAR_NS

@@ -6,12 +6,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Config, Source,
-    buffer::Buffer,
+    buffer::TraceBuffer,
     directories::Directories,
     probes::Probes,
     slabs::Slabs,
     times::{self, Times},
-    trace::Trace,
+    trace::TraceReader,
     tracepoints::Tracepoints,
 };
 use crate::{
@@ -73,7 +73,7 @@ impl Source {
         let by_probe = outcome::way_of(&outcomes, HookId::SlabFailure) == Some(WayKind::Kprobe);
         // Without the names it says less, and that is all.
         let names = by_probe.then(Kmsg::here).and_then(Result::ok);
-        let trace = Trace::new(
+        let trace = TraceReader::new(
             hierarchy.clone(),
             buffer,
             times,
@@ -101,13 +101,13 @@ fn tracing(facts: &Facts) -> Option<Tracing> {
 
 /// A buffer that nothing has been switched on in.
 struct Opened {
-    buffer: Buffer,
+    buffer: TraceBuffer,
     /// Why probes' events do not come, if they do not.
     heard: Result<(), String>,
 }
 
 impl Opened {
-    fn new(mut buffer: Buffer) -> Result<Self, Error> {
+    fn new(mut buffer: TraceBuffer) -> Result<Self, Error> {
         buffer.open_pipe()?;
         Ok(Self {
             buffer,
@@ -146,7 +146,7 @@ fn open(
     let why = if config.shared {
         "the buffer that all share is asked for".to_owned()
     } else if plan::buffer(tracing.instances, None, plan) == plan::Buffer::Instance {
-        let mut opened = Opened::new(Buffer::instance(&tracing.at)?)?;
+        let mut opened = Opened::new(TraceBuffer::instance(&tracing.at)?)?;
         let heard = opened.try_out(tracing);
         if plan::buffer(tracing.instances, heard, plan) == plan::Buffer::Instance {
             return Ok(opened);
@@ -156,7 +156,7 @@ fn open(
         not_permitted(facts, tracing)?
     };
     tracing::debug!("using the shared trace buffer: {why}");
-    let buffer = Buffer::shared(&tracing.at, |held| {
+    let buffer = TraceBuffer::shared(&tracing.at, |held| {
         let shared = host::shared_buffer(&Root::live(), &tracing.at);
         plan::refuse_shared(&SharedBuffer { held, ..shared }).map_or(Ok(()), Err)
     });
@@ -200,7 +200,7 @@ fn not_permitted(facts: &Facts, tracing: &Tracing) -> Result<String, Error> {
 }
 
 /// Sets an instance up: its clock and its size. The shared buffer is taken as it is.
-fn prepare(buffer: &mut Buffer, config: &Config) -> Result<Times, Error> {
+fn prepare(buffer: &mut TraceBuffer, config: &Config) -> Result<Times, Error> {
     let failed = |file: &str, error: std::io::Error| Error::file("set", &buffer.path(file), error);
     let offered = fs::read_to_string(buffer.path("trace_clock")).unwrap_or_default();
     let is_mono = if buffer.is_shared() {
@@ -228,7 +228,7 @@ fn prepare(buffer: &mut Buffer, config: &Config) -> Result<Times, Error> {
 
 /// Tries one way of a hook. `root` is the filter that keeps other hierarchies out.
 fn attempt(
-    buffer: &mut Buffer,
+    buffer: &mut TraceBuffer,
     way: &'static Way,
     tracing: &Tracing,
     root: &str,

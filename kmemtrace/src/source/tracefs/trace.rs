@@ -9,14 +9,14 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    buffer::Buffer,
+    buffer::TraceBuffer,
     directories::Directories,
-    line::{Line, Record, hex, line, signed},
-    probes::{Found, Probes},
+    line::{TraceLine, TraceRecord, hex, line, signed},
+    probes::{FoundDirectory, Probes},
     slabs::Slabs,
     tasks::Tasks,
     times::Times,
-    tracepoints::{Told, Tracepoints},
+    tracepoints::{LineMeaning, Tracepoints},
 };
 use crate::{
     error::Error,
@@ -34,16 +34,16 @@ const READS: usize = 512;
 
 /// The buffer, and what its lines are understood with.
 #[derive(Debug)]
-pub(super) struct Trace {
+pub(super) struct TraceReader {
     hierarchy: Hierarchy,
-    buffer: Buffer,
+    buffer: TraceBuffer,
     times: Times,
     tracepoints: Tracepoints,
     probes: Probes,
     slabs: Slabs,
     directories: Directories,
     tasks: Tasks,
-    seen: Seen,
+    seen: FirstSeen,
     skipped: u64,
     /// When the directories were last looked at for births, and for how long.
     looked: Option<(Instant, Duration)>,
@@ -53,12 +53,12 @@ pub(super) struct Trace {
 
 /// When each directory was first seen, so that new ones can be told from old ones.
 #[derive(Debug, Default)]
-struct Seen {
+struct FirstSeen {
     by_id: HashMap<u64, (u64, u32)>,
     round: u32,
 }
 
-impl Seen {
+impl FirstSeen {
     /// A look at all directories came by this one, the root first; returns when it was first seen.
     fn see(&mut self, directory: &Directory<'_>) -> u64 {
         if directory.path == b"/" {
@@ -74,10 +74,10 @@ impl Seen {
     }
 }
 
-impl Trace {
+impl TraceReader {
     pub(super) fn new(
         hierarchy: Hierarchy,
-        buffer: Buffer,
+        buffer: TraceBuffer,
         times: Times,
         tracepoints: Tracepoints,
         probes: Probes,
@@ -93,7 +93,7 @@ impl Trace {
             slabs,
             directories,
             tasks: Tasks::default(),
-            seen: Seen::default(),
+            seen: FirstSeen::default(),
             skipped: 0,
             looked: None,
             hurry: false,
@@ -103,22 +103,22 @@ impl Trace {
 
     fn line(&mut self, text: &[u8], account: &mut Account, events: &mut Vec<Event>) {
         match line(text) {
-            Line::Event(record) => self.event(&record, account, events),
-            Line::Lost(count) => account.gap(GapReason::TraceLost, count, events),
-            Line::Empty => {}
-            Line::Unknown if !self.buffer.may_be_ours(text) => {}
-            Line::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
+            TraceLine::Event(record) => self.event(&record, account, events),
+            TraceLine::Lost(count) => account.gap(GapReason::TraceLost, count, events),
+            TraceLine::Empty => {}
+            TraceLine::Unknown if !self.buffer.may_be_ours(text) => {}
+            TraceLine::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
         }
     }
 
-    fn event(&mut self, record: &Record<'_>, account: &mut Account, events: &mut Vec<Event>) {
+    fn event(&mut self, record: &TraceRecord<'_>, account: &mut Account, events: &mut Vec<Event>) {
         if self.times.take_mark(record.time_ns, record.text) {
             return;
         }
         let Some(event) = self.buffer.ours(record.event) else {
             return;
         };
-        let record = &Record { event, ..*record };
+        let record = &TraceRecord { event, ..*record };
         let time_ns = self.times.mono_ns(record.time_ns, clock::mono_ns());
         let tasks = &mut self.tasks;
         let mut who = || -> Option<Task> { Some(tasks.of(record.thread.as_ref()?)) };
@@ -127,7 +127,7 @@ impl Trace {
                 .tracepoints
                 .take(record, time_ns, who, &mut self.directories)
             {
-                Told::Fact(fact) => {
+                LineMeaning::Fact(fact) => {
                     if matches!(fact, Fact::Renamed(_)) {
                         // What is below it has another path, too.
                         account.owe_walk();
@@ -135,8 +135,8 @@ impl Trace {
                     let time = account.stamp(time_ns);
                     events.push(Event { time, fact });
                 }
-                Told::Nothing => {}
-                Told::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
+                LineMeaning::Nothing => {}
+                LineMeaning::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
             }
         } else if record.event.starts_with(b"slab") {
             let failure = SlabFailure {
@@ -174,7 +174,7 @@ impl Trace {
             let seen = &mut self.seen;
             let walked = host::walk(&Root::live(), &self.hierarchy, &mut |directory| {
                 let seen_ns = seen.see(&directory);
-                found.push(Found {
+                found.push(FoundDirectory {
                     id: directory.id,
                     parent_id: directory.parent_id,
                     path: Bytes::copy_from_slice(directory.path),
@@ -207,7 +207,7 @@ impl Trace {
     }
 }
 
-impl Records for Trace {
+impl Records for TraceReader {
     fn drain(&mut self, account: &mut Account, events: &mut Vec<Event>) -> usize {
         self.tasks.forget();
         let mut taken = 0;

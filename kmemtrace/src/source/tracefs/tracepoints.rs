@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use bytes::Bytes;
 
 use super::{
-    directories::Look,
-    line::{Record, field, number, signed},
+    directories::Lookup,
+    line::{TraceRecord, field, number, signed},
 };
 use crate::event::{Cgroup, Fact, MkdirFailure, Path, Task};
 
@@ -23,7 +23,7 @@ const PATH_MAX: usize = 1024;
 
 /// What a line told.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum LineMeaning {
     /// A fact.
     Fact(Fact),
     /// Of another hierarchy, or the end of a mkdir that failed.
@@ -36,7 +36,7 @@ pub(super) enum Told {
 #[derive(Debug)]
 pub(super) struct Tracepoints {
     hierarchy: u32,
-    ids: Option<Ids>,
+    ids: Option<TraceIds>,
     /// The trace's ids of cgroups that were seen being made or removed.
     known: HashSet<u64>,
     /// Names of cgroups that could not be made, and when: a probe saw that.
@@ -48,7 +48,7 @@ const ROLLED_BACK_NS: u64 = 10_000_000_000;
 
 /// The trace's ids, where they are not inode numbers.
 #[derive(Debug, Default)]
-struct Ids {
+struct TraceIds {
     inodes: HashMap<u64, u64>,
     /// The inode number at a path, and the last walk that saw it or that it was made after.
     paths: HashMap<Vec<u8>, (u64, u32)>,
@@ -61,7 +61,7 @@ impl Tracepoints {
     pub(super) fn new(hierarchy: u32, id_bytes: Option<u32>) -> Self {
         Self {
             hierarchy,
-            ids: (id_bytes != Some(8)).then(Ids::default),
+            ids: (id_bytes != Some(8)).then(TraceIds::default),
             known: HashSet::new(),
             failed: VecDeque::new(),
         }
@@ -99,11 +99,11 @@ impl Tracepoints {
     /// release runs in a kernel worker, and a worker is nobody.
     pub(super) fn take(
         &mut self,
-        record: &Record<'_>,
+        record: &TraceRecord<'_>,
         time_ns: u64,
         task: impl FnOnce() -> Option<Task>,
-        look: &mut impl Look,
-    ) -> Told {
+        look: &mut impl Lookup,
+    ) -> LineMeaning {
         let text = record.text;
         let known = || {
             let root = signed(text, "root")?;
@@ -111,10 +111,10 @@ impl Tracepoints {
             Some((root, id, field(text, "path")?))
         };
         let Some((root, id, path)) = known() else {
-            return Told::Unknown;
+            return LineMeaning::Unknown;
         };
         if i64::from(root) != i64::from(self.hierarchy) {
-            return Told::Nothing;
+            return LineMeaning::Nothing;
         }
         let whole = path.len() < PATH_MAX - 1;
         let mut cgroup = Cgroup {
@@ -130,7 +130,7 @@ impl Tracepoints {
                 if let Some(ids) = &mut self.ids {
                     cgroup.id = Some(ids.made(id, path, look));
                 }
-                Told::Fact(Fact::Created(cgroup))
+                LineMeaning::Fact(Fact::Created(cgroup))
             }
             b"cgroup_rmdir" => {
                 self.known.insert(id);
@@ -138,25 +138,25 @@ impl Tracepoints {
                 if let Some(ids) = &mut self.ids {
                     cgroup.id = Some(ids.removed(id, path));
                 }
-                Told::Fact(Fact::Offlined(cgroup))
+                LineMeaning::Fact(Fact::Offlined(cgroup))
             }
             b"cgroup_release" => {
                 if self.is_rolled_back(id, path, time_ns) {
-                    return Told::Nothing;
+                    return LineMeaning::Nothing;
                 }
                 if let Some(ids) = &mut self.ids {
                     cgroup.id = Some(ids.released(id));
                 }
-                Told::Fact(Fact::Freed(cgroup))
+                LineMeaning::Fact(Fact::Freed(cgroup))
             }
             b"cgroup_rename" => {
                 cgroup.task = task();
                 if let Some(ids) = &mut self.ids {
                     cgroup.id = Some(ids.renamed(id, path, look));
                 }
-                Told::Fact(Fact::Renamed(cgroup))
+                LineMeaning::Fact(Fact::Renamed(cgroup))
             }
-            _ => Told::Unknown,
+            _ => LineMeaning::Unknown,
         }
     }
 
@@ -176,13 +176,13 @@ impl Tracepoints {
     }
 }
 
-impl Ids {
+impl TraceIds {
     fn nameless(&mut self) -> u64 {
         self.nameless += 1;
         NAMELESS + self.nameless
     }
 
-    fn made(&mut self, id: u64, path: &[u8], look: &mut impl Look) -> u64 {
+    fn made(&mut self, id: u64, path: &[u8], look: &mut impl Lookup) -> u64 {
         let inode = match look.inode(path) {
             Some(inode) => {
                 self.paths.insert(path.to_owned(), (inode, self.walk));
@@ -215,7 +215,7 @@ impl Ids {
         }
     }
 
-    fn renamed(&mut self, id: u64, path: &[u8], look: &mut impl Look) -> u64 {
+    fn renamed(&mut self, id: u64, path: &[u8], look: &mut impl Lookup) -> u64 {
         match self.inodes.get(&id) {
             Some(inode) => *inode,
             None => self.made(id, path, look),

@@ -68,7 +68,7 @@ const STAT_ITEMS: [(&str, &str); STATS] = [
 ];
 
 /// Where a memcg's statistics are.
-struct Stats {
+struct StatsPlace {
     /// In `struct mem_cgroup`.
     offset: u32,
     is_pointer: bool,
@@ -79,14 +79,14 @@ struct Stats {
 
 /// `mem_cgroup.vmstats` is an array up to 5.11, a structure up to 5.19, and a pointer to one from 6.0 on. The memcg's own
 /// are apart from 6.4 on (`state_local`); before, those below it are in them.
-fn stats(types: &Types<'_>) -> Option<Stats> {
+fn stats(types: &Types<'_>) -> Option<StatsPlace> {
     let len = |ty: &Type| match ty {
         Type::Array(array) => u32::try_from(array.len()).ok(),
         _ => None,
     };
     let (offset, ty) = types.member("mem_cgroup.vmstats")?;
     if let Some(count) = len(&ty) {
-        return Some(Stats {
+        return Some(StatsPlace {
             offset,
             is_pointer: false,
             state: 0,
@@ -96,7 +96,7 @@ fn stats(types: &Types<'_>) -> Option<Stats> {
     let (state, array) = ["memcg_vmstats.state_local", "memcg_vmstats.state"]
         .iter()
         .find_map(|path| types.member(path))?;
-    Some(Stats {
+    Some(StatsPlace {
         offset,
         is_pointer: matches!(ty, Type::Ptr(_)),
         state,

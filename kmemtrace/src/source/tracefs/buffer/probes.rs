@@ -2,17 +2,17 @@
 
 use std::{fs, io, thread, time::Duration};
 
-use super::Buffer;
+use super::TraceBuffer;
 use crate::{
     host::Tracing,
     plan,
     source::tracefs::{
         files,
-        line::{Line, line},
+        line::{TraceLine, line},
     },
 };
 
-impl Buffer {
+impl TraceBuffer {
     /// Puts probes on functions and switches them on: all, or none; those that are there already stay.
     pub(in super::super) fn probe(
         &mut self,
@@ -83,7 +83,7 @@ impl Buffer {
     }
 
     fn is_trial(&self, text: &[u8]) -> bool {
-        matches!(line(text), Line::Event(record) if self.ours(record.event) == Some(b"trial"))
+        matches!(line(text), TraceLine::Event(record) if self.ours(record.event) == Some(b"trial"))
     }
 
     /// How often a probe was skipped, all of ours taken together.

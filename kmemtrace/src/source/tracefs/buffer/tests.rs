@@ -19,10 +19,10 @@ fn the_shared_buffer_has_other_peoples_events_and_may_be_switched_off() {
     write(at, "events/cgroup/cgroup_mkdir/enable", "0");
 
     assert_eq!(
-        Buffer::shared(at, |_| Err("in use".to_owned())).unwrap_err(),
+        TraceBuffer::shared(at, |_| Err("in use".to_owned())).unwrap_err(),
         "in use"
     );
-    let mut buffer = Buffer::shared(
+    let mut buffer = TraceBuffer::shared(
         at,
         |held| if held { Err("held".to_owned()) } else { Ok(()) },
     )

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::Step;
+use super::PointerEvent;
 use crate::event::Path;
 
 /// A directory that a look at the hierarchy found.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Found {
+pub(in super::super) struct FoundDirectory {
     pub(in super::super) id: u64,
     pub(in super::super) parent_id: Option<u64>,
     pub(in super::super) path: Bytes,
@@ -17,7 +17,7 @@ pub(in super::super) struct Found {
     pub(in super::super) seen_ns: u64,
 }
 
-impl Found {
+impl FoundDirectory {
     /// The last part of the path.
     fn name(&self) -> &[u8] {
         self.path
@@ -29,7 +29,7 @@ impl Found {
 
 /// Where a birth's directory is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Directory {
+pub(super) enum BirthDirectory {
     /// Among those found.
     One(usize),
     /// Nowhere any more.
@@ -40,32 +40,34 @@ pub(super) enum Directory {
 
 /// For every birth among the steps, by its place among them, its directory. `claimed` are those that others have.
 pub(super) fn directories(
-    steps: &[(u64, Step)],
-    found: &[Found],
+    steps: &[(u64, PointerEvent)],
+    found: &[FoundDirectory],
     claimed: &HashSet<u64>,
-) -> HashMap<usize, Directory> {
+) -> HashMap<usize, BirthDirectory> {
     let mut births: HashMap<&[u8], Vec<(usize, u64, Path)>> = HashMap::new();
     let mut result = HashMap::new();
     for (at, (_, step)) in steps.iter().enumerate() {
-        let Step::Made { memcg, call } = step else {
+        let PointerEvent::Made { memcg, call } = step else {
             continue;
         };
         let rest = steps.iter().skip(at);
-        let ends = |(_, step): &(u64, Step)| match step {
-            Step::Removed { memcg: other, .. } | Step::Freed { memcg: other } => other == memcg,
+        let ends = |(_, step): &(u64, PointerEvent)| match step {
+            PointerEvent::Removed { memcg: other, .. } | PointerEvent::Freed { memcg: other } => {
+                other == memcg
+            }
             _ => false,
         };
         match (call.name(), call.path()) {
             // Not looked for: it would be found only if there is another of its name.
             (Some(_), _) if rest.clone().any(ends) => {
-                result.insert(at, Directory::Gone);
+                result.insert(at, BirthDirectory::Gone);
             }
             (Some(name), Some(path)) => {
                 let births = births.entry(name).or_default();
                 births.push((at, call.since_ns, path));
             }
             _ => {
-                result.insert(at, Directory::OneOfSeveral);
+                result.insert(at, BirthDirectory::OneOfSeveral);
             }
         }
     }
@@ -85,11 +87,11 @@ pub(super) fn directories(
                 .iter()
                 .filter(|(_, directory)| fits(path, &directory.path));
             let directory = match (candidates.next(), candidates.next()) {
-                (None, _) => Directory::Gone,
+                (None, _) => BirthDirectory::Gone,
                 (Some((n, directory)), None) if only(&births, &directory.path) => {
-                    Directory::One(*n)
+                    BirthDirectory::One(*n)
                 }
-                (Some(_), _) => Directory::OneOfSeveral,
+                (Some(_), _) => BirthDirectory::OneOfSeveral,
             };
             result.insert(*at, directory);
         }

@@ -14,12 +14,12 @@ pub(super) struct Call {
     pub(super) task: Option<Task>,
     pub(super) arg: Option<u64>,
     pub(super) memcg: Option<Result<u64, i32>>,
-    names: [Name; LEVELS],
+    names: [CallName; LEVELS],
 }
 
 /// A name, from the new directory's on upwards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Name {
+enum CallName {
     /// Its probe's line has not come.
     #[default]
     Untold,
@@ -52,19 +52,21 @@ impl Call {
 
     /// Whether the task is still at the function's entry, as far as this level goes.
     pub(super) fn is_entering(&self, level: usize) -> bool {
-        self.arg.is_none() && self.memcg.is_none() && self.names.get(level) == Some(&Name::Untold)
+        self.arg.is_none()
+            && self.memcg.is_none()
+            && self.names.get(level) == Some(&CallName::Untold)
     }
 
     pub(super) fn enter(&mut self, level: usize, name: Option<Bytes>) {
         if let Some(known) = self.names.get_mut(level) {
-            *known = name.map_or(Name::None, Name::Some);
+            *known = name.map_or(CallName::None, CallName::Some);
         }
     }
 
     /// The new directory's own name.
     pub(super) fn name(&self) -> Option<&[u8]> {
         match &self.names[0] {
-            Name::Some(name) => Some(name),
+            CallName::Some(name) => Some(name),
             _ => None,
         }
     }
@@ -76,11 +78,11 @@ impl Call {
         for name in &self.names[1..] {
             match name {
                 // The root's: of a kernfs node, of a dentry.
-                Name::Some(name) if matches!(&name[..], b"" | b"/") => {
+                CallName::Some(name) if matches!(&name[..], b"" | b"/") => {
                     cut = false;
                     break;
                 }
-                Name::Some(name) if !name.contains(&b'/') => parts.push(name),
+                CallName::Some(name) if !name.contains(&b'/') => parts.push(name),
                 _ => break,
             }
         }

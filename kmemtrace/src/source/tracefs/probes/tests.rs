@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::source::tracefs::line::{Line, line};
+use crate::source::tracefs::line::{TraceLine, line};
 
 /// One mkdir and one rmdir on RHEL 7's 3.10.0-514, seen by probes without arguments.
 const RECORDED: &str = include_str!("../../../../../tests/data/el7-514/trace-of-mkdir-rmdir.txt");
@@ -14,7 +14,7 @@ const RECORDED: &str = include_str!("../../../../../tests/data/el7-514/trace-of-
 #[derive(Default)]
 struct There(HashMap<Vec<u8>, u64>);
 
-impl Look for There {
+impl Lookup for There {
     fn inode(&mut self, path: &[u8]) -> Option<u64> {
         self.0.get(path).copied()
     }
@@ -63,11 +63,11 @@ fn as_ours(text: &str) -> String {
 fn feed(probes: &mut Probes, text: &str) {
     for text in text.lines() {
         match line(text.as_bytes()) {
-            Line::Event(record) => {
+            TraceLine::Event(record) => {
                 let task = || record.thread.map(|thread| thread.task(thread.id));
                 probes.take(&record, record.time_ns, task);
             }
-            Line::Empty => {}
+            TraceLine::Empty => {}
             other => panic!("{other:?}: {text}"),
         }
     }
@@ -90,8 +90,8 @@ fn mkdir(thread: u32, at: u64, name: &str, memcg: u64) -> String {
     ) + &told(thread, at + 2, "mkdir_return: (a <- b) ret=0")
 }
 
-fn found(id: u64, path: &'static str, seen_millis: u64) -> Found {
-    Found {
+fn found(id: u64, path: &'static str, seen_millis: u64) -> FoundDirectory {
+    FoundDirectory {
         id,
         parent_id: Some(1),
         path: Bytes::from_static(path.as_bytes()),
@@ -100,7 +100,7 @@ fn found(id: u64, path: &'static str, seen_millis: u64) -> Found {
 }
 
 /// The facts in short: what, id, path, task's number.
-fn tell(probes: &mut Probes, found: &[Found], there: &mut There) -> Vec<String> {
+fn tell(probes: &mut Probes, found: &[FoundDirectory], there: &mut There) -> Vec<String> {
     let facts = probes.tell(found, there);
     assert!(probes.is_told());
     let short = |what: &str, c: Cgroup| {

@@ -1,11 +1,11 @@
 use super::*;
-use crate::source::tracefs::line::{Line, line};
+use crate::source::tracefs::line::{TraceLine, line};
 
 /// Directories by path.
 #[derive(Default)]
 struct There(HashMap<Vec<u8>, u64>);
 
-impl Look for There {
+impl Lookup for There {
     fn inode(&mut self, path: &[u8]) -> Option<u64> {
         self.0.get(path).copied()
     }
@@ -15,20 +15,20 @@ impl Look for There {
     }
 }
 
-fn fact(tracepoints: &mut Tracepoints, look: &mut There, event: &str) -> Told {
+fn fact(tracepoints: &mut Tracepoints, look: &mut There, event: &str) -> LineMeaning {
     let text = format!("           runc-105   [001] d...     8.541807: cgroup_{event}");
-    let Line::Event(record) = line(text.as_bytes()) else {
+    let TraceLine::Event(record) = line(text.as_bytes()) else {
         panic!("{text}");
     };
     let task = || Some(record.thread.unwrap().task(7));
     tracepoints.take(&record, record.time_ns, task, look)
 }
 
-fn id(told: &Told) -> u64 {
+fn id(told: &LineMeaning) -> u64 {
     match told {
-        Told::Fact(Fact::Created(c) | Fact::Offlined(c) | Fact::Freed(c) | Fact::Renamed(c)) => {
-            c.id.unwrap()
-        }
+        LineMeaning::Fact(
+            Fact::Created(c) | Fact::Offlined(c) | Fact::Freed(c) | Fact::Renamed(c),
+        ) => c.id.unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -37,7 +37,7 @@ fn id(told: &Told) -> u64 {
 fn an_id_of_eight_bytes_is_the_inode_number() {
     let mut t = Tracepoints::new(4, Some(8));
     let look = &mut There::default();
-    let Told::Fact(Fact::Created(cgroup)) =
+    let LineMeaning::Fact(Fact::Created(cgroup)) =
         fact(&mut t, look, "mkdir: root=4 id=7251531 level=1 path=/a b")
     else {
         panic!("not created");
@@ -45,7 +45,7 @@ fn an_id_of_eight_bytes_is_the_inode_number() {
     assert_eq!((cgroup.id, cgroup.memory), (Some(7_251_531), Some(true)));
     assert_eq!(cgroup.path, Some(Path::whole(&b"/a b"[..])));
     assert_eq!(cgroup.task.unwrap().comm(), b"runc");
-    let Told::Fact(Fact::Freed(cgroup)) =
+    let LineMeaning::Fact(Fact::Freed(cgroup)) =
         fact(&mut t, look, "release: root=4 id=7251531 level=1 path=/a b")
     else {
         panic!("not freed");
@@ -53,12 +53,15 @@ fn an_id_of_eight_bytes_is_the_inode_number() {
     assert_eq!((cgroup.id, cgroup.task), (Some(7_251_531), None));
     assert_eq!(
         fact(&mut t, look, "rmdir: root=1 id=7 level=1 path=/a"),
-        Told::Nothing
+        LineMeaning::Nothing
     );
-    assert_eq!(fact(&mut t, look, "rmdir: root=4 level=1"), Told::Unknown);
+    assert_eq!(
+        fact(&mut t, look, "rmdir: root=4 level=1"),
+        LineMeaning::Unknown
+    );
     assert_eq!(
         fact(&mut t, look, "other: root=4 id=7 level=1 path=/a"),
-        Told::Unknown
+        LineMeaning::Unknown
     );
 }
 
@@ -86,11 +89,11 @@ fn the_release_of_a_failed_mkdir_is_no_end() {
         8
     );
     let release = "release: root=4 id=7 level=2 path=/p/c";
-    assert_eq!(fact(&mut t, look, release), Told::Nothing);
+    assert_eq!(fact(&mut t, look, release), LineMeaning::Nothing);
     // Once, and not long after.
     assert_eq!(id(&fact(&mut t, look, release)), 7);
     t.failed(0, &failure);
-    let Line::Event(late) = line(b"           runc-105   [001] d...    28.541807: cgroup_release: root=4 id=9 level=2 path=/p/c") else {
+    let TraceLine::Event(late) = line(b"           runc-105   [001] d...    28.541807: cgroup_release: root=4 id=9 level=2 path=/p/c") else {
         panic!();
     };
     let told = t.take(&late, late.time_ns, || None, look);
@@ -106,7 +109,7 @@ fn a_path_that_was_cut_is_not_believed() {
         &mut There::default(),
         &format!("mkdir: root=4 id=7 level=1 path={path}"),
     );
-    let Told::Fact(Fact::Created(cgroup)) = told else {
+    let LineMeaning::Fact(Fact::Created(cgroup)) = told else {
         panic!("not created");
     };
     assert_eq!(cgroup.path, None);
