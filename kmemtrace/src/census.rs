@@ -31,7 +31,7 @@ use crate::{
     host::{self, Hierarchy, MEMCG_IDS, Root},
     judge::{Answer, Kept, Signs, State},
     pods::Pods,
-    tracker::{Amounts, Forecast, Held, Seen},
+    tracker::{Amounts, Forecast, HeldBytes, LeakCount},
 };
 
 /// What a census is to look at, beside the counts.
@@ -295,11 +295,11 @@ impl Census {
         let ids_used = inventory.and_then(|all| all.ids_used);
         let ids_used = ids_used.unwrap_or_else(|| self.kept.used(self.live, zombies));
         let bytes = inventory.and_then(|all| all.zombie_bytes);
-        let seen = Seen {
+        let seen = LeakCount {
             leaked: zombies,
             over_ns,
         };
-        let held = Held {
+        let held = HeldBytes {
             all: bytes,
             paced: inventory.map_or_else(Amounts::default, |all| all.amounts),
         };

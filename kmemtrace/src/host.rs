@@ -32,7 +32,7 @@ pub use crate::event::MEMCG_IDS;
 pub use act::{Acts, Live};
 pub use config_files::config_files;
 pub use controllers::{Hierarchy, NoMemory, memory_words};
-pub use copy::{Copied, Told, copy, kernel_log};
+pub use copy::{Copied, ProgramTexts, copy, kernel_log};
 pub use counts::counts;
 pub use files::{KMSG, PROGRAMS};
 pub use kmem::{Ask, Kmem, KmemDirectory, Slabinfo, kmem, slabinfo};
@@ -41,12 +41,12 @@ pub use logs::{
     log_file, logs,
 };
 pub use mounts::{CgroupMount, Mounts, Version};
-pub use parse::{Malformed, Unread};
+pub use parse::{FileProblem, Malformed};
 pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
 pub use slab::{
-    SlabCache, SlabLayout, SlabMemcg, SlabMemcgs, SlabPin, count_leaves_zombies_out, slab_cache,
-    slab_links, slab_memcgs, slab_pin,
+    SlabCache, SlabHoldings, SlabLayout, SlabMemcg, SlabMemcgs, count_leaves_zombies_out,
+    slab_cache, slab_links, slab_memcgs, slab_pin,
 };
 pub use symbols::{clones, symbol};
 pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};

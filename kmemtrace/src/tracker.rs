@@ -40,7 +40,7 @@ use by_count::Polled;
 use counts::Check;
 use entry::Entry;
 pub use entry::{ByCount, Subject};
-pub use forecast::{Amounts, Forecast, Held, Range, Seen};
+pub use forecast::{Amounts, Forecast, HeldBytes, LeakCount, Range};
 use freed_ids::FreedIds;
 use key::{Id, Key};
 pub(crate) use leaked::owner;

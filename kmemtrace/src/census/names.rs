@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::look::ZombieNames;
-use crate::host::{Root, SlabPin, slab_pin};
+use crate::host::{Root, SlabHoldings, slab_pin};
 
 /// So many zombies are in the JSON.
 const MOST: usize = 1000;
@@ -74,9 +74,9 @@ pub(crate) fn read(root: &Root, names: &ZombieNames) -> Named {
                     left = rest;
                     slab_pin(root, memcg)
                 }
-                None => SlabPin {
+                None => SlabHoldings {
                     caches: caches as u64,
-                    ..SlabPin::default()
+                    ..SlabHoldings::default()
                 },
             };
             let (largest, largest_objects) = pin.largest.unzip();

@@ -11,7 +11,7 @@ use crate::{
     diagnose::facts,
     error::Error,
     host::{
-        self, Copied, Root, Told,
+        self, Copied, ProgramTexts, Root,
         archive::{Compression, Compressor},
     },
     judge::Answer,
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     Ok(Answer::Clean)
 }
 
-fn to_file(root: &Root, told: &Told, path: &Path) -> Result<Copied, Error> {
+fn to_file(root: &Root, told: &ProgramTexts, path: &Path) -> Result<Copied, Error> {
     let replaced = path.metadata().map_or(true, |metadata| metadata.is_file());
     let compression = match Compression::of(path) {
         Some(compression) => compression,
@@ -91,8 +91,8 @@ fn to_file(root: &Root, told: &Told, path: &Path) -> Result<Copied, Error> {
 }
 
 /// What kubelet, the runtimes and the journal tell.
-fn told(root: &Root, exec: bool) -> Told {
-    Told {
+fn told(root: &Root, exec: bool) -> ProgramTexts {
+    ProgramTexts {
         journal: if exec { facts::journal() } else { Vec::new() },
         programs: facts::programs(root, exec),
     }
@@ -100,7 +100,7 @@ fn told(root: &Root, exec: bool) -> Told {
 
 fn write<W: Write>(
     root: &Root,
-    told: &Told,
+    told: &ProgramTexts,
     compression: Compression,
     out: W,
 ) -> io::Result<Copied> {

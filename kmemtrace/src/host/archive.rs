@@ -8,7 +8,7 @@ use std::{
 };
 
 use flate2::write::GzEncoder;
-pub use unpack::{Refused, Unpacked, unpack};
+pub use unpack::{UnpackError, Unpacked, unpack};
 
 /// How an archive is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

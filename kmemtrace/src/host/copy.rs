@@ -37,7 +37,7 @@ pub struct Copied {
 
 /// What programs told, for a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct ProgramTexts {
     /// The lines of the journal that matter, if it was read.
     pub journal: Vec<LogFile>,
     /// The text of [`super::PROGRAMS`]; none if it is empty.
@@ -53,7 +53,7 @@ pub struct Told {
 pub fn copy<W: Write>(
     root: &Root,
     seconds: u64,
-    told: &Told,
+    told: &ProgramTexts,
     archive: &mut tar::Builder<W>,
 ) -> io::Result<Copied> {
     let mut copy = Copy {

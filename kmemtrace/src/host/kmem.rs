@@ -10,7 +10,7 @@ use std::{
 pub use slabinfo::Slabinfo;
 
 use super::{
-    Directory, Hierarchy, Malformed, Root, SlabMemcgs, Unread, Version,
+    Directory, FileProblem, Hierarchy, Malformed, Root, SlabMemcgs, Version,
     parse::{SMALL, lines, number},
     walk,
 };
@@ -49,7 +49,7 @@ pub struct Kmem {
     /// The directories, parents before children; the root first. Where the kernel does not account, the root alone.
     pub directories: Vec<KmemDirectory>,
     /// Files that could not be read or understood: the first hundred.
-    pub problems: Vec<Unread>,
+    pub problems: Vec<FileProblem>,
     /// How many more directories or problems there are than are told.
     pub left_out: u64,
 }
@@ -82,7 +82,7 @@ pub struct KmemDirectory {
 }
 
 /// What a child tells its parent, by its place in the list.
-struct Children {
+struct ChildSums {
     parent: Option<usize>,
     usage: u64,
     /// All of them could be read.
@@ -110,7 +110,7 @@ pub fn kmem(
         return Ok(kmem);
     }
     let per_memcg_caches = slab.layout.is_some();
-    let mut children: Vec<Children> = Vec::new();
+    let mut children: Vec<ChildSums> = Vec::new();
     // The places of the directories from the root to the last one seen: its next sibling's parent is among them.
     let mut above: Vec<usize> = Vec::new();
     walk(root, hierarchy, &mut |directory| {
@@ -134,7 +134,7 @@ pub fn kmem(
             above.pop();
         }
         let parent = above.last().copied();
-        children.push(Children {
+        children.push(ChildSums {
             parent,
             usage: 0,
             known: true,
@@ -199,7 +199,7 @@ fn caches(directories: &mut [KmemDirectory], slab: &SlabMemcgs) {
 const HIERARCHICAL: &str = "memory.use_hierarchy";
 
 /// Works out what is held below each directory.
-fn held(kmem: &mut Kmem, children: &mut [Children]) {
+fn held(kmem: &mut Kmem, children: &mut [ChildSums]) {
     // Children before parents.
     for (at, directory) in kmem.directories.iter_mut().enumerate().rev() {
         let usage = directory.usage;
@@ -253,7 +253,7 @@ impl KmemDirectory {
 fn read(
     directory: &Directory<'_>,
     ask: &mut Ask<'_>,
-    problem: &mut dyn FnMut(Unread),
+    problem: &mut dyn FnMut(FileProblem),
 ) -> KmemDirectory {
     let usage = number_in(directory, "memory.kmem.usage_in_bytes").unwrap_or_else(|unread| {
         problem(unread);
@@ -292,19 +292,19 @@ fn named(directory: &Directory<'_>, file: &str) -> String {
 }
 
 /// A file with one number; `None` if there is no such file.
-fn number_in(directory: &Directory<'_>, file: &str) -> Result<Option<u64>, Unread> {
+fn number_in(directory: &Directory<'_>, file: &str) -> Result<Option<u64>, FileProblem> {
     let bytes = match directory.read(file, SMALL) {
         Ok(bytes) => bytes,
         Err(error) if gone(&error) => return Ok(None),
         Err(error) => {
             let file = named(directory, file);
-            return Err(Unread::Read { file, error });
+            return Err(FileProblem::Read { file, error });
         }
     };
     let first = lines(&bytes).next();
     let value = first.and_then(|(_, line)| number(line));
     value.map(Some).ok_or_else(|| {
-        Unread::Malformed(Malformed {
+        FileProblem::Malformed(Malformed {
             file: named(directory, file).into(),
             line: first.map_or(1, |(line, _)| line),
             problem: if first.is_none() {

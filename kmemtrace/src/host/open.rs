@@ -49,19 +49,19 @@ mod count {
 
     /// What was opened and read.
     #[derive(Debug, Default)]
-    pub(crate) struct Count {
+    pub(crate) struct OpenCount {
         /// The files and directories, as they were named.
         pub(crate) opened: Vec<String>,
         pub(crate) bytes: usize,
     }
 
     thread_local! {
-        static COUNT: RefCell<Option<Count>> = const { RefCell::new(None) };
+        static COUNT: RefCell<Option<OpenCount>> = const { RefCell::new(None) };
     }
 
     /// Does something, and counts what it opens and reads in this thread.
-    pub(crate) fn counted<T>(what: impl FnOnce() -> T) -> (T, Count) {
-        COUNT.set(Some(Count::default()));
+    pub(crate) fn counted<T>(what: impl FnOnce() -> T) -> (T, OpenCount) {
+        COUNT.set(Some(OpenCount::default()));
         let done = what();
         (done, COUNT.take().unwrap_or_default())
     }

@@ -19,7 +19,7 @@ pub struct Malformed {
 
 /// Why a file is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum FileProblem {
     /// It cannot be read.
     #[error("{file}: {error}")]
     Read {

@@ -8,8 +8,8 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use listing::{Entry, Kind};
-pub use pin::{SlabPin, slab_pin};
+use listing::{ListedName, NameKind};
+pub use pin::{SlabHoldings, slab_pin};
 use rustix::fs::{AtFlags, CWD, FileType, readlinkat, statat};
 
 use super::{MEMCG_IDS, Root, parse::number};
@@ -142,13 +142,13 @@ pub fn slab_memcgs(root: &Root) -> SlabMemcgs {
     let Ok(top) = top(root) else {
         return SlabMemcgs::default();
     };
-    let mut found = Found::default();
+    let mut found = CacheLinks::default();
     let mut caches = Vec::new();
     let _ = listing::each(&top, &mut |entry| {
         // A number past the last kmemcg id is no kmemcg id (MEMCG_CACHES_MAX_SIZE).
         match owner(entry.name).filter(|(_, id, _)| u64::from(*id) < MEMCG_IDS) {
             Some((cache, id, leaf)) => found.add(b"", &entry, cache, id, leaf),
-            None if entry.kind == Kind::Link => {}
+            None if entry.kind == NameKind::Link => {}
             None if of_one_memcg(entry.name) => {
                 found.targets.insert(entry.name.to_vec(), entry.inode);
             }
@@ -182,7 +182,7 @@ pub fn slab_memcgs(root: &Root) -> SlabMemcgs {
 }
 
 /// A cache that a name leads to.
-struct Live {
+struct LiveCache {
     leaf: Vec<u8>,
     path: Vec<u8>,
     /// The cache's directory, as an inode number: a cache can have several names.
@@ -192,27 +192,27 @@ struct Live {
 
 /// The names of one id.
 #[derive(Default)]
-struct Names {
-    live: Vec<Live>,
+struct IdNames {
+    live: Vec<LiveCache>,
     /// Of the names that lead nowhere, the least leaf, and how many there are.
     dangling: Vec<u8>,
     gone: u32,
 }
 
 #[derive(Default)]
-struct Found {
-    memcgs: BTreeMap<u32, Names>,
+struct CacheLinks {
+    memcgs: BTreeMap<u32, IdNames>,
     /// What links can lead to, and its inode number.
     targets: HashMap<Vec<u8>, u64>,
     /// Links by the cache that they are of, with the id, and where the leaf begins.
     links: HashMap<Vec<u8>, Vec<(u32, Vec<u8>)>>,
 }
 
-impl Found {
-    fn add(&mut self, place: &[u8], entry: &Entry<'_>, cache: &[u8], id: u32, leaf: &[u8]) {
+impl CacheLinks {
+    fn add(&mut self, place: &[u8], entry: &ListedName<'_>, cache: &[u8], id: u32, leaf: &[u8]) {
         match entry.kind {
-            Kind::Directory => self.live(place, entry.name, id, leaf, entry.inode, false),
-            Kind::Link => {
+            NameKind::Directory => self.live(place, entry.name, id, leaf, entry.inode, false),
+            NameKind::Link => {
                 let name = entry.name.to_vec();
                 match self.links.get_mut(cache) {
                     Some(links) => links.push((id, name)),
@@ -221,12 +221,12 @@ impl Found {
                     }
                 }
             }
-            Kind::Other => {}
+            NameKind::Other => {}
         }
     }
 
     fn live(&mut self, place: &[u8], name: &[u8], id: u32, leaf: &[u8], inode: u64, link: bool) {
-        self.memcgs.entry(id).or_default().live.push(Live {
+        self.memcgs.entry(id).or_default().live.push(LiveCache {
             leaf: leaf.to_vec(),
             path: [place, name].concat(),
             inode,
@@ -276,7 +276,7 @@ fn suffix(id: u32) -> Vec<u8> {
     format!("-{id:08}").into_bytes()
 }
 
-impl Names {
+impl IdNames {
     /// A name that leads nowhere.
     fn dangle(&mut self, leaf: &[u8]) {
         if self.gone == 0 || leaf < &self.dangling[..] {
@@ -293,7 +293,7 @@ impl Names {
         } = self;
         // Directories have the true name. A memcg made later has links to all its caches, an earlier one to some of them.
         let mut leaves: BTreeMap<&[u8], (usize, usize)> = BTreeMap::new();
-        for Live { leaf, link, .. } in &live {
+        for LiveCache { leaf, link, .. } in &live {
             let (directories, all) = leaves.entry(leaf).or_default();
             *directories += usize::from(!link);
             *all += 1;
@@ -310,7 +310,7 @@ impl Names {
         let leaf = or.remove(0);
         // The chosen leaf's names first, a directory before the links to it.
         live.sort_by(|a, b| {
-            let rank = |name: &Live| (name.leaf != leaf, name.link);
+            let rank = |name: &LiveCache| (name.leaf != leaf, name.link);
             rank(a).cmp(&rank(b)).then_with(|| a.path.cmp(&b.path))
         });
         let mut seen = HashSet::new();

@@ -91,7 +91,7 @@ impl Directory<'_> {
 }
 
 /// A directory that has been entered and whose children are being visited.
-struct Level {
+struct OpenDirectory {
     id: u64,
     /// Of the path: its length before this directory's name.
     path_len: usize,
@@ -143,7 +143,7 @@ pub fn walk(
         settles: root.settles,
     });
     let mut count = 1;
-    let mut levels = vec![Level::enter(&here, id, 0, v1, &mut buffer)?];
+    let mut levels = vec![OpenDirectory::enter(&here, id, 0, v1, &mut buffer)?];
     while let Some(level) = levels.last_mut() {
         let Some((name, id)) = level.children.pop() else {
             let left = level.path_len;
@@ -178,7 +178,7 @@ pub fn walk(
         let leaf = links_count && stat.st_nlink == 2;
         if !leaf
             && let Some(child) = unless_gone(&path, directory(&here, &name))?
-            && let entered = Level::enter(&child, id, path_len, v1, &mut buffer)
+            && let entered = OpenDirectory::enter(&child, id, path_len, v1, &mut buffer)
             && let Some(level) = unless_gone(&path, entered)?
         {
             levels.push(level);
@@ -190,7 +190,7 @@ pub fn walk(
     Ok(count)
 }
 
-impl Level {
+impl OpenDirectory {
     /// Lists a directory's subdirectories.
     fn enter(
         here: &OwnedFd,

@@ -22,7 +22,7 @@ use crate::{
     tracker::{Change, State, Tracker},
 };
 use queue::{File, QueuedTrace, time};
-use run::{PartId, Run, RunId, goes_on};
+use run::{PartId, PlayedRun, RunId, goes_on};
 pub use tally::PlayTally;
 
 /// What comes next.
@@ -64,10 +64,10 @@ pub struct Play {
     waiting: Vec<QueuedTrace>,
     began_ns: i64,
     hostnames: BTreeSet<String>,
-    files: Vec<Option<Playing>>,
+    files: Vec<Option<OpenFile>>,
     /// The files that are open, by their next item's time.
     order: BinaryHeap<Reverse<(i64, usize)>>,
-    runs: HashMap<usize, Run>,
+    runs: HashMap<usize, PlayedRun>,
     /// How many runs have begun.
     begun: usize,
     ready: VecDeque<Result<Step, TraceError>>,
@@ -75,7 +75,7 @@ pub struct Play {
 }
 
 #[derive(Debug)]
-struct Playing {
+struct OpenFile {
     trace: Trace,
     /// Nothing at the file's end.
     next: Option<Item>,
@@ -216,7 +216,7 @@ impl Play {
         })
     }
 
-    fn file(&mut self, number: usize) -> Option<&mut Playing> {
+    fn file(&mut self, number: usize) -> Option<&mut OpenFile> {
         self.files.get_mut(number)?.as_mut()
     }
 
@@ -234,7 +234,7 @@ impl Play {
         }
     }
 
-    fn playing_before(&mut self, file: &QueuedTrace) -> Option<&mut Playing> {
+    fn playing_before(&mut self, file: &QueuedTrace) -> Option<&mut OpenFile> {
         let part = file.part.as_ref()?;
         let mut files = self.files.iter_mut().flatten();
         files.find(|file| {
@@ -260,7 +260,7 @@ impl Play {
         };
         let number = self.files.len();
         let begun = next.is_some();
-        self.files.push(Some(Playing {
+        self.files.push(Some(OpenFile {
             trace,
             next,
             newest_ns: file.from_ns,
@@ -336,7 +336,7 @@ impl Play {
             }
             self.runs.insert(
                 run,
-                Run {
+                PlayedRun {
                     part,
                     tracker,
                     began: time,

@@ -22,14 +22,14 @@ const RECENT: u64 = 4;
 
 /// So many memcgs leaked in so long a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct LeakCount {
     /// How many, that are zombies still.
     pub leaked: u64,
     /// In how many nanoseconds.
     pub over_ns: u64,
 }
 
-impl Seen {
+impl LeakCount {
     /// How many a day, if they leak independently of each other. `None` if that was too few, or too short a time.
     fn per_day(self) -> Option<Range> {
         if self.leaked < LEAKED_MIN || self.over_ns < WATCHED_MIN_NS {
@@ -41,7 +41,7 @@ impl Seen {
 
 /// What zombies hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Held {
+pub struct HeldBytes {
     /// All of them, in bytes; `None` if that is not known of any.
     pub all: Option<u64>,
     /// Those by which the pace is known, as far as it is known of them.
@@ -81,10 +81,16 @@ pub struct Forecast {
 impl Forecast {
     /// Looks ahead. `recent` is the last part of `whole`, if it is known: where it was faster or slower, the range holds
     /// both.
-    pub fn new(kept: Kept, ids_used: u64, whole: Seen, recent: Option<Seen>, held: Held) -> Self {
+    pub fn new(
+        kept: Kept,
+        ids_used: u64,
+        whole: LeakCount,
+        recent: Option<LeakCount>,
+        held: HeldBytes,
+    ) -> Self {
         let steady = whole.per_day();
         let per_day = steady.map(|all| {
-            let recent = recent.and_then(Seen::per_day).unwrap_or(all);
+            let recent = recent.and_then(LeakCount::per_day).unwrap_or(all);
             Range {
                 min: all.min.min(recent.min),
                 max: all.max.max(recent.max),
@@ -134,11 +140,11 @@ impl Tracker {
         let until_ns = self.now().mono_ns.saturating_sub(self.table.grace_ns());
         let over_ns = until_ns.saturating_sub(from_ns);
         let recent_ns = over_ns / RECENT;
-        let mut whole = Seen {
+        let mut whole = LeakCount {
             leaked: self.leaked_by_count().unwrap_or(0),
             over_ns,
         };
-        let mut recent = Seen {
+        let mut recent = LeakCount {
             leaked: 0,
             over_ns: recent_ns,
         };
@@ -152,7 +158,7 @@ impl Tracker {
             recent.leaked += u64::from(ns >= recent_from_ns);
             removed.held_bytes
         });
-        let held = Held {
+        let held = HeldBytes {
             all: self.table.held_bytes(),
             paced: paced.collect(),
         };
@@ -178,27 +184,27 @@ mod tests {
             (100, 81.364, 121.627),
         ] {
             let over_ns = 24 * HOUR_NS;
-            let range = Seen { leaked, over_ns }.per_day().unwrap();
+            let range = LeakCount { leaked, over_ns }.per_day().unwrap();
             let near = |value: f64, exact: f64| (value - exact).abs() < 0.02 * exact + 0.02;
             assert!(near(range.min, min) && near(range.max, max), "{range:?}");
         }
-        let few = Seen {
+        let few = LeakCount {
             leaked: 2,
             over_ns: HOUR_NS,
         };
-        let short = Seen {
+        let short = LeakCount {
             leaked: 100,
             over_ns: 1_000_000_000,
         };
         assert_eq!((few.per_day(), short.per_day()), (None, None));
     }
 
-    fn hourly(kept: Kept, recent: Option<Seen>) -> Forecast {
-        let whole = Seen {
+    fn hourly(kept: Kept, recent: Option<LeakCount>) -> Forecast {
+        let whole = LeakCount {
             leaked: 100,
             over_ns: HOUR_NS,
         };
-        let held = Held {
+        let held = HeldBytes {
             all: Some(100 << 20),
             paced: iter::repeat_n(1 << 20, 100).collect(),
         };
@@ -223,12 +229,12 @@ mod tests {
         let none_left = Forecast::new(
             Kept::Yes,
             MEMCG_IDS,
-            Seen {
+            LeakCount {
                 leaked: 100,
                 over_ns: HOUR_NS,
             },
             None,
-            Held::default(),
+            HeldBytes::default(),
         );
         assert_eq!(none_left.ids_out_max_ns, Some(0));
     }
@@ -253,7 +259,7 @@ mod tests {
     /// A leak that began of late is faster than the whole run tells, and the range says so.
     #[test]
     fn a_range_holds_the_recent_pace_as_well() {
-        let recent = Seen {
+        let recent = LeakCount {
             leaked: 100,
             over_ns: HOUR_NS / 4,
         };

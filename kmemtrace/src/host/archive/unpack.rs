@@ -23,7 +23,7 @@ const NAME: u64 = 64 << 10;
 
 /// Why an archive is not unpacked.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum UnpackError {
     /// It cannot be read, or what is in it cannot be written.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -55,7 +55,7 @@ pub struct Unpacked {
 /// # Errors
 ///
 /// It cannot be read, or it holds what is not safe to unpack.
-pub fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, Refused> {
+pub fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, UnpackError> {
     let mut file = BufReader::new(File::open(archive)?);
     let first = file.fill_buf()?;
     let (zstd, gzip) = (
@@ -78,7 +78,7 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<Unpacked, Refused> {
     )
 }
 
-pub(super) fn unpack_stream(stream: impl Read, into: &Path) -> Result<Unpacked, Refused> {
+pub(super) fn unpack_stream(stream: impl Read, into: &Path) -> Result<Unpacked, UnpackError> {
     let mut place = Place::new(into)?;
     let mut archive = tar::Archive::new(stream);
     let (mut long_path, mut long_link) = (None, None);
@@ -88,7 +88,7 @@ pub(super) fn unpack_stream(stream: impl Read, into: &Path) -> Result<Unpacked, 
         let mut entry = entry?;
         entries += 1;
         if entries > ENTRIES {
-            return Err(Refused::Entries);
+            return Err(UnpackError::Entries);
         }
         let kind = entry.header().entry_type();
         match kind {
@@ -137,12 +137,12 @@ pub(super) fn unpack_stream(stream: impl Read, into: &Path) -> Result<Unpacked, 
 }
 
 /// What `..._name` entries and pax headers hold.
-fn extension(entry: &mut impl Read) -> Result<Vec<u8>, Refused> {
+fn extension(entry: &mut impl Read) -> Result<Vec<u8>, UnpackError> {
     Ok(super::super::open::bounded(entry, NAME)?)
 }
 
 /// A name in an entry of its own, which ends with a zero byte.
-fn name(entry: &mut impl Read) -> Result<Vec<u8>, Refused> {
+fn name(entry: &mut impl Read) -> Result<Vec<u8>, UnpackError> {
     let mut name = extension(entry)?;
     if let Some(end) = name.iter().position(|&byte| byte == 0) {
         name.truncate(end);

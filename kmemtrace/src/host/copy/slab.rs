@@ -8,7 +8,7 @@ use crate::host::{
     open::{self, bounded},
     slab::{
         SLAB,
-        listing::{self, Kind},
+        listing::{self, NameKind},
         of_one_memcg, owner,
     },
 };
@@ -23,10 +23,10 @@ pub(super) fn copy<W: Write>(copy: &mut Copy<'_, W>) -> io::Result<()> {
     copy.directory(SLAB.as_bytes())?;
     let (mut names, mut caches) = (Vec::new(), Vec::new());
     let _ = listing::each(&top, &mut |entry| {
-        let link = entry.kind == Kind::Link;
+        let link = entry.kind == NameKind::Link;
         if owner(entry.name).is_some() || (!link && of_one_memcg(entry.name)) {
             names.push((entry.name.to_vec(), entry.kind));
-        } else if entry.kind == Kind::Directory {
+        } else if entry.kind == NameKind::Directory {
             caches.push(entry.name.to_vec());
         }
     });
@@ -45,16 +45,16 @@ pub(super) fn copy<W: Write>(copy: &mut Copy<'_, W>) -> io::Result<()> {
     for (name, kind) in names {
         let place = [SLAB.as_bytes(), b"/", &name].concat();
         match kind {
-            Kind::Directory => {
+            NameKind::Directory => {
                 copy.directory(&place)?;
                 live.push(name);
             }
-            Kind::Link => {
+            NameKind::Link => {
                 if let Ok(target) = rustix::fs::readlinkat(&top, &name, Vec::new()) {
                     copy.link(&place, target.to_bytes())?;
                 }
             }
-            Kind::Other => {}
+            NameKind::Other => {}
         }
     }
     if live.len() > SIZED_CACHES {

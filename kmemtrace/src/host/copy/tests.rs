@@ -34,7 +34,7 @@ fn listed(archive: &[u8]) -> BTreeMap<String, String> {
 
 fn copied(root: &Root) -> (Copied, Vec<u8>) {
     let mut archive = tar::Builder::new(Vec::new());
-    let copied = copy(root, 77, &Told::default(), &mut archive).unwrap();
+    let copied = copy(root, 77, &ProgramTexts::default(), &mut archive).unwrap();
     (copied, archive.into_inner().unwrap())
 }
 
@@ -184,6 +184,12 @@ fn a_machine_without_anything_is_copied_too() {
 fn an_archive_that_cannot_be_written_is_an_error() {
     let (_directory, root) = root(&[("/proc/version", "Linux\n")]);
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let error = copy(&root, 0, &Told::default(), &mut tar::Builder::new(full)).unwrap_err();
+    let error = copy(
+        &root,
+        0,
+        &ProgramTexts::default(),
+        &mut tar::Builder::new(full),
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }

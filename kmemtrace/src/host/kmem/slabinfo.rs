@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{Directory, Malformed, SMALL, Unread, gone, lines, named, number};
+use super::{Directory, FileProblem, Malformed, SMALL, gone, lines, named, number};
 
 /// What a directory's `memory.kmem.slabinfo` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Slabinfo {
 }
 
 /// Reads it. In a copy of a machine's files, the error that the machine gave is in a file beside.
-pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, Unread> {
+pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, FileProblem> {
     // The root's is refused before anything of it is looked at.
     let bytes = if directory.parent_id.is_none() {
         directory.read(Slabinfo::FILE, SMALL).map(Some)
@@ -57,7 +57,7 @@ pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, Unread> {
     match bytes {
         Ok(None) => Ok(Slabinfo::Young),
         Ok(Some(bytes)) => parse(&bytes).map_err(|(line, problem)| {
-            Unread::Malformed(Malformed {
+            FileProblem::Malformed(Malformed {
                 file: named(directory, Slabinfo::FILE).into(),
                 line,
                 problem,
@@ -80,7 +80,7 @@ pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, Unread> {
                 },
             )
         }
-        Err(error) => Err(Unread::Read {
+        Err(error) => Err(FileProblem::Read {
             file: named(directory, Slabinfo::FILE),
             error,
         }),

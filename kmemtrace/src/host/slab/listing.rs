@@ -10,15 +10,15 @@ use rustix::fs::{AtFlags, FileType, OFlags, RawDir, statat};
 use crate::host::open;
 
 /// A name in a directory.
-pub(in crate::host) struct Entry<'a> {
+pub(in crate::host) struct ListedName<'a> {
     pub(in crate::host) name: &'a [u8],
     pub(in crate::host) inode: u64,
-    pub(in crate::host) kind: Kind,
+    pub(in crate::host) kind: NameKind,
 }
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::host) enum Kind {
+pub(in crate::host) enum NameKind {
     Directory,
     Link,
     Other,
@@ -32,7 +32,7 @@ pub(in crate::host) fn directory(at: impl AsFd, name: &[u8]) -> rustix::io::Resu
 /// Tells all names but `.` and `..`.
 pub(in crate::host) fn each(
     directory: &OwnedFd,
-    tell: &mut dyn FnMut(Entry<'_>),
+    tell: &mut dyn FnMut(ListedName<'_>),
 ) -> rustix::io::Result<()> {
     let mut buffer = Vec::with_capacity(128 << 10);
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
@@ -42,7 +42,7 @@ pub(in crate::host) fn each(
         if name == c"." || name == c".." {
             continue;
         }
-        tell(Entry {
+        tell(ListedName {
             name: name.to_bytes(),
             inode: entry.ino(),
             kind: kind(directory, name, entry.file_type()),
@@ -52,15 +52,15 @@ pub(in crate::host) fn each(
 }
 
 /// Not every file system under a copy of a machine's files tells the type in the listing.
-fn kind(directory: &OwnedFd, name: &CStr, listed: FileType) -> Kind {
+fn kind(directory: &OwnedFd, name: &CStr, listed: FileType) -> NameKind {
     let kind = match listed {
         FileType::Unknown => statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_or(listed, |stat| FileType::from_raw_mode(stat.st_mode)),
         listed => listed,
     };
     match kind {
-        FileType::Directory => Kind::Directory,
-        FileType::Symlink => Kind::Link,
-        _ => Kind::Other,
+        FileType::Directory => NameKind::Directory,
+        FileType::Symlink => NameKind::Link,
+        _ => NameKind::Other,
     }
 }

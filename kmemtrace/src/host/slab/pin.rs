@@ -8,7 +8,7 @@ use crate::host::parse::number;
 /// What the slab caches of one memcg hold. A figure is `None` unless all its caches tell theirs: in a copy of a machine's
 /// files there may be but the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SlabPin {
+pub struct SlabHoldings {
     /// Objects in use, with those that wait on a CPU's list (`objects`, `SO_ALL|SO_OBJECTS` in `show_slab_objects`).
     pub objects: Option<u64>,
     /// The size of the slabs that they are in, in bytes: `slabs` times the page size of this machine, to the `order`.
@@ -20,9 +20,9 @@ pub struct SlabPin {
 }
 
 /// Reads how much the caches of a memcg hold: three small files for each of them.
-pub fn slab_pin(root: &Root, memcg: &SlabMemcg) -> SlabPin {
+pub fn slab_pin(root: &Root, memcg: &SlabMemcg) -> SlabHoldings {
     let page = rustix::param::page_size() as u64;
-    let mut pin = SlabPin {
+    let mut pin = SlabHoldings {
         objects: Some(0),
         bytes: Some(0),
         caches: memcg.caches.len() as u64,

@@ -148,14 +148,14 @@ fn a_pin_is_known_only_as_a_whole() {
         ("/sys/kernel/slab/b(2:y)/objects", "\u{fffd}\n"),
     ]);
     let memcgs = slab_memcgs(&root).memcgs;
-    let whole = SlabPin {
+    let whole = SlabHoldings {
         objects: Some(21),
         bytes: Some(4 * page),
         caches: 1,
         largest: Some((b"a".to_vec(), 21)),
     };
     assert_eq!(slab_pin(&root, &memcgs[&1]), whole);
-    let part = SlabPin {
+    let part = SlabHoldings {
         objects: None,
         bytes: None,
         caches: 2,

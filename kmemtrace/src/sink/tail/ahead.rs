@@ -77,17 +77,17 @@ mod tests {
     use std::iter;
 
     use super::*;
-    use crate::tracker::{Held, Kept, Seen};
+    use crate::tracker::{HeldBytes, Kept, LeakCount};
 
     #[test]
     fn what_is_at_risk_is_said_with_its_range() {
         let ahead = |kept, used, leaked, all: Option<u64>| {
             let hour = 3_600_000_000_000;
-            let seen = Seen {
+            let seen = LeakCount {
                 leaked,
                 over_ns: hour,
             };
-            let held = Held {
+            let held = HeldBytes {
                 all,
                 paced: iter::repeat_n(1 << 20, all.map_or(0, |_| 100)).collect(),
             };

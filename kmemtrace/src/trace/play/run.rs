@@ -35,13 +35,13 @@ pub(super) fn goes_on((id, part): &PartId, next: &PartId) -> bool {
 }
 
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct PlayedRun {
     pub(super) part: PartId,
     pub(super) tracker: Tracker,
     pub(super) began: Stamp,
 }
 
-impl Run {
+impl PlayedRun {
     /// The newest moment that is known of it.
     pub(super) fn now(&self) -> Stamp {
         let now = self.tracker.now();

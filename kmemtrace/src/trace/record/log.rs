@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::tail::{Tail, tail};
+use super::tail::{FileEnd, tail};
 use crate::{error::Error, event::json::Item, text::escape::Name, trace::Trace};
 
 /// A second at most is lost if the process is killed: sources tell of the time at least once a second.
@@ -124,7 +124,7 @@ impl Log {
                 _ => return Err(foreign("it is no trace of kmemtrace")),
             }
         }
-        let Tail { whole, rest } = tail(&file, packed).map_err(cannot)?;
+        let FileEnd { whole, rest } = tail(&file, packed).map_err(cannot)?;
         let mut log = Self::new(file, whole, packed);
         if whole == length {
             return Ok((log, unlocked));

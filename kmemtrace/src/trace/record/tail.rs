@@ -9,7 +9,7 @@ use crate::event::json::LINE_MAX;
 
 /// The end of a file that may have been torn.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Tail {
+pub(super) struct FileEnd {
     /// Bytes of it that are whole lines, or whole zstd frames.
     pub(super) whole: u64,
     /// Whole lines of the torn frame after them.
@@ -17,23 +17,23 @@ pub(super) struct Tail {
 }
 
 /// Finds it. A packed file is read through.
-pub(super) fn tail(file: &File, packed: bool) -> io::Result<Tail> {
+pub(super) fn tail(file: &File, packed: bool) -> io::Result<FileEnd> {
     if packed { frames(file) } else { lines(file) }
 }
 
-fn lines(mut file: &File) -> io::Result<Tail> {
+fn lines(mut file: &File) -> io::Result<FileEnd> {
     let length = file.seek(SeekFrom::End(0))?;
     let from = length.saturating_sub(LINE_MAX as u64 + 1);
     file.seek(SeekFrom::Start(from))?;
     let mut end = Vec::new();
     file.take(LINE_MAX as u64 + 1).read_to_end(&mut end)?;
-    Ok(Tail {
+    Ok(FileEnd {
         whole: from + whole_lines(&end) as u64,
         rest: Vec::new(),
     })
 }
 
-fn frames(mut file: &File) -> io::Result<Tail> {
+fn frames(mut file: &File) -> io::Result<FileEnd> {
     file.seek(SeekFrom::Start(0))?;
     let mut input = Position {
         input: BufReader::new(file),
@@ -43,13 +43,13 @@ fn frames(mut file: &File) -> io::Result<Tail> {
         let whole = input.bytes;
         if input.fill_buf()?.is_empty() {
             let rest = Vec::new();
-            return Ok(Tail { whole, rest });
+            return Ok(FileEnd { whole, rest });
         }
         let mut frame = zstd::Decoder::with_buffer(input)?.single_frame();
         match io::copy(&mut frame, &mut io::sink()) {
             Ok(_) => input = frame.finish(),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(Tail {
+                return Ok(FileEnd {
                     whole,
                     rest: torn(file, whole)?,
                 });

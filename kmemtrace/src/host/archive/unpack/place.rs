@@ -12,7 +12,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{NAME, Refused};
+use super::{NAME, UnpackError};
 
 /// How deep a path may be: the hierarchies on real machines have a dozen levels.
 const DEPTH: usize = 256;
@@ -31,12 +31,12 @@ impl Place {
         Ok(Self { top, last: None })
     }
 
-    pub(super) fn directory(&mut self, path: &[u8]) -> Result<(), Refused> {
+    pub(super) fn directory(&mut self, path: &[u8]) -> Result<(), UnpackError> {
         let parts = parts(path)?;
         self.enter(path, &parts)
     }
 
-    pub(super) fn file(&mut self, path: &[u8], content: &mut dyn Read) -> Result<(), Refused> {
+    pub(super) fn file(&mut self, path: &[u8], content: &mut dyn Read) -> Result<(), UnpackError> {
         let (parent, name) = self.parent(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o600);
@@ -47,7 +47,7 @@ impl Place {
         Ok(())
     }
 
-    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Refused> {
+    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), UnpackError> {
         // Links are in true directories, so that this many `..` lead to the top, and no further. Behind a name there may be
         // no `..`: the name may be a link itself.
         let above = parts(path)?.len().saturating_sub(1);
@@ -73,7 +73,7 @@ impl Place {
     }
 
     /// The directory that an entry goes to, and its name.
-    fn parent<'a>(&mut self, path: &'a [u8]) -> Result<(&OwnedFd, &'a [u8]), Refused> {
+    fn parent<'a>(&mut self, path: &'a [u8]) -> Result<(&OwnedFd, &'a [u8]), UnpackError> {
         let parts = parts(path)?;
         let Some((name, above)) = parts.split_last() else {
             return Err(refused(path, "no name"));
@@ -84,7 +84,7 @@ impl Place {
     }
 
     /// Goes to a directory, and makes what is not there. A link on the way is an error.
-    fn enter(&mut self, path: &[u8], parts: &[&[u8]]) -> Result<(), Refused> {
+    fn enter(&mut self, path: &[u8], parts: &[&[u8]]) -> Result<(), UnpackError> {
         let joined = parts.join(&b'/');
         if self.last.as_ref().is_some_and(|(last, _)| *last == joined) {
             return Ok(());
@@ -129,7 +129,7 @@ fn again<T>(
 }
 
 /// The names in a path.
-fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Refused> {
+fn parts(path: &[u8]) -> Result<Vec<&[u8]>, UnpackError> {
     if path.starts_with(b"/") {
         return Err(refused(path, "an absolute path"));
     }
@@ -146,9 +146,9 @@ fn parts(path: &[u8]) -> Result<Vec<&[u8]>, Refused> {
     Ok(parts)
 }
 
-fn refused(path: &[u8], problem: &'static str) -> Refused {
+fn refused(path: &[u8], problem: &'static str) -> UnpackError {
     let shown = path.get(..200).unwrap_or(path);
-    Refused::Unsafe {
+    UnpackError::Unsafe {
         path: shown.escape_ascii().to_string(),
         problem,
     }

@@ -31,7 +31,7 @@ fn link(path: &str, target: &str) -> Vec<u8> {
     entry(EntryType::Symlink, path.as_bytes(), target.as_bytes(), b"")
 }
 
-fn unpacked(entries: &[Vec<u8>]) -> (tempfile::TempDir, Result<Unpacked, Refused>) {
+fn unpacked(entries: &[Vec<u8>]) -> (tempfile::TempDir, Result<Unpacked, UnpackError>) {
     let directory = tempfile::tempdir().unwrap();
     let top = directory.path().join("a/b");
     fs::create_dir_all(&top).unwrap();
