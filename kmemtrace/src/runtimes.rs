@@ -77,6 +77,8 @@ pub struct Row {
     pub units: &'static [&'static str],
     /// Whether it switches kernel-memory accounting on by itself.
     pub accounting: Accounting,
+    /// The command that moves its work away from the node before a reboot, if it has one.
+    pub drain: Option<&'static str>,
 }
 
 /// How the end of a path is named, with `<` and `>` around the runtime's own name in it.
@@ -130,6 +132,7 @@ const NONE: Row = Row {
     logs: &[],
     units: &[],
     accounting: Accounting::No,
+    drain: None,
 };
 
 /// All of them, in [`Runtime`]'s order.
@@ -298,6 +301,7 @@ pub const RUNTIMES: [Row; 17] = [
             "/var/log/slurm-llnl/slurmd.log",
         ],
         units: &["slurmd"],
+        drain: Some("scontrol update nodename=$(hostname -s) state=drain reason=kmem"),
         accounting: Accounting::Setting("ConstrainKmemSpace", "18.08"),
         ..NONE
     },
@@ -316,6 +320,7 @@ pub const RUNTIMES: [Row; 17] = [
         programs: &[("nomad", "version")],
         logs: &["/var/log/nomad.log", "/var/log/nomad/nomad.log"],
         units: &["nomad"],
+        drain: Some("nomad node drain -self -enable -yes"),
         // Its exec and java drivers have libcontainer in them: 1.3 came with runc 1.0.3's.
         accounting: Accounting::Before("1.3"),
         ..NONE

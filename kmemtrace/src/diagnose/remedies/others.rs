@@ -49,9 +49,7 @@ impl Situation<'_> {
         if done.is_none() {
             lines.push(format!("sed -i '/^ *{name}/Id' {file} && echo {name}=no >> {file}").into());
         }
-        if runtime == Runtime::Slurm {
-            lines.push("scontrol update nodename=$(hostname -s) state=drain reason=kmem".into());
-        }
+        lines.extend(runtime.row().drain.map(Arg::from));
         lines.push("reboot".into());
         let why = why.arg("runtime", runtime.row().title);
         let mut remedy = row.remedy(true, why, lines);
@@ -139,9 +137,7 @@ fn update(row: &Row, runtime: Runtime, version: &'static str) -> Remedy {
         .arg("runtime", title)
         .arg("version", version);
     let mut lines = vec![Arg::from(comment)];
-    if runtime == Runtime::Nomad {
-        lines.push("nomad node drain -self -enable -yes".into());
-    }
+    lines.extend(runtime.row().drain.map(Arg::from));
     lines.push("reboot".into());
     let mut remedy = row.remedy(true, why, lines);
     remedy.title = remedy.title.arg("runtime", title).arg("version", version);
