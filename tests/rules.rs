@@ -1,6 +1,7 @@
 //! What ARCHITECTURE.md promises about the source, read from the source.
 
 mod circles;
+mod verbs;
 
 use std::{
     collections::HashMap,
@@ -20,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("rules::modules_depend_in_one_direction", directions),
         test("rules::modules_make_no_circles", circles::none),
         test("rules::a_circle_is_found", circles::found),
+        test("rules::verbs_do_not_use_each_other", verbs::apart),
         test("rules::aya_and_tokio_stay_in_their_place", places),
         test("rules::unsafe_is_in_named_modules_only", unsafe_modules),
         test("rules::the_machines_files_are_opened_in_one_place", opens),

@@ -73,7 +73,7 @@ pub(super) fn found() -> Result {
 }
 
 /// The module that a file is, `a::b`; the crate's own is empty.
-fn module(root: &Path, file: &Path) -> String {
+pub(super) fn module(root: &Path, file: &Path) -> String {
     let inside = file.strip_prefix(root).expect("below the root");
     let inside = inside.with_extension("");
     let names = inside.iter().map(|name| name.to_string_lossy());
@@ -88,7 +88,7 @@ fn module(root: &Path, file: &Path) -> String {
 type Names = Vec<String>;
 
 /// A crate's modules and what each names.
-struct Modules {
+pub(super) struct Modules {
     /// What the names that a module brings in stand for.
     imports: BTreeMap<String, BTreeMap<String, Names>>,
     /// All paths in its code.
@@ -96,7 +96,7 @@ struct Modules {
 }
 
 impl Modules {
-    fn of(files: impl Iterator<Item = (String, String)>) -> Self {
+    pub(super) fn of(files: impl Iterator<Item = (String, String)>) -> Self {
         let mut modules = Self {
             imports: BTreeMap::new(),
             paths: BTreeMap::new(),
@@ -137,7 +137,7 @@ impl Modules {
     }
 
     /// Which module uses which, and by what path.
-    fn edges(&self) -> BTreeMap<(String, String), String> {
+    pub(super) fn edges(&self) -> BTreeMap<(String, String), String> {
         let mut edges = BTreeMap::new();
         for (module, paths) in &self.paths {
             for path in paths {
