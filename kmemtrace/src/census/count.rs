@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use super::{Named, assess, look::look};
 use crate::{
-    diagnose::facts::Count,
+    diagnose::facts::MemcgCount,
     error::Error,
     host::{self, Hierarchy, Root, SlabMemcg},
 };
@@ -14,7 +14,7 @@ pub(crate) fn count(
     root: &Root,
     hierarchy: &Hierarchy,
     settle: Option<Duration>,
-) -> Result<Count, Error> {
+) -> Result<MemcgCount, Error> {
     let (first, mut names) = look(root, hierarchy)?;
     let zombies = first.zombies();
     let any = zombies.min > 0 || zombies.max.is_some_and(|max| max > 0);
@@ -27,7 +27,7 @@ pub(crate) fn count(
     let kernel = host::release(root);
     let census = assess(hierarchy, kernel, &first, second.as_ref(), Named::default());
     let with_caches = names.orphans.len() as u64;
-    Ok(Count {
+    Ok(MemcgCount {
         live: census.live,
         zombies_min: census.zombies_min,
         zombies_max: census.zombies_max,

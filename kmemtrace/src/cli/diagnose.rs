@@ -21,7 +21,7 @@ use crate::{
     census::{self, PinWalks},
     diagnose::{
         Diagnosis, Facts, State, diagnose,
-        facts::{Fact, Options, Pinned, Unread},
+        facts::{KernelPins, Options, Reading, Unread},
     },
     host::{self, Root},
     judge::Answer,
@@ -132,7 +132,7 @@ fn facts(root: &Root, live: bool, args: &Args) -> Result<Facts, Failure> {
 }
 
 /// What keeps the zombies, if there are any and the kernel's own tree can be walked.
-fn pinned(root: &Root, facts: &Facts) -> Option<Pinned> {
+fn pinned(root: &Root, facts: &Facts) -> Option<KernelPins> {
     facts
         .count
         .as_ref()
@@ -141,14 +141,14 @@ fn pinned(root: &Root, facts: &Facts) -> Option<Pinned> {
     let totals = PinWalks::new(root).below("/").ok()?;
     let says = Message::list(totals.iter().map(census::message))?;
     let file = totals.iter().filter(|total| total.of_page_cache());
-    Some(Pinned {
+    Some(KernelPins {
         zombies: totals.iter().map(|total| total.zombies).sum(),
         file: file.filter_map(|total| total.held_bytes).sum(),
         says,
     })
 }
 
-fn count(root: &Root, live: bool) -> Fact<crate::diagnose::facts::Count> {
+fn count(root: &Root, live: bool) -> Reading<crate::diagnose::facts::MemcgCount> {
     let hierarchy = host::facts(root)
         .memory
         .map_err(|none| Unread::new("/proc/self/mountinfo", none))?;

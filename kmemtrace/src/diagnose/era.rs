@@ -114,7 +114,7 @@ pub(super) fn evidence(facts: &Facts, origin: Origin) -> Vec<Evidence> {
     let mut evidence: Vec<_> = facts
         .kernel
         .iter()
-        .map(super::facts::Line::evidence)
+        .map(super::facts::FileLine::evidence)
         .collect();
     if let Some(reparents) = facts.reparents.as_ref().filter(|_| origin == Origin::Sign) {
         evidence.push(reparents.clone());

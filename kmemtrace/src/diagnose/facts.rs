@@ -21,12 +21,12 @@ use std::{collections::HashMap, io, path::Path};
 pub use configuration::Configuration;
 pub(super) use configuration::words as configured_words;
 pub use crowd::{Crowd, read as crowd};
-pub use kernel::{BuiltIn, Config, Distribution};
+pub use kernel::{BuiltIn, Distribution, KernelConfig};
 pub use level::Level;
-pub use log::{Counter, Filled, KernelLog, Killed, SlabFailures, Usage};
+pub use log::{Filled, KernelLog, Killed, OomCounter, SlabFailures, Usage};
 pub use meminfo::Meminfo;
-pub use pins::{Below, Held, Kinds, place, read as held};
-pub use programs::{Mark, Program, copied as programs};
+pub use pins::{Below, HeldMemory, Kinds, place, read as held};
+pub use programs::{HostProgram, Mark, copied as programs};
 pub use reason::Reason;
 pub use runtime::{RuntimeLines, RuntimeLog, journal};
 pub use traces::{MkdirRefusal, Traced, TracedFailures};
@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// A fact, or why it is not known.
-pub type Fact<T> = Result<T, Unread>;
+pub type Reading<T> = Result<T, Unread>;
 
 /// Why a fact is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Unread {
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct FileLine {
     /// The file, on the machine itself.
     pub file: String,
     /// Counted from 1.
@@ -75,7 +75,7 @@ pub struct Line {
     pub text: String,
 }
 
-impl Line {
+impl FileLine {
     /// As evidence.
     pub fn evidence(&self) -> Evidence {
         Evidence {
@@ -95,7 +95,7 @@ pub struct Options {
 
 /// How many memory cgroups there are, dead and alive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub struct MemcgCount {
     /// With a directory, the root included.
     pub live: u64,
     /// Zombies, at least.
@@ -124,7 +124,7 @@ pub struct Count {
     pub held_bytes: Option<u64>,
 }
 
-impl Count {
+impl MemcgCount {
     /// Whether all ids are taken, or were at one time.
     pub fn all_taken(&self) -> bool {
         judge::all_taken(self.ids_min, self.ids_peak)
@@ -133,7 +133,7 @@ impl Count {
 
 /// A directory of the memory hierarchy and its accounting of kernel memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Directory {
+pub struct AccountedDirectory {
     /// From the hierarchy's root, which is `/`.
     pub path: Vec<u8>,
     /// The whole path on the machine.
@@ -151,7 +151,7 @@ pub struct Directory {
     pub own_usage: Option<u64>,
 }
 
-impl Directory {
+impl AccountedDirectory {
     /// Whether kernel memory is accounted to it, on kernels where somebody has to switch that on; `None` where nothing tells.
     /// `memory.kmem.slabinfo` is not read everywhere ([`host::Ask`]), but what is charged, limited or named is accounted.
     pub fn accounted(&self) -> Option<bool> {
@@ -209,7 +209,7 @@ impl Directory {
 
 /// What keeps the zombies, as the kernel's own tree of memory cgroups tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pinned {
+pub struct KernelPins {
     /// How many there are.
     pub zombies: u64,
     /// Bytes of page cache that they hold.
@@ -222,7 +222,7 @@ pub struct Pinned {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The kernel's release.
-    pub kernel: Fact<Line>,
+    pub kernel: Reading<FileLine>,
     /// The machine's name.
     pub hostname: Option<String>,
     /// How long it has been up, in nanoseconds.
@@ -230,49 +230,49 @@ pub struct Facts {
     /// What `/proc/version` says: who built it.
     pub built: Option<String>,
     /// The kernel's command line.
-    pub cmdline: Fact<Line>,
+    pub cmdline: Reading<FileLine>,
     /// Whether accounting of kernel memory is built into the kernel.
-    pub config: Fact<Config>,
+    pub config: Reading<KernelConfig>,
     /// The distribution.
-    pub distribution: Fact<Distribution>,
+    pub distribution: Reading<Distribution>,
     /// Whether it was started by EFI; `None` of a copy, which does not tell.
     pub efi: Option<bool>,
     /// Where memory cgroups are.
     pub hierarchy: Result<Hierarchy, NoMemory>,
     /// How many there are.
-    pub count: Fact<Count>,
+    pub count: Reading<MemcgCount>,
     /// Where the kernel's own count stands.
-    pub counted: Option<Line>,
+    pub counted: Option<FileLine>,
     /// v1: kernel-memory accounting of each directory, parents before children, the root first.
-    pub levels: Fact<Vec<Directory>>,
+    pub levels: Reading<Vec<AccountedDirectory>>,
     /// Where live memory cgroups crowd, if they use up the ids.
     pub crowd: Option<Crowd>,
     /// What is configured for the kernel's command line and for programs that make cgroups.
     pub configured: Configuration,
     /// Whether the kernel's own reaper of zombies is switched on (`reap_background`), on kernels that have it.
-    pub reaper: Option<Line>,
+    pub reaper: Option<FileLine>,
     /// Where slab caches of memcgs stand.
     pub layout: Option<SlabLayout>,
     /// What shows that the slab of a removed memory cgroup is its parent's, if anything does.
     pub reparents: Option<Evidence>,
     /// What removed memory cgroups hold, by kind.
-    pub held: Fact<Held>,
+    pub held: Reading<HeldMemory>,
     /// What keeps removed memory cgroups, where the kernel's own tree of them was walked.
-    pub pinned: Option<Pinned>,
+    pub pinned: Option<KernelPins>,
     /// What recorded traces say, if some were given.
-    pub traced: Option<Fact<Traced>>,
+    pub traced: Option<Reading<Traced>>,
     /// Free memory.
-    pub meminfo: Fact<Meminfo>,
+    pub meminfo: Reading<Meminfo>,
     /// What the kernel log says.
-    pub log: Fact<KernelLog>,
+    pub log: Reading<KernelLog>,
     /// What the container runtimes and kubelet say.
-    pub runtime: Fact<RuntimeLog>,
+    pub runtime: Reading<RuntimeLog>,
     /// Their programs.
-    pub programs: Vec<Program>,
+    pub programs: Vec<HostProgram>,
     /// Whether a memory cgroup could be made, if that was tried: what the kernel said.
     pub probe: Option<Result<(), Unread>>,
     /// Whether memory cgroups that are made now leak, if that was tried.
-    pub trial: Option<Fact<Trial>>,
+    pub trial: Option<Reading<Trial>>,
 }
 
 impl Facts {
@@ -282,7 +282,7 @@ impl Facts {
     }
 
     /// Reads them. `count` is how many memory cgroups there are.
-    pub fn read(root: &Root, options: Options, count: Fact<Count>) -> Self {
+    pub fn read(root: &Root, options: Options, count: Reading<MemcgCount>) -> Self {
         let facts = host::facts(root);
         let kernel = line(root, "/proc/sys/kernel/osrelease", |_| true);
         let release = kernel.as_ref().ok().map(|line| line.text.clone());
@@ -345,7 +345,7 @@ impl Facts {
 }
 
 /// Reads a file; of a copy in which it is an error, that.
-fn read(root: &Root, path: &str) -> Fact<Vec<u8>> {
+fn read(root: &Root, path: &str) -> Reading<Vec<u8>> {
     root.read(path).map_err(|error| {
         let told = (error.kind() == io::ErrorKind::NotFound)
             .then(|| root.read(format!("{path}.error")).ok())
@@ -356,17 +356,17 @@ fn read(root: &Root, path: &str) -> Fact<Vec<u8>> {
 }
 
 /// The first line that is meant.
-fn line(root: &Root, path: &str, is: impl Fn(&str) -> bool) -> Fact<Line> {
+fn line(root: &Root, path: &str, is: impl Fn(&str) -> bool) -> Reading<FileLine> {
     let bytes = read(root, path)?;
     find(path, &bytes, is).ok_or_else(|| Unread::new(path, Reason::Untold))
 }
 
-fn find(path: &str, bytes: &[u8], is: impl Fn(&str) -> bool) -> Option<Line> {
+fn find(path: &str, bytes: &[u8], is: impl Fn(&str) -> bool) -> Option<FileLine> {
     let mut lines = (1..).zip(bytes.split(|&byte| byte == b'\n'));
     lines.find_map(|(number, text)| {
         let text = String::from_utf8_lossy(text);
         let text = text.trim();
-        (!text.is_empty() && is(text)).then(|| Line {
+        (!text.is_empty() && is(text)).then(|| FileLine {
             file: path.to_owned(),
             number,
             text: text.to_owned(),
@@ -375,7 +375,7 @@ fn find(path: &str, bytes: &[u8], is: impl Fn(&str) -> bool) -> Option<Line> {
 }
 
 /// The row or the line with the kernel's own count.
-fn counted(root: &Root, hierarchy: &Hierarchy) -> Option<Line> {
+fn counted(root: &Root, hierarchy: &Hierarchy) -> Option<FileLine> {
     match hierarchy.version {
         Version::V1 => line(root, "/proc/cgroups", |text| {
             text.split_whitespace().next() == Some("memory")
@@ -397,7 +397,7 @@ const LIMITS: usize = 20_000;
 /// Of so many directories of each level `memory.kmem.slabinfo` is read, on a running machine: enough to tell the level.
 const ASKED: usize = 64;
 
-fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Fact<Vec<Directory>> {
+fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Reading<Vec<AccountedDirectory>> {
     let mount = at.mount.display().to_string();
     let mut asked: HashMap<Level, usize> = HashMap::new();
     let mut picks = |path: &[u8]| {
@@ -423,7 +423,7 @@ fn levels(root: &Root, at: &Hierarchy, slab: &SlabMemcgs) -> Fact<Vec<Directory>
         let file = format!("{place}/memory.kmem.limit_in_bytes");
         let limit = (number < LIMITS).then(|| root.read(file).ok()).flatten();
         let limit = limit.and_then(|text| str::from_utf8(&text).ok()?.trim().parse().ok());
-        Directory {
+        AccountedDirectory {
             place,
             slabinfo: one.slabinfo,
             header_tells,

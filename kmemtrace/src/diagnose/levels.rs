@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Evidence, Facts,
-    facts::{Directory, Level, Unread},
+    facts::{AccountedDirectory, Level, Unread},
 };
 use crate::{
     attribution::{Runtime, maker, owner},
@@ -148,7 +148,7 @@ impl Who {
 /// Who switched it on. On kernels where nobody has to ([`super::Era::KeepsIds`] and later), nobody.
 pub(super) fn who(facts: &Facts) -> Result<Who, Unread> {
     let levels = facts.levels.as_ref().map_err(Clone::clone)?;
-    let by_path: HashMap<&[u8], &Directory> =
+    let by_path: HashMap<&[u8], &AccountedDirectory> =
         levels.iter().map(|one| (&one.path[..], one)).collect();
     let parent = |path: &[u8]| {
         let end = path.iter().rposition(|&byte| byte == b'/')?;

@@ -43,7 +43,7 @@ pub struct Remedy {
 }
 
 /// A remedy: its name, what is said of it wherever it applies, and what each node makes of it.
-struct Row {
+struct RemedyRow {
     id: &'static str,
     title: Sentence,
     cost: Sentence,
@@ -52,10 +52,10 @@ struct Row {
     /// Names of the findings that it helps against.
     helps: &'static [&'static [&'static str]],
     /// The remedy for a node: with why it applies or not, and its commands; none where there is nothing to say of it.
-    make: fn(&Situation<'_>, &Row) -> Vec<Remedy>,
+    make: fn(&Situation<'_>, &RemedyRow) -> Vec<Remedy>,
 }
 
-impl Row {
+impl RemedyRow {
     /// The remedy, with what this node makes of it.
     fn remedy(&self, applies: bool, why: Message, commands: Vec<Arg>) -> Remedy {
         Remedy {
@@ -81,8 +81,8 @@ const ACCOUNTING: &[&str] = &[accounting::QUESTION.id];
 const COMMAND_LINE: &[&str] = &[command_line::QUESTION.id];
 
 /// All remedies, in the order in which they are tried.
-const REMEDIES: [Row; 11] = [
-    Row {
+const REMEDIES: [RemedyRow; 11] = [
+    RemedyRow {
         id: "shrink-caches",
         title: say::REMEDY_SHRINK_CACHES,
         cost: say::REMEDY_SHRINK_CACHES_COST,
@@ -91,7 +91,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS],
         make: |case, row| vec![case.shrink(row)],
     },
-    Row {
+    RemedyRow {
         id: "remove-empty",
         title: say::REMEDY_REMOVE_EMPTY,
         cost: say::REMEDY_REMOVE_EMPTY_COST,
@@ -100,7 +100,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS],
         make: |case, row| case.remove_empty(row).into_iter().collect(),
     },
-    Row {
+    RemedyRow {
         id: "memcg-reaper",
         title: say::REMEDY_MEMCG_REAPER,
         cost: say::REMEDY_MEMCG_REAPER_COST,
@@ -109,7 +109,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS],
         make: |case, row| case.reaper(row).into_iter().collect(),
     },
-    Row {
+    RemedyRow {
         id: "runtime-setting",
         title: say::REMEDY_RUNTIME_SETTING,
         cost: say::REMEDY_RUNTIME_SETTING_COST,
@@ -118,7 +118,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS, ACCOUNTING],
         make: |case, row| case.settings(row),
     },
-    Row {
+    RemedyRow {
         id: "runtime-update",
         title: say::REMEDY_RUNTIME_UPDATE,
         cost: say::REMEDY_RUNTIME_UPDATE_COST,
@@ -127,7 +127,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS, ACCOUNTING],
         make: |case, row| case.updates(row),
     },
-    Row {
+    RemedyRow {
         id: "nokmem-boot",
         title: say::REMEDY_NOKMEM_BOOT,
         cost: say::REMEDY_NOKMEM_BOOT_COST,
@@ -136,7 +136,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS, ACCOUNTING, &[configured::QUESTION.id]],
         make: |case, row| vec![case.nokmem(row)],
     },
-    Row {
+    RemedyRow {
         id: "kubelet-nokmem",
         title: say::REMEDY_KUBELET_NOKMEM,
         cost: say::REMEDY_KUBELET_NOKMEM_COST,
@@ -145,7 +145,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS, ACCOUNTING, COMMAND_LINE],
         make: |case, row| vec![case.kubelet(row)],
     },
-    Row {
+    RemedyRow {
         id: "runc-nokmem",
         title: say::REMEDY_RUNC_NOKMEM,
         cost: say::REMEDY_RUNC_NOKMEM_COST,
@@ -154,7 +154,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS, ACCOUNTING, COMMAND_LINE],
         make: |case, row| vec![case.runc(row)],
     },
-    Row {
+    RemedyRow {
         id: "newer-kernel",
         title: say::REMEDY_NEWER_KERNEL,
         cost: say::REMEDY_NEWER_KERNEL_COST,
@@ -163,7 +163,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS, ACCOUNTING, COMMAND_LINE, &[kernel::QUESTION.id]],
         make: |case, row| vec![case.kernel(row)],
     },
-    Row {
+    RemedyRow {
         id: "reclaim-memory",
         title: say::REMEDY_RECLAIM_MEMORY,
         cost: say::REMEDY_RECLAIM_MEMORY_COST,
@@ -172,7 +172,7 @@ const REMEDIES: [Row; 11] = [
         helps: &[NO_IDS],
         make: |case, row| vec![case.reclaim(row)],
     },
-    Row {
+    RemedyRow {
         id: "reboot",
         title: say::REMEDY_REBOOT,
         cost: say::REMEDY_REBOOT_COST,
@@ -242,7 +242,7 @@ impl Situation<'_> {
         matches!(self.state, State::Leaking | State::Exhausted)
     }
 
-    fn shrink(&self, row: &Row) -> Remedy {
+    fn shrink(&self, row: &RemedyRow) -> Remedy {
         let with_caches = self
             .facts
             .count
@@ -271,7 +271,7 @@ impl Situation<'_> {
         row.remedy(applies, why, commands)
     }
 
-    fn nokmem(&self, row: &Row) -> Remedy {
+    fn nokmem(&self, row: &RemedyRow) -> Remedy {
         let cmdline = self.facts.cmdline.as_ref();
         let given = cmdline.is_ok_and(|line| command_line::memory_option(&line.text, "nokmem"));
         let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
@@ -324,7 +324,7 @@ impl Situation<'_> {
             .any(|one| one.mark == Mark::NoKmem && names.iter().any(|(name, _)| *name == one.name))
     }
 
-    fn kubelet(&self, row: &Row) -> Remedy {
+    fn kubelet(&self, row: &RemedyRow) -> Remedy {
         let on = self.who.is_some_and(|who| who.kubelet.is_some());
         let perhaps = self.who.is_some_and(|who| who.removed.is_some()) && self.has_kubelet();
         let (applies, why) = if self.era.is_some_and(|era| era != Era::OptIn) {
@@ -341,7 +341,7 @@ impl Situation<'_> {
         row.remedy(applies, Message::new(why), self.kubelet_commands())
     }
 
-    fn runc(&self, row: &Row) -> Remedy {
+    fn runc(&self, row: &RemedyRow) -> Remedy {
         // Others that run runc, or have its library in them.
         let by_runc = |runtime: Runtime| runtime.row().accounting == Accounting::ByRunc;
         let runc = |who: &Who| who.runc.is_some() || who.runtimes().any(by_runc);
@@ -368,7 +368,7 @@ impl Situation<'_> {
         row.remedy(applies, Message::new(why), self.runc_commands())
     }
 
-    fn kernel(&self, row: &Row) -> Remedy {
+    fn kernel(&self, row: &RemedyRow) -> Remedy {
         let (applies, why) = match self.era {
             _ if self.state == State::Crowded => (false, say::NEWER_KERNEL_CROWDED),
             Some(Era::KeepsIds | Era::OptIn) if self.kept == Kept::No => {
@@ -388,7 +388,7 @@ impl Situation<'_> {
         row.remedy(applies, Message::new(why), self.kernel_commands())
     }
 
-    fn reclaim(&self, row: &Row) -> Remedy {
+    fn reclaim(&self, row: &RemedyRow) -> Remedy {
         let held = self
             .facts
             .held
@@ -431,7 +431,7 @@ impl Situation<'_> {
         row.remedy(applies, why, commands)
     }
 
-    fn reboot(&self, row: &Row) -> Remedy {
+    fn reboot(&self, row: &RemedyRow) -> Remedy {
         // Where ids come back by themselves, a reboot gives none.
         let failing = self.state == State::Failing && self.kept != Kept::No;
         let applies = self.leaking() || failing;

@@ -29,16 +29,16 @@ pub struct Vendor {
 }
 
 /// A vendor, and how its kernels are known.
-struct Row {
+struct VendorRow {
     name: &'static str,
     maker: Maker,
     /// One of them is in the release: `#` is a digit, `$` the end.
     marks: &'static [&'static str],
-    who: Who,
+    who: Agreement,
 }
 
 /// What has to agree with the mark.
-enum Who {
+enum Agreement {
     /// Nothing: nobody else has it.
     Mark,
     /// os-release's `ID` or `ID_LIKE` is one of these, or `/proc/version` has the text; the mark alone if neither is known.
@@ -47,11 +47,16 @@ enum Who {
     Only(&'static [&'static str], &'static str),
 }
 
+use Agreement::{Likely, Mark, Only};
 use Maker::{ElRepo, Other, RedHat, Uek, Wsl};
-use Who::{Likely, Mark, Only};
 
-const fn row(name: &'static str, maker: Maker, marks: &'static [&'static str], who: Who) -> Row {
-    Row {
+const fn row(
+    name: &'static str,
+    maker: Maker,
+    marks: &'static [&'static str],
+    who: Agreement,
+) -> VendorRow {
+    VendorRow {
         name,
         maker,
         marks,
@@ -104,7 +109,7 @@ const DEBIAN: &[&str] = &[
 ];
 
 /// The first that fits: those who build on another's kernel, or on its mark, stand before it.
-const ROWS: &[Row] = &[
+const ROWS: &[VendorRow] = &[
     row(
         "Microsoft (WSL)",
         Wsl,
@@ -270,13 +275,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::diagnose::facts::Line;
+    use crate::diagnose::facts::FileLine;
 
     fn distribution(ids: &str) -> Option<Distribution> {
         let mut ids = ids.split(' ').map(str::to_owned);
         let id = ids.next().filter(|id| !id.is_empty())?;
         Some(Distribution {
-            name: Line {
+            name: FileLine {
                 file: "/etc/os-release".to_owned(),
                 number: 1,
                 text: id.clone(),

@@ -1,13 +1,13 @@
 //! How many memory cgroups may be made: pure.
 
-use crate::{diagnose::facts::Count, error::Error};
+use crate::{diagnose::facts::MemcgCount, error::Error};
 
 /// With fewer free ids than this nothing is made.
 const SCARCE: u64 = 1_000;
 
 /// Refuses what would take more than a tenth of the free ids. Where zombies are not counted, the most that there ever were
 /// at one time count as taken.
-pub(crate) fn check(found: &Count, count: u64) -> Result<(), Error> {
+pub(crate) fn check(found: &MemcgCount, count: u64) -> Result<(), Error> {
     let zombies = found
         .zombies_max
         .unwrap_or_else(|| found.peak.unwrap_or(0).max(found.zombies_min));
@@ -36,14 +36,14 @@ pub(crate) fn check(found: &Count, count: u64) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    fn found(live: u64, zombies_max: Option<u64>, peak: Option<u64>) -> Count {
-        Count {
+    fn found(live: u64, zombies_max: Option<u64>, peak: Option<u64>) -> MemcgCount {
+        MemcgCount {
             live,
             zombies_max,
             peak,
             ids_min: live,
             capacity: 65_535,
-            ..Count::default()
+            ..MemcgCount::default()
         }
     }
 

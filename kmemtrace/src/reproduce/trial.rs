@@ -6,7 +6,7 @@ use crate::{
     catalogue::Catalogue,
     diagnose::{
         Facts, Level, Trial,
-        facts::{Directory, Fact, Unread},
+        facts::{AccountedDirectory, Reading, Unread},
     },
     host::{Live, Root, Slabinfo, Version},
     interrupt::Interrupt,
@@ -17,7 +17,7 @@ const COUNT: u64 = 10;
 
 const WAIT: Duration = Duration::from_secs(3);
 
-pub(crate) fn trial(root: &Root, facts: &Facts, catalogue: &Catalogue) -> Fact<Trial> {
+pub(crate) fn trial(root: &Root, facts: &Facts, catalogue: &Catalogue) -> Reading<Trial> {
     let hierarchy = facts
         .hierarchy
         .as_ref()
@@ -66,12 +66,12 @@ pub(crate) fn trial(root: &Root, facts: &Facts, catalogue: &Catalogue) -> Fact<T
 }
 
 /// A directory of kubelet's whose own accounting is off, with more kernel memory than its children have.
-fn held_below(root: &Root, levels: &[Directory]) -> Option<String> {
-    let usage = |one: &Directory| -> Option<u64> {
+fn held_below(root: &Root, levels: &[AccountedDirectory]) -> Option<String> {
+    let usage = |one: &AccountedDirectory| -> Option<u64> {
         let text = root.read(format!("{}/memory.kmem.usage_in_bytes", one.place));
         str::from_utf8(&text.ok()?).ok()?.trim().parse().ok()
     };
-    let held = |one: &&Directory| {
+    let held = |one: &&AccountedDirectory| {
         let children = levels.iter().filter(|child| {
             let rest = child.path.strip_prefix(&one.path[..]);
             let rest = rest.and_then(|rest| rest.strip_prefix(b"/"));
@@ -95,7 +95,7 @@ fn held_below(root: &Root, levels: &[Directory]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::{
-        diagnose::facts::{Count, Options},
+        diagnose::facts::{MemcgCount, Options},
         host::{
             Acts,
             tests::world::{Kernel, Kind, World},
@@ -106,7 +106,7 @@ mod tests {
     fn zombies_of_accounted_containers_show_below_pods_that_are_not() {
         let world = World::new(Kernel::El7, Version::V1);
         let below = || {
-            let facts = Facts::read(world.root(), Options::default(), Ok(Count::default()));
+            let facts = Facts::read(world.root(), Options::default(), Ok(MemcgCount::default()));
             held_below(world.root(), &facts.levels.unwrap())
         };
         world.make("/kubepods/pod1/off");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     cli::trace_report::{self, TraceReport},
-    diagnose::facts::{Fact, Reason, Traced, Unread},
+    diagnose::facts::{Reading, Reason, Traced, Unread},
     error::Error,
     event::json::Item,
     text::escape::Name,
@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn read(
     files: &[PathBuf],
     hostname: Option<&str>,
-) -> Result<Fact<Traced>, crate::cli::Failure> {
+) -> Result<Reading<Traced>, crate::cli::Failure> {
     if files.iter().any(|file| file == Path::new("-")) {
         let error = Error::new("a trace from stdin cannot be read twice");
         return Err(error.help("give its file").into());

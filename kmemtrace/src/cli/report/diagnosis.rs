@@ -5,7 +5,8 @@ use crate::{
     diagnose::{
         Diagnosis, Evidence, Facts, Finding, Remedy, Verdict, diagnose,
         facts::{
-            Configuration, Count, Distribution, Fact, KernelLog, Line, Reason, SlabFailures, Unread,
+            Configuration, Distribution, FileLine, KernelLog, MemcgCount, Reading, Reason,
+            SlabFailures, Unread,
         },
     },
     error::Said,
@@ -75,7 +76,7 @@ fn fixes(diagnosis: &Diagnosis, catalogue: &Catalogue) -> Vec<Fix> {
 /// What the trace tells of the node, as if it had been read there.
 fn facts(report: &Report, run: &Run) -> Facts {
     let header = &run.header;
-    let line = |file: &str, text: String| Line {
+    let line = |file: &str, text: String| FileLine {
         file: file.to_owned(),
         number: 1,
         text,
@@ -122,12 +123,12 @@ fn facts(report: &Report, run: &Run) -> Facts {
     }
 }
 
-fn untold<T>(file: &str) -> Fact<T> {
+fn untold<T>(file: &str) -> Reading<T> {
     Err(Unread::new(file, Reason::NotInTrace))
 }
 
 /// Red Hat's family marks its kernels.
-fn distribution(release: &str, line: &dyn Fn(&str, String) -> Line) -> Fact<Distribution> {
+fn distribution(release: &str, line: &dyn Fn(&str, String) -> FileLine) -> Reading<Distribution> {
     if ![".el7", ".el8", ".el9"]
         .iter()
         .any(|mark| release.contains(mark))
@@ -145,7 +146,7 @@ fn distribution(release: &str, line: &dyn Fn(&str, String) -> Line) -> Fact<Dist
     })
 }
 
-fn count(report: &Report, run: &Run) -> Count {
+fn count(report: &Report, run: &Run) -> MemcgCount {
     let summary = &run.summary;
     let totals = summary.totals;
     // It says so if the kernel counts them.
@@ -157,7 +158,7 @@ fn count(report: &Report, run: &Run) -> Count {
     let with_caches = report.leaks.iter().filter(|leak| {
         leak.run == last && leak.is_left() && leak.slab.is_some_and(|slab| slab.caches > 0)
     });
-    Count {
+    MemcgCount {
         live: totals.live,
         zombies_min: totals.zombies,
         zombies_max: counted.then_some(totals.zombies),
@@ -175,7 +176,7 @@ fn count(report: &Report, run: &Run) -> Count {
 }
 
 /// Slab failures as they would stand in the kernel log. That there is none says nothing of the whole log.
-fn log(report: &Report, run: &Run) -> Fact<KernelLog> {
+fn log(report: &Report, run: &Run) -> Reading<KernelLog> {
     if report.slab_failures.is_empty() {
         return untold("/dev/kmsg");
     }

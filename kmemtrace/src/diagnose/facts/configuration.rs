@@ -1,6 +1,6 @@
 //! What is configured for the kernel and for those who make cgroups: in force or not.
 
-use super::{Line, Root};
+use super::{FileLine, Root};
 use crate::host::{self, memory_words};
 
 /// How many lines of one file are told.
@@ -10,9 +10,9 @@ const LINES: usize = 100;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configuration {
     /// For the kernel's command line.
-    pub kernel: Vec<Line>,
+    pub kernel: Vec<FileLine>,
     /// Settings of programs that switch accounting on or leave it.
-    pub programs: Vec<Line>,
+    pub programs: Vec<FileLine>,
 }
 
 /// Reads the files there are. What cannot be read says nothing.
@@ -33,7 +33,7 @@ pub(super) fn read(root: &Root) -> Configuration {
     found
 }
 
-fn parse(file: &str, bytes: &[u8], is_setting: bool) -> Vec<Line> {
+fn parse(file: &str, bytes: &[u8], is_setting: bool) -> Vec<FileLine> {
     let lines = (1..).zip(bytes.split(|&byte| byte == b'\n'));
     let matters = |text: &str| {
         // grubenv fills its file up with `#`; elsewhere that begins a comment.
@@ -46,7 +46,7 @@ fn parse(file: &str, bytes: &[u8], is_setting: bool) -> Vec<Line> {
         matters.then(|| told.to_owned())
     };
     let found = lines.filter_map(|(number, bytes)| {
-        Some(Line {
+        Some(FileLine {
             file: file.to_owned(),
             number,
             text: matters(&String::from_utf8_lossy(bytes))?,
@@ -95,7 +95,7 @@ mod tests {
                 "CgroupAutomount=yes\n#ConstrainKmemSpace=no\nConstrainKmemSpace=yes # as it was\n",
             ),
         ]);
-        let told = |lines: &[Line]| {
+        let told = |lines: &[FileLine]| {
             let lines = lines
                 .iter()
                 .map(|line| format!("{}:{}", line.file, line.number));

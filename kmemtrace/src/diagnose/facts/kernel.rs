@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Fact, Line, Reason, Root, Unread, find, read};
+use super::{FileLine, Reading, Reason, Root, Unread, find, read};
 
 /// Whether accounting of kernel memory to memcgs is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,18 +15,18 @@ pub enum BuiltIn {
 
 /// What the kernel's configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct KernelConfig {
     /// Whether it is built in.
     pub kmem: BuiltIn,
     /// The line that says so.
-    pub line: Line,
+    pub line: FileLine,
 }
 
 /// The largest configuration, unpacked: they have a quarter of a mebibyte.
 const CONFIG_MAX: u64 = 4 << 20;
 
 /// Reads the configuration from where kernels and distributions put it.
-pub(super) fn config(root: &Root, release: Option<&str>) -> Fact<Config> {
+pub(super) fn config(root: &Root, release: Option<&str>) -> Reading<KernelConfig> {
     let packed = "/proc/config.gz";
     if let Ok(bytes) = read(root, packed) {
         let mut text = Vec::new();
@@ -49,9 +49,9 @@ pub(super) fn config(root: &Root, release: Option<&str>) -> Fact<Config> {
     parse(&second, &second_text)
 }
 
-fn parse(file: &str, text: &[u8]) -> Fact<Config> {
+fn parse(file: &str, text: &[u8]) -> Reading<KernelConfig> {
     let line = |starts: &[&str]| find(file, text, |line| starts.contains(&line));
-    let config = |kmem, line| Config { kmem, line };
+    let config = |kmem, line| KernelConfig { kmem, line };
     // From 6.11 on there is no such choice: it comes with CONFIG_MEMCG (3a3b7fec3974).
     line(&["CONFIG_MEMCG_KMEM=y"])
         .map(|line| config(BuiltIn::Yes, line))
@@ -74,7 +74,7 @@ pub struct Distribution {
     /// `ID_LIKE`: those that it builds on.
     pub like: Vec<String>,
     /// `PRETTY_NAME`, or the line of `/etc/redhat-release`.
-    pub name: Line,
+    pub name: FileLine,
     /// `VERSION_ID`, or else the number in its name, or nothing.
     pub version: String,
     /// `VARIANT_ID`, or nothing: `coreos`.
@@ -88,7 +88,7 @@ impl Distribution {
     }
 }
 
-pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
+pub(super) fn distribution(root: &Root) -> Reading<Distribution> {
     let places = ["/etc/os-release", "/usr/lib/os-release"];
     let found = places
         .iter()
@@ -115,7 +115,7 @@ pub(super) fn distribution(root: &Root) -> Fact<Distribution> {
         .map(str::to_owned)
         .collect();
     let variant = text("VARIANT_ID=");
-    let name = value("PRETTY_NAME=").map_or(line, |(line, name)| Line { text: name, ..line });
+    let name = value("PRETTY_NAME=").map_or(line, |(line, name)| FileLine { text: name, ..line });
     let version = value("VERSION_ID=").map_or_else(
         || release_number(&name.text).to_owned(),
         |(_, version)| version,

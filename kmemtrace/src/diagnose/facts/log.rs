@@ -3,15 +3,15 @@
 mod oom;
 mod view;
 
-use super::{Fact, Reason, Root, Unread};
+use super::{Reading, Reason, Root, Unread};
 use crate::{
     diagnose::Evidence,
     event::klog::{Time, records, records_in},
     host::{KMSG, LogFile, kernel_log},
 };
 
-pub use oom::{Counter, Filled, Usage};
-use view::{Told, View};
+pub use oom::{Filled, OomCounter, Usage};
+use view::{BootFailures, LogView};
 
 /// What the log says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Killed {
 const COPIED: [&str; 2] = [KMSG, "dmesg.txt"];
 
 /// Reads the log that the kernel has, or a copy's, and what syslogs and the journal have of it: that goes back to boots before.
-pub(super) fn read(root: &Root, files: &[LogFile]) -> Fact<KernelLog> {
+pub(super) fn read(root: &Root, files: &[LogFile]) -> Reading<KernelLog> {
     let mut log = KernelLog::default();
     let mut unread = None;
     let mut there = false;
@@ -100,7 +100,7 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Fact<KernelLog> {
         };
         match read {
             Ok(bytes) => {
-                let mut view = View::default();
+                let mut view = LogView::default();
                 records(&bytes, &mut |number, record| {
                     view.take(file, Some(number), record);
                 });
@@ -136,12 +136,12 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Fact<KernelLog> {
 }
 
 /// The logs that have records of the kernel's, with what these tell.
-fn views(files: &[LogFile]) -> Vec<(&str, View)> {
-    let mut views: Vec<(&str, View)> = Vec::new();
+fn views(files: &[LogFile]) -> Vec<(&str, LogView)> {
+    let mut views: Vec<(&str, LogView)> = Vec::new();
     for file in files {
         let at = views.iter().position(|(name, _)| *name == file.log);
         let at = at.unwrap_or_else(|| {
-            views.push((&file.log, View::default()));
+            views.push((&file.log, LogView::default()));
             views.len() - 1
         });
         let (_, view) = &mut views[at];
@@ -167,7 +167,7 @@ fn own(root: &Root) -> &'static [&'static str] {
 
 impl KernelLog {
     /// Adds what another view told. All views are of the same log: the one that has most of something is right, and no sum.
-    fn add(&mut self, told: Told) {
+    fn add(&mut self, told: BootFailures) {
         for group in told.slab {
             match self.slab.iter_mut().find(|known| known.same(&group)) {
                 Some(known) if known.count >= group.count => {}
@@ -187,7 +187,7 @@ impl KernelLog {
     }
 
     /// The kernel has all of this boot's log: what it lacks was before, though the other log does not have the boot's first line.
-    fn before(&self, mut told: Told) -> Told {
+    fn before(&self, mut told: BootFailures) -> BootFailures {
         for group in &mut told.slab {
             group.before_boot |= !self.slab.iter().any(|known| known.same(group));
         }

@@ -1,6 +1,6 @@
 //! How much memory is free.
 
-use super::{Fact, Line, Reason, Root, Unread, find};
+use super::{FileLine, Reading, Reason, Root, Unread, find};
 
 /// Of `/proc/meminfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Meminfo {
     /// What could be had without swapping, in bytes; on kernels before 3.14 that do not tell, what is free.
     pub available: u64,
     /// The line of that.
-    pub line: Line,
+    pub line: FileLine,
 }
 
 impl Meminfo {
@@ -20,7 +20,7 @@ impl Meminfo {
     }
 }
 
-fn value(line: &Line) -> Option<u64> {
+fn value(line: &FileLine) -> Option<u64> {
     // `MemTotal:        2055212 kB`
     let kib: u64 = line.text.split_whitespace().nth(1)?.parse().ok()?;
     kib.checked_mul(1024)
@@ -36,7 +36,7 @@ fn parse(file: &str, bytes: &[u8]) -> Option<Meminfo> {
     })
 }
 
-pub(super) fn read(root: &Root) -> Fact<Meminfo> {
+pub(super) fn read(root: &Root) -> Reading<Meminfo> {
     let file = "/proc/meminfo";
     let bytes = super::read(root, file)?;
     parse(file, &bytes).ok_or_else(|| Unread::new(file, Reason::NoMeminfo))

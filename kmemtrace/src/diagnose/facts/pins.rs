@@ -16,7 +16,7 @@ use std::{
 
 pub use stat::Kinds;
 
-use super::{Fact, Hierarchy, Reason, Root, Unread, Version};
+use super::{Hierarchy, Reading, Reason, Root, Unread, Version};
 use crate::host::{self, Directory};
 use stat::Stat;
 
@@ -26,7 +26,7 @@ const DIRECTORIES: usize = 20_000;
 /// What zombies hold, at least: what is held below the root itself is not seen, as the root is charged for what has no
 /// cgroup as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldMemory {
     /// All of it.
     pub sum: Kinds,
     /// Where: parents after children.
@@ -56,12 +56,12 @@ struct Node {
     /// v2: the dying cgroups at any depth below it (`nr_dying_descendants`).
     dying: Option<u64>,
     tasks: bool,
-    children: Children,
+    children: ChildCharges,
 }
 
 /// What its children are charged together.
 #[derive(Clone, Copy, Debug, Default)]
-struct Children {
+struct ChildCharges {
     any: bool,
     busy: bool,
     usage: u64,
@@ -73,7 +73,7 @@ struct Children {
 /// # Errors
 ///
 /// The hierarchy cannot be walked, has too many directories, or none but the root.
-pub fn read(root: &Root, at: &Hierarchy) -> Fact<Held> {
+pub fn read(root: &Root, at: &Hierarchy) -> Reading<HeldMemory> {
     let mount = at.mount.display().to_string();
     let mut nodes: BTreeMap<Vec<u8>, Node> = BTreeMap::new();
     let mut too_many = false;
@@ -125,7 +125,7 @@ fn node(directory: &Directory<'_>, version: Version) -> Option<Node> {
         usage,
         dying: dying.and_then(|text| dying_descendants(&text)),
         tasks: tasks.map_or(true, |read| read > 0),
-        children: Children::default(),
+        children: ChildCharges::default(),
     })
 }
 
@@ -147,8 +147,8 @@ fn dying_descendants(stat: &[u8]) -> Option<u64> {
 }
 
 /// Where something is held, and how much: all of it of a kind that is not known yet.
-fn held(nodes: &mut BTreeMap<Vec<u8>, Node>) -> Held {
-    let mut held = Held::default();
+fn held(nodes: &mut BTreeMap<Vec<u8>, Node>) -> HeldMemory {
+    let mut held = HeldMemory::default();
     // Children come after their parents: each is done before the parent is looked at.
     let paths: Vec<Vec<u8>> = nodes.keys().rev().cloned().collect();
     for path in paths {

@@ -49,7 +49,7 @@ pub enum Mark {
 
 /// A program that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct HostProgram {
     /// Its name.
     pub name: &'static str,
     /// Its place on the machine.
@@ -61,7 +61,7 @@ pub struct Program {
 }
 
 /// Reads those that are there, and asks them if programs may be run; of a snapshot, what it says of them.
-pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
+pub(super) fn read(root: &Root, exec: bool) -> Vec<HostProgram> {
     if !root.is_live()
         && let Ok(text) = root.read(COPIED)
     {
@@ -72,7 +72,7 @@ pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
             .iter()
             .map(|place| format!("{place}/{name}"))
             .find(|path| root.path(path).is_file())?;
-        Some(Program {
+        Some(HostProgram {
             name,
             mark: mark(root, &path),
             version: if exec {
@@ -91,7 +91,7 @@ pub(super) fn read(root: &Root, exec: bool) -> Vec<Program> {
 /// What a snapshot says of them, a line each: `PATH<tab>MARK<tab>VERSION`, where what is not known is `?` and the reason.
 pub fn copied(root: &Root, exec: bool) -> String {
     let english = Catalogue::exact(Lang::En);
-    let line = |program: Program| {
+    let line = |program: HostProgram| {
         let unknown = |unread: Unread| format!("?{}", english.arg(&Arg::from(&unread.reason)));
         let mark = match program.mark {
             Mark::NoKmem => "nokmem".to_owned(),
@@ -106,7 +106,7 @@ pub fn copied(root: &Root, exec: bool) -> String {
     read(root, exec).into_iter().map(line).collect()
 }
 
-fn parse(text: &str) -> Vec<Program> {
+fn parse(text: &str) -> Vec<HostProgram> {
     let line = |line: &str| {
         let mut fields = line.splitn(3, '\t');
         let (path, mark, version) = (fields.next()?, fields.next()?, fields.next()?);
@@ -116,7 +116,7 @@ fn parse(text: &str) -> Vec<Program> {
             let reason = text.strip_prefix('?')?;
             Some(Unread::new(path, Reason::told(reason)))
         };
-        Some(Program {
+        Some(HostProgram {
             name,
             path: path.to_owned(),
             mark: match (mark, unread(mark)) {
@@ -232,7 +232,7 @@ mod tests {
         let text = copied(&root, false);
         let (_copy, copy) = crate::host::tests::root(&[(COPIED, &text)]);
         let marks =
-            |found: &[Program]| found.iter().map(|one| one.mark.clone()).collect::<Vec<_>>();
+            |found: &[HostProgram]| found.iter().map(|one| one.mark.clone()).collect::<Vec<_>>();
         assert_eq!(marks(&read(&copy, false)), marks(&found));
         assert_eq!(copied(&copy, false), text);
         assert_eq!(parse("\n/bin/x\t-\t1\n/usr/bin/runc\n\t\t\n"), []);

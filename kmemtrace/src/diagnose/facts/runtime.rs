@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Fact, Reason, Unread, programs::run};
+use super::{Reading, Reason, Unread, programs::run};
 use crate::{
     diagnose::Evidence,
     event::klog::{LogLine, line},
@@ -57,7 +57,7 @@ pub struct RuntimeLog {
 }
 
 /// What the logs tell of memory cgroups that could not be made.
-pub(super) fn read(logs: &Logs, paths: &MemoryPaths) -> Fact<RuntimeLog> {
+pub(super) fn read(logs: &Logs, paths: &MemoryPaths) -> Reading<RuntimeLog> {
     let lines = grouped(&logs.files, paths);
     // A line that is understood needs no time.
     let understood =
@@ -191,7 +191,7 @@ mod tests {
     const FAILED: &str = "Oct 19 13:44:52 n slurmstepd[7]: error: unable to create cgroup '/sys/fs/cgroup/memory/slurm/1' : No space left on device\n";
     const BOOT: &str = "Oct 19 13:51:07 n kernel: Linux version 3.10.0\n";
 
-    fn told(text: &str) -> Fact<RuntimeLog> {
+    fn told(text: &str) -> Reading<RuntimeLog> {
         let (_directory, root) = root(&[("/var/log/messages", text)]);
         read(&logs(&root), &MemoryPaths::default())
     }

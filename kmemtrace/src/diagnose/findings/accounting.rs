@@ -6,7 +6,7 @@ use crate::{
     catalogue::{Message, say},
     diagnose::{
         Era, Evidence, Facts, Finding, Group, Origin, Verdict,
-        facts::{BuiltIn, Directory, Line, Unread},
+        facts::{AccountedDirectory, BuiltIn, FileLine, Unread},
         levels::{MadeBy, Who},
         signs,
     },
@@ -47,7 +47,7 @@ fn accounting(facts: &Facts, era: Option<(Era, Origin)>, who: &Result<Who, Unrea
     .collect();
     let others = who.others.iter().map(|(_, evidence)| evidence.clone());
     let settings = facts.configured.programs.iter();
-    let settings = settings.map(Line::evidence);
+    let settings = settings.map(FileLine::evidence);
     let evidence: Vec<Evidence> = others.chain(evidence).chain(settings).collect();
     let (verdict, id, meaning) = match (&who.kubelet, &who.runc) {
         _ if !who.others.is_empty() => (
@@ -106,7 +106,7 @@ fn accounting(facts: &Facts, era: Option<(Era, Origin)>, who: &Result<Who, Unrea
         .meaning(Message::new(meaning))
         .evidence(
             root.filter(|_| evidence.is_empty())
-                .map(Directory::evidence),
+                .map(AccountedDirectory::evidence),
         )
         .evidence(evidence)
         .verify(Message::new(say::ACCOUNTING_VERIFY))
@@ -133,7 +133,7 @@ fn by_default(facts: &Facts, era: Era, origin: Origin) -> Finding {
     let verdict = if leaks { Verdict::Warn } else { Verdict::Ok };
     QUESTION
         .finding(verdict, Message::new(id))
-        .evidence(root.map(Directory::evidence))
+        .evidence(root.map(AccountedDirectory::evidence))
 }
 
 /// All who switched it on, one after the other.

@@ -8,7 +8,7 @@ use crate::{
     catalogue::{Message, say},
     diagnose::{
         Facts, Finding, Group, Verdict,
-        facts::{Line, configured_words},
+        facts::{FileLine, configured_words},
     },
 };
 
@@ -60,7 +60,7 @@ fn configured(facts: &Facts) -> Option<Finding> {
 pub(in crate::diagnose) fn not_in_force<'a>(
     facts: &'a Facts,
     option: &'a str,
-) -> impl Iterator<Item = &'a Line> {
+) -> impl Iterator<Item = &'a FileLine> {
     let running = facts.cmdline.as_ref().map_or("", |line| &line.text);
     let known = facts.cmdline.is_ok() && !memory_option(running, option);
     facts.configured.kernel.iter().filter(move |line| {

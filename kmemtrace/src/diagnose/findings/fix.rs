@@ -95,7 +95,7 @@ mod tests {
         catalogue::Sentence,
         diagnose::{
             diagnose,
-            facts::{Count, Options, Trial},
+            facts::{MemcgCount, Options, Trial},
         },
         host::tests::root,
     };
@@ -137,12 +137,12 @@ mod tests {
             .map(|(path, text)| (&path[..], *text))
             .collect();
         let (_directory, root) = root(&files);
-        let count = Count {
+        let count = MemcgCount {
             live: 2,
             staying: old,
             zombies_min: old,
             capacity: 65_535,
-            ..Count::default()
+            ..MemcgCount::default()
         };
         let mut facts = Facts::read(&root, Options::default(), Ok(count));
         facts.trial = Some(Ok(trial));

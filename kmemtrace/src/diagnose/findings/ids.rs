@@ -5,7 +5,7 @@ use crate::{
     catalogue::{Arg, Message, say},
     diagnose::{
         Era, Evidence, Facts, Finding, Group, Origin, State, Verdict,
-        facts::{Count, Line},
+        facts::{FileLine, MemcgCount},
         signs::{empty, ids_a_day, lasts_ns, made_by, signs},
     },
     judge::{Kept, Refused, Signs},
@@ -106,13 +106,13 @@ fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
     QUESTION
         .finding(verdict, says)
         .meaning(meaning)
-        .evidence(facts.counted.iter().map(Line::evidence))
+        .evidence(facts.counted.iter().map(FileLine::evidence))
         .evidence(evidence(facts, count))
         .verify(Message::new(say::IDS_VERIFY))
 }
 
 /// What slab caches' names and charged kernel memory tell of removed memory cgroups.
-fn evidence(facts: &Facts, count: &Count) -> Vec<Evidence> {
+fn evidence(facts: &Facts, count: &MemcgCount) -> Vec<Evidence> {
     let slab = |says: Message| Evidence::of_file("/sys/kernel/slab", says);
     let mut found = Vec::new();
     if count.with_caches > 0 {

@@ -4,7 +4,7 @@ use super::{Question, header_tells};
 use crate::{
     catalogue::{Message, say},
     diagnose::{
-        Era, Facts, Finding, Group, Origin, Verdict, era, facts::Line, levels::Who, signs,
+        Era, Facts, Finding, Group, Origin, Verdict, era, facts::FileLine, levels::Who, signs,
         vendor::Maker,
     },
     judge::Kept,
@@ -39,7 +39,7 @@ fn kernel(facts: &Facts, known: Option<(Era, Origin)>, who: Option<&Who>) -> Fin
         let says = Message::new(say::KERNEL_UNKNOWN).arg("release", release);
         return QUESTION
             .finding(Verdict::Unknown, says)
-            .evidence(facts.kernel.iter().map(Line::evidence));
+            .evidence(facts.kernel.iter().map(FileLine::evidence));
     };
     let kept = signs::kept(facts, known);
     // It does no harm where nobody switches accounting on.

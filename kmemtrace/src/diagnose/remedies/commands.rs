@@ -2,7 +2,7 @@
 
 use super::{
     Arg, Situation,
-    host::{self, Host, Step},
+    host::{self, HostCommands, RemedyLine},
 };
 use crate::{
     catalogue::{Message, Sentence, say},
@@ -40,7 +40,7 @@ fn release(says: &str) -> Option<(&str, bool)> {
 }
 
 impl Situation<'_> {
-    fn host(&self) -> &'static Host {
+    fn host(&self) -> &'static HostCommands {
         let release = self.facts.kernel.as_ref().map_or("", |line| &line.text);
         match self.maker() {
             Some(Maker::Wsl) => &host::WSL,
@@ -53,7 +53,7 @@ impl Situation<'_> {
     }
 
     /// A distribution's lines, with what is known of this node put in.
-    fn steps(&self, steps: &[Step]) -> Vec<Arg> {
+    fn steps(&self, steps: &[RemedyLine]) -> Vec<Arg> {
         let known = self.facts.distribution.as_ref().ok();
         let id = known.map(|known| &known.id[..]).filter(|id| is_word(id));
         let id = id.unwrap_or("DISTRIBUTION");
@@ -73,11 +73,13 @@ impl Situation<'_> {
                 .replace("{node}", self.node())
         };
         let lines = steps.iter().filter_map(|step| match *step {
-            Step::Bios(_) if self.facts.efi == Some(true) => None,
-            Step::Efi(_) if self.facts.efi == Some(false) => None,
-            Step::Run(text) | Step::Bios(text) | Step::Efi(text) => Some(fill(text).into()),
-            Step::Say(sentence) => Some(comment(sentence)),
-            Step::SayRun(sentence, command) => {
+            RemedyLine::Bios(_) if self.facts.efi == Some(true) => None,
+            RemedyLine::Efi(_) if self.facts.efi == Some(false) => None,
+            RemedyLine::Run(text) | RemedyLine::Bios(text) | RemedyLine::Efi(text) => {
+                Some(fill(text).into())
+            }
+            RemedyLine::Say(sentence) => Some(comment(sentence)),
+            RemedyLine::SayRun(sentence, command) => {
                 Some(Message::new(sentence).arg("command", command).into())
             }
         });
@@ -165,7 +167,7 @@ impl Situation<'_> {
     pub(super) fn reboot_commands(&self) -> Vec<Arg> {
         let uncordon = format!("kubectl uncordon {}", self.node());
         let mut lines = vec![self.drain()];
-        lines.extend(self.steps(&[Step::Run(self.host().reboot)]));
+        lines.extend(self.steps(&[RemedyLine::Run(self.host().reboot)]));
         lines.push(uncordon.into());
         lines
     }

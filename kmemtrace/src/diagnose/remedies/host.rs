@@ -6,7 +6,7 @@ use crate::catalogue::{Sentence, say};
 /// A line of a remedy. `{id}`, `{efi}`, `{version}` and `{node}` stand for the distribution's `ID`, its directory in the EFI system
 /// partition, its version's first two numbers and the node's name.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+pub(super) enum RemedyLine {
     /// A command, or a comment that is one in every language.
     Run(&'static str),
     /// The same where the machine was not started by EFI, or that is not known.
@@ -19,18 +19,18 @@ pub(super) enum Step {
     SayRun(Sentence, &'static str),
 }
 
-use Step::{Bios, Efi, Run, Say, SayRun};
+use RemedyLine::{Bios, Efi, Run, Say, SayRun};
 
 /// How a distribution does things.
 #[derive(Debug)]
-pub(super) struct Host {
+pub(super) struct HostCommands {
     /// `ID` or `ID_LIKE` is one of these.
     ids: &'static [&'static str],
     only: Only,
     /// How `cgroup.memory=nokmem` gets onto the command line.
-    pub(super) nokmem: &'static [Step],
+    pub(super) nokmem: &'static [RemedyLine],
     /// How a newer kernel is installed.
-    pub(super) newer: &'static [Step],
+    pub(super) newer: &'static [RemedyLine],
     /// How it is rebooted.
     pub(super) reboot: &'static str,
 }
@@ -49,13 +49,13 @@ enum Only {
 
 const REBOOT: &str = "reboot";
 
-const GRUB: Step =
+const GRUB: RemedyLine =
     Run(r#"sed -i 's/^GRUB_CMDLINE_LINUX="/&cgroup.memory=nokmem /' /etc/default/grub"#);
 
-const GRUBBY: Step = Run("grubby --update-kernel=ALL --args=cgroup.memory=nokmem");
+const GRUBBY: RemedyLine = Run("grubby --update-kernel=ALL --args=cgroup.memory=nokmem");
 
 /// Where grubby may be missing, and EFI machines have a configuration of their own: Red Hat's family up to 7.
-const GRUBBY_OR_GRUB: &[Step] = &[
+const GRUBBY_OR_GRUB: &[RemedyLine] = &[
     GRUBBY,
     SayRun(
         say::NOKMEM_WITHOUT_GRUBBY,
@@ -66,40 +66,40 @@ const GRUBBY_OR_GRUB: &[Step] = &[
     Run("reboot"),
 ];
 
-const GRUB2: &[Step] = &[
+const GRUB2: &[RemedyLine] = &[
     GRUB,
     Run("grub2-mkconfig -o /boot/grub2/grub.cfg"),
     Run("reboot"),
 ];
 
-const UPDATE_GRUB: &[Step] = &[GRUB, Run("update-grub"), Run("reboot")];
+const UPDATE_GRUB: &[RemedyLine] = &[GRUB, Run("update-grub"), Run("reboot")];
 
-const DNF: &[Step] = &[Run("dnf upgrade kernel"), Run("reboot")];
+const DNF: &[RemedyLine] = &[Run("dnf upgrade kernel"), Run("reboot")];
 
-const YUM: &[Step] = &[Run("yum update kernel"), Run("reboot")];
+const YUM: &[RemedyLine] = &[Run("yum update kernel"), Run("reboot")];
 
-pub(super) const ELREPO: &[Step] = &[
+pub(super) const ELREPO: &[RemedyLine] = &[
     Run("yum --enablerepo=elrepo-kernel install kernel-lt && grub2-set-default 0"),
     Run("reboot"),
 ];
 
-const EL7: &[Step] = &[
+const EL7: &[RemedyLine] = &[
     Say(say::NEWER_KERNEL_EL7),
     Run("yum --enablerepo=elrepo-kernel install kernel-lt && grub2-set-default 0"),
     Run("reboot"),
 ];
 
-const UEK7: &[Step] = &[
+const UEK7: &[RemedyLine] = &[
     Run("yum --enablerepo=ol7_UEKR6 install kernel-uek"),
     Run("reboot"),
 ];
 
-const UEK: &[Step] = &[Run("dnf upgrade kernel-uek"), Run("reboot")];
+const UEK: &[RemedyLine] = &[Run("dnf upgrade kernel-uek"), Run("reboot")];
 
-const INSTALL: &[Step] = &[Say(say::NEWER_KERNEL_INSTALL), Run("reboot")];
+const INSTALL: &[RemedyLine] = &[Say(say::NEWER_KERNEL_INSTALL), Run("reboot")];
 
 /// A kernel's command line is Windows's to set, whatever the distribution.
-pub(super) const WSL: Host = Host {
+pub(super) const WSL: HostCommands = HostCommands {
     ids: &[],
     only: Only::All,
     nokmem: &[
@@ -112,10 +112,10 @@ pub(super) const WSL: Host = Host {
 };
 
 /// Where nothing is known of the distribution: most nodes are of Red Hat's family.
-pub(super) const UNKNOWN: Host = host(&[], Only::All, GRUBBY_OR_GRUB, INSTALL);
+pub(super) const UNKNOWN: HostCommands = host(&[], Only::All, GRUBBY_OR_GRUB, INSTALL);
 
 /// A distribution without a row.
-pub(super) const OTHER: Host = host(
+pub(super) const OTHER: HostCommands = host(
     &[],
     Only::All,
     &[
@@ -130,10 +130,10 @@ pub(super) const OTHER: Host = host(
 const fn host(
     ids: &'static [&'static str],
     only: Only,
-    nokmem: &'static [Step],
-    newer: &'static [Step],
-) -> Host {
-    Host {
+    nokmem: &'static [RemedyLine],
+    newer: &'static [RemedyLine],
+) -> HostCommands {
+    HostCommands {
         ids,
         only,
         nokmem,
@@ -143,8 +143,8 @@ const fn host(
 }
 
 /// The first that fits: images and what differs from its family stand before the family.
-const HOSTS: &[Host] = &[
-    Host {
+const HOSTS: &[HostCommands] = &[
+    HostCommands {
         ids: &["bottlerocket"],
         only: Only::All,
         nokmem: &[
@@ -159,7 +159,7 @@ const HOSTS: &[Host] = &[
         ],
         reboot: "apiclient reboot",
     },
-    Host {
+    HostCommands {
         ids: &["talos"],
         only: Only::All,
         nokmem: &[
@@ -368,11 +368,11 @@ const HOSTS: &[Host] = &[
 ];
 
 /// How things are done here.
-pub(super) fn of(distribution: Option<&Distribution>, release: &str) -> &'static Host {
+pub(super) fn of(distribution: Option<&Distribution>, release: &str) -> &'static HostCommands {
     let Some(distribution) = distribution else {
         return &UNKNOWN;
     };
-    let fits = |host: &&Host| {
+    let fits = |host: &&HostCommands| {
         distribution.is(host.ids)
             && match host.only {
                 Only::All => true,
@@ -397,14 +397,14 @@ pub(super) fn efi_directory(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::facts::Line;
+    use crate::diagnose::facts::FileLine;
 
     fn distribution(ids: &str, version: &str, variant: &str) -> Distribution {
         let mut ids = ids.split(' ').map(str::to_owned);
         Distribution {
             id: ids.next().unwrap(),
             like: ids.collect(),
-            name: Line {
+            name: FileLine {
                 file: "/etc/os-release".to_owned(),
                 number: 1,
                 text: String::new(),
@@ -414,8 +414,8 @@ mod tests {
         }
     }
 
-    fn lines(steps: &[Step]) -> String {
-        let line = |step: &Step| match *step {
+    fn lines(steps: &[RemedyLine]) -> String {
+        let line = |step: &RemedyLine| match *step {
             Run(text) | Bios(text) | Efi(text) | SayRun(_, text) => text.to_owned(),
             Say(sentence) => format!("{sentence:?}"),
         };

@@ -1,6 +1,6 @@
 //! What helps against makers of cgroups other than kubelet and runc, against live cgroups, and on kernels with a reaper.
 
-use super::{Arg, Remedy, Row, Situation, commands::commands};
+use super::{Arg, Remedy, RemedyRow, Situation, commands::commands};
 use crate::{
     catalogue::{Message, say},
     diagnose::{State, findings::configured, levels::Who, signs},
@@ -16,7 +16,7 @@ impl Situation<'_> {
     }
 
     /// For each runtime that switched accounting on and has a setting: that.
-    pub(super) fn settings(&self, row: &Row) -> Vec<Remedy> {
+    pub(super) fn settings(&self, row: &RemedyRow) -> Vec<Remedy> {
         self.leaking_runtimes()
             .filter_map(|runtime| match runtime.row().accounting {
                 Accounting::Setting(name, _) => Some(self.setting(row, runtime, name)),
@@ -26,7 +26,7 @@ impl Situation<'_> {
     }
 
     /// For each runtime that switched accounting on up to a version: that.
-    pub(super) fn updates(&self, row: &Row) -> Vec<Remedy> {
+    pub(super) fn updates(&self, row: &RemedyRow) -> Vec<Remedy> {
         self.leaking_runtimes()
             .filter_map(|runtime| match runtime.row().accounting {
                 Accounting::Before(version) => Some(update(row, runtime, version)),
@@ -35,7 +35,7 @@ impl Situation<'_> {
             .collect()
     }
 
-    fn setting(&self, row: &Row, runtime: Runtime, name: &'static str) -> Remedy {
+    fn setting(&self, row: &RemedyRow, runtime: Runtime, name: &'static str) -> Remedy {
         let line = self.facts.configured.programs.last();
         let file = line.map_or("/etc/slurm/cgroup.conf", |line| &line.file);
         let done = line.filter(|line| line.text.to_ascii_lowercase().ends_with("=no"));
@@ -61,7 +61,7 @@ impl Situation<'_> {
     }
 
     /// Where the kernel has a reaper of its own.
-    pub(super) fn reaper(&self, row: &Row) -> Option<Remedy> {
+    pub(super) fn reaper(&self, row: &RemedyRow) -> Option<Remedy> {
         let off = self.facts.reaper.as_ref()?.text == "0";
         let many = self.leaking() || self.many;
         let (applies, why) = match (off, many) {
@@ -75,7 +75,7 @@ impl Situation<'_> {
 
     /// Where live ones use up the ids. `rmdir` is all it takes: the kernel refuses it where there are tasks or children
     /// (`cgroup_destroy_locked`), so that nothing of kmemtrace's own has to decide what may go.
-    pub(super) fn remove_empty(&self, row: &Row) -> Option<Remedy> {
+    pub(super) fn remove_empty(&self, row: &RemedyRow) -> Option<Remedy> {
         if self.state != State::Crowded {
             return None;
         }
@@ -128,7 +128,7 @@ impl Situation<'_> {
     }
 }
 
-fn update(row: &Row, runtime: Runtime, version: &'static str) -> Remedy {
+fn update(row: &RemedyRow, runtime: Runtime, version: &'static str) -> Remedy {
     let title = runtime.row().title;
     let why = Message::new(say::RUNTIME_UPDATE_WHY)
         .arg("runtime", title)

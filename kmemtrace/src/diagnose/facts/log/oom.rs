@@ -14,16 +14,16 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// What all its memory was, and its limit.
-    pub memory: Option<Counter>,
+    pub memory: Option<OomCounter>,
     /// v1: what its kernel memory was, and its limit.
-    pub kmem: Option<Counter>,
+    pub kmem: Option<OomCounter>,
     /// v2: what its kernel memory was, of what the kernel tells.
     pub kernel: Option<u64>,
 }
 
 /// A counter, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counter {
+pub struct OomCounter {
     /// What was used.
     pub usage: u64,
     /// What may be used; `None` without a limit.
@@ -44,7 +44,7 @@ pub struct Filled {
 impl Usage {
     /// How much of the limit kernel memory was.
     pub fn filled(&self) -> Option<Filled> {
-        if let Some(Counter {
+        if let Some(OomCounter {
             usage,
             limit: Some(limit),
         }) = self.kmem
@@ -194,14 +194,14 @@ fn group(line: &str) -> Option<&str> {
 }
 
 /// `kmem: usage 51196kB, limit 51200kB, failcnt 0`.
-fn counter(line: &str) -> Option<(&str, Counter)> {
+fn counter(line: &str) -> Option<(&str, OomCounter)> {
     let (name, rest) = line.split_once(": usage ")?;
     let (usage, rest) = rest.split_once("kB, limit ")?;
     let (limit, _) = rest.split_once("kB")?;
     let (usage, limit): (u64, u64) = (usage.parse().ok()?, limit.parse().ok()?);
     let limit = (limit < NO_LIMIT_KB).then(|| limit.saturating_mul(1024));
     let usage = usage.saturating_mul(1024);
-    Some((name, Counter { usage, limit }))
+    Some((name, OomCounter { usage, limit }))
 }
 
 /// `slab 4096`.

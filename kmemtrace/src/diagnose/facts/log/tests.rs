@@ -50,7 +50,7 @@ fn failures_are_grouped_by_cache_and_cgroup() {
     );
 }
 
-fn read_text(text: &str) -> Fact<KernelLog> {
+fn read_text(text: &str) -> Reading<KernelLog> {
     let (_directory, root) = root(&[("/dmesg.txt", text)]);
     read(&root, &[])
 }
@@ -426,7 +426,7 @@ proptest! {
         bytes: Vec<u8>,
         text in "((\\[ 1\\.000000\\] |Nov 24 01:02:03 n kernel: |__CURSOR=|MESSAGE|)(SLUB: Unable|  cache: |Task in /|.{0,40})\n){0,9}",
     ) {
-        let mut view = View::default();
+        let mut view = LogView::default();
         for bytes in [&bytes[..], text.as_bytes()] {
             records(bytes, &mut |number, record| view.take("x", Some(number), record));
         }

@@ -19,7 +19,7 @@ const BACK_NS: u64 = 60_000_000_000;
 
 /// What the records of a view told so far. They come oldest first.
 #[derive(Debug, Default)]
-pub(super) struct View {
+pub(super) struct LogView {
     pub(super) records: u64,
     /// Whether it begins with the first record of a boot.
     pub(super) whole: bool,
@@ -31,7 +31,7 @@ pub(super) struct View {
     slab: BTreeMap<(usize, String, Option<String>), SlabFailures>,
     killed: BTreeMap<(usize, String), Killed>,
     suppressed: Vec<u64>,
-    assembler: Assembler<Message>,
+    assembler: Assembler<LogMessage>,
     oom: Oom,
     /// The line that tells most of what is used at a limit, until a process is killed.
     used: Option<Evidence>,
@@ -43,7 +43,7 @@ pub(super) struct View {
 
 /// The first record of a message.
 #[derive(Debug)]
-struct Message {
+struct LogMessage {
     time: Time,
     /// `None` of another record, which begins no message.
     line: Option<Evidence>,
@@ -51,14 +51,14 @@ struct Message {
 
 /// What a view told: all of it is of this boot, or of those before.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct BootFailures {
     pub(super) slab: Vec<SlabFailures>,
     pub(super) killed: Vec<Killed>,
     /// Of this boot, and of those before.
     pub(super) suppressed: [u64; 2],
 }
 
-impl View {
+impl LogView {
     /// Takes a record in.
     pub(super) fn take(&mut self, file: &str, line: Option<u64>, record: &Record<'_>) {
         self.records += 1;
@@ -110,7 +110,7 @@ impl View {
             }
         }
         let now_ns = record.time_ns.unwrap_or(self.clock_ns);
-        let first = Message {
+        let first = LogMessage {
             time,
             line: message(&record.text).map(|_| here()),
         };
@@ -146,7 +146,7 @@ impl View {
         }
     }
 
-    fn failed(&mut self, first: Message, failure: &SlabFailure) {
+    fn failed(&mut self, first: LogMessage, failure: &SlabFailure) {
         let suppressed = failure.suppressed.unwrap_or(0);
         if self.suppressed.len() <= self.boot {
             self.suppressed.resize(self.boot + 1, 0);
@@ -189,9 +189,9 @@ impl View {
     }
 
     /// All that it told.
-    pub(super) fn told(mut self) -> Told {
+    pub(super) fn told(mut self) -> BootFailures {
         self.finish_boot();
-        let mut told = Told::default();
+        let mut told = BootFailures::default();
         let this = self.boot + usize::from(self.before);
         for (boot, sum) in self.suppressed.iter().enumerate() {
             let of = &mut told.suppressed[usize::from(boot < this)];
