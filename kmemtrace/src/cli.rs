@@ -8,7 +8,7 @@ mod filter;
 mod man;
 mod output;
 mod output_file;
-mod playing;
+mod player;
 mod reclaim;
 mod record;
 mod recording;

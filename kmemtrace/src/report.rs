@@ -15,24 +15,24 @@ mod tests;
 
 use std::io;
 
-pub use failures::{Failure, Lost};
+pub use failures::{FailureCause, Lost};
 use failures::{Failures, Gaps};
-pub use ids::{Forecast, Kept};
+pub use ids::{IdForecast, Kept};
 use leaks::Leaks;
 pub use leaks::{Fate, Leak};
-pub use owners::Owner;
-use owners::Owners;
-pub use series::{STEPS, Series, Step};
+pub use owners::OwnerSums;
+use owners::OwnerTable;
+pub use series::{STEPS, TimeSeries, TimeStep};
 
 use crate::{
     event::{Stamp, header::Header},
     sink::Sink,
-    tracker::{Change, Recorder, State, Subject, Summary, Totals, What},
+    tracker::{Change, Lifetimes, State, Subject, Summary, Totals, What},
 };
 
 /// One run of the trace.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
+pub struct ReportRun {
     /// What it was taken on, and with what.
     pub header: Header,
     /// Its beginning.
@@ -44,7 +44,7 @@ pub struct Run {
     told: bool,
 }
 
-impl Run {
+impl ReportRun {
     /// From its beginning to its end, in nanoseconds.
     pub fn duration_ns(&self) -> u64 {
         self.ended.mono_ns.saturating_sub(self.began.mono_ns)
@@ -70,11 +70,11 @@ impl Run {
 #[derive(Debug)]
 pub struct Report {
     /// The runs, as they came.
-    pub runs: Vec<Run>,
+    pub runs: Vec<ReportRun>,
     /// All runs' sums; where things stand at the end is the last one's.
     pub summary: Summary,
     /// How things stood over time.
-    pub series: Series,
+    pub series: TimeSeries,
     /// What was called leaked, and not known to be gone or freed later: in the order of the verdicts.
     pub leaks: Vec<Leak>,
     /// So many more were called leaked: freed later, or beyond what is kept.
@@ -82,20 +82,20 @@ pub struct Report {
     /// Zombies that the kernel counts and no poll saw alive: called leaked without a name.
     pub leaks_unseen: u64,
     /// Whose the removed and the leaked are.
-    pub owners: Vec<Owner>,
+    pub owners: Vec<OwnerSums>,
     /// How long zombies lived.
-    pub lifetimes: Recorder,
+    pub lifetimes: Lifetimes,
     /// Failed slab allocations by cause, most first.
-    pub slab_failures: Vec<Failure>,
+    pub slab_failures: Vec<FailureCause>,
     /// Failed mkdirs by cause, most first.
-    pub mkdir_failures: Vec<Failure>,
+    pub mkdir_failures: Vec<FailureCause>,
     /// Where events may have been lost; the first of very many.
     pub gaps: Vec<Lost>,
 }
 
 impl Report {
     /// The last run: things stand as they did at its end.
-    pub fn last(&self) -> Option<&Run> {
+    pub fn last(&self) -> Option<&ReportRun> {
         self.runs.last()
     }
 
@@ -110,13 +110,13 @@ impl Report {
     }
 
     /// When the ids run out, if they do.
-    pub fn forecast(&self) -> Option<Forecast> {
+    pub fn forecast(&self) -> Option<IdForecast> {
         ids::forecast(self.last()?)
     }
 
     /// So long somebody watched, in nanoseconds.
     pub fn watched_ns(&self) -> u64 {
-        self.runs.iter().map(Run::duration_ns).sum()
+        self.runs.iter().map(ReportRun::duration_ns).sum()
     }
 }
 
@@ -145,13 +145,13 @@ impl Suspects {
 /// Takes in what happened.
 #[derive(Debug, Default)]
 pub struct Fold {
-    runs: Vec<Run>,
-    series: Option<Series>,
+    runs: Vec<ReportRun>,
+    series: Option<TimeSeries>,
     leaks: Leaks,
     leaks_unseen: u64,
     suspects: Suspects,
-    owners: Owners,
-    lifetimes: Recorder,
+    owners: OwnerTable,
+    lifetimes: Lifetimes,
     slab_failures: Failures,
     mkdir_failures: Failures,
     gaps: Gaps,
@@ -165,8 +165,9 @@ impl Fold {
 
     fn begin(&mut self, time: Stamp, header: &Header) {
         self.end_run();
-        self.series.get_or_insert_with(|| Series::new(time.wall_ns));
-        self.runs.push(Run {
+        self.series
+            .get_or_insert_with(|| TimeSeries::new(time.wall_ns));
+        self.runs.push(ReportRun {
             header: header.clone(),
             began: time,
             ended: time,
@@ -198,7 +199,7 @@ impl Fold {
         let now = wall(time);
         let series = self
             .series
-            .get_or_insert_with(|| Series::new(began.wall_ns));
+            .get_or_insert_with(|| TimeSeries::new(began.wall_ns));
         let step = series.at(now);
         if told && !matches!(change.what, What::Summary(_)) {
             step.totals = Some(change.totals);
@@ -281,7 +282,7 @@ impl Fold {
         Report {
             summary: sum(&self.runs),
             runs: self.runs,
-            series: self.series.unwrap_or_else(|| Series::new(began)),
+            series: self.series.unwrap_or_else(|| TimeSeries::new(began)),
             leaks,
             leaks_left_out,
             leaks_unseen: self.leaks_unseen,
@@ -312,13 +313,13 @@ impl Sink for Fold {
 }
 
 /// The runs' sums, with where things stand at the end of the last one.
-fn sum(runs: &[Run]) -> Summary {
+fn sum(runs: &[ReportRun]) -> Summary {
     let Some(last) = runs.last() else {
         return Summary::default();
     };
     let total = |of: fn(&Summary) -> u64| runs.iter().map(|run| of(&run.summary)).sum();
     Summary {
-        duration_ns: runs.iter().map(Run::duration_ns).sum(),
+        duration_ns: runs.iter().map(ReportRun::duration_ns).sum(),
         created: total(|s| s.created),
         found: total(|s| s.found),
         offlined: total(|s| s.offlined),

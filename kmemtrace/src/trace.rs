@@ -22,7 +22,7 @@ use std::{
 
 pub use faults::Faults;
 pub use input::Input;
-pub use play::{Play, PlayTally, Step};
+pub use play::{Play, PlayStep, PlayTally};
 
 use crate::{
     event::{

@@ -38,18 +38,18 @@ use std::{borrow::Cow, time::Duration};
 
 use by_count::Polled;
 use counts::Check;
-use entry::Entry;
+use entry::MemcgEntry;
 pub use entry::{ByCount, Subject};
 pub use forecast::{Amounts, Forecast, HeldBytes, LeakCount, Range};
 use freed_ids::FreedIds;
 use key::{Id, Key};
 pub(crate) use leaked::owner;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
-pub use state::{Lives, State, Zombies};
+pub use state::{Lives, State, ZombieCounts};
 pub use summary::{CreatorCount, Delays, OwnerCount, PinCount, Summary, SuspectCount};
 use table::Table;
-use tally::Tally;
-pub use tally::{Recorder, Repeated};
+use tally::Counters;
+pub use tally::{Lifetimes, Repeated};
 
 use crate::event::{
     Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
@@ -161,7 +161,7 @@ pub struct Tracker {
     /// The kernel's count agreed with the totals once.
     inherited_is_final: bool,
     kept: Kept,
-    tally: Tally,
+    tally: Counters,
     /// Whether lives in good order are told of.
     lives: bool,
 }
@@ -198,7 +198,7 @@ impl Tracker {
             inherited_by_name: 0,
             inherited_is_final: false,
             kept: config.kept,
-            tally: Tally::default(),
+            tally: Counters::default(),
             lives: true,
         }
     }
@@ -228,7 +228,7 @@ impl Tracker {
 
     /// All that is known of each memcg now: what the next file of a trace begins with.
     pub fn carry(&self) -> impl Iterator<Item = Carried> {
-        self.table.values().map(Entry::carry)
+        self.table.values().map(MemcgEntry::carry)
     }
 
     /// The newest fact's time.
@@ -322,13 +322,13 @@ impl Tracker {
     /// Calls leaked what has been a zombie for longer than the grace time.
     fn expire(&mut self, now_ns: u64, changes: &mut Vec<Change>) {
         while let Some(key) = self.table.due(now_ns) {
-            if self.table.get(key).and_then(Entry::proof) == Some(Proof::Nothing) {
+            if self.table.get(key).and_then(MemcgEntry::proof) == Some(Proof::Nothing) {
                 // Nothing will ever tell.
                 self.table.remove(key);
                 self.tally.unproven += 1;
                 continue;
             }
-            self.table.update(key, Entry::leak);
+            self.table.update(key, MemcgEntry::leak);
             self.tally.leaks += 1;
             self.report(self.now, key, What::Leaked, changes);
         }

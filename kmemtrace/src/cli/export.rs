@@ -13,7 +13,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::{
     Failure, Outcome,
     filter::Filter,
-    playing::{self, Playing, View},
+    player::{self, Player, RunViews},
     values::duration,
 };
 use crate::{
@@ -55,7 +55,7 @@ fn format() -> impl TypedValueParser<Value = &'static ExportFormat> {
 
 /// Writes traces to a file or to stdout.
 pub(super) fn run(args: &Args) -> Outcome {
-    let play = playing::open(&args.files, args.grace)?;
+    let play = player::open(&args.files, args.grace)?;
     let to = args.to;
     let several = play.hostnames().len() > 1;
     let stdout = io::stdout();
@@ -67,20 +67,20 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         None => Box::new(stdout.lock()),
     };
-    let view = View::new(out, |out| (to.begin)(out, several));
+    let view = RunViews::new(out, |out| (to.begin)(out, several));
     let filter = Filter {
         all: true,
         ..Filter::default()
     };
-    let bar = playing::bar(&args.files, args.output.is_none());
-    let mut playing = Playing::new(play, view, filter, bar);
-    let played = playing.all();
-    let ended = played.and_then(|()| playing.close());
+    let bar = player::bar(&args.files, args.output.is_none());
+    let mut player = Player::new(play, view, filter, bar);
+    let played = player.all();
+    let ended = played.and_then(|()| player.close());
     match (ended, &args.output) {
         (Err(Failure::Output(error)), Some(path)) => Err(cannot(path, error).into()),
         (ended, _) => {
             ended?;
-            Ok(if playing.is_whole() {
+            Ok(if player.is_whole() {
                 Answer::Clean
             } else {
                 Answer::Unknown

@@ -6,7 +6,7 @@ use super::{
     Color, Format, Outcome,
     filter::Filter,
     recording::{LimitArgs, Recording},
-    run::{self, Run},
+    run::{self, LiveRun},
     source::SourceArgs,
 };
 use crate::{judge::Answer, sink::Sinks};
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         quiet: true,
         ..Filter::default()
     };
-    let run = Run {
+    let run = LiveRun {
         source: &args.source,
         once: false,
         sinks: Sinks::new(vec![run::stdout(Format::Text, color, filter)]),

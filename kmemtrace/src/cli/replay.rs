@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use super::{
     Color, Format, Outcome, colored,
     filter::ShowArgs,
-    playing::{self, Playing, View},
+    player::{self, Player, RunViews},
     values::{Moment, duration, moment},
 };
 use crate::{
@@ -73,33 +73,33 @@ impl Speed {
 /// Plays traces to their ends.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
     let filter = args.show.filter()?;
-    let mut play = playing::open(&args.files, args.grace)?;
+    let mut play = player::open(&args.files, args.grace)?;
     if !filter.shows_lives() {
         play = play.without_lives();
     }
     let view = view(&args.show, color, play.hostnames().len() > 1);
     let factor = args.speed.factor();
     let bar = match factor {
-        None => playing::bar(&args.files, true),
+        None => player::bar(&args.files, true),
         Some(_) => ProgressBar::hidden(),
     };
-    let mut playing = Playing::new(play, view, filter, bar);
-    playing.from = args.from;
-    playing.to = args.to;
+    let mut player = Player::new(play, view, filter, bar);
+    player.from = args.from;
+    player.to = args.to;
     match factor {
-        None => playing.all()?,
-        Some(factor) => runtime()?.block_on(playing.paced(factor))?,
+        None => player.all()?,
+        Some(factor) => runtime()?.block_on(player.paced(factor))?,
     }
-    playing.end()
+    player.end()
 }
 
 /// Each run as if it were alone, but that lines say of which node they are if there are several.
-fn view(show: &ShowArgs, color: Color, several: bool) -> View {
+fn view(show: &ShowArgs, color: Color, several: bool) -> RunViews {
     let format = show.format;
     let options = TailOptions {
         color: colored(color),
     };
-    View::new(io::stdout().lock(), move |out| {
+    RunViews::new(io::stdout().lock(), move |out| {
         Box::new(move |_: usize, header: &Header| {
             let out = out.clone();
             let node = header.hostname.as_deref().filter(|_| several);

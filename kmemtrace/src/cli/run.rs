@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What a run does with what it sees.
-pub(super) struct Run<'a> {
+pub(super) struct LiveRun<'a> {
     pub(super) source: &'a SourceArgs,
     pub(super) once: bool,
     /// Where changes are shown.
@@ -57,7 +57,7 @@ pub(super) fn stdout(format: Format, color: Color, filter: Filter) -> Box<dyn Si
     Box::new(Filtered::new(filter, sink))
 }
 
-impl Run<'_> {
+impl LiveRun<'_> {
     /// Watches until a signal such as Ctrl-C or the end of `--for`, or of what there is to look at.
     pub(super) fn watch(mut self) -> Result<Watched, Failure> {
         let args = self.source;

@@ -12,7 +12,7 @@ use crate::{
     report::{Fold, Report},
     sink::Sink,
     text::escape::Name,
-    trace::{Faults, Play, Step},
+    trace::{Faults, Play, PlayStep},
 };
 
 /// What was read.
@@ -34,14 +34,14 @@ pub(super) fn read(files: &[PathBuf], grace: Option<Duration>) -> Result<TraceRe
     let mut notes = Vec::new();
     while let Some(step) = play.step(&mut changes) {
         match step {
-            Ok(Step::Began { run, time, header }) => {
+            Ok(PlayStep::Began { run, time, header }) => {
                 if open.replace(run).is_some() {
                     let error = Error::new("the traces have runs that went on at the same time");
                     return Err(error.help("give those of one recorder").into());
                 }
                 fold.header(time, &header)?;
             }
-            Ok(Step::Fact { run, .. }) => {
+            Ok(PlayStep::Fact { run, .. }) => {
                 if let Some(state) = play.state(run) {
                     for change in &changes {
                         fold.change(change, state)?;
@@ -49,7 +49,7 @@ pub(super) fn read(files: &[PathBuf], grace: Option<Duration>) -> Result<TraceRe
                 }
                 changes.clear();
             }
-            Ok(Step::Ended { time, tracker, .. }) => {
+            Ok(PlayStep::Ended { time, tracker, .. }) => {
                 open = None;
                 fold.end(time, tracker.state())?;
             }

@@ -6,7 +6,7 @@ use super::{
     Color, Outcome,
     filter::ShowArgs,
     recording::{LimitArgs, Recording},
-    run::{self, Run},
+    run::{self, LiveRun},
     source::SourceArgs,
 };
 use crate::sink::Sinks;
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         None => None,
     };
     let stdout = run::stdout(args.show.format, color, args.show.filter()?);
-    let run = Run {
+    let run = LiveRun {
         source: &args.source,
         once: args.once,
         sinks: Sinks::new(vec![stdout]),

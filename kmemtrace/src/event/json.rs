@@ -15,7 +15,7 @@ mod time;
 
 use std::borrow::Cow;
 
-pub use line::{Cell, Column, ColumnType, Line};
+pub use line::{Column, ColumnType, FieldValue, Line};
 pub use parse::{Content, Fault, LineError, Parsed, parse};
 pub use reader::{Item, ReadError, Reader, Tally};
 use rustix::io::Errno;

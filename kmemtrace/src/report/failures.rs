@@ -18,7 +18,7 @@ const NAME_MAX: usize = 120;
 
 /// Failures of one cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailureCause {
     /// What failed: a slab cache, or a mkdir's error. Escaped for people, not for a medium.
     pub what: String,
     /// Where: the memcg whose cache it was, or the directory in which nothing could be made.
@@ -44,7 +44,7 @@ pub struct Lost {
 
 /// Failures by cause.
 #[derive(Debug, Default)]
-pub(super) struct Failures(HashMap<(String, String), Failure>);
+pub(super) struct Failures(HashMap<(String, String), FailureCause>);
 
 impl Failures {
     pub(super) fn slab(&mut self, failure: &SlabFailure, wall_ns: i64) {
@@ -85,11 +85,11 @@ impl Failures {
         let failure = self
             .0
             .entry(key)
-            .or_insert_with_key(|(what, place)| Failure {
+            .or_insert_with_key(|(what, place)| FailureCause {
                 what: what.clone(),
                 place: place.clone(),
                 at_ns: (wall_ns, wall_ns),
-                ..Failure::default()
+                ..FailureCause::default()
             });
         failure.count += 1;
         failure.at_ns.1 = wall_ns;
@@ -97,7 +97,7 @@ impl Failures {
     }
 
     /// The most frequent first.
-    pub(super) fn finish(self) -> Vec<Failure> {
+    pub(super) fn finish(self) -> Vec<FailureCause> {
         let mut all: Vec<_> = self.0.into_values().collect();
         all.sort_unstable_by(|a, b| {
             (b.count, &a.what, &a.place).cmp(&(a.count, &b.what, &b.place))

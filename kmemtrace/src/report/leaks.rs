@@ -90,9 +90,9 @@ impl Leak {
 }
 
 /// The cgroup's id, the number of its slab caches, the generation: unique in a run.
-type Key = (Option<u64>, Option<u32>, u32);
+type LeakKey = (Option<u64>, Option<u32>, u32);
 
-fn key(subject: &Subject) -> Option<Key> {
+fn key(subject: &Subject) -> Option<LeakKey> {
     let cgroup = &subject.cgroup;
     let kmem = cgroup.kmemcg_id.filter(|_| cgroup.id.is_none());
     (cgroup.id.is_some() || kmem.is_some()).then_some((cgroup.id, kmem, subject.generation))
@@ -104,7 +104,7 @@ pub(super) struct Leaks {
     max: usize,
     rows: Vec<Leak>,
     /// Of the run that goes on.
-    index: HashMap<Key, usize>,
+    index: HashMap<LeakKey, usize>,
     left_out: u64,
 }
 

@@ -13,7 +13,7 @@ const MAX: usize = 100_000;
 
 /// What one owner's memcgs did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Owner {
+pub struct OwnerSums {
     /// `pod`, `container`, a runtime's name, `unit` or `path` (the parent directory); `unknown` without a path; `others`.
     pub kind: &'static str,
     /// Its name: bytes that are not UTF-8 replaced.
@@ -24,7 +24,7 @@ pub struct Owner {
     pub removed: u64,
     /// Those called leaked by name.
     pub leaks: u64,
-    /// Those that may be among the leaked of which the kernel's count alone tells: they are not among [`Owner::leaks`].
+    /// Those that may be among the leaked of which the kernel's count alone tells: they are not among [`OwnerSums::leaks`].
     pub suspects: u64,
     /// Those of them that were freed after all.
     pub recovered: u64,
@@ -36,7 +36,7 @@ pub struct Owner {
     pub leaked_ns: Option<(i64, i64)>,
 }
 
-impl Owner {
+impl OwnerSums {
     /// Called leaked, and not known to be gone.
     pub fn left(&self) -> u64 {
         let gone = self.recovered + self.unseen;
@@ -67,19 +67,19 @@ impl Owner {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Owners {
+pub(super) struct OwnerTable {
     max: usize,
-    all: Vec<Owner>,
+    all: Vec<OwnerSums>,
     index: HashMap<(&'static str, String), usize>,
 }
 
-impl Default for Owners {
+impl Default for OwnerTable {
     fn default() -> Self {
         Self::new(MAX)
     }
 }
 
-impl Owners {
+impl OwnerTable {
     /// Tells so many apart.
     pub(super) fn new(max: usize) -> Self {
         Self {
@@ -102,21 +102,21 @@ impl Owners {
         let entry = self.index.entry((kind, name));
         *entry.or_insert_with_key(|(kind, name)| {
             let qos = path.and_then(|path| attribution::owner(&path.bytes).qos);
-            self.all.push(Owner {
+            self.all.push(OwnerSums {
                 kind,
                 name: name.clone(),
                 qos: qos.filter(|_| *kind == "pod").map(attribution::Qos::as_str),
-                ..Owner::default()
+                ..OwnerSums::default()
             });
             next
         })
     }
 
-    pub(super) fn get(&mut self, at: usize) -> Option<&mut Owner> {
+    pub(super) fn get(&mut self, at: usize) -> Option<&mut OwnerSums> {
         self.all.get_mut(at)
     }
 
-    pub(super) fn finish(self) -> Vec<Owner> {
+    pub(super) fn finish(self) -> Vec<OwnerSums> {
         self.all
     }
 }

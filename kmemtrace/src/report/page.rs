@@ -21,7 +21,7 @@ use askama::Template;
 
 use super::Report;
 use crate::{catalogue::Catalogue, text::escape::Name};
-use view::View;
+use view::PageView;
 
 /// How the page looks.
 pub(super) const STYLE: &str = include_str!("../../templates/report.css");
@@ -69,7 +69,7 @@ pub fn write(
     catalogue: &Catalogue,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
-    let view = View::new(report, diagnosed, notes, catalogue)?;
+    let view = PageView::new(report, diagnosed, notes, catalogue)?;
     view.write_into(out)
 }
 

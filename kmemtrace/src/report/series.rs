@@ -10,7 +10,7 @@ const FIRST_STEP_NS: u64 = 10_000_000;
 
 /// One step of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct TimeStep {
     /// Where things stood at its end, if anything told.
     pub totals: Option<Totals>,
     /// Memcgs called leaked in it.
@@ -23,7 +23,7 @@ pub struct Step {
     pub mkdir_failures: u64,
 }
 
-impl Step {
+impl TimeStep {
     fn and(self, later: Self) -> Self {
         Self {
             totals: later.totals.or(self.totals),
@@ -37,16 +37,16 @@ impl Step {
 
 /// Steps of equal length, one after another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Series {
+pub struct TimeSeries {
     /// The beginning of the first one, in nanoseconds since the Unix epoch.
     pub began_ns: i64,
     /// How long each is, in nanoseconds.
     pub step_ns: u64,
     /// The steps, up to the last one in which anything happened.
-    pub steps: Vec<Step>,
+    pub steps: Vec<TimeStep>,
 }
 
-impl Series {
+impl TimeSeries {
     /// Begins at this moment, in nanoseconds since the Unix epoch.
     pub fn new(began_ns: i64) -> Self {
         Self {
@@ -57,14 +57,14 @@ impl Series {
     }
 
     /// The step of a moment; the first one for what is older than the beginning.
-    pub fn at(&mut self, wall_ns: i64) -> &mut Step {
+    pub fn at(&mut self, wall_ns: i64) -> &mut TimeStep {
         let since = u64::try_from(wall_ns.saturating_sub(self.began_ns)).unwrap_or(0);
         while since / self.step_ns >= STEPS as u64 {
             self.halve();
         }
         let at = (since / self.step_ns) as usize;
         if self.steps.len() <= at {
-            self.steps.resize(at + 1, Step::default());
+            self.steps.resize(at + 1, TimeStep::default());
         }
         &mut self.steps[at]
     }
@@ -78,7 +78,11 @@ impl Series {
 
     fn halve(&mut self) {
         let pairs = self.steps.chunks(2);
-        let merged = pairs.map(|pair| pair.iter().copied().fold(Step::default(), Step::and));
+        let merged = pairs.map(|pair| {
+            pair.iter()
+                .copied()
+                .fold(TimeStep::default(), TimeStep::and)
+        });
         self.steps = merged.collect();
         self.step_ns = self.step_ns.saturating_mul(2);
     }
@@ -92,7 +96,7 @@ mod tests {
 
     #[test]
     fn steps_grow_with_the_time_and_keep_what_they_hold() {
-        let mut series = Series::new(1_000);
+        let mut series = TimeSeries::new(1_000);
         for second in 0..100_000 {
             let step = series.at(1_000 + second * 1_000_000_000);
             step.leaks += 1;
@@ -117,7 +121,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_times_stay_bounded(times: Vec<i64>, began: i64) {
-            let mut series = Series::new(began);
+            let mut series = TimeSeries::new(began);
             for time in &times {
                 series.at(*time).slab_failures += 1;
             }

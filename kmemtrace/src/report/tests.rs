@@ -177,7 +177,7 @@ fn what_a_count_suspects_is_nobodys_leak() {
     let steps = report.series.steps.iter();
     assert_eq!(steps.map(|step| step.leaks).sum::<u64>(), 1);
     assert_eq!(report.leaks.len(), 4);
-    let sum = |of: fn(&Owner) -> u64| report.owners.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&OwnerSums) -> u64| report.owners.iter().map(of).sum::<u64>();
     assert_eq!((sum(|one| one.leaks), sum(|one| one.suspects)), (0, 4));
 }
 
@@ -233,7 +233,7 @@ fn a_run_comes_to_what_the_tracker_says() {
 fn the_series_has_every_verdict_and_ends_where_things_stand() {
     let report = small_report();
     let steps = &report.series.steps;
-    let sum = |of: fn(&Step) -> u64| steps.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&TimeStep) -> u64| steps.iter().map(of).sum::<u64>();
     assert_eq!(sum(|step| step.leaks), 3);
     assert_eq!(sum(|step| step.recovered), 1);
     assert_eq!(sum(|step| step.slab_failures), 1);

@@ -10,19 +10,19 @@ use serde_json::Value;
 use super::{
     Sink,
     line::Lines,
-    runs::{Runs, Shared},
+    runs::{Runs, SharedOut},
 };
 use crate::{
     event::{
         Stamp,
         header::Header,
-        json::{Cell, Line},
+        json::{FieldValue, Line},
     },
     tracker::{Change, State},
 };
 
 /// For `export`: one table of all runs.
-pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+pub(super) fn export(out: SharedOut, _several: bool) -> Box<dyn Runs> {
     Box::new(move |run: usize, _: &Header| {
         let sink: Box<dyn Sink> = Box::new(Csv::new(out.clone(), run == 0)?);
         Ok(sink)
@@ -32,13 +32,13 @@ pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
 /// Writes rows. The header and the summary, which have other fields, are left out.
 struct Csv<W: Write> {
     lines: Lines,
-    out: csv::Writer<Rows<W>>,
+    out: csv::Writer<WholeRows<W>>,
 }
 
 /// A row reaches what is below at once and whole, so that the rows of several runs can lie between each other; but no further.
-struct Rows<W>(W);
+struct WholeRows<W>(W);
 
-impl<W: Write> Write for Rows<W> {
+impl<W: Write> Write for WholeRows<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -51,7 +51,7 @@ impl<W: Write> Write for Rows<W> {
 impl<W: Write> Csv<W> {
     /// Writes to `out`; with `titles` the first row has the columns' names.
     fn new(out: W, titles: bool) -> io::Result<Self> {
-        let mut out = csv::Writer::from_writer(Rows(out));
+        let mut out = csv::Writer::from_writer(WholeRows(out));
         if titles {
             out.write_record(Line::COLUMNS.iter().map(|column| column.name))?;
             out.flush()?;
@@ -90,20 +90,20 @@ impl<W: Write> Sink for Csv<W> {
 
 /// A cell that is known; others are empty. A text that a spreadsheet would take for a formula gets the quote before it that says it is none:
 /// names come from outside.
-fn text(cell: Cell<'_>) -> io::Result<Cow<'_, str>> {
+fn text(cell: FieldValue<'_>) -> io::Result<Cow<'_, str>> {
     Ok(match cell {
-        Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+        FieldValue::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
             format!("'{text}").into()
         }
-        Cell::Text(text) => text,
-        Cell::Time(time) => match serde_json::to_value(time)? {
+        FieldValue::Text(text) => text,
+        FieldValue::Time(time) => match serde_json::to_value(time)? {
             Value::String(text) => text.into(),
             other => other.to_string().into(),
         },
-        Cell::Unsigned(number) => number.to_string().into(),
-        Cell::Signed(number) => number.to_string().into(),
-        Cell::Flag(is) => is.to_string().into(),
-        Cell::List(json) => json.into(),
+        FieldValue::Unsigned(number) => number.to_string().into(),
+        FieldValue::Signed(number) => number.to_string().into(),
+        FieldValue::Flag(is) => is.to_string().into(),
+        FieldValue::List(json) => json.into(),
     })
 }
 
@@ -113,10 +113,10 @@ mod tests {
 
     #[test]
     fn a_formula_is_none() {
-        let text = |cell: Cell<'static>| text(cell).unwrap();
-        assert_eq!(text(Cell::Text("=1+1".into())), "'=1+1");
-        assert_eq!(text(Cell::Text("/a=b".into())), "/a=b");
-        assert_eq!(text(Cell::Signed(-1)), "-1");
-        assert_eq!(text(Cell::Unsigned(u64::MAX)), "18446744073709551615");
+        let text = |cell: FieldValue<'static>| text(cell).unwrap();
+        assert_eq!(text(FieldValue::Text("=1+1".into())), "'=1+1");
+        assert_eq!(text(FieldValue::Text("/a=b".into())), "/a=b");
+        assert_eq!(text(FieldValue::Signed(-1)), "-1");
+        assert_eq!(text(FieldValue::Unsigned(u64::MAX)), "18446744073709551615");
     }
 }

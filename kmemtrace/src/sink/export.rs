@@ -2,7 +2,7 @@
 
 use super::{
     csv, jsonl, otlp, parquet, perfetto,
-    runs::{Runs, Shared},
+    runs::{Runs, SharedOut},
 };
 
 /// A format.
@@ -15,7 +15,7 @@ pub struct ExportFormat {
     /// Whether a terminal can be shown it.
     pub is_text: bool,
     /// Begins an export; `several` if its runs are of several nodes.
-    pub begin: fn(out: Shared, several: bool) -> Box<dyn Runs>,
+    pub begin: fn(out: SharedOut, several: bool) -> Box<dyn Runs>,
 }
 
 /// All of them.

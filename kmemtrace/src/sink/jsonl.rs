@@ -8,7 +8,7 @@ use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use super::{
     Sink,
     line::Lines,
-    runs::{Runs, Shared},
+    runs::{Runs, SharedOut},
 };
 use crate::{
     event::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// For `export`: all changes, with the node's name where there are several.
-pub(super) fn export(out: Shared, several: bool) -> Box<dyn Runs> {
+pub(super) fn export(out: SharedOut, several: bool) -> Box<dyn Runs> {
     Box::new(move |_: usize, header: &Header| {
         let lines = JsonLines::new(out.clone());
         let sink: Box<dyn Sink> = if several && header.hostname.is_some() {

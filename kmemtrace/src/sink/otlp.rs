@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 use super::{
     Sink,
     line::Lines,
-    runs::{Runs, Shared},
+    runs::{Runs, SharedOut},
 };
 use crate::{
     event::{
         Stamp,
         header::Header,
-        json::{Cell, Line, kind},
+        json::{FieldValue, Line, kind},
     },
     tracker::{Change, State, Summary, What},
 };
 
 /// For `export`: each run's requests.
-pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+pub(super) fn export(out: SharedOut, _several: bool) -> Box<dyn Runs> {
     Box::new(move |_: usize, _: &Header| {
         let sink: Box<dyn Sink> = Box::new(Otlp::new(out.clone()));
         Ok(sink)
@@ -132,13 +132,13 @@ fn severity(what: &What) -> (u8, &'static str) {
 }
 
 /// What of a record depends on the kind of the change.
-struct Record {
+struct LogRecord {
     kind: String,
     body: String,
     attributes: Vec<Value>,
 }
 
-fn of_line(line: &Line<'_>, change: &Change) -> Record {
+fn of_line(line: &Line<'_>, change: &Change) -> LogRecord {
     let kind = line.kind.as_ref().map_or("", |kind| &*kind.0);
     let suspected = matches!(&change.what, What::Leaked(subject) if subject.by_count.is_some());
     let says = if suspected { "suspected leak" } else { kind };
@@ -151,19 +151,19 @@ fn of_line(line: &Line<'_>, change: &Change) -> Record {
     cells.sort_unstable_by_key(|(field, _)| *field);
     let attributes = cells.into_iter().map(|(field, cell)| {
         let value = match cell {
-            Cell::Text(said) => text(&said),
-            Cell::List(json) => text(&json),
-            Cell::Flag(is) => json!({ "boolValue": is }),
-            Cell::Signed(number) => integer(number),
-            Cell::Time(time) => integer(time.0),
+            FieldValue::Text(said) => text(&said),
+            FieldValue::List(json) => text(&json),
+            FieldValue::Flag(is) => json!({ "boolValue": is }),
+            FieldValue::Signed(number) => integer(number),
+            FieldValue::Time(time) => integer(time.0),
             // beyond what it has integers for
-            Cell::Unsigned(number) => {
+            FieldValue::Unsigned(number) => {
                 i64::try_from(number).map_or_else(|_| text(&number.to_string()), integer)
             }
         };
         attribute(&name(field), value)
     });
-    Record {
+    LogRecord {
         kind: kind.to_owned(),
         body: match &line.path {
             Some(path) => format!("{says} {}", path.0),
@@ -173,7 +173,7 @@ fn of_line(line: &Line<'_>, change: &Change) -> Record {
     }
 }
 
-fn of_summary(summary: &Summary, change: &Change) -> io::Result<Record> {
+fn of_summary(summary: &Summary, change: &Change) -> io::Result<LogRecord> {
     let Value::Object(mut fields) = serde_json::to_value(summary)? else {
         return Err(io::ErrorKind::InvalidData.into());
     };
@@ -190,7 +190,7 @@ fn of_summary(summary: &Summary, change: &Change) -> io::Result<Record> {
         // Numbers of them, and not of one of them.
         attribute(&format!("kmemtrace.summary.{field}"), value)
     });
-    Ok(Record {
+    Ok(LogRecord {
         kind: kind::SUMMARY.to_owned(),
         body: kind::SUMMARY.to_owned(),
         attributes: attributes.collect(),

@@ -25,13 +25,13 @@ use parquet::{
 use super::{
     Sink,
     line::Lines,
-    runs::{Runs, Shared},
+    runs::{Runs, SharedOut},
 };
 use crate::{
     event::{
         Stamp,
         header::Header,
-        json::{Cell, Column, ColumnType, Line},
+        json::{Column, ColumnType, FieldValue, Line},
     },
     tracker::{Change, State},
 };
@@ -40,7 +40,7 @@ use crate::{
 const GROUP: usize = 1 << 16;
 
 /// For `export`: one table of all runs.
-pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+pub(super) fn export(out: SharedOut, _several: bool) -> Box<dyn Runs> {
     Box::new(Export {
         out,
         table: Rc::default(),
@@ -49,17 +49,17 @@ pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
 
 /// The table of all runs; nothing before the first one.
 struct Export {
-    out: Shared,
-    table: Rc<RefCell<Option<Table>>>,
+    out: SharedOut,
+    table: Rc<RefCell<Option<ParquetFile>>>,
 }
 
 impl Runs for Export {
     fn begin(&mut self, _: usize, _: &Header) -> io::Result<Box<dyn Sink>> {
         let mut begun = self.table.borrow_mut();
         if begun.is_none() {
-            *begun = Some(Table::new(self.out.clone())?);
+            *begun = Some(ParquetFile::new(self.out.clone())?);
         }
-        Ok(Box::new(Rows {
+        Ok(Box::new(ParquetRows {
             lines: Lines::default(),
             table: Rc::clone(&self.table),
         }))
@@ -70,18 +70,18 @@ impl Runs for Export {
         let table = self.table.borrow_mut().take();
         match table {
             Some(table) => table.finish(),
-            None => Table::new(self.out.clone())?.finish(),
+            None => ParquetFile::new(self.out.clone())?.finish(),
         }
     }
 }
 
 /// A run's rows. The header and the summary, which have other fields, are left out.
-struct Rows {
+struct ParquetRows {
     lines: Lines,
-    table: Rc<RefCell<Option<Table>>>,
+    table: Rc<RefCell<Option<ParquetFile>>>,
 }
 
-impl Sink for Rows {
+impl Sink for ParquetRows {
     fn header(&mut self, _: Stamp, header: &Header) -> io::Result<()> {
         self.lines = Lines::of(header, true);
         Ok(())
@@ -101,16 +101,16 @@ impl Sink for Rows {
 }
 
 /// A Parquet file.
-struct Table {
-    writer: SerializedFileWriter<Pipe>,
-    pipe: Pipe,
-    out: Shared,
-    columns: Vec<Pending>,
+struct ParquetFile {
+    writer: SerializedFileWriter<Unwritten>,
+    pipe: Unwritten,
+    out: SharedOut,
+    columns: Vec<ColumnCells>,
     rows: usize,
 }
 
-impl Table {
-    fn new(out: Shared) -> io::Result<Self> {
+impl ParquetFile {
+    fn new(out: SharedOut) -> io::Result<Self> {
         let fields = Line::COLUMNS.iter();
         let fields = fields.map(|column| field(*column).map(Arc::new));
         let schema = Type::group_type_builder("kmemtrace")
@@ -119,7 +119,7 @@ impl Table {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by(concat!("kmemtrace version ", env!("CARGO_PKG_VERSION")).to_owned());
-        let pipe = Pipe::default();
+        let pipe = Unwritten::default();
         let properties = Arc::new(properties.build());
         Ok(Self {
             writer: SerializedFileWriter::new(pipe.clone(), Arc::new(schema), properties)?,
@@ -127,7 +127,7 @@ impl Table {
             out,
             columns: Line::COLUMNS
                 .iter()
-                .map(|column| Pending::new(column.of))
+                .map(|column| ColumnCells::new(column.of))
                 .collect(),
             rows: 0,
         })
@@ -186,7 +186,7 @@ fn field(Column { name, of }: Column) -> Result<Type, ParquetError> {
 }
 
 /// The cells of a column that are still to be written.
-struct Pending {
+struct ColumnCells {
     /// For each row 1 if it has a value, else 0.
     known: Vec<i16>,
     values: Values,
@@ -198,7 +198,7 @@ enum Values {
     Texts(Vec<ByteArray>),
 }
 
-impl Pending {
+impl ColumnCells {
     fn new(of: ColumnType) -> Self {
         let values = match of {
             ColumnType::Time | ColumnType::Unsigned | ColumnType::Signed => {
@@ -213,21 +213,23 @@ impl Pending {
         }
     }
 
-    fn add(&mut self, cell: Option<Cell<'_>>) -> Result<(), ParquetError> {
+    fn add(&mut self, cell: Option<FieldValue<'_>>) -> Result<(), ParquetError> {
         self.known.push(cell.is_some().into());
         match (&mut self.values, cell) {
             (_, None) => {}
-            (Values::Numbers(numbers), Some(Cell::Time(time))) => numbers.push(time.0),
-            (Values::Numbers(numbers), Some(Cell::Signed(number))) => numbers.push(number),
+            (Values::Numbers(numbers), Some(FieldValue::Time(time))) => numbers.push(time.0),
+            (Values::Numbers(numbers), Some(FieldValue::Signed(number))) => numbers.push(number),
             // Parquet's unsigned numbers are the bits of a signed one.
-            (Values::Numbers(numbers), Some(Cell::Unsigned(number))) => {
+            (Values::Numbers(numbers), Some(FieldValue::Unsigned(number))) => {
                 numbers.push(number.cast_signed());
             }
-            (Values::Flags(flags), Some(Cell::Flag(is))) => flags.push(is),
-            (Values::Texts(texts), Some(Cell::Text(text))) => {
+            (Values::Flags(flags), Some(FieldValue::Flag(is))) => flags.push(is),
+            (Values::Texts(texts), Some(FieldValue::Text(text))) => {
                 texts.push(text.into_owned().into_bytes().into());
             }
-            (Values::Texts(texts), Some(Cell::List(json))) => texts.push(json.into_bytes().into()),
+            (Values::Texts(texts), Some(FieldValue::List(json))) => {
+                texts.push(json.into_bytes().into())
+            }
             _ => return Err(mistyped()),
         }
         Ok(())
@@ -261,15 +263,15 @@ fn mistyped() -> ParquetError {
 
 /// What the writer has made and `out` has not got yet: the writer wants to own what it writes to, and to send it anywhere.
 #[derive(Clone, Debug, Default)]
-struct Pipe(Arc<Mutex<Vec<u8>>>);
+struct Unwritten(Arc<Mutex<Vec<u8>>>);
 
-impl Pipe {
+impl Unwritten {
     fn take(&self) -> Vec<u8> {
         mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Write for Pipe {
+impl Write for Unwritten {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         made.extend_from_slice(bytes);

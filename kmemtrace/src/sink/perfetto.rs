@@ -18,7 +18,7 @@ use proto::{Annotation, Counter, Event, Kind, Packet, Trace, Track};
 
 use super::{
     Sink,
-    runs::{Runs, Shared},
+    runs::{Runs, SharedOut},
 };
 use crate::{
     attribution::{Owner, owner},
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// For `export`: each run's packets.
-pub(super) fn export(out: Shared, _several: bool) -> Box<dyn Runs> {
+pub(super) fn export(out: SharedOut, _several: bool) -> Box<dyn Runs> {
     Box::new(move |run: usize, _: &Header| {
         let sink: Box<dyn Sink> = Box::new(Perfetto::new(out.clone(), run));
         Ok(sink)
@@ -44,14 +44,14 @@ struct Perfetto<W> {
     node: u64,
     sequence: u32,
     /// Memcgs whose slices have begun and not ended: as many as are alive.
-    open: HashMap<Key, Life>,
+    open: HashMap<SliceKey, OpenSlices>,
     totals: Option<Totals>,
 }
 
-type Key = (Option<u64>, Option<u32>, u32);
+type SliceKey = (Option<u64>, Option<u32>, u32);
 
 #[derive(Clone, Copy, Debug)]
-struct Life {
+struct OpenSlices {
     track: u64,
     /// Slices that are open: its life, its time as a zombie, its time as a leaked one.
     depth: u8,
@@ -127,7 +127,7 @@ impl<W: Write> Perfetto<W> {
         let at_ns = wall_ns(change.time);
         let mut life = match self.open.get(&key) {
             Some(life) => *life,
-            None => Life {
+            None => OpenSlices {
                 track: self.life_track(subject, at_ns)?,
                 depth: 0,
                 newest_ns: at_ns,
@@ -266,7 +266,7 @@ impl<W: Write> Sink for Perfetto<W> {
     }
 }
 
-fn key(subject: &Subject) -> Key {
+fn key(subject: &Subject) -> SliceKey {
     let cgroup = &subject.cgroup;
     let kmemcg_id = cgroup.kmemcg_id.filter(|_| cgroup.id.is_none());
     (cgroup.id, kmemcg_id, subject.generation)

@@ -24,9 +24,9 @@ impl<F: FnMut(usize, &Header) -> io::Result<Box<dyn Sink>>> Runs for F {
 
 /// What the sinks of several runs write to.
 #[derive(Clone)]
-pub struct Shared(Rc<RefCell<dyn Write>>);
+pub struct SharedOut(Rc<RefCell<dyn Write>>);
 
-impl Shared {
+impl SharedOut {
     /// Buffered until it is flushed.
     pub fn new(out: impl Write + 'static) -> Self {
         let out = io::BufWriter::with_capacity(64 << 10, out);
@@ -34,7 +34,7 @@ impl Shared {
     }
 }
 
-impl Write for Shared {
+impl Write for SharedOut {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().write(bytes)
     }

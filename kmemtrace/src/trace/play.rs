@@ -27,7 +27,7 @@ pub use tally::PlayTally;
 
 /// What comes next.
 #[derive(Debug)]
-pub enum Step {
+pub enum PlayStep {
     /// A run begins, or what there is of it.
     Began {
         /// Its number, from 0 in the order in which they begin.
@@ -70,7 +70,7 @@ pub struct Play {
     runs: HashMap<usize, PlayedRun>,
     /// How many runs have begun.
     begun: usize,
-    ready: VecDeque<Result<Step, TraceError>>,
+    ready: VecDeque<Result<PlayStep, TraceError>>,
     done: PlayTally,
 }
 
@@ -187,7 +187,7 @@ impl Play {
     /// # Errors
     ///
     /// Something of a file could not be read: the rest goes on.
-    pub fn step(&mut self, changes: &mut Vec<Change>) -> Option<Result<Step, TraceError>> {
+    pub fn step(&mut self, changes: &mut Vec<Change>) -> Option<Result<PlayStep, TraceError>> {
         loop {
             if let Some(step) = self.ready.pop_front() {
                 return Some(step);
@@ -207,7 +207,7 @@ impl Play {
     }
 
     /// Ends the runs that are open, as they stand.
-    pub fn stop(&mut self) -> impl Iterator<Item = Step> {
+    pub fn stop(&mut self) -> impl Iterator<Item = PlayStep> {
         let mut open: Vec<_> = self.runs.drain().collect();
         open.sort_unstable_by_key(|(run, _)| *run);
         open.into_iter().map(|(number, run)| {
@@ -298,7 +298,7 @@ impl Play {
         }
     }
 
-    fn take(&mut self, number: usize, item: Item, changes: &mut Vec<Change>) -> Option<Step> {
+    fn take(&mut self, number: usize, item: Item, changes: &mut Vec<Change>) -> Option<PlayStep> {
         match item {
             Item::Header(time, header) => {
                 self.header(number, time, header);
@@ -308,7 +308,7 @@ impl Play {
                 let run = self.file(number)?.run?;
                 self.runs.get_mut(&run)?.tracker.apply(&event, changes);
                 let time = event.time;
-                Some(Step::Fact { run, time })
+                Some(PlayStep::Fact { run, time })
             }
             Item::End(time) => {
                 let run = self.file(number)?.run.take()?;
@@ -343,7 +343,8 @@ impl Play {
                 },
             );
             self.begun += 1;
-            self.ready.push_back(Ok(Step::Began { run, time, header }));
+            self.ready
+                .push_back(Ok(PlayStep::Began { run, time, header }));
         }
         if let Some(file) = self.file(number) {
             file.run = Some(run);

@@ -10,7 +10,7 @@
 
 use super::{
     ByCount, Change, Tracker, What,
-    entry::Entry,
+    entry::MemcgEntry,
     key::{Id, Key},
 };
 use crate::event::{Cgroup, Counts, Proof, Scope, Stamp};
@@ -60,7 +60,8 @@ impl Tracker {
                     after_ns: Some(0),
                     ..cgroup.clone()
                 };
-                self.table.insert(Entry::dead(time, &since_boot, proof))
+                self.table
+                    .insert(MemcgEntry::dead(time, &since_boot, proof))
             }
             Some((key, entry)) => {
                 if entry.is_live() {
@@ -74,7 +75,7 @@ impl Tracker {
             entry.prove(proof);
         });
         self.report_life(time, key, What::Zombie, changes);
-        if proof == Proof::Nothing && self.table.get(key).is_some_and(Entry::is_leaked) {
+        if proof == Proof::Nothing && self.table.get(key).is_some_and(MemcgEntry::is_leaked) {
             // Its verdict rested on what is not there any more, and nothing will ever tell.
             self.table.remove(key);
             self.tally.unproven += 1;
@@ -120,12 +121,12 @@ impl Tracker {
         self.table.judge(leaked);
         self.tally.recovered += recovered;
         if leaked == 0 {
-            self.end_counted(time, Entry::is_leaked, changes);
+            self.end_counted(time, MemcgEntry::is_leaked, changes);
         }
         let settle_ns = settle_ns(counts);
         if excess == 0 {
             let told = time.mono_ns.saturating_sub(settle_ns);
-            let settled = |entry: &Entry| {
+            let settled = |entry: &MemcgEntry| {
                 !entry.is_leaked() && entry.since().is_some_and(|since| since.mono_ns <= told)
             };
             self.end_counted(time, settled, changes);
@@ -142,7 +143,7 @@ impl Tracker {
         settle_ns: u64,
         changes: &mut Vec<Change>,
     ) -> u64 {
-        let older = |entry: &Entry, than: u64| {
+        let older = |entry: &MemcgEntry, than: u64| {
             entry
                 .since()
                 .is_some_and(|since| since.mono_ns.saturating_add(than) <= time.mono_ns)
@@ -225,7 +226,7 @@ impl Tracker {
     fn end_counted(
         &mut self,
         time: Stamp,
-        which: impl Fn(&Entry) -> bool,
+        which: impl Fn(&MemcgEntry) -> bool,
         changes: &mut Vec<Change>,
     ) {
         let gone: Vec<Key> = self
@@ -245,6 +246,6 @@ impl Tracker {
     }
 }
 
-fn is_candidate(entry: &Entry) -> bool {
+fn is_candidate(entry: &MemcgEntry) -> bool {
     entry.is_memcg() && entry.proof() == Some(Proof::Counted) && !entry.is_leaked()
 }

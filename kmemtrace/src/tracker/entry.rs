@@ -41,7 +41,7 @@ pub(super) enum Birth {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct MemcgEntry {
     /// What is known of it, put together from all its events.
     pub(super) cgroup: Cgroup,
     pub(super) generation: u32,
@@ -63,7 +63,7 @@ pub(super) struct Entry {
     weighed: Option<Weighed>,
 }
 
-impl Entry {
+impl MemcgEntry {
     fn new(time: Stamp, cgroup: &Cgroup) -> Self {
         let mut entry = Self {
             cgroup: Cgroup {

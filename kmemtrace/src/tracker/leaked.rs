@@ -9,14 +9,14 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use super::{Pin, PinCount, entry::Entry, key::Key, ranking::Ranking, summary::OwnerCount};
+use super::{Pin, PinCount, entry::MemcgEntry, key::Key, ranking::Ranking, summary::OwnerCount};
 use crate::{attribution, event::Pod};
 
 /// Sums over the leaked ones. Those that the kernel's count alone tells of are suspects, and in nothing else.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Leaked {
-    pub(super) owners: Owners,
-    pub(super) suspects: Owners,
+    pub(super) owners: OwnerRanking,
+    pub(super) suspects: OwnerRanking,
     /// The names of the tasks that made them; bytes that are not UTF-8 replaced.
     pub(super) creators: Ranking<Arc<str>>,
     pins: BTreeMap<Pin, PinSum>,
@@ -43,16 +43,16 @@ struct PinSum {
 
 impl Leaked {
     /// Takes in an entry that is leaked now.
-    pub(super) fn add(&mut self, key: Key, entry: &Entry) {
+    pub(super) fn add(&mut self, key: Key, entry: &MemcgEntry) {
         self.count(key, entry, true);
     }
 
     /// Takes out an entry that was leaked, as it was taken in.
-    pub(super) fn remove(&mut self, key: Key, entry: &Entry) {
+    pub(super) fn remove(&mut self, key: Key, entry: &MemcgEntry) {
         self.count(key, entry, false);
     }
 
-    fn count(&mut self, key: Key, entry: &Entry, more: bool) {
+    fn count(&mut self, key: Key, entry: &MemcgEntry, more: bool) {
         if entry.by_count.is_some() {
             // A count names nobody: even where it is as high as there are candidates, zombies that no poll saw alive may
             // make it up.
@@ -132,21 +132,21 @@ impl PinSum {
 
 /// Who has something: in the order of names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Owner {
+struct OwnerName {
     name: Arc<str>,
     kind: &'static str,
 }
 
 /// How many somebody has.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Owners {
-    ranking: Ranking<Owner>,
+pub(super) struct OwnerRanking {
+    ranking: Ranking<OwnerName>,
     /// The pods' names by their uids, and how many entries have each.
     pods: HashMap<Arc<str>, (Arc<Pod>, u64), RandomState>,
 }
 
-impl Owners {
-    fn count(&mut self, entry: &Entry, more: bool) {
+impl OwnerRanking {
+    fn count(&mut self, entry: &MemcgEntry, more: bool) {
         let Some(path) = &entry.cgroup.path else {
             return;
         };
@@ -162,20 +162,22 @@ impl Owners {
                 self.pods.remove(&name);
             }
         }
-        self.ranking.count(Owner { name, kind }, more);
+        self.ranking.count(OwnerName { name, kind }, more);
     }
 
     /// All of them, most first.
     pub(super) fn iter(&self) -> impl Iterator<Item = OwnerCount> {
-        self.ranking.iter().map(|(Owner { name, kind }, leaked)| {
-            let pod = self.pods.get(name).filter(|_| *kind == "pod");
-            OwnerCount {
-                kind,
-                name: name.to_string(),
-                pod: pod.map(|(pod, _)| format!("{}/{}", pod.namespace, pod.name)),
-                leaked,
-            }
-        })
+        self.ranking
+            .iter()
+            .map(|(OwnerName { name, kind }, leaked)| {
+                let pod = self.pods.get(name).filter(|_| *kind == "pod");
+                OwnerCount {
+                    kind,
+                    name: name.to_string(),
+                    pod: pod.map(|(pod, _)| format!("{}/{}", pod.namespace, pod.name)),
+                    leaked,
+                }
+            })
     }
 }
 

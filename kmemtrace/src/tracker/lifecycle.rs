@@ -2,7 +2,7 @@
 
 use super::{
     Change, Tracker, What,
-    entry::{Birth, Entry, Subject},
+    entry::{Birth, MemcgEntry, Subject},
     key::{Id, Key},
     path,
 };
@@ -19,7 +19,7 @@ impl Tracker {
             known => known,
         };
         let key = match known.map(|(key, entry)| (key, entry.birth(time, cgroup), entry.found)) {
-            None => self.table.insert_newest(Entry::born(time, cgroup)),
+            None => self.table.insert_newest(MemcgEntry::born(time, cgroup)),
             Some((key, Birth::Known, _)) => {
                 self.table.update(key, |entry| entry.bear(time, cgroup));
                 return;
@@ -31,12 +31,12 @@ impl Tracker {
             }
             Some((key, Birth::Another, _)) => {
                 self.supersede(time, key, cgroup.scope, changes);
-                let mut entry = Entry::born(time, cgroup);
+                let mut entry = MemcgEntry::born(time, cgroup);
                 entry.generation = key.generation + 1;
                 self.table.insert(entry)
             }
         };
-        if self.table.get(key).is_some_and(Entry::is_memcg) {
+        if self.table.get(key).is_some_and(MemcgEntry::is_memcg) {
             self.tally.created += 1;
             self.report_life(time, key, What::Created, changes);
         }
@@ -71,7 +71,7 @@ impl Tracker {
             if let Some((other, _)) = self.table.newest(Id::of(cgroup)) {
                 self.supersede(time, other, Scope::Memcg, changes);
             }
-            let key = self.table.insert(Entry::dead(time, cgroup, proof));
+            let key = self.table.insert(MemcgEntry::dead(time, cgroup, proof));
             self.removed(time, key, changes);
             return;
         };
@@ -96,7 +96,7 @@ impl Tracker {
     }
 
     pub(super) fn removed(&mut self, time: Stamp, key: Key, changes: &mut Vec<Change>) {
-        if self.table.get(key).is_some_and(Entry::is_memcg) {
+        if self.table.get(key).is_some_and(MemcgEntry::is_memcg) {
             self.tally.offlined += 1;
             self.report_life(time, key, What::Offlined, changes);
         }
@@ -104,7 +104,7 @@ impl Tracker {
 
     /// A memcg went alone: its directory may get another one.
     fn leave_directory(&mut self, key: Key) {
-        if let Some(directory) = self.table.get(key).map(Entry::directory) {
+        if let Some(directory) = self.table.get(key).map(MemcgEntry::directory) {
             self.table.insert(directory);
         }
     }
@@ -137,7 +137,7 @@ impl Tracker {
         self.end(time, key, true, changes);
         if was_removed && let Some((other, _)) = self.table.next(Id::of(cgroup), 0) {
             // The removed directory lives on in what its cgroup had before: the kernel counts it once, till the last is gone.
-            self.table.update(other, Entry::lose_directory);
+            self.table.update(other, MemcgEntry::lose_directory);
         }
         self.freed
             .remember(Id::of(cgroup), cgroup.serial, time, false);
@@ -254,7 +254,9 @@ impl Tracker {
         }
         // It stands for a walk: the live ones are known with it.
         self.check.walked(time.mono_ns);
-        let key = self.table.insert(Entry::carried(time, carried, self.walk));
+        let key = self
+            .table
+            .insert(MemcgEntry::carried(time, carried, self.walk));
         if carried.cgroup.memory == Some(false) {
             return;
         }

@@ -3,7 +3,7 @@
 use super::{
     Change, Tracker, What,
     counts::Reading,
-    entry::Entry,
+    entry::MemcgEntry,
     key::{Id, Key},
 };
 use crate::event::{Cgroup, Counts, Gap, GapReason, Proof, Scope, Stamp, Walked};
@@ -27,7 +27,7 @@ impl Tracker {
             }
             _ => 0,
         };
-        let mut entry = Entry::found(time, cgroup, self.walk);
+        let mut entry = MemcgEntry::found(time, cgroup, self.walk);
         entry.generation = generation;
         let key = self.table.insert(entry);
         self.found(time, key, changes);
@@ -43,7 +43,7 @@ impl Tracker {
         if newer && entry.cgroup.memory == Some(true) && cgroup.memory == Some(false) {
             // -memory, not seen
             self.vanish(time, key, Scope::Memcg, changes);
-            self.table.insert(Entry::found(time, cgroup, walk));
+            self.table.insert(MemcgEntry::found(time, cgroup, walk));
             return;
         }
         self.table.update(key, |entry| {
@@ -65,7 +65,7 @@ impl Tracker {
     }
 
     fn found(&mut self, time: Stamp, key: Key, changes: &mut Vec<Change>) {
-        if self.table.get(key).is_some_and(Entry::is_memcg) {
+        if self.table.get(key).is_some_and(MemcgEntry::is_memcg) {
             self.tally.found += 1;
             self.report_life(time, key, What::Present, changes);
         }
@@ -124,7 +124,7 @@ impl Tracker {
         let newer = newer.and_then(|key| self.table.remove(key));
         let key = self
             .table
-            .insert(Entry::dead(time, &since_boot, Proof::Followed));
+            .insert(MemcgEntry::dead(time, &since_boot, Proof::Followed));
         if let Some(newer) = newer {
             self.table.insert(*newer);
         }
@@ -153,7 +153,7 @@ impl Tracker {
             entry.is_live() && entry.seen != walk && entry.alive_ns < walked.began_mono_ns
         });
         for key in gone {
-            if self.table.get(key).is_some_and(Entry::is_memcg) {
+            if self.table.get(key).is_some_and(MemcgEntry::is_memcg) {
                 self.vanish(time, key, Scope::Cgroup, changes);
             } else {
                 self.drop_directory(time, key);
@@ -215,7 +215,7 @@ impl Tracker {
             .table
             .keys(|entry| entry.is_zombie() && entry.is_certain())
         {
-            if self.table.get(key).is_some_and(Entry::is_memcg) {
+            if self.table.get(key).is_some_and(MemcgEntry::is_memcg) {
                 self.table.update(key, |entry| entry.prove(Proof::Counted));
             } else {
                 self.drop_directory(time, key);

@@ -23,7 +23,7 @@ pub struct State<'a>(&'a Tracker);
 
 /// How many zombies there are, by how that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Zombies {
+pub struct ZombieCounts {
     /// Those whose end will be seen.
     pub certain: u64,
     /// Those that the kernel counts beyond them.
@@ -79,8 +79,8 @@ impl<'a> State<'a> {
     }
 
     /// What the zombies among [`State::totals`] are made up of.
-    pub fn zombies(self) -> Zombies {
-        Zombies {
+    pub fn zombies(self) -> ZombieCounts {
+        ZombieCounts {
             certain: self.0.table.certain(),
             pool: self.0.table.pool(),
         }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Totals,
-    entry::{Entry, Stage},
+    entry::{MemcgEntry, Stage},
     key::{Id, Key},
     leaked::Leaked,
 };
@@ -22,7 +22,7 @@ pub(super) struct Table {
     /// Events come from polls: what is only counted is judged by the counts, and not by time alone.
     polled: bool,
     /// Boxed, as the tree moves its values about when it changes.
-    entries: BTreeMap<Key, Box<Entry>>,
+    entries: BTreeMap<Key, Box<MemcgEntry>>,
     /// When each zombie that is not leaked yet will be, in order.
     deadlines: BTreeSet<(u64, Key)>,
     live: u64,
@@ -124,29 +124,29 @@ impl Table {
         Some((counted as i64).saturating_sub(certain as i64))
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<&Entry> {
+    pub(super) fn get(&self, key: Key) -> Option<&MemcgEntry> {
         self.entries.get(&key).map(|entry| &**entry)
     }
 
     /// All entries of a cgroup id from a generation on, oldest first.
-    fn of(&self, id: Id, from: u32) -> impl DoubleEndedIterator<Item = (Key, &Entry)> {
+    fn of(&self, id: Id, from: u32) -> impl DoubleEndedIterator<Item = (Key, &MemcgEntry)> {
         self.entries
             .range(Key::new(id, from)..=Key::new(id, u32::MAX))
             .map(|(key, entry)| (*key, &**entry))
     }
 
-    pub(super) fn next(&self, id: Id, from: u32) -> Option<(Key, &Entry)> {
+    pub(super) fn next(&self, id: Id, from: u32) -> Option<(Key, &MemcgEntry)> {
         self.of(id, from).next()
     }
 
-    pub(super) fn newest(&self, id: Id) -> Option<(Key, &Entry)> {
+    pub(super) fn newest(&self, id: Id) -> Option<(Key, &MemcgEntry)> {
         // From one side only: half the search.
         let (key, entry) = self.entries.range(..=Key::new(id, u32::MAX)).next_back()?;
         (key.id == id).then_some((*key, &**entry))
     }
 
     /// The memcg with this serial number, or else the newest that may have it.
-    pub(super) fn find(&self, id: Id, serial: Option<u64>) -> Option<(Key, &Entry)> {
+    pub(super) fn find(&self, id: Id, serial: Option<u64>) -> Option<(Key, &MemcgEntry)> {
         if serial.is_none() {
             return self.newest(id);
         }
@@ -156,7 +156,7 @@ impl Table {
     }
 
     /// The memcg of this cgroup whose end this is: without a serial number, the zombie that waits longest for it.
-    pub(super) fn find_ended(&self, id: Id, serial: Option<u64>) -> Option<(Key, &Entry)> {
+    pub(super) fn find_ended(&self, id: Id, serial: Option<u64>) -> Option<(Key, &MemcgEntry)> {
         let mut zombies = self.of(id, 0).filter(|(_, entry)| entry.is_zombie());
         let zombie = if serial.is_none() {
             zombies.next()
@@ -166,12 +166,12 @@ impl Table {
         zombie.or_else(|| self.find(id, serial))
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &MemcgEntry> {
         self.entries.values().map(|entry| &**entry)
     }
 
     /// Goes through all of them.
-    pub(super) fn keys(&self, which: impl Fn(&Entry) -> bool) -> Vec<Key> {
+    pub(super) fn keys(&self, which: impl Fn(&MemcgEntry) -> bool) -> Vec<Key> {
         let chosen = self.entries.iter().filter(|(_, entry)| which(entry));
         chosen.map(|(key, _)| *key).collect()
     }
@@ -193,7 +193,7 @@ impl Table {
         }
     }
 
-    pub(super) fn insert(&mut self, mut entry: Entry) -> Key {
+    pub(super) fn insert(&mut self, mut entry: MemcgEntry) -> Key {
         if let Some((newest, _)) = self.newest(Id::of(&entry.cgroup)) {
             entry.generation = newest.generation + 1;
         }
@@ -201,7 +201,7 @@ impl Table {
     }
 
     /// With the generation that it has: where it is known to be the newest of its id.
-    pub(super) fn insert_newest(&mut self, entry: Entry) -> Key {
+    pub(super) fn insert_newest(&mut self, entry: MemcgEntry) -> Key {
         let key = Key::new(Id::of(&entry.cgroup), entry.generation);
         self.account(key, None, Some(standing(&entry)));
         self.hold(None, entry.held_bytes());
@@ -212,7 +212,7 @@ impl Table {
         key
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Entry>> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<MemcgEntry>> {
         let entry = self.entries.remove(&key)?;
         self.account(key, Some(standing(&entry)), None);
         self.hold(entry.held_bytes(), None);
@@ -222,7 +222,7 @@ impl Table {
         Some(entry)
     }
 
-    pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut Entry)) {
+    pub(super) fn update(&mut self, key: Key, change: impl FnOnce(&mut MemcgEntry)) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
@@ -266,7 +266,7 @@ impl Table {
             leaked.add(*key, entry);
         }
         assert_eq!(self.leaked, leaked);
-        let held = self.values().filter_map(Entry::held_bytes);
+        let held = self.values().filter_map(MemcgEntry::held_bytes);
         assert_eq!(self.held_bytes(), held.reduce(u64::saturating_add));
     }
 
@@ -329,6 +329,6 @@ impl Table {
     }
 }
 
-fn standing(entry: &Entry) -> Standing {
+fn standing(entry: &MemcgEntry) -> Standing {
     (entry.is_memcg(), entry.stage)
 }

@@ -34,7 +34,7 @@ impl<T> Repeated<T> {
 
 /// The counters.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     began: Option<Stamp>,
     pub(super) created: u64,
     pub(super) found: u64,
@@ -52,10 +52,10 @@ pub(super) struct Tally {
     pub(super) mkdir_failures: BTreeMap<Option<i32>, Repeated<MkdirFailure>>,
     pub(super) gaps: Option<Repeated<Gap>>,
     pub(super) lost: u64,
-    pub(super) delays: Recorder,
+    pub(super) delays: Lifetimes,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn began(&mut self, time: Stamp) {
         self.began.get_or_insert(time);
     }
@@ -101,9 +101,9 @@ impl Tally {
 
 /// Times from offline to free; its size depends on the longest only.
 #[derive(Debug, Default)]
-pub struct Recorder(Option<Histogram<u64>>);
+pub struct Lifetimes(Option<Histogram<u64>>);
 
-impl Recorder {
+impl Lifetimes {
     /// Takes in one, in nanoseconds.
     pub fn record(&mut self, ns: u64) {
         if self.0.is_none() {

@@ -13,7 +13,7 @@ use crate::{
     event::{json::errno_name, klog::Time},
     host::{MEMCG_IDS, NoMemory},
     report::{
-        Failure, Report, Run,
+        FailureCause, Report, ReportRun,
         page::{Diagnosed, Fix},
     },
     text::units::Date,
@@ -74,7 +74,7 @@ fn fixes(diagnosis: &Diagnosis, catalogue: &Catalogue) -> Vec<Fix> {
 }
 
 /// What the trace tells of the node, as if it had been read there.
-fn facts(report: &Report, run: &Run) -> Facts {
+fn facts(report: &Report, run: &ReportRun) -> Facts {
     let header = &run.header;
     let line = |file: &str, text: String| FileLine {
         file: file.to_owned(),
@@ -146,7 +146,7 @@ fn distribution(release: &str, line: &dyn Fn(&str, String) -> FileLine) -> Readi
     })
 }
 
-fn count(report: &Report, run: &Run) -> MemcgCount {
+fn count(report: &Report, run: &ReportRun) -> MemcgCount {
     let summary = &run.summary;
     let totals = summary.totals;
     // It says so if the kernel counts them.
@@ -176,7 +176,7 @@ fn count(report: &Report, run: &Run) -> MemcgCount {
 }
 
 /// Slab failures as they would stand in the kernel log. That there is none says nothing of the whole log.
-fn log(report: &Report, run: &Run) -> Reading<KernelLog> {
+fn log(report: &Report, run: &ReportRun) -> Reading<KernelLog> {
     if report.slab_failures.is_empty() {
         return untold("/dev/kmsg");
     }
@@ -186,7 +186,7 @@ fn log(report: &Report, run: &Run) -> Reading<KernelLog> {
         let mono_ns = i64::try_from(run.began.mono_ns).unwrap_or(i64::MAX);
         u64::try_from(mono_ns.saturating_sub(before)).unwrap_or(0)
     };
-    let group = |failure: &Failure| SlabFailures {
+    let group = |failure: &FailureCause| SlabFailures {
         cache: failure.what.clone(),
         cgroup: Some(failure.place.clone()).filter(|place| !place.is_empty()),
         count: failure.count,

@@ -59,7 +59,7 @@ pub struct Column {
 
 /// A field's value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cell<'a> {
+pub enum FieldValue<'a> {
     /// A moment.
     Time(WallTime),
     /// A whole number, not below 0.
@@ -77,7 +77,7 @@ pub enum Cell<'a> {
 trait Typed {
     const TYPE: ColumnType;
 
-    fn cell(&self) -> Cell<'_>;
+    fn cell(&self) -> FieldValue<'_>;
 }
 
 macro_rules! typed {
@@ -85,7 +85,7 @@ macro_rules! typed {
         $(impl Typed for $type {
             const TYPE: ColumnType = ColumnType::$of;
 
-            fn cell(&self) -> Cell<'_> {
+            fn cell(&self) -> FieldValue<'_> {
                 let $value = self;
                 $cell
             }
@@ -94,15 +94,15 @@ macro_rules! typed {
 }
 
 typed! {
-    WallTime => Time, |time| Cell::Time(*time);
-    u32 => Unsigned, |number| Cell::Unsigned((*number).into());
-    u64 => Unsigned, |number| Cell::Unsigned(*number);
-    i32 => Signed, |number| Cell::Signed((*number).into());
-    i64 => Signed, |number| Cell::Signed(*number);
-    bool => Flag, |is| Cell::Flag(*is);
-    Text<'_> => Text, |text| Cell::Text(Cow::Borrowed(&*text.0));
-    Hex<'_> => Text, |hex| Cell::Text(Cow::Owned(hex.to_string()));
-    Cow<'_, [NodeSlabs]> => Text, |nodes| Cell::List(json!(nodes).to_string());
+    WallTime => Time, |time| FieldValue::Time(*time);
+    u32 => Unsigned, |number| FieldValue::Unsigned((*number).into());
+    u64 => Unsigned, |number| FieldValue::Unsigned(*number);
+    i32 => Signed, |number| FieldValue::Signed((*number).into());
+    i64 => Signed, |number| FieldValue::Signed(*number);
+    bool => Flag, |is| FieldValue::Flag(*is);
+    Text<'_> => Text, |text| FieldValue::Text(Cow::Borrowed(&*text.0));
+    Hex<'_> => Text, |hex| FieldValue::Text(Cow::Owned(hex.to_string()));
+    Cow<'_, [NodeSlabs]> => Text, |nodes| FieldValue::List(json!(nodes).to_string());
 }
 
 /// Makes the struct, and what writes and reads it, of one list.
@@ -126,7 +126,7 @@ macro_rules! line {
             }),*];
 
             /// Each field's value, in their order: `None` is not known.
-            pub fn cells(&self) -> impl Iterator<Item = Option<Cell<'_>>> {
+            pub fn cells(&self) -> impl Iterator<Item = Option<FieldValue<'_>>> {
                 [$(self.$field.as_ref().map(Typed::cell)),*].into_iter()
             }
         }

@@ -8,7 +8,7 @@ use crate::text::units::Grouped;
 
 /// A stretch of time from left to right.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Time {
+pub(super) struct TimeAxis {
     /// Its ends, in nanoseconds since the Unix epoch.
     pub(super) ns: (i64, i64),
     /// Where these are.
@@ -50,7 +50,7 @@ const DAY: i64 = 86_400 * SECOND;
 /// How many ticks there are at most, besides what fits at the ends.
 const TICKS: i64 = 8;
 
-impl Time {
+impl TimeAxis {
     /// Where a moment is; one that is outside is at the end.
     pub(super) fn at(&self, ns: i64) -> f64 {
         let (from, to) = self.ns;
@@ -92,14 +92,14 @@ impl Time {
 
 /// Numbers from 0 at the bottom up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Number {
+pub(super) struct NumberAxis {
     /// The highest.
     pub(super) max: u64,
     /// Where it and 0 are.
     pub(super) y: (f64, f64),
 }
 
-impl Number {
+impl NumberAxis {
     /// A scale to a round number that is not below `max`.
     pub(super) fn round(max: u64, y: (f64, f64)) -> Self {
         let step = Self::step(max);
@@ -153,9 +153,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_scale_holds_its_highest_in_few_steps(max: u64) {
-            let scale = Number::round(max, (0.0, 100.0));
+            let scale = NumberAxis::round(max, (0.0, 100.0));
             prop_assert!(scale.max >= max || scale.max > u64::MAX / 2);
-            let steps = scale.max / Number::step(scale.max);
+            let steps = scale.max / NumberAxis::step(scale.max);
             prop_assert!((1..=6).contains(&steps), "{steps} of {}", scale.max);
             prop_assert!((0.0..=100.0).contains(&scale.at(max)));
         }
@@ -163,7 +163,7 @@ mod tests {
         #[test]
         fn any_time_can_be_drawn(from: i64, to: i64) {
             let mut svg = String::new();
-            let time = Time { ns: (from.min(to), from.max(to)), x: (0.0, 100.0) };
+            let time = TimeAxis { ns: (from.min(to), from.max(to)), x: (0.0, 100.0) };
             time.draw(&mut svg, 0.0, 10.0);
             prop_assert!(svg.matches("<text").count() <= 10);
             prop_assert!((0.0..=100.0).contains(&time.at(from)));

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use super::{
-    axis::{Number, Time},
+    axis::{NumberAxis, TimeAxis},
     words,
 };
 use crate::{
     catalogue::{Catalogue, Message, Sentence, say},
-    report::{Forecast, Report, Run, Step},
+    report::{IdForecast, Report, ReportRun, TimeStep},
     text::units::{Date, Duration, Grouped},
     tracker::Totals,
 };
@@ -23,7 +23,7 @@ const STRIP: f64 = 22.0;
 const STRIP_NEXT: f64 = 30.0;
 
 /// What is counted in each step: its name, its class, its number.
-type Strip = (Sentence, &'static str, fn(&Step) -> u64);
+type Strip = (Sentence, &'static str, fn(&TimeStep) -> u64);
 
 const STRIPS: [Strip; 4] = [
     (say::PAGE_CALLED_LEAKED, "leaked", |step| step.leaks),
@@ -34,15 +34,15 @@ const STRIPS: [Strip; 4] = [
 
 /// Everything over one time axis: live, zombies and leaked; ids left; verdicts and failures; gaps.
 pub(super) fn timeline(report: &Report, catalogue: &Catalogue) -> String {
-    let time = Time {
+    let time = TimeAxis {
         ns: span(report),
         x: (LEFT, RIGHT),
     };
     let kept = report.kept();
     let all = || report.series.steps.iter().filter_map(|step| step.totals);
     let max = all().map(|totals| totals.live.max(totals.zombies));
-    let counts = Number::round(max.max().unwrap_or(0), (14.0, 194.0));
-    let ids = Number {
+    let counts = NumberAxis::round(max.max().unwrap_or(0), (14.0, 194.0));
+    let ids = NumberAxis {
         max: crate::host::MEMCG_IDS,
         y: (222.0, 282.0),
     };
@@ -102,18 +102,18 @@ pub(super) fn timeline(report: &Report, catalogue: &Catalogue) -> String {
 /// The ids left in the last run, and when there is none.
 pub(super) fn forecast(
     report: &Report,
-    run: &Run,
-    forecast: &Forecast,
+    run: &ReportRun,
+    forecast: &IdForecast,
     catalogue: &Catalogue,
 ) -> String {
     let (began, ended) = run.wall_ns();
     let later = |ns: u64| ended.saturating_add(i64::try_from(ns).unwrap_or(i64::MAX));
     let (soonest, latest) = (later(forecast.in_ns.0), later(forecast.in_ns.1));
-    let time = Time {
+    let time = TimeAxis {
         ns: (began, latest),
         x: (LEFT, RIGHT),
     };
-    let ids = Number {
+    let ids = NumberAxis {
         max: crate::host::MEMCG_IDS,
         y: (14.0, 134.0),
     };
@@ -155,7 +155,7 @@ pub(super) fn forecast(
 /// When an owner's memcgs were called leaked: the moments' shares of the whole time, each in one of `columns`.
 pub(super) fn spark(report: &Report, leaked_ns: impl Iterator<Item = i64>) -> String {
     const COLUMNS: usize = 48;
-    let time = Time {
+    let time = TimeAxis {
         ns: span(report),
         x: (0.0, COLUMNS as f64),
     };
@@ -194,7 +194,7 @@ pub(super) fn bar(class: &str, number: u64, max: u64) -> String {
 
 /// From the first run's beginning to the end of the latest.
 fn span(report: &Report) -> (i64, i64) {
-    let walls = || report.runs.iter().map(Run::wall_ns);
+    let walls = || report.runs.iter().map(ReportRun::wall_ns);
     let from = walls().map(|(from, _)| from).min().unwrap_or(0);
     let to = walls().map(|(_, to)| to).max().unwrap_or(0);
     (from, to.max(from.saturating_add(1)))
@@ -215,14 +215,20 @@ fn caption(svg: &mut String, y: f64, text: &str) {
 }
 
 /// A step's left end and width.
-fn column(report: &Report, time: &Time, at: usize) -> (f64, f64) {
+fn column(report: &Report, time: &TimeAxis, at: usize) -> (f64, f64) {
     let left = time.at(report.series.begin_of(at));
     let right = time.at(report.series.begin_of(at + 1));
     (left, right - left)
 }
 
 /// A line with steps, broken between runs.
-fn line(svg: &mut String, report: &Report, time: &Time, class: &str, y: impl Fn(Totals) -> f64) {
+fn line(
+    svg: &mut String,
+    report: &Report,
+    time: &TimeAxis,
+    class: &str,
+    y: impl Fn(Totals) -> f64,
+) {
     for run in &report.runs {
         run_line(svg, report, run, time, class, &y);
     }
@@ -231,8 +237,8 @@ fn line(svg: &mut String, report: &Report, time: &Time, class: &str, y: impl Fn(
 fn run_line(
     svg: &mut String,
     report: &Report,
-    run: &Run,
-    time: &Time,
+    run: &ReportRun,
+    time: &TimeAxis,
     class: &str,
     y: &dyn Fn(Totals) -> f64,
 ) {
@@ -265,8 +271,14 @@ fn run_line(
 }
 
 /// The time between runs, in which nobody watched.
-fn unwatched(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalogue: &Catalogue) {
-    let mut walls: Vec<_> = report.runs.iter().map(Run::wall_ns).collect();
+fn unwatched(
+    svg: &mut String,
+    report: &Report,
+    time: &TimeAxis,
+    bottom: f64,
+    catalogue: &Catalogue,
+) {
+    let mut walls: Vec<_> = report.runs.iter().map(ReportRun::wall_ns).collect();
     walls.sort_unstable();
     let mut until = walls.first().map_or(0, |(_, to)| *to);
     for (from, to) in walls.into_iter().skip(1) {
@@ -284,7 +296,7 @@ fn unwatched(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalo
     }
 }
 
-fn gaps(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalogue: &Catalogue) {
+fn gaps(svg: &mut String, report: &Report, time: &TimeAxis, bottom: f64, catalogue: &Catalogue) {
     for gap in &report.gaps {
         band(
             svg,
@@ -297,7 +309,7 @@ fn gaps(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalogue: 
     }
 }
 
-fn band(svg: &mut String, time: &Time, class: &str, ns: (i64, i64), bottom: f64, title: &str) {
+fn band(svg: &mut String, time: &TimeAxis, class: &str, ns: (i64, i64), bottom: f64, title: &str) {
     let (left, right) = (time.at(ns.0), time.at(ns.1));
     let _ = write!(
         svg,
@@ -308,7 +320,7 @@ fn band(svg: &mut String, time: &Time, class: &str, ns: (i64, i64), bottom: f64,
 }
 
 /// What a pointer on the chart is told.
-fn hover(svg: &mut String, report: &Report, time: &Time, bottom: f64, catalogue: &Catalogue) {
+fn hover(svg: &mut String, report: &Report, time: &TimeAxis, bottom: f64, catalogue: &Catalogue) {
     let kept = report.kept();
     svg.push_str("<g class=\"hover\">");
     for (at, step) in report.series.steps.iter().enumerate() {

@@ -31,13 +31,13 @@ struct Data {
     pins: Texts,
     /// Names of tasks.
     tasks: Texts,
-    rows: Vec<Row>,
-    words: Words,
+    rows: Vec<LeakRow>,
+    words: ScriptWords,
 }
 
 /// What the script says itself.
 #[derive(Debug, Serialize)]
-struct Words {
+struct ScriptWords {
     /// What stands before the facts of a row that was chosen, all of one width.
     labels: Vec<String>,
     /// So many of so many, for `{0}` and `{1}`.
@@ -48,7 +48,7 @@ struct Words {
 
 /// A row, as an array: names of fields would be half of the page.
 #[derive(Debug, Serialize)]
-struct Row(
+struct LeakRow(
     /// Its directory.
     Option<usize>,
     /// Its own name.
@@ -137,7 +137,7 @@ pub(super) fn json(report: &Report, leaks: &[&Leak], catalogue: &Catalogue) -> i
             data.owners.len() - 1
         });
         let (dir, name) = split(leak.path.as_ref());
-        data.rows.push(Row(
+        data.rows.push(LeakRow(
             dir.map(|dir| data.dirs.add(dir)),
             name,
             owner,
@@ -174,7 +174,7 @@ fn split(path: Option<&Path>) -> (Option<String>, String) {
 }
 
 /// The words of the script.
-fn script_words(catalogue: &Catalogue) -> Words {
+fn script_words(catalogue: &Catalogue) -> ScriptWords {
     const WIDTH: usize = 14;
     let labels = [
         say::PAGE_ROW_PATH,
@@ -194,7 +194,7 @@ fn script_words(catalogue: &Catalogue) -> Words {
         let says = Message::new(sentence).arg("shown", "{0}");
         catalogue.text(&says.arg("all", "{1}"))
     };
-    Words {
+    ScriptWords {
         labels: labels
             .map(|label| wide(&catalogue.word(label), WIDTH))
             .into(),

@@ -6,7 +6,7 @@ use super::{data, name, owners::or_unknown, words};
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
     event::header::Header,
-    report::{Failure, Leak, Report, Run},
+    report::{FailureCause, Leak, Report, ReportRun},
     text::{
         escape::Name,
         units::{Bytes, Date, Duration, Grouped},
@@ -29,7 +29,7 @@ pub(super) struct FailureLine {
 
 pub(super) fn failures(report: &Report, catalogue: &Catalogue) -> Vec<FailureLine> {
     let line = |kind: String| {
-        move |failure: &Failure| FailureLine {
+        move |failure: &FailureCause| FailureLine {
             kind: kind.clone(),
             what: failure.what.clone(),
             place: failure.place.clone(),
@@ -67,7 +67,7 @@ pub(super) fn gaps(report: &Report, catalogue: &Catalogue) -> Vec<[String; 5]> {
     gaps.collect()
 }
 
-pub(super) fn facts(run: &Run, catalogue: &Catalogue) -> Vec<(String, String)> {
+pub(super) fn facts(run: &ReportRun, catalogue: &Catalogue) -> Vec<(String, String)> {
     let number = |sentence, number| {
         catalogue.text(&Message::new(sentence).arg("number", Arg::Grouped(number)))
     };

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
-    report::{Leak, Owner, Report, ids::PACE_MIN_NS},
+    report::{Leak, OwnerSums, Report, ids::PACE_MIN_NS},
     text::{
         escape::Name,
         units::{Bytes, Date, Grouped},
@@ -22,17 +22,17 @@ const SHOWN: usize = 15;
 const NAME_MAX: usize = 100;
 
 /// Owners of one kind, or classes of them.
-pub(super) struct Group {
+pub(super) struct OwnerGroup {
     pub(super) title: String,
     /// What stands above the names.
     pub(super) head: String,
-    pub(super) rows: Vec<Line>,
+    pub(super) rows: Vec<OwnerLine>,
     /// How many more leaked something, too, in words.
     pub(super) more: String,
 }
 
 /// One owner.
-pub(super) struct Line {
+pub(super) struct OwnerLine {
     pub(super) name: String,
     pub(super) note: String,
     pub(super) left: String,
@@ -47,7 +47,7 @@ pub(super) struct Line {
 }
 
 /// The groups that leaked anything.
-pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<Group> {
+pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<OwnerGroup> {
     let of = |pods: bool| {
         let owners = report.owners.iter().enumerate();
         let mut owners: Vec<_> = owners
@@ -72,7 +72,7 @@ pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<Group> {
                 |leak| leak.owner == *at,
             )
         });
-        Group {
+        OwnerGroup {
             title: catalogue.word(title),
             head: catalogue.word(head),
             rows: rows.collect(),
@@ -91,14 +91,14 @@ pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<Group> {
 }
 
 /// Whose removed memcgs may be among the leaked of which the kernel's count alone tells.
-fn suspects(report: &Report, catalogue: &Catalogue) -> Group {
+fn suspects(report: &Report, catalogue: &Catalogue) -> OwnerGroup {
     let mut owners: Vec<_> = report
         .owners
         .iter()
         .filter(|owner| owner.suspects > 0)
         .collect();
     owners.sort_by(|a, b| (b.suspects, &a.name).cmp(&(a.suspects, &b.name)));
-    let rows = owners.iter().take(SHOWN).map(|owner| Line {
+    let rows = owners.iter().take(SHOWN).map(|owner| OwnerLine {
         name: name(owner, catalogue),
         note: note(owner, catalogue),
         left: catalogue
@@ -112,7 +112,7 @@ fn suspects(report: &Report, catalogue: &Catalogue) -> Group {
         last: or_unknown(None::<u64>),
         spark: String::new(),
     });
-    Group {
+    OwnerGroup {
         title: catalogue.word(say::PAGE_SUSPECTED),
         head: catalogue.word(say::PAGE_OWNER),
         rows: rows.collect(),
@@ -121,8 +121,8 @@ fn suspects(report: &Report, catalogue: &Catalogue) -> Group {
 }
 
 /// By kind of owner, and by a pod's class.
-fn classes(report: &Report, catalogue: &Catalogue) -> Group {
-    let class = |owner: &Owner| match (owner.kind, owner.qos) {
+fn classes(report: &Report, catalogue: &Catalogue) -> OwnerGroup {
+    let class = |owner: &OwnerSums| match (owner.kind, owner.qos) {
         ("pod", Some(qos)) => catalogue.text(&Message::new(say::PAGE_PODS_CLASS).arg("class", qos)),
         ("pod", None) => catalogue.word(say::PAGE_PODS),
         ("container", _) => catalogue.word(say::PAGE_CONTAINERS),
@@ -130,7 +130,7 @@ fn classes(report: &Report, catalogue: &Catalogue) -> Group {
         ("path", _) => catalogue.word(say::PAGE_DIRECTORIES),
         (kind, _) => words::owner(kind, catalogue),
     };
-    let mut sums: BTreeMap<String, Owner> = BTreeMap::new();
+    let mut sums: BTreeMap<String, OwnerSums> = BTreeMap::new();
     for owner in &report.owners {
         let sum = sums.entry(class(owner)).or_default();
         sum.removed += owner.removed;
@@ -154,7 +154,7 @@ fn classes(report: &Report, catalogue: &Catalogue) -> Group {
             of(leak).as_ref() == Some(name)
         })
     });
-    Group {
+    OwnerGroup {
         title: catalogue.word(say::PAGE_BY_KIND),
         head: catalogue.word(say::PAGE_KIND),
         rows: rows.collect(),
@@ -164,17 +164,17 @@ fn classes(report: &Report, catalogue: &Catalogue) -> Group {
 
 fn line(
     report: &Report,
-    owner: &Owner,
+    owner: &OwnerSums,
     max: u64,
     name: String,
     note: String,
     mine: impl Fn(&Leak) -> bool,
-) -> Line {
+) -> OwnerLine {
     let leaks = report
         .leaks
         .iter()
         .filter(|leak| leak.by_count.is_none() && mine(leak));
-    Line {
+    OwnerLine {
         name,
         note,
         left: Grouped(owner.left()).to_string(),
@@ -213,7 +213,7 @@ pub(super) fn rate(rate: f64) -> String {
     }
 }
 
-fn name(owner: &Owner, catalogue: &Catalogue) -> String {
+fn name(owner: &OwnerSums, catalogue: &Catalogue) -> String {
     match owner.kind {
         "unknown" => catalogue.word(say::PAGE_PATH_UNKNOWN),
         "others" => catalogue.word(say::PAGE_ALL_OTHERS),
@@ -221,7 +221,7 @@ fn name(owner: &Owner, catalogue: &Catalogue) -> String {
     }
 }
 
-fn note(owner: &Owner, catalogue: &Catalogue) -> String {
+fn note(owner: &OwnerSums, catalogue: &Catalogue) -> String {
     match owner.kind {
         "pod" => owner.qos.unwrap_or_default().to_owned(),
         "path" => catalogue.word(say::PAGE_BELOW),

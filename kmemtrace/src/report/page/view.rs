@@ -8,9 +8,9 @@ use super::{
     Diagnosed, Fix, SCRIPT, SCRIPT_SHA256, STYLE, chart, data, ids,
     lists::{self, FailureLine, LISTED},
     name,
-    owners::{self, Group, or_unknown},
+    owners::{self, OwnerGroup, or_unknown},
     verdict,
-    zombies::{self, Lived, Pin},
+    zombies::{self, Lived, PinLine},
 };
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
@@ -25,7 +25,7 @@ const ROWS: usize = 50;
 /// The whole page.
 #[derive(Template)]
 #[template(path = "report.html")]
-pub(super) struct View<'a> {
+pub(super) struct PageView<'a> {
     catalogue: &'a Catalogue,
     style: &'static str,
     script: &'static str,
@@ -41,11 +41,11 @@ pub(super) struct View<'a> {
     findings: Vec<[String; 4]>,
     untold: Option<String>,
     fixes: Vec<Fix>,
-    groups: Vec<Group>,
+    groups: Vec<OwnerGroup>,
     pace: Option<String>,
     lived: Vec<Lived>,
     from_removal: String,
-    pins: Vec<Pin>,
+    pins: Vec<PinLine>,
     usage: String,
     failures: Vec<FailureLine>,
     gaps: Vec<[String; 5]>,
@@ -70,7 +70,7 @@ struct Figure {
     class: &'static str,
 }
 
-impl<'a> View<'a> {
+impl<'a> PageView<'a> {
     pub(super) fn new(
         report: &Report,
         diagnosed: &Diagnosed,

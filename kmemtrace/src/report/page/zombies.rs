@@ -20,7 +20,7 @@ pub(super) struct Lived {
 }
 
 /// What holds so many of those that are left.
-pub(super) struct Pin {
+pub(super) struct PinLine {
     pub(super) name: String,
     pub(super) count: String,
     pub(super) bar: String,
@@ -82,8 +82,8 @@ pub(super) fn lived(report: &Report, left: &[&Leak], catalogue: &Catalogue) -> V
 }
 
 /// What holds those that are left, as far as the trace tells: what holds most of them first.
-pub(super) fn pins(left: &[&Leak], catalogue: &Catalogue) -> Vec<Pin> {
-    let mut held: BTreeMap<String, Held> = BTreeMap::new();
+pub(super) fn pins(left: &[&Leak], catalogue: &Catalogue) -> Vec<PinLine> {
+    let mut held: BTreeMap<String, PinnedLeaks> = BTreeMap::new();
     for leak in left {
         let by = leak
             .held_by()
@@ -98,7 +98,7 @@ pub(super) fn pins(left: &[&Leak], catalogue: &Catalogue) -> Vec<Pin> {
     let max = held.values().map(|held| held.count).max().unwrap_or(0);
     let mut held: Vec<_> = held.into_iter().collect();
     held.sort_by_key(|(_, held)| Reverse(held.count));
-    let pin = |(name, held): (_, Held)| Pin {
+    let pin = |(name, held): (_, PinnedLeaks)| PinLine {
         name,
         count: Grouped(held.count).to_string(),
         bar: bar("zombies", held.count, max),
@@ -117,14 +117,14 @@ fn not_told(leak: &Leak) -> Sentence {
 
 /// What is held in one way.
 #[derive(Debug, Default)]
-struct Held {
+struct PinnedLeaks {
     count: u64,
     bytes: Option<u64>,
     objects: Option<u64>,
     reclaimable: u64,
 }
 
-impl Held {
+impl PinnedLeaks {
     fn note(&self, catalogue: &Catalogue) -> String {
         let number = |sentence, number| {
             catalogue.text(&Message::new(sentence).arg("number", Arg::Grouped(number)))

@@ -4,7 +4,7 @@ use super::*;
 use crate::report::{
     failures::{Failures, Gaps},
     leaks::Leaks,
-    owners::Owners,
+    owners::OwnerTable,
 };
 
 #[test]
@@ -33,7 +33,7 @@ fn memory_is_bounded() {
     assert!(rows.len() <= 8, "{}", rows.len());
     assert_eq!(rows.len() as u64 + left_out, 6 + 5 + 20);
 
-    let mut owners = Owners::new(3);
+    let mut owners = OwnerTable::new(3);
     for n in 0..10 {
         owners.of(Some(&Path::whole(format!("/d{n}/x"))));
     }

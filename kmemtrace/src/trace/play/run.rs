@@ -1,6 +1,6 @@
 //! Runs, wherever their parts lie.
 
-use super::Step;
+use super::PlayStep;
 use crate::{
     event::{Stamp, header::Header},
     tracker::Tracker,
@@ -52,8 +52,8 @@ impl PlayedRun {
         }
     }
 
-    pub(super) fn end(self, run: usize, time: Stamp) -> Step {
-        Step::Ended {
+    pub(super) fn end(self, run: usize, time: Stamp) -> PlayStep {
+        PlayStep::Ended {
             run,
             time,
             tracker: Box::new(self.tracker),

@@ -111,12 +111,12 @@ fn play(files: &[PathBuf]) -> Vec<Played> {
     let mut changes = Vec::new();
     while let Some(step) = play.step(&mut changes) {
         match step.unwrap() {
-            Step::Began { run, .. } => {
+            PlayStep::Began { run, .. } => {
                 assert_eq!(run, runs.len());
                 runs.push((Vec::new(), None));
             }
-            Step::Fact { run, .. } => runs[run].0.append(&mut changes),
-            Step::Ended { run, time, tracker } => {
+            PlayStep::Fact { run, .. } => runs[run].0.append(&mut changes),
+            PlayStep::Ended { run, time, tracker } => {
                 runs[run].1 = Some((time, tracker.state().summary()));
             }
         }
@@ -189,7 +189,7 @@ fn nodes_are_played_together_in_the_order_of_their_times() {
     let mut times = Vec::new();
     let mut changes = Vec::new();
     while let Some(step) = play.step(&mut changes) {
-        if let Step::Fact { time, .. } = step.unwrap() {
+        if let PlayStep::Fact { time, .. } = step.unwrap() {
             times.push(time.wall_ns);
         }
     }
@@ -252,7 +252,7 @@ fn what_is_stopped_ends_as_it_stands() {
         })
     ));
     let ends: Vec<_> = play.stop().collect();
-    let [Step::Ended { time, tracker, .. }] = &ends[..] else {
+    let [PlayStep::Ended { time, tracker, .. }] = &ends[..] else {
         panic!("{ends:?}");
     };
     assert_eq!((*time, tracker.totals().live), (at(4), 4));

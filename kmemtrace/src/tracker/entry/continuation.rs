@@ -1,9 +1,9 @@
 //! What the next file of a trace begins with.
 
-use super::{Entry, Stage};
+use super::{MemcgEntry, Stage};
 use crate::event::{Carried, CarriedZombie, Stamp};
 
-impl Entry {
+impl MemcgEntry {
     /// One that a trace's earlier files told of; `walk` is the one that would see it next.
     pub(in crate::tracker) fn carried(time: Stamp, carried: &Carried, walk: u32) -> Self {
         let at = |mono_ns: u64| time.at(mono_ns);

@@ -1,6 +1,6 @@
 //! A memcg as changes show it.
 
-use super::{Entry, Stage};
+use super::{MemcgEntry, Stage};
 use crate::{
     event::{Cgroup, Stamp, Task},
     tracker::pin::{Pin, Pinned, reclaimable},
@@ -50,7 +50,7 @@ impl Subject {
     }
 }
 
-impl Entry {
+impl MemcgEntry {
     pub(in crate::tracker) fn subject(&self, now: Stamp) -> Subject {
         let (offlined, offlined_after_ns) = match self.stage {
             Stage::Zombie { since, after, .. } => (Some(since), after),

@@ -153,7 +153,7 @@ proptest! {
         let summary = run.tracker.state().summary();
         prop_assert_eq!(summary.totals, run.tracker.totals());
         // the numbers that are kept are those of the entries
-        let count = |which: &dyn Fn(&Entry) -> bool| {
+        let count = |which: &dyn Fn(&MemcgEntry) -> bool| {
             run.tracker.table.values().filter(|entry| entry.is_memcg() && which(entry)).count() as u64
         };
         prop_assert_eq!(count(&|entry| entry.is_live()), summary.totals.live);
@@ -213,7 +213,7 @@ proptest! {
         }
         let zombies = run.tracker.totals().zombies;
         let bare = |run: &Run| {
-            let gone = |entry: &Entry| entry.is_zombie() && entry.is_memcg() && entry.is_certain();
+            let gone = |entry: &MemcgEntry| entry.is_zombie() && entry.is_memcg() && entry.is_certain();
             run.tracker.table.values().filter(|entry| gone(entry)).count()
         };
         run.apply(4000, gap(from));

@@ -46,7 +46,7 @@ fn zombies_are_certain_or_counted() {
     let mut run = Run::walked(&[1, 2], dying_memory(4));
     run.offlined(10, cgroup(1));
     let state = run.tracker.state();
-    let zombies = Zombies {
+    let zombies = ZombieCounts {
         certain: 1,
         pool: 4,
     };

@@ -17,16 +17,16 @@ use crate::{
     judge::Answer,
     sink::{
         Sink,
-        runs::{Runs, Shared},
+        runs::{Runs, SharedOut},
     },
-    trace::{Faults, Play, Step, TraceError},
+    trace::{Faults, Play, PlayStep, TraceError},
     tracker::{Change, State},
 };
 
 /// How traces are played.
-pub(super) struct Playing {
+pub(super) struct Player {
     pub(super) play: Play,
-    pub(super) view: View,
+    pub(super) view: RunViews,
     pub(super) filter: Filter,
     pub(super) from: Option<Moment>,
     pub(super) to: Option<Moment>,
@@ -45,9 +45,9 @@ pub(super) fn open(files: &[PathBuf], grace: Option<Duration>) -> Result<Play, E
     Play::open(files, grace).map_err(Error::of)
 }
 
-impl Playing {
+impl Player {
     /// All of it, to be shown to somebody who may see how far it is.
-    pub(super) fn new(play: Play, view: View, filter: Filter, bar: ProgressBar) -> Self {
+    pub(super) fn new(play: Play, view: RunViews, filter: Filter, bar: ProgressBar) -> Self {
         Self {
             began_ns: play.began_ns(),
             play,
@@ -113,11 +113,11 @@ impl Playing {
 
     fn show(
         &mut self,
-        step: Result<Step, TraceError>,
+        step: Result<PlayStep, TraceError>,
         changes: &mut Vec<Change>,
     ) -> io::Result<()> {
         match step {
-            Ok(Step::Fact { run, time }) => {
+            Ok(PlayStep::Fact { run, time }) => {
                 let shown = self
                     .from
                     .is_none_or(|from| time.wall_ns >= from.after(self.began_ns));
@@ -131,8 +131,8 @@ impl Playing {
                 }
                 changes.clear();
             }
-            Ok(Step::Began { run, time, header }) => self.view.begin(run, time, &header)?,
-            Ok(Step::Ended { run, time, tracker }) => {
+            Ok(PlayStep::Began { run, time, header }) => self.view.begin(run, time, &header)?,
+            Ok(PlayStep::Ended { run, time, tracker }) => {
                 let state = tracker.state();
                 let verdict = state.summary().answer();
                 self.verdict = Some(self.verdict.map_or(verdict, |before| before.and(verdict)));
@@ -185,19 +185,19 @@ impl Playing {
 }
 
 /// The runs, each with a sink of its own.
-pub(super) struct View {
-    out: Shared,
+pub(super) struct RunViews {
+    out: SharedOut,
     runs: Box<dyn Runs>,
     sinks: HashMap<usize, Box<dyn Sink>>,
 }
 
-impl View {
+impl RunViews {
     /// Shows runs as `runs` makes sinks for them, which write to what it is given.
     pub(super) fn new(
         out: impl Write + 'static,
-        runs: impl FnOnce(Shared) -> Box<dyn Runs>,
+        runs: impl FnOnce(SharedOut) -> Box<dyn Runs>,
     ) -> Self {
-        let out = Shared::new(out);
+        let out = SharedOut::new(out);
         Self {
             runs: runs(out.clone()),
             out,
