@@ -184,7 +184,7 @@ pub fn release(root: &Root) -> Option<String> {
 
 /// What there is to work with on a host. What cannot be read is `None` or empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct HostFacts {
     /// `/proc/sys/kernel/osrelease`.
     pub kernel: Option<String>,
     /// `/proc/sys/kernel/hostname`.
@@ -210,7 +210,7 @@ pub struct Facts {
 }
 
 /// Reads the facts. A file or a line that cannot be read or understood is passed over.
-pub fn facts(root: &Root) -> Facts {
+pub fn facts(root: &Root) -> HostFacts {
     let read = |path: &str| root.read(path).unwrap_or_default();
     let mountinfo = root.read("/proc/self/mountinfo");
     let mounts: Vec<_> = mounts::parse(mountinfo.as_deref().unwrap_or_default())
@@ -235,7 +235,7 @@ pub fn facts(root: &Root) -> Facts {
         _ => memory,
     };
     let lockdown = root.line("/sys/kernel/security/lockdown");
-    Facts {
+    HostFacts {
         kernel: release(root),
         hostname: root.line("/proc/sys/kernel/hostname"),
         boot_id: root.line("/proc/sys/kernel/random/boot_id"),

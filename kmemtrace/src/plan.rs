@@ -17,14 +17,14 @@ pub use walk::{Lack, files_lack, objcgs_lack, walk_lacks};
 
 use crate::{
     event::header::Refusal,
-    host::{Capability, Facts},
+    host::{Capability, HostFacts},
 };
 
 /// What the choice depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// What the host has.
-    pub facts: &'a Facts,
+    pub facts: &'a HostFacts,
     /// Where the fields are that the programs read.
     pub layout: &'a Layout,
     /// What the user wants.
@@ -89,7 +89,7 @@ fn choose(
 }
 
 /// Why no eBPF program at all can be loaded, if the facts say so already: the reason and what to do.
-pub fn no_bpf(facts: &Facts) -> Option<(String, &'static str)> {
+pub fn no_bpf(facts: &HostFacts) -> Option<(String, &'static str)> {
     let may = |capability| facts.privileges.has(capability);
     if facts.lockdown.as_deref() == Some("confidentiality") {
         return Some((

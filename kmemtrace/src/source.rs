@@ -16,7 +16,7 @@ use crate::{
         Event, Stamp, Wanted,
         header::{HookReport, Refusal},
     },
-    host::Facts,
+    host::HostFacts,
     plan::{HookId, WayKind},
 };
 
@@ -80,7 +80,7 @@ pub struct Started {
 /// # Errors
 ///
 /// None of them works: the last one's reason, and the others'.
-pub fn start(kinds: &[SourceKind], facts: &Facts, config: &Config) -> Result<Started, Error> {
+pub fn start(kinds: &[SourceKind], facts: &HostFacts, config: &Config) -> Result<Started, Error> {
     let mut refused = Vec::new();
     let mut last = None;
     for kind in kinds {
@@ -122,7 +122,7 @@ pub fn mkdir_syscalls_unused(kind: SourceKind, hooks: &[HookReport]) -> Option<S
 }
 
 impl Source {
-    fn start(kind: SourceKind, facts: &Facts, config: &Config) -> Result<Self, Error> {
+    fn start(kind: SourceKind, facts: &HostFacts, config: &Config) -> Result<Self, Error> {
         Ok(match kind {
             SourceKind::Bpf => Self::Bpf(bpf::Source::start(facts, &config.bpf)?),
             SourceKind::Tracefs => Self::Tracefs(tracefs::Source::start(facts, &config.tracefs)?),

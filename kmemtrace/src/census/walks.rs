@@ -8,7 +8,7 @@ use super::{
     objcgs,
 };
 use crate::{
-    host::{self, Facts, Root},
+    host::{self, HostFacts, Root},
     source::bpf::{KernelWalk, KernelWalker},
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct Walks {
 
 impl Walks {
     /// Makes ready to walk.
-    pub(crate) fn new(facts: &Facts) -> Self {
+    pub(crate) fn new(facts: &HostFacts) -> Self {
         let walker = KernelWalker::load(facts);
         Self {
             walker: walker.map_err(|error| error.reason()),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::header::{HookReport, Refusal},
-    host::{self, Capability, Facts, Root},
+    host::{self, Capability, HostFacts, Root},
     interrupt::{Signals, runtime},
     judge::Answer,
     source::{self, SourceKind, bpf, tracefs},
@@ -161,7 +161,7 @@ struct Memory {
 }
 
 impl Host {
-    fn new(facts: &Facts, left: Vec<tracefs::Leftover>) -> Self {
+    fn new(facts: &HostFacts, left: Vec<tracefs::Leftover>) -> Self {
         let may = |capability: &Capability| facts.privileges.has(*capability);
         let wanted = [
             Capability::Bpf,

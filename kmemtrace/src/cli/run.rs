@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Error,
     event::header::{self, Header},
-    host::{self, Facts, Root},
+    host::{self, HostFacts, Root},
     interrupt::{Signals, runtime},
     judge::Answer,
     pods::Pods,
@@ -90,7 +90,7 @@ impl LiveRun<'_> {
         &mut self,
         started: Started,
         mut stop: Stop,
-        facts: &Facts,
+        facts: &HostFacts,
         pods: &mut Pods,
     ) -> Result<Watched, Failure> {
         let began = started.source.now();
@@ -190,7 +190,7 @@ impl LiveRun<'_> {
     }
 }
 
-fn header(started: &Started, facts: &Facts, grace: Duration) -> Header {
+fn header(started: &Started, facts: &HostFacts, grace: Duration) -> Header {
     Header {
         schema: header::SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),

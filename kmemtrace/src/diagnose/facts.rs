@@ -25,7 +25,7 @@ pub use kernel::{BuiltIn, Distribution, KernelConfig};
 pub use level::Level;
 pub use log::{Filled, KernelLog, Killed, OomCounter, SlabFailures, Usage};
 pub use meminfo::Meminfo;
-pub use pins::{Below, HeldMemory, Kinds, place, read as held};
+pub use pins::{Below, Kinds, ZombieHoldings, place, read as held};
 pub use programs::{HostProgram, Mark, copied as programs};
 pub use reason::Reason;
 pub use runtime::{RuntimeLines, RuntimeLog, journal};
@@ -256,7 +256,7 @@ pub struct Facts {
     /// What shows that the slab of a removed memory cgroup is its parent's, if anything does.
     pub reparents: Option<Evidence>,
     /// What removed memory cgroups hold, by kind.
-    pub held: Reading<HeldMemory>,
+    pub held: Reading<ZombieHoldings>,
     /// What keeps removed memory cgroups, where the kernel's own tree of them was walked.
     pub pinned: Option<KernelPins>,
     /// What recorded traces say, if some were given.

@@ -34,11 +34,11 @@ struct VendorRow {
     maker: Maker,
     /// One of them is in the release: `#` is a digit, `$` the end.
     marks: &'static [&'static str],
-    who: Agreement,
+    who: MarkProof,
 }
 
 /// What has to agree with the mark.
-enum Agreement {
+enum MarkProof {
     /// Nothing: nobody else has it.
     Mark,
     /// os-release's `ID` or `ID_LIKE` is one of these, or `/proc/version` has the text; the mark alone if neither is known.
@@ -47,14 +47,14 @@ enum Agreement {
     Only(&'static [&'static str], &'static str),
 }
 
-use Agreement::{Likely, Mark, Only};
 use Maker::{ElRepo, Other, RedHat, Uek, Wsl};
+use MarkProof::{Likely, Mark, Only};
 
 const fn row(
     name: &'static str,
     maker: Maker,
     marks: &'static [&'static str],
-    who: Agreement,
+    who: MarkProof,
 ) -> VendorRow {
     VendorRow {
         name,

@@ -7,8 +7,8 @@ use crate::host::{self, Root};
 use crate::host::{Privileges, Version};
 
 /// A host that has everything.
-fn facts() -> Facts {
-    Facts {
+fn facts() -> HostFacts {
+    HostFacts {
         privileges: Privileges {
             euid: 0,
             capabilities: u64::MAX,
@@ -52,7 +52,7 @@ fn layout() -> Layout {
 }
 
 /// What is tried for each hook, and the first words of what is refused.
-fn shown(facts: &Facts, layout: &Layout, options: &Options) -> String {
+fn shown(facts: &HostFacts, layout: &Layout, options: &Options) -> String {
     let mut text = String::new();
     for row in plan(Inputs {
         facts,
@@ -75,7 +75,7 @@ fn everything_there() {
 
 #[test]
 fn without_privileges_nothing_but_the_kernel_log() {
-    let facts = Facts {
+    let facts = HostFacts {
         privileges: Privileges {
             euid: 1000,
             capabilities: 0,
@@ -94,7 +94,7 @@ fn two_capabilities_are_enough() {
         capabilities,
     };
     assert_eq!(
-        no_bpf(&Facts {
+        no_bpf(&HostFacts {
             privileges,
             ..facts()
         }),
@@ -105,7 +105,7 @@ fn two_capabilities_are_enough() {
         capabilities: 1 << 39,
     };
     assert!(
-        no_bpf(&Facts {
+        no_bpf(&HostFacts {
             privileges,
             ..facts()
         })
@@ -115,7 +115,7 @@ fn two_capabilities_are_enough() {
 
 #[test]
 fn without_btf_the_formats_serve() {
-    let facts = Facts {
+    let facts = HostFacts {
         btf: false,
         ..facts()
     };
@@ -130,7 +130,7 @@ fn without_btf_the_formats_serve() {
 
 #[test]
 fn without_tracefs_the_types_serve() {
-    let facts = Facts {
+    let facts = HostFacts {
         tracefs: None,
         ..facts()
     };
@@ -143,12 +143,12 @@ fn without_tracefs_the_types_serve() {
 
 #[test]
 fn lockdown_says_so() {
-    let facts = Facts {
+    let facts = HostFacts {
         lockdown: Some("confidentiality".to_owned()),
         ..facts()
     };
     assert!(no_bpf(&facts).is_some_and(|(reason, _)| reason.contains("locked down")));
-    let facts = Facts {
+    let facts = HostFacts {
         lockdown: Some("integrity".to_owned()),
         ..facts
     };

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     error::Error,
     event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport},
-    host::{self, Ask, Facts, Hierarchy, Root, Version},
+    host::{self, Ask, Hierarchy, HostFacts, Root, Version},
     plan::{HookId, WayKind},
 };
 
@@ -77,7 +77,7 @@ impl Source {
     /// # Errors
     ///
     /// There is no hierarchy with memory cgroups to be seen.
-    pub fn start(facts: &Facts, config: &Config) -> Result<Self, Error> {
+    pub fn start(facts: &HostFacts, config: &Config) -> Result<Self, Error> {
         let hierarchy = facts.memory.clone().map_err(|none| {
             Error::new(format!("cannot watch memory cgroups: {none}")).help(none.help())
         })?;

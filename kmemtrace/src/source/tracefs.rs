@@ -35,7 +35,7 @@ use super::{
 use crate::{
     error::Error,
     event::{Event, Stamp, Wanted, header::HookReport},
-    host::Facts,
+    host::HostFacts,
     plan::{HookId, Options, SHARED_LOST},
 };
 
@@ -71,7 +71,7 @@ impl Default for Config {
 
 /// Removes from tracefs what killed runs left there; returns what that was. Nothing where tracefs is not mounted or cannot
 /// be looked into.
-pub fn clean(facts: &Facts) -> Vec<Leftover> {
+pub fn clean(facts: &HostFacts) -> Vec<Leftover> {
     facts
         .tracefs
         .as_deref()

@@ -19,7 +19,7 @@ enum Sync {
 
 /// What to do about a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum CountReading {
     /// Nothing yet.
     Wait,
     /// The totals are the kernel's.
@@ -80,17 +80,17 @@ impl Check {
     }
 
     /// Takes in by how much the kernel's count is above the totals.
-    pub(super) fn read(&mut self, now_ns: u64, difference: i64) -> Reading {
+    pub(super) fn read(&mut self, now_ns: u64, difference: i64) -> CountReading {
         if self.settled() {
             self.since_ns = now_ns;
         }
         match self.sync {
-            Sync::NeedsWalk => return Reading::Wait,
+            Sync::NeedsWalk => return CountReading::Wait,
             Sync::NeedsCounts => {
                 self.sync = Sync::Done;
                 self.ticks = 0;
                 self.difference = difference;
-                return Reading::First;
+                return CountReading::First;
             }
             Sync::Done => {}
         }
@@ -101,11 +101,11 @@ impl Check {
         };
         self.difference = difference;
         if difference == 0 {
-            Reading::Agrees
+            CountReading::Agrees
         } else if self.ticks >= STEADY_TICKS {
-            Reading::Steady
+            CountReading::Steady
         } else {
-            Reading::Wait
+            CountReading::Wait
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Change, Tracker, What,
-    counts::Reading,
+    counts::CountReading,
     entry::MemcgEntry,
     key::{Id, Key},
 };
@@ -234,16 +234,16 @@ impl Tracker {
         let pool = self.table.pool();
         let difference = counted.saturating_sub(pool as i64);
         match self.check.read(time.mono_ns, difference) {
-            Reading::Wait => return,
-            Reading::Agrees => self.inherited_is_final = true,
-            Reading::First => {
+            CountReading::Wait => return,
+            CountReading::Agrees => self.inherited_is_final = true,
+            CountReading::First => {
                 let known = self.table.uncertain();
                 self.adopt(counted);
                 let unnamed = self.table.pool().saturating_sub(known);
                 self.inherited
                     .get_or_insert(self.inherited_by_name + unnamed);
             }
-            Reading::Steady => {
+            CountReading::Steady => {
                 if counted < 0 {
                     // Fewer than those that were certain: events were lost, and nobody said so.
                     self.doubt(time);

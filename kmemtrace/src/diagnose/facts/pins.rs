@@ -26,7 +26,7 @@ const DIRECTORIES: usize = 20_000;
 /// What zombies hold, at least: what is held below the root itself is not seen, as the root is charged for what has no
 /// cgroup as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeldMemory {
+pub struct ZombieHoldings {
     /// All of it.
     pub sum: Kinds,
     /// Where: parents after children.
@@ -73,7 +73,7 @@ struct ChildCharges {
 /// # Errors
 ///
 /// The hierarchy cannot be walked, has too many directories, or none but the root.
-pub fn read(root: &Root, at: &Hierarchy) -> Reading<HeldMemory> {
+pub fn read(root: &Root, at: &Hierarchy) -> Reading<ZombieHoldings> {
     let mount = at.mount.display().to_string();
     let mut nodes: BTreeMap<Vec<u8>, Node> = BTreeMap::new();
     let mut too_many = false;
@@ -147,8 +147,8 @@ fn dying_descendants(stat: &[u8]) -> Option<u64> {
 }
 
 /// Where something is held, and how much: all of it of a kind that is not known yet.
-fn held(nodes: &mut BTreeMap<Vec<u8>, Node>) -> HeldMemory {
-    let mut held = HeldMemory::default();
+fn held(nodes: &mut BTreeMap<Vec<u8>, Node>) -> ZombieHoldings {
+    let mut held = ZombieHoldings::default();
     // Children come after their parents: each is done before the parent is looked at.
     let paths: Vec<Vec<u8>> = nodes.keys().rev().cloned().collect();
     for path in paths {

@@ -4,7 +4,7 @@ use super::Question;
 use crate::{
     catalogue::{Arg, Message, say},
     diagnose::{
-        Era, Facts, Finding, Group, Origin, Verdict, era::page_cache_pins, facts::HeldMemory,
+        Era, Facts, Finding, Group, Origin, Verdict, era::page_cache_pins, facts::ZombieHoldings,
     },
     host::{SlabLayout, Version},
 };
@@ -100,7 +100,7 @@ fn pinned_by_kernel_memory(facts: &Facts) -> Finding {
 }
 
 /// What zombies hold, by kind.
-fn parts(facts: &Facts, held: &HeldMemory, slab: Option<bool>) -> Vec<Message> {
+fn parts(facts: &Facts, held: &ZombieHoldings, slab: Option<bool>) -> Vec<Message> {
     let sum = held.sum;
     let kernel = kernel_memory(facts);
     // What a directory was left by its children is its own.

@@ -44,7 +44,7 @@ const ERRORS: [(&str, MkdirError); 4] = [
 ];
 
 /// Whose words they are, if the words are nobody else's.
-enum Words {
+enum FailureWords {
     /// This program's, whatever the line's tag is.
     Of(&'static str),
     /// This program's, unless the line has a tag.
@@ -57,12 +57,12 @@ enum Words {
 struct Wording {
     /// In lower case, with the blank before the path.
     before: &'static str,
-    words: Words,
+    words: FailureWords,
     /// Whether the path begins at the hierarchy's root and not at `/`.
     of_hierarchy: bool,
 }
 
-const fn wording(before: &'static str, words: Words) -> Wording {
+const fn wording(before: &'static str, words: FailureWords) -> Wording {
     Wording {
         before,
         words,
@@ -73,35 +73,38 @@ const fn wording(before: &'static str, words: Words) -> Wording {
 /// Longer ones before those that they end with.
 const WORDINGS: [Wording; 16] = [
     // coreutils, and busybox.
-    wording("mkdir: cannot create directory ", Words::Of("mkdir")),
-    wording("mkdir: can't create directory ", Words::Of("mkdir")),
+    wording("mkdir: cannot create directory ", FailureWords::Of("mkdir")),
+    wording("mkdir: can't create directory ", FailureWords::Of("mkdir")),
     // Slurm's xcgroup_instantiate.
-    wording("unable to create cgroup ", Words::Perhaps("slurmstepd")),
+    wording(
+        "unable to create cgroup ",
+        FailureWords::Perhaps("slurmstepd"),
+    ),
     // crun.
-    wording("creating cgroup directory ", Words::Of("crun")),
+    wording("creating cgroup directory ", FailureWords::Of("crun")),
     // systemd's unit_create_cgroup names the path within the hierarchy, and no controller. It makes the directory in every
     // hierarchy of the unit's, memory's among them. No cgroup file system has blocks or inodes to use up: ENOSPC is an id that
     // cannot be had, and of all controllers memory has the fewest (65,535). So it counts.
     Wording {
         before: "failed to create cgroup ",
-        words: Words::Perhaps("systemd"),
+        words: FailureWords::Perhaps("systemd"),
         of_hierarchy: true,
     },
     // LXC's mkdir_p, Mesos, Rust's.
-    wording("failed to create directory ", Words::Any),
-    wording("could not create directory ", Words::Any),
-    wording("cannot create directory ", Words::Any),
-    wording("unable to create directory ", Words::Any),
-    wording("error creating directory ", Words::Any),
-    wording("creating directory ", Words::Any),
-    wording("failed to mkdir ", Words::Any),
+    wording("failed to create directory ", FailureWords::Any),
+    wording("could not create directory ", FailureWords::Any),
+    wording("cannot create directory ", FailureWords::Any),
+    wording("unable to create directory ", FailureWords::Any),
+    wording("error creating directory ", FailureWords::Any),
+    wording("creating directory ", FailureWords::Any),
+    wording("failed to mkdir ", FailureWords::Any),
     // LXC's cgfsng.
-    wording("failed to create ", Words::Any),
-    wording("could not create cgroup ", Words::Any),
+    wording("failed to create ", FailureWords::Any),
+    wording("could not create cgroup ", FailureWords::Any),
     // Go: `mkdir PATH: cannot allocate memory` (os.PathError).
-    wording("mkdir ", Words::Any),
+    wording("mkdir ", FailureWords::Any),
     // libuv, strace: `mkdir(PATH)`.
-    wording("mkdir(", Words::Any),
+    wording("mkdir(", FailureWords::Any),
 ];
 
 /// Marks around a path, and what closes them.
@@ -140,9 +143,9 @@ pub fn failed_mkdir(line: &[u8], writer: Option<&str>, paths: &MemoryPaths) -> O
             // A runtime's own log has no tags, but words that look like some.
             let tag = || tag(&text).filter(|_| writer.is_none());
             let program = match wording.words {
-                Words::Of(program) => Some(program),
-                Words::Perhaps(program) => tag().or(Some(program)),
-                Words::Any => tag()
+                FailureWords::Of(program) => Some(program),
+                FailureWords::Perhaps(program) => tag().or(Some(program)),
+                FailureWords::Any => tag()
                     .or_else(|| lxc(&lower))
                     .or_else(|| klog(&text, &path))
                     .or(writer),

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::host::{CgroupMount, Facts, Version};
+use crate::host::{CgroupMount, HostFacts, Version};
 
 /// The names that v1 controllers' hierarchies are mounted under, but memory's: what is below them is no memory cgroup.
 const OTHERS: [&str; 21] = [
@@ -38,7 +38,7 @@ pub struct MemoryPaths {
 
 impl MemoryPaths {
     /// By what is mounted.
-    pub fn new(facts: &Facts) -> Self {
+    pub fn new(facts: &HostFacts) -> Self {
         let memory = facts.memory.as_ref().ok();
         let memory_at = |mount: &CgroupMount| match mount.version {
             Version::V1 => Some(mount.options.iter().any(|option| option == "memory")),

@@ -43,12 +43,12 @@ pub(super) fn run(program: &RawTracePoint, name: &str, took: &mut Duration) -> R
 }
 
 /// A map of one value.
-pub(super) struct Cell<T: Pod> {
+pub(super) struct ValueMap<T: Pod> {
     name: &'static str,
     map: Array<MapData, T>,
 }
 
-impl<T: Pod> Cell<T> {
+impl<T: Pod> ValueMap<T> {
     /// Takes it out of the object.
     pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, Error> {
         let map = ebpf

@@ -19,7 +19,7 @@ pub use holdings::{Device, FileName, HeldFile, Holdings};
 
 use self::holdings::PageSums;
 use super::{
-    demand::{self, Cell},
+    demand::{self, ValueMap},
     walk::Memcg,
 };
 use crate::error::Error;
@@ -30,9 +30,9 @@ const FILE: &str = "raw_tp_file";
 
 /// The maps of the programs.
 pub(super) struct FileWalker {
-    cursor: Cell<ListCursor>,
-    pages: Cell<Pages>,
-    file: Cell<File>,
+    cursor: ValueMap<ListCursor>,
+    pages: ValueMap<Pages>,
+    file: ValueMap<File>,
     page_bytes: u64,
 }
 
@@ -43,9 +43,9 @@ impl FileWalker {
             demand::load(ebpf, name)?;
         }
         Ok(Self {
-            cursor: Cell::take(ebpf, "PAGE_CURSOR")?,
-            pages: Cell::take(ebpf, "PAGES")?,
-            file: Cell::take(ebpf, "FILE")?,
+            cursor: ValueMap::take(ebpf, "PAGE_CURSOR")?,
+            pages: ValueMap::take(ebpf, "PAGES")?,
+            file: ValueMap::take(ebpf, "FILE")?,
             page_bytes: rustix::param::page_size() as u64,
         })
     }

@@ -16,7 +16,7 @@ use kmemtrace_common::{
 };
 
 use super::{
-    demand::{self, Cell},
+    demand::{self, ValueMap},
     walk::{Memcg, Tree},
 };
 use crate::error::Error;
@@ -48,8 +48,8 @@ pub struct LeftOver {
 
 /// The maps of the program.
 pub(super) struct ObjcgWalker {
-    cursor: Cell<ListCursor>,
-    objcgs: Cell<Objcgs>,
+    cursor: ValueMap<ListCursor>,
+    objcgs: ValueMap<Objcgs>,
 }
 
 impl ObjcgWalker {
@@ -57,8 +57,8 @@ impl ObjcgWalker {
     pub(super) fn load(ebpf: &mut Ebpf) -> Result<Self, Error> {
         demand::load(ebpf, PROGRAM)?;
         Ok(Self {
-            cursor: Cell::take(ebpf, "OBJCG_CURSOR")?,
-            objcgs: Cell::take(ebpf, "OBJCGS")?,
+            cursor: ValueMap::take(ebpf, "OBJCG_CURSOR")?,
+            objcgs: ValueMap::take(ebpf, "OBJCGS")?,
         })
     }
 

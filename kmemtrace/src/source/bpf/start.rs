@@ -10,7 +10,7 @@ use super::{Config, Programs, Source, attach, layout, losses::Losses, ring::Ring
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
-    host::{self, Facts, Hierarchy, Root, Version},
+    host::{self, Hierarchy, HostFacts, Root, Version},
     plan::{self, HookId, Inputs, Lack, WayKind},
     source::{
         kmsg::Kmsg,
@@ -25,7 +25,7 @@ impl Source {
     /// # Errors
     ///
     /// Memory cgroups cannot be seen at all. Every other hook may be missing, which [`Source::hooks`] tells.
-    pub fn start(facts: &Facts, config: &Config) -> Result<Self, Error> {
+    pub fn start(facts: &HostFacts, config: &Config) -> Result<Self, Error> {
         let hierarchy = facts.memory.clone().map_err(|none| {
             Error::new(format!("cannot watch memory cgroups: {none}")).help(none.help())
         })?;
@@ -95,7 +95,11 @@ impl Source {
 }
 
 /// Where the fields are that the programs read, as far as this kernel tells.
-pub(super) fn resolve(types: Option<&btf_rs::Btf>, facts: &Facts, hierarchy: &Hierarchy) -> Layout {
+pub(super) fn resolve(
+    types: Option<&btf_rs::Btf>,
+    facts: &HostFacts,
+    hierarchy: &Hierarchy,
+) -> Layout {
     layout::resolve(
         types,
         facts.tracefs.as_deref(),
@@ -106,7 +110,7 @@ pub(super) fn resolve(types: Option<&btf_rs::Btf>, facts: &Facts, hierarchy: &Hi
 }
 
 /// The kernel's types.
-pub(super) fn types(facts: &Facts) -> Option<btf_rs::Btf> {
+pub(super) fn types(facts: &HostFacts) -> Option<btf_rs::Btf> {
     // Read as a whole first: it is parsed in 100,000 small steps, each a system call on a file.
     let types = facts.btf.then(|| {
         let bytes = fs::read("/sys/kernel/btf/vmlinux").map_err(|cause| cause.to_string())?;
@@ -145,7 +149,7 @@ pub(super) fn raise_memlock() {
 }
 
 /// What `doctor` shows of the hooks where the source cannot start: what the facts say against each way.
-pub fn hooks_without_source(facts: &Facts, config: &Config) -> Vec<HookReport> {
+pub fn hooks_without_source(facts: &HostFacts, config: &Config) -> Vec<HookReport> {
     let (layout, version) = match &facts.memory {
         Ok(hierarchy) => (
             resolve(types(facts).as_ref(), facts, hierarchy),

@@ -14,7 +14,7 @@ use aya::{
 use kmemtrace_common::walk::{Batch, Cursor, phase};
 
 pub use self::tree::{Lru, Memcg, Stats, Tree};
-use super::demand::{self, Cell};
+use super::demand::{self, ValueMap};
 use crate::{error::Error, host::Version};
 
 /// The program's name in the object.
@@ -43,8 +43,8 @@ pub struct KernelWalk {
 
 /// The maps of the walk's program.
 pub(super) struct Walker {
-    cursor: Cell<Cursor>,
-    nodes: Cell<Batch>,
+    cursor: ValueMap<Cursor>,
+    nodes: ValueMap<Batch>,
     page_bytes: u64,
     version: Version,
 }
@@ -68,8 +68,8 @@ impl Walker {
     /// Takes the maps; the memory hierarchy is of this version.
     pub(super) fn new(ebpf: &mut Ebpf, version: Version) -> Result<Self, Error> {
         Ok(Self {
-            cursor: Cell::take(ebpf, "CURSOR")?,
-            nodes: Cell::take(ebpf, "NODES")?,
+            cursor: ValueMap::take(ebpf, "CURSOR")?,
+            nodes: ValueMap::take(ebpf, "NODES")?,
             page_bytes: rustix::param::page_size() as u64,
             version,
         })

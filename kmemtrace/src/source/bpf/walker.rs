@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    host::{self, Facts, Root},
+    host::{self, HostFacts, Root},
     plan::{self, HookId, Inputs, Lack, Options},
     source::outcome,
 };
@@ -40,7 +40,7 @@ impl KernelWalker {
     /// # Errors
     ///
     /// eBPF cannot be used here, the kernel refuses the program, or its types do not tell where the fields are.
-    pub fn load(facts: &Facts) -> Result<Self, Error> {
+    pub fn load(facts: &HostFacts) -> Result<Self, Error> {
         let hierarchy = facts.memory.as_ref();
         let hierarchy = hierarchy.map_err(|none| Error::new(none.to_string()))?;
         let types = types(facts);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Error,
     event::header::HookReport,
-    host::{self, Facts, Root, SharedBuffer, Tracing, Version},
+    host::{self, HostFacts, Root, SharedBuffer, Tracing, Version},
     plan::{self, HookId, HookPlan, Way, WayKind},
     source::{
         kmsg::Kmsg,
@@ -40,7 +40,7 @@ impl Source {
     /// # Errors
     ///
     /// Memory cgroups cannot be seen at all. Every other hook may be missing, which [`Source::hooks`] tells.
-    pub fn start(facts: &Facts, config: &Config) -> Result<Self, Error> {
+    pub fn start(facts: &HostFacts, config: &Config) -> Result<Self, Error> {
         let hierarchy = facts.memory.clone().map_err(|none| {
             Error::new(format!("cannot watch memory cgroups: {none}")).help(none.help())
         })?;
@@ -94,7 +94,7 @@ impl Source {
 }
 
 /// What tracefs has, if it is mounted.
-fn tracing(facts: &Facts) -> Option<Tracing> {
+fn tracing(facts: &HostFacts) -> Option<Tracing> {
     let at = facts.tracefs.as_ref()?;
     Some(host::tracing(&Root::live(), at, &plan::functions()))
 }
@@ -138,7 +138,7 @@ impl Opened {
 
 /// Takes an instance, or the buffer that all share where probes' events come into that one only.
 fn open(
-    facts: &Facts,
+    facts: &HostFacts,
     tracing: &Tracing,
     plan: &[HookPlan],
     config: &Config,
@@ -178,7 +178,7 @@ fn open(
 }
 
 /// Why there are no instances; an error if nothing at all may be traced.
-fn not_permitted(facts: &Facts, tracing: &Tracing) -> Result<String, Error> {
+fn not_permitted(facts: &HostFacts, tracing: &Tracing) -> Result<String, Error> {
     let at = tracing.at.display();
     let why = fs::read_dir(tracing.at.join("instances")).err();
     let why = why.filter(|error| error.kind() != std::io::ErrorKind::NotFound);
@@ -254,7 +254,7 @@ fn attempt(
 }
 
 /// What `doctor` shows of the hooks where the source cannot start: what the facts say against each way.
-pub fn hooks_without_source(facts: &Facts, config: &Config) -> Vec<HookReport> {
+pub fn hooks_without_source(facts: &HostFacts, config: &Config) -> Vec<HookReport> {
     let version = facts
         .memory
         .as_ref()

@@ -19,7 +19,7 @@ fn kinds_of(known: &[(&str, u64)]) -> Kinds {
 }
 
 /// A v1 hierarchy: path, usage, kernel memory, tasks, `memory.stat`.
-fn v1(directories: &[(&str, u64, u64, bool, &str)]) -> HeldMemory {
+fn v1(directories: &[(&str, u64, u64, bool, &str)]) -> ZombieHoldings {
     let mut files = vec![("/cg/memory.stat".to_owned(), String::new())];
     for (path, usage, kernel, tasks, stat) in directories {
         let file = |name: &str, text: String| (format!("/cg{path}/{name}"), text);
@@ -35,7 +35,7 @@ fn v1(directories: &[(&str, u64, u64, bool, &str)]) -> HeldMemory {
 }
 
 /// A v2 hierarchy: path, usage, dying below, tasks, `memory.stat`.
-fn v2(directories: &[(&str, u64, u64, bool, &str)]) -> HeldMemory {
+fn v2(directories: &[(&str, u64, u64, bool, &str)]) -> ZombieHoldings {
     let mut files = vec![("/cg/cgroup.subtree_control".to_owned(), "memory\n".into())];
     for (path, usage, dying, tasks, stat) in directories {
         let file = |name: &str, text: String| (format!("/cg{path}/{name}"), text);
@@ -52,7 +52,7 @@ fn v2(directories: &[(&str, u64, u64, bool, &str)]) -> HeldMemory {
     told(&files, Version::V2)
 }
 
-fn told(files: &[(String, String)], version: Version) -> HeldMemory {
+fn told(files: &[(String, String)], version: Version) -> ZombieHoldings {
     let files: Vec<_> = files
         .iter()
         .map(|(path, text)| (&path[..], &text[..]))
