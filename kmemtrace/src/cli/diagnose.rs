@@ -21,7 +21,7 @@ use crate::{
     census::{self, PinWalks},
     diagnose::{
         Diagnosis, Facts, State, diagnose,
-        facts::{KernelPins, Options, Reading, Unread},
+        facts::{KernelPins, ReadOptions, Reading, Unread},
     },
     host::{self, Root},
     judge::Answer,
@@ -108,7 +108,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
 }
 
 fn facts(root: &Root, live: bool, args: &Args) -> Result<Facts, Failure> {
-    let options = Options {
+    let options = ReadOptions {
         exec: !args.no_exec && live,
     };
     let mut facts = Facts::read(root, options, count(root, live));

@@ -88,7 +88,7 @@ impl FileLine {
 
 /// What to read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct ReadOptions {
     /// Whether programs may be asked for their versions, and `journalctl` for the journal. Never done with a copy.
     pub exec: bool,
 }
@@ -282,7 +282,7 @@ impl Facts {
     }
 
     /// Reads them. `count` is how many memory cgroups there are.
-    pub fn read(root: &Root, options: Options, count: Reading<MemcgCount>) -> Self {
+    pub fn read(root: &Root, options: ReadOptions, count: Reading<MemcgCount>) -> Self {
         let facts = host::facts(root);
         let kernel = line(root, "/proc/sys/kernel/osrelease", |_| true);
         let release = kernel.as_ref().ok().map(|line| line.text.clone());

@@ -95,7 +95,7 @@ fn held_below(root: &Root, levels: &[AccountedDirectory]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::{
-        diagnose::facts::{MemcgCount, Options},
+        diagnose::facts::{MemcgCount, ReadOptions},
         host::{
             Acts,
             tests::world::{Kernel, Kind, World},
@@ -106,7 +106,11 @@ mod tests {
     fn zombies_of_accounted_containers_show_below_pods_that_are_not() {
         let world = World::new(Kernel::El7, Version::V1);
         let below = || {
-            let facts = Facts::read(world.root(), Options::default(), Ok(MemcgCount::default()));
+            let facts = Facts::read(
+                world.root(),
+                ReadOptions::default(),
+                Ok(MemcgCount::default()),
+            );
             held_below(world.root(), &facts.levels.unwrap())
         };
         world.make("/kubepods/pod1/off");

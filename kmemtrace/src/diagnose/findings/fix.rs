@@ -95,7 +95,7 @@ mod tests {
         catalogue::Sentence,
         diagnose::{
             diagnose,
-            facts::{MemcgCount, Options, Trial},
+            facts::{MemcgCount, ReadOptions, Trial},
         },
         host::tests::root,
     };
@@ -144,7 +144,7 @@ mod tests {
             capacity: 65_535,
             ..MemcgCount::default()
         };
-        let mut facts = Facts::read(&root, Options::default(), Ok(count));
+        let mut facts = Facts::read(&root, ReadOptions::default(), Ok(count));
         facts.trial = Some(Ok(trial));
         let diagnosis = diagnose(&facts);
         let finding = diagnosis
