@@ -128,7 +128,7 @@ fn diagnosis() -> Result {
     // A build of RHEL 7 that does not know cgroup.memory=nokmem yet: a later one does.
     let old = shown(&trace)?;
     for told in [
-        "a memory cgroup cannot be made: ENOMEM, 1 times in this trace",
+        "in the trace 1 failed to be made, from 2026-03-14 13:00:09 to 2026-03-14 13:00:09; most: ENOMEM in /kubepods",
         "2 zombies",
         "yum --enablerepo=elrepo-kernel",
         "yum update kernel",

@@ -54,14 +54,54 @@ pub enum Group {
 /// How many pieces of evidence of one kind a finding shows.
 const SHOWN: usize = 5;
 
-/// Where something was read.
+/// Where something was read. Files are named as on the machine itself; lines are counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// A line of a file.
+    Line(String, u64),
+    /// A file or a directory as a whole, or a file of which only the end was read.
+    File(String),
+    /// The kernel's counters in all files of this pattern, or its names in this directory, added up.
+    Counters(String),
+    /// A recorded trace: a line of it, or what all of it comes to.
+    Trace(String, Option<u64>),
+}
+
+impl Provenance {
+    /// A line of a file; of a file of which only the end was read, that file.
+    fn in_file(file: impl Into<String>, line: Option<u64>) -> Self {
+        match line {
+            Some(line) => Self::Line(file.into(), line),
+            None => Self::File(file.into()),
+        }
+    }
+
+    /// The file, the directory, or the trace's file.
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Line(file, _)
+            | Self::File(file)
+            | Self::Counters(file)
+            | Self::Trace(file, _) => file,
+        }
+    }
+
+    /// The line, if it is one.
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Line(_, line) => Some(*line),
+            Self::Trace(_, line) => *line,
+            Self::File(_) | Self::Counters(_) => None,
+        }
+    }
+}
+
+/// What was read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// The file, on the machine itself.
-    pub file: String,
-    /// The line, counted from 1; `None` if it is the whole file, or if only the file's end was read.
-    pub line: Option<u64>,
-    /// What stands there, as it stands there; of a whole file, what it came to.
+    /// Where.
+    pub at: Provenance,
+    /// What stands there, as it stands there; of more than a line, what it came to.
     pub says: Arg,
 }
 
@@ -69,8 +109,15 @@ impl Evidence {
     /// What a whole file came to.
     fn of_file(file: impl Into<String>, says: impl Into<Arg>) -> Self {
         Self {
-            file: file.into(),
-            line: None,
+            at: Provenance::File(file.into()),
+            says: says.into(),
+        }
+    }
+
+    /// What the kernel's counters in files of this pattern came to.
+    fn of_counters(files: impl Into<String>, says: impl Into<Arg>) -> Self {
+        Self {
+            at: Provenance::Counters(files.into()),
             says: says.into(),
         }
     }

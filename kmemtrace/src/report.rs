@@ -4,6 +4,7 @@
 //! trace's length; [`Fold::finish`] gives a [`Report`], and [`page`] shows that as HTML. Nothing here judges: the tracker
 //! has, and a replayed trace gives its verdicts again.
 
+pub mod diagnosis;
 mod failures;
 mod ids;
 mod leaks;

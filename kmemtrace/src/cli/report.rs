@@ -1,7 +1,5 @@
 //! `kmemtrace report`: what traces come to, as one HTML page.
 
-mod diagnosis;
-
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -18,7 +16,7 @@ use crate::{
     catalogue::{Catalogue, Lang},
     error::Error,
     judge::Answer,
-    report::{Report, page},
+    report::{Report, diagnosis, page},
     text::escape::Name,
 };
 
@@ -53,11 +51,16 @@ pub(super) fn run(args: &Args) -> Outcome {
     }
     let TraceReport {
         report,
+        traced,
+        header,
         notes,
         is_broken,
     } = trace_report::read(&args.files, args.grace)?;
     one_node(&report)?;
-    let diagnosed = diagnosis::diagnosis(&report, args.lang).unwrap_or_default();
+    let words = Catalogue::shown(args.lang);
+    let diagnosed =
+        header.and_then(|header| diagnosis::diagnosis(&report, &traced, &header, &words));
+    let diagnosed = diagnosed.unwrap_or_default();
     let catalogue = Catalogue::exact(args.lang);
     let write = |out: &mut dyn Write| {
         let mut out = BufWriter::with_capacity(1 << 16, out);

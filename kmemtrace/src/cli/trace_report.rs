@@ -8,16 +8,22 @@ use std::{
 
 use super::Failure;
 use crate::{
+    diagnose::{Provenance, facts::Traced},
     error::Error,
     report::{Fold, Report},
     sink::Sink,
     text::escape::Name,
     trace::{Faults, Play, PlayStep},
+    tracker::{Change, What},
 };
 
 /// What was read.
 pub(super) struct TraceReport {
     pub(super) report: Report,
+    /// The failures, with the lines that tell of them.
+    pub(super) traced: Traced,
+    /// Where the last run's header stands.
+    pub(super) header: Option<Provenance>,
     /// What could not be read, in words.
     pub(super) notes: Vec<String>,
     /// Whether a file could not be read to its end.
@@ -32,6 +38,12 @@ pub(super) fn read(files: &[PathBuf], grace: Option<Duration>) -> Result<TraceRe
     let mut changes = Vec::new();
     let mut faults = Faults::default();
     let mut notes = Vec::new();
+    let shown = |file: &PathBuf| Name::whole(file.as_os_str().as_encoded_bytes()).to_string();
+    let mut traced = Traced {
+        files: files.iter().map(shown).collect(),
+        ..Traced::default()
+    };
+    let mut header_at = None;
     while let Some(step) = play.step(&mut changes) {
         match step {
             Ok(PlayStep::Began { run, time, header }) => {
@@ -39,11 +51,13 @@ pub(super) fn read(files: &[PathBuf], grace: Option<Duration>) -> Result<TraceRe
                     let error = Error::new("the traces have runs that went on at the same time");
                     return Err(error.help("give those of one recorder").into());
                 }
+                header_at = at(&play);
                 fold.header(time, &header)?;
             }
             Ok(PlayStep::Fact { run, .. }) => {
                 if let Some(state) = play.state(run) {
                     for change in &changes {
+                        failed(&mut traced, change, &play);
                         fold.change(change, state)?;
                     }
                 }
@@ -57,11 +71,40 @@ pub(super) fn read(files: &[PathBuf], grace: Option<Duration>) -> Result<TraceRe
         }
     }
     note(&mut notes, faults.rest(play.done()));
+    let report = fold.finish();
+    traced.watched_ns = report.watched_ns();
+    let forecast = report.forecast();
+    // A float beyond u64 becomes its end.
+    let a_day = forecast.map(|forecast| (forecast.per_hour * 24.0) as u64);
+    traced.ids_a_day = a_day.filter(|&a_day| a_day > 0);
+    traced.sort();
     Ok(TraceReport {
-        report: fold.finish(),
+        report,
+        traced,
+        header: header_at,
         notes,
         is_broken: faults.is_broken(),
     })
+}
+
+/// Where the latest step stands.
+fn at(play: &Play) -> Option<Provenance> {
+    let (file, line) = play.at()?;
+    Some(Provenance::Trace(file.to_owned(), Some(line)))
+}
+
+/// Keeps a failure, with its line.
+fn failed(traced: &mut Traced, change: &Change, play: &Play) {
+    if !matches!(change.what, What::MkdirFailure(_) | What::SlabFailure(_)) {
+        return;
+    }
+    let Some(at) = at(play) else { return };
+    let wall_ns = change.time.wall_ns;
+    match &change.what {
+        What::MkdirFailure(failure) => traced.mkdir(&at, wall_ns, failure),
+        What::SlabFailure(failure) => traced.slab(&at, wall_ns, failure),
+        _ => {}
+    }
 }
 
 /// Tells stderr, and keeps it.

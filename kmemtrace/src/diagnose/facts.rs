@@ -32,7 +32,7 @@ pub use runtime::{RuntimeLines, RuntimeLog, journal};
 pub use traces::{MkdirRefusal, Traced, TracedFailures};
 pub use trial::Trial;
 
-use super::Evidence;
+use super::{Evidence, Provenance};
 use crate::{
     catalogue::{Message, say},
     host::{
@@ -64,13 +64,11 @@ impl Unread {
     }
 }
 
-/// A line of a file.
+/// A line of a file, or what a line of a trace says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLine {
-    /// The file, on the machine itself.
-    pub file: String,
-    /// Counted from 1.
-    pub number: u64,
+    /// Where it was read.
+    pub at: Provenance,
     /// Without the newline; what is not UTF-8 is replaced.
     pub text: String,
 }
@@ -79,8 +77,7 @@ impl FileLine {
     /// As evidence.
     pub fn evidence(&self) -> Evidence {
         Evidence {
-            file: self.file.clone(),
-            line: Some(self.number),
+            at: self.at.clone(),
             says: self.text.clone().into(),
         }
     }
@@ -172,7 +169,7 @@ impl AccountedDirectory {
         let file = |name: &str| format!("{}/memory.kmem.{name}_in_bytes", self.place);
         if self.caches == Some(true) {
             let says = Message::new(say::SLAB_NAMED).arg("cgroup", leaf());
-            return Some(Evidence::of_file("/sys/kernel/slab", says));
+            return Some(Evidence::of_counters("/sys/kernel/slab", says));
         }
         if let Some(limit) = self.limit {
             return Some(Evidence::of_file(file("limit"), limit.to_string()));
@@ -223,6 +220,8 @@ pub struct KernelPins {
 pub struct Facts {
     /// The kernel's release.
     pub kernel: Reading<FileLine>,
+    /// The trace that these are of, if they were not read on a node.
+    pub trace: Option<String>,
     /// The machine's name.
     pub hostname: Option<String>,
     /// How long it has been up, in nanoseconds.
@@ -307,6 +306,7 @@ impl Facts {
         let crowd = hierarchy.as_ref().ok();
         let crowd = crowd.and_then(|at| self::crowd(root, at, live));
         Self {
+            trace: None,
             hostname: facts.hostname,
             uptime_ns: host::uptime_ns(root),
             built: line(root, "/proc/version", |_| true)
@@ -367,8 +367,7 @@ fn find(path: &str, bytes: &[u8], is: impl Fn(&str) -> bool) -> Option<FileLine>
         let text = String::from_utf8_lossy(text);
         let text = text.trim();
         (!text.is_empty() && is(text)).then(|| FileLine {
-            file: path.to_owned(),
-            number,
+            at: Provenance::Line(path.to_owned(), number),
             text: text.to_owned(),
         })
     })

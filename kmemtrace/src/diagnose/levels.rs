@@ -195,7 +195,7 @@ fn removed(facts: &Facts) -> Option<Evidence> {
     let count = facts.count.as_ref().ok()?;
     if count.with_caches > 0 {
         let says = Message::new(say::SLAB_NAMES).arg("removed", count.with_caches);
-        return Some(Evidence::of_file("/sys/kernel/slab", says));
+        return Some(Evidence::of_counters("/sys/kernel/slab", says));
     }
     let held = count.held_bytes.filter(|&held| held > 0)?;
     let mount = facts.hierarchy.as_ref().ok()?.mount.display();

@@ -275,15 +275,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::diagnose::facts::FileLine;
+    use crate::diagnose::{Provenance, facts::FileLine};
 
     fn distribution(ids: &str) -> Option<Distribution> {
         let mut ids = ids.split(' ').map(str::to_owned);
         let id = ids.next().filter(|id| !id.is_empty())?;
         Some(Distribution {
             name: FileLine {
-                file: "/etc/os-release".to_owned(),
-                number: 1,
+                at: Provenance::Line("/etc/os-release".to_owned(), 1),
                 text: id.clone(),
             },
             id,

@@ -65,6 +65,8 @@ pub struct Play {
     began_ns: i64,
     hostnames: BTreeSet<String>,
     files: Vec<Option<OpenFile>>,
+    /// The file of the item that was taken last, and its line there.
+    at: Option<(usize, u64)>,
     /// The files that are open, by their next item's time.
     order: BinaryHeap<Reverse<(i64, usize)>>,
     runs: HashMap<usize, PlayedRun>,
@@ -79,6 +81,8 @@ struct OpenFile {
     trace: Trace,
     /// Nothing at the file's end.
     next: Option<Item>,
+    /// The line of that.
+    line: u64,
     /// The newest time so far on the wall clock, in nanoseconds.
     newest_ns: i64,
     run: Option<usize>,
@@ -132,6 +136,7 @@ impl Play {
             hostnames: hostnames.collect(),
             waiting,
             files: Vec::new(),
+            at: None,
             order: BinaryHeap::new(),
             runs: HashMap::new(),
             begun: 0,
@@ -171,6 +176,12 @@ impl Play {
         self.runs.get(&run).map(|run| run.tracker.state())
     }
 
+    /// Where the fact or the header of the latest step stands: the trace's name, and the line, counted from 1.
+    pub fn at(&self) -> Option<(&str, u64)> {
+        let (number, line) = self.at?;
+        Some((self.files.get(number)?.as_ref()?.trace.name(), line))
+    }
+
     /// The files that have been read to their ends.
     pub fn done(&self) -> &PlayTally {
         &self.done
@@ -197,6 +208,7 @@ impl Play {
             match self.file(number)?.next.take() {
                 None => self.close(number),
                 Some(item) => {
+                    self.at = self.file(number).map(|file| (number, file.line));
                     self.pull(number);
                     if let Some(step) = self.take(number, item, changes) {
                         return Some(Ok(step));
@@ -261,6 +273,7 @@ impl Play {
         let number = self.files.len();
         let begun = next.is_some();
         self.files.push(Some(OpenFile {
+            line: trace.tally().lines,
             trace,
             next,
             newest_ns: file.from_ns,
@@ -284,6 +297,7 @@ impl Play {
                 Some(Ok(next)) => {
                     file.newest_ns = file.newest_ns.max(time(&next).wall_ns);
                     file.next = Some(next);
+                    file.line = file.trace.tally().lines;
                 }
                 Some(Err(error)) => {
                     let goes_on = !error.is_final();

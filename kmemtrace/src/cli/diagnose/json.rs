@@ -172,8 +172,8 @@ impl<'a> Document<'a> {
                         .evidence
                         .iter()
                         .map(|evidence| Evidence {
-                            file: &evidence.file,
-                            line: evidence.line,
+                            file: evidence.at.file(),
+                            line: evidence.at.line(),
                             says: catalogue.arg(&evidence.says),
                         })
                         .collect(),

@@ -94,7 +94,8 @@ fn write_finding(
     if finding.verdict != Verdict::Unknown {
         for evidence in &finding.evidence {
             let line = evidence
-                .line
+                .at
+                .line()
                 .map_or_else(String::new, |line| format!(":{line}"));
             let says = match &evidence.says {
                 // Columns of a file.
@@ -105,7 +106,7 @@ fn write_finding(
             writeln!(
                 out,
                 "{indent:26}> {}{line}: {says}",
-                Name::whole(evidence.file.as_bytes())
+                Name::whole(evidence.at.file().as_bytes())
             )?;
         }
     }

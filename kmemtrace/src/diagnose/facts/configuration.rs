@@ -1,7 +1,10 @@
 //! What is configured for the kernel and for those who make cgroups: in force or not.
 
 use super::{FileLine, Root};
-use crate::host::{self, memory_words};
+use crate::{
+    diagnose::Provenance,
+    host::{self, memory_words},
+};
 
 /// How many lines of one file are told.
 const LINES: usize = 100;
@@ -47,8 +50,7 @@ fn parse(file: &str, bytes: &[u8], is_setting: bool) -> Vec<FileLine> {
     };
     let found = lines.filter_map(|(number, bytes)| {
         Some(FileLine {
-            file: file.to_owned(),
-            number,
+            at: Provenance::Line(file.to_owned(), number),
             text: matters(&String::from_utf8_lossy(bytes))?,
         })
     });
@@ -98,7 +100,7 @@ mod tests {
         let told = |lines: &[FileLine]| {
             let lines = lines
                 .iter()
-                .map(|line| format!("{}:{}", line.file, line.number));
+                .map(|line| format!("{}:{}", line.at.file(), line.at.line().unwrap()));
             lines.collect::<Vec<_>>().join(" ")
         };
         let found = read(&root);

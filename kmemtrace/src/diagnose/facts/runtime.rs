@@ -9,7 +9,7 @@ use std::{
 
 use super::{Reading, Reason, Unread, programs::run};
 use crate::{
-    diagnose::Evidence,
+    diagnose::{Evidence, Provenance},
     event::klog::{LogLine, line},
     host::{
         FailedMkdir, JOURNALS, LOG_TAIL, LogFile, Logs, MemoryPaths, MkdirError, failed_mkdir,
@@ -60,8 +60,9 @@ pub struct RuntimeLog {
 pub(super) fn read(logs: &Logs, paths: &MemoryPaths) -> Reading<RuntimeLog> {
     let lines = grouped(&logs.files, paths);
     // A line that is understood needs no time.
-    let understood =
-        |file: &LogFile| file.stamped || lines.iter().any(|lines| lines.first.file == file.name);
+    let understood = |file: &LogFile| {
+        file.stamped || lines.iter().any(|lines| lines.first.at.file() == file.name)
+    };
     let mut read: Vec<String> = Vec::new();
     for file in logs.files.iter().filter(|file| understood(file)) {
         if !read.contains(&file.log) {
@@ -142,8 +143,7 @@ fn grouped(files: &[LogFile], paths: &MemoryPaths) -> Vec<RuntimeLines> {
             };
             let before = boot.is_some_and(|(_, boot)| (at, number) < *boot);
             let line = Evidence {
-                file: file.name.clone(),
-                line: text.number,
+                at: Provenance::in_file(&file.name, text.number),
                 says: String::from_utf8_lossy(&text.text)
                     .trim_end()
                     .to_owned()
@@ -163,7 +163,7 @@ fn add(groups: &mut Vec<RuntimeLines>, failed: FailedMkdir, line: Evidence, befo
         group.error == failed.error
             && group.before_boot == before_boot
             && group.program == program
-            && group.first.file == line.file
+            && group.first.at.file() == line.at.file()
     };
     if let Some(group) = groups.iter_mut().find(same) {
         group.count += 1;
@@ -208,7 +208,7 @@ mod tests {
                     (&lines.program[..], path),
                     ("slurmstepd", "/sys/fs/cgroup/memory/slurm/1")
                 );
-                (lines.count, lines.before_boot, lines.first.line)
+                (lines.count, lines.before_boot, lines.first.at.line())
             })
             .collect();
         assert_eq!(groups, [(1, false, Some(4)), (2, true, Some(1))]);

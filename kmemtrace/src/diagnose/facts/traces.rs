@@ -2,8 +2,8 @@
 
 use crate::{
     catalogue::{Arg, Message, say},
-    diagnose::Evidence,
-    event::{Event, Fact, json::errno_name},
+    diagnose::{Evidence, Provenance},
+    event::{MkdirFailure, SlabFailure, json::errno_name},
 };
 
 /// So many different groups are told apart: names come from outside.
@@ -67,43 +67,33 @@ pub struct TracedFailures<T> {
 }
 
 impl Traced {
-    /// Takes in what stands in this line of this file, if it is about a failure.
-    pub fn take(&mut self, file: &str, line: u64, event: &Event) {
-        let here = |says: Message| Evidence {
-            file: file.to_owned(),
-            line: Some(line),
-            says: says.into(),
+    /// Takes in a memory cgroup that could not be made.
+    pub fn mkdir(&mut self, at: &Provenance, wall_ns: i64, failure: &MkdirFailure) {
+        let what = match failure.errno {
+            Some(errno) if OURS.contains(&errno) => MkdirRefusal::Errno(errno),
+            // Other errors are the caller's own: a limit on the number of cgroups, a name that is taken.
+            Some(_) => return,
+            None => MkdirRefusal::RolledBack,
         };
-        let wall_ns = event.time.wall_ns;
-        match &event.fact {
-            Fact::MkdirFailure(failure) => {
-                let what = match failure.errno {
-                    Some(errno) if OURS.contains(&errno) => MkdirRefusal::Errno(errno),
-                    // Other errors are the caller's own: a limit on the number of cgroups, a name that is taken.
-                    Some(_) => return,
-                    None => MkdirRefusal::RolledBack,
-                };
-                let path = failure.path.as_ref();
-                let path = path.map_or_else(|| "?".to_owned(), |path| text(&path.bytes));
-                let place = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-                let place = if place.is_empty() { "/" } else { place }.to_owned();
-                let task = failure.task.map(|task| text(task.comm()));
-                let says = match task {
-                    Some(task) => Message::new(say::TRACED_MKDIR_BY).arg("task", task),
-                    None => Message::new(say::TRACED_MKDIR),
-                };
-                let says = says.arg("path", path).arg("error", &what);
-                add(&mut self.mkdir, what, place, wall_ns, here(says));
-            }
-            Fact::SlabFailure(failure) => {
-                let cache = failure.cache.as_deref().unwrap_or(b"?");
-                let what = failure.owned_cache().map_or(cache, |owned| owned.cache);
-                let says = Message::new(say::TRACED_SLAB).arg("cache", text(cache));
-                let says = here(says);
-                add(&mut self.slab, text(what), String::new(), wall_ns, says);
-            }
-            _ => {}
-        }
+        let path = failure.path.as_ref();
+        let path = path.map_or_else(|| "?".to_owned(), |path| text(&path.bytes));
+        let place = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let place = if place.is_empty() { "/" } else { place }.to_owned();
+        let task = failure.task.map(|task| text(task.comm()));
+        let says = match task {
+            Some(task) => Message::new(say::TRACED_MKDIR_BY).arg("task", task),
+            None => Message::new(say::TRACED_MKDIR),
+        };
+        let says = says.arg("path", path).arg("error", &what);
+        add(&mut self.mkdir, what, place, wall_ns, at, says);
+    }
+
+    /// Takes in a slab allocation that failed.
+    pub fn slab(&mut self, at: &Provenance, wall_ns: i64, failure: &SlabFailure) {
+        let cache = failure.cache.as_deref().unwrap_or(b"?");
+        let what = failure.owned_cache().map_or(cache, |owned| owned.cache);
+        let says = Message::new(say::TRACED_SLAB).arg("cache", text(cache));
+        add(&mut self.slab, text(what), String::new(), wall_ns, at, says);
     }
 
     /// Puts the most frequent first: once all is taken in.
@@ -123,8 +113,13 @@ fn add<T: PartialEq>(
     what: T,
     place: String,
     wall_ns: i64,
-    here: Evidence,
+    at: &Provenance,
+    says: Message,
 ) {
+    let here = Evidence {
+        at: at.clone(),
+        says: says.into(),
+    };
     let known = groups
         .iter()
         .position(|group| group.what == what && group.place == place);
@@ -163,24 +158,18 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{MkdirFailure, Path, SlabFailure, Stamp, Task};
+    use crate::event::{Path, Task};
 
-    fn mkdir(wall_ns: i64, path: &str, errno: Option<i32>) -> Event {
+    fn mkdir(path: &str, errno: Option<i32>) -> MkdirFailure {
         let task = Task {
             pid: 7,
             comm: *b"runc\0\0\0\0\0\0\0\0\0\0\0\0",
         };
-        Event {
-            time: Stamp {
-                mono_ns: 1,
-                wall_ns,
-            },
-            fact: Fact::MkdirFailure(MkdirFailure {
-                path: Some(Path::whole(path.as_bytes().to_vec())),
-                errno,
-                task: Some(task),
-                ..MkdirFailure::default()
-            }),
+        MkdirFailure {
+            path: Some(Path::whole(path.as_bytes().to_vec())),
+            errno,
+            task: Some(task),
+            ..MkdirFailure::default()
         }
     }
 
@@ -188,25 +177,22 @@ mod tests {
     fn failures_are_grouped_with_their_lines() {
         use MkdirRefusal::{Errno, RolledBack};
         let mut traced = Traced::default();
-        let slab = Event {
-            time: Stamp::default(),
-            fact: Fact::SlabFailure(SlabFailure {
-                cache: Some(b"dentry(3:c1)"[..].into()),
-                ..SlabFailure::default()
-            }),
-        };
-        let events = [
-            mkdir(30, "/kubepods/pod1", None),
-            mkdir(50, "/kubepods/pod3", Some(12)),
-            mkdir(40, "/kubepods/pod2", Some(12)),
-            mkdir(60, "/kubepods/pod4", Some(11)),
-            slab,
-            mkdir(20, "/a", Some(28)),
-            mkdir(45, "/kubepods/pod5", Some(12)),
-        ];
-        for (line, event) in (2..).zip(&events) {
-            traced.take("t.jsonl", line, event);
+        let at = |line| Provenance::Trace("t.jsonl".to_owned(), Some(line));
+        for (line, wall_ns, path, errno) in [
+            (2, 30, "/kubepods/pod1", None),
+            (3, 50, "/kubepods/pod3", Some(12)),
+            (4, 40, "/kubepods/pod2", Some(12)),
+            (5, 60, "/kubepods/pod4", Some(11)),
+            (7, 20, "/a", Some(28)),
+            (8, 45, "/kubepods/pod5", Some(12)),
+        ] {
+            traced.mkdir(&at(line), wall_ns, &mkdir(path, errno));
         }
+        let slab = SlabFailure {
+            cache: Some(b"dentry(3:c1)"[..].into()),
+            ..SlabFailure::default()
+        };
+        traced.slab(&at(6), 0, &slab);
         traced.sort();
         let told: Vec<_> = traced
             .mkdir
@@ -214,8 +200,8 @@ mod tests {
             .map(|group| {
                 (
                     (group.what, &group.place[..], group.count),
-                    (group.first_ns, group.first.line),
-                    (group.last_ns, group.last.line),
+                    (group.first_ns, group.first.at.line()),
+                    (group.last_ns, group.last.at.line()),
                 )
             })
             .collect();

@@ -30,9 +30,9 @@ fn configured(facts: &Facts) -> Option<Finding> {
         })
         .collect();
     // What the boot loader has already comes first.
-    missing.sort_by_key(|(line, _)| !line.file.starts_with("/boot/"));
+    missing.sort_by_key(|(line, _)| !line.at.file().starts_with("/boot/"));
     let (first, _) = missing.first()?;
-    let meaning = if first.file.starts_with("/boot/") {
+    let meaning = if first.at.file().starts_with("/boot/") {
         say::CONFIGURED_REBOOT
     } else {
         say::CONFIGURED_MEANING
@@ -47,7 +47,7 @@ fn configured(facts: &Facts) -> Option<Finding> {
     };
     let says = Message::new(say::CONFIGURED_NOT_IN_FORCE)
         .arg("words", named.join(" "))
-        .arg("file", first.file.clone());
+        .arg("file", first.at.file());
     let finding = QUESTION
         .finding(verdict, says)
         .meaning(Message::new(meaning))

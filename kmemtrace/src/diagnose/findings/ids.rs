@@ -4,7 +4,7 @@ use super::Question;
 use crate::{
     catalogue::{Arg, Message, say},
     diagnose::{
-        Era, Evidence, Facts, Finding, Group, Origin, State, Verdict,
+        Era, Evidence, Facts, Finding, Group, Origin, Provenance, State, Verdict,
         facts::{FileLine, MemcgCount},
         signs::{empty, ids_a_day, lasts_ns, made_by, signs},
     },
@@ -113,7 +113,13 @@ fn ids(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
 
 /// What slab caches' names and charged kernel memory tell of removed memory cgroups.
 fn evidence(facts: &Facts, count: &MemcgCount) -> Vec<Evidence> {
-    let slab = |says: Message| Evidence::of_file("/sys/kernel/slab", says);
+    let slab = |says: Message| match &facts.trace {
+        Some(trace) => Evidence {
+            at: Provenance::Trace(trace.clone(), None),
+            says: says.into(),
+        },
+        None => Evidence::of_counters("/sys/kernel/slab", says),
+    };
     let mut found = Vec::new();
     if count.with_caches > 0 {
         let removed = count.with_caches;
@@ -127,7 +133,7 @@ fn evidence(facts: &Facts, count: &MemcgCount) -> Vec<Evidence> {
         && let Ok(hierarchy) = &facts.hierarchy
     {
         let mount = hierarchy.mount.display();
-        found.push(Evidence::of_file(
+        found.push(Evidence::of_counters(
             format!("{mount}/**/memory.kmem.usage_in_bytes"),
             Message::new(say::KMEM_HELD).arg("held", Arg::Bytes(held)),
         ));

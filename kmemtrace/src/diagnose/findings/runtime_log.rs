@@ -43,7 +43,7 @@ fn runtime_log(facts: &Facts) -> Finding {
     let mut files: Vec<_> = log
         .lines
         .iter()
-        .map(|lines| &lines.first.file[..])
+        .map(|lines| lines.first.at.file())
         .collect();
     files.dedup();
     let says = Message::new(say::RUNTIME_LOG_ERRORS)

@@ -397,7 +397,7 @@ pub(super) fn efi_directory(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::facts::FileLine;
+    use crate::diagnose::{Provenance, facts::FileLine};
 
     fn distribution(ids: &str, version: &str, variant: &str) -> Distribution {
         let mut ids = ids.split(' ').map(str::to_owned);
@@ -405,8 +405,7 @@ mod tests {
             id: ids.next().unwrap(),
             like: ids.collect(),
             name: FileLine {
-                file: "/etc/os-release".to_owned(),
-                number: 1,
+                at: Provenance::Line("/etc/os-release".to_owned(), 1),
                 text: String::new(),
             },
             version: version.to_owned(),

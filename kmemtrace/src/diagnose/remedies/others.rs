@@ -37,12 +37,12 @@ impl Situation<'_> {
 
     fn setting(&self, row: &RemedyRow, runtime: Runtime, name: &'static str) -> Remedy {
         let line = self.facts.configured.programs.last();
-        let file = line.map_or("/etc/slurm/cgroup.conf", |line| &line.file);
+        let file = line.map_or("/etc/slurm/cgroup.conf", |line| line.at.file());
         let done = line.filter(|line| line.text.to_ascii_lowercase().ends_with("=no"));
         let why = match done {
             Some(line) => Message::new(say::RUNTIME_SETTING_DONE)
                 .arg("line", line.text.clone())
-                .arg("file", line.file.clone()),
+                .arg("file", line.at.file()),
             None => Message::new(say::RUNTIME_SETTING_WHY),
         };
         let mut lines = Vec::new();
@@ -114,7 +114,7 @@ impl Situation<'_> {
         if configured.peek().is_none() {
             return lines;
         }
-        if configured.any(|line| line.file.starts_with("/boot/")) {
+        if configured.any(|line| line.at.file().starts_with("/boot/")) {
             return commands(["reboot"]);
         }
         let puts = |line: &Arg| match line {

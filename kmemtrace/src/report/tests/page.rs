@@ -7,8 +7,12 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::{
     catalogue::{Catalogue, Lang},
+    diagnose::{Provenance, diagnose, facts::Traced},
     event::header::{HookReport, Refusal},
-    report::page::{Diagnosed, Fix, verdict::verdict},
+    report::{
+        diagnosis::facts,
+        page::{Diagnosed, Fix, verdict::verdict},
+    },
     text::escape::is_hidden,
 };
 
@@ -164,6 +168,41 @@ fn the_page_s_policy_knows_its_script() {
     for address in ["http:", "https:", "src=", "@import", "url("] {
         assert!(!page.contains(address), "{address}");
     }
+}
+
+/// What the diagnosis of a trace rests on was read in the trace, and nowhere else.
+#[test]
+fn evidence_is_of_the_trace() {
+    let report = small_report();
+    let at = Provenance::Trace("node-7.jsonl".to_owned(), Some(1));
+    let mut traced = Traced::default();
+    let failed = MkdirFailure {
+        errno: Some(12),
+        ..MkdirFailure::default()
+    };
+    let here = Provenance::Trace("node-7.jsonl".to_owned(), Some(9));
+    traced.mkdir(&here, 0, &failed);
+    let mut facts = facts(&report, report.last().unwrap(), &traced, &at);
+    let count = facts.count.as_mut().unwrap();
+    (count.peak, count.with_caches) = (Some(70), 3);
+    let diagnosis = diagnose(&facts);
+    let evidence = diagnosis.findings.iter().flat_map(|one| &one.evidence);
+    let mut lines: Vec<_> = evidence
+        .map(|evidence| match &evidence.at {
+            Provenance::Trace(file, line) => {
+                assert_eq!(file, "node-7.jsonl");
+                *line
+            }
+            // Nothing could be told, and the file of that is the trace.
+            other => {
+                assert_eq!(other.file(), "node-7.jsonl");
+                None
+            }
+        })
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines, [None, Some(1), Some(9)]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn failures_are_grouped_by_cache_and_cgroup() {
             slab.cgroup.as_deref(),
             slab.count,
             slab.sizes,
-            slab.line.line,
+            slab.line.at.line(),
             slab.before_boot,
         ),
         ("dentry", Some("c1"), 2, Some((192, 0)), Some(1), false)
@@ -45,7 +45,7 @@ fn failures_are_grouped_by_cache_and_cgroup() {
         panic!("{log:?}");
     };
     assert_eq!(
-        (&killed.cgroup[..], killed.count, killed.line.line),
+        (&killed.cgroup[..], killed.count, killed.line.at.line()),
         ("/kubepods/pod1", 2, Some(9))
     );
 }
@@ -157,7 +157,7 @@ fn every_form_of_the_log_tells_the_same() {
             "{prefix}"
         );
         assert_eq!(
-            (&slab.first, slab.line.line, log.records),
+            (&slab.first, slab.line.at.line(), log.records),
             (&first, Some(2), 3),
             "{prefix}"
         );
@@ -230,7 +230,10 @@ fn what_filled_a_limit_is_evidence() {
         by_kernel: true,
     };
     assert_eq!(killed.usage.filled(), Some(filled));
-    assert_eq!(killed.used.as_ref().and_then(|used| used.line), Some(3));
+    assert_eq!(
+        killed.used.as_ref().and_then(|used| used.at.line()),
+        Some(3)
+    );
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn a_journals_export_is_read() {
         panic!("{log:?}");
     };
     assert_eq!(
-        (slab.count, &slab.first, slab.line.line, log.records),
+        (slab.count, &slab.first, slab.line.at.line(), log.records),
         (1, &Time::Boot(12_345_678_000), Some(13), 3)
     );
     let binary =

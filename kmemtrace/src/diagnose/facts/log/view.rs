@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Killed, SlabFailures, Usage, oom::Oom};
 use crate::{
-    diagnose::Evidence,
+    diagnose::{Evidence, Provenance},
     event::{
         SlabFailure,
         klog::{Assembler, PATIENCE_NS, Record, Time, message},
@@ -77,8 +77,7 @@ impl LogView {
         self.last_ns = self.last_ns.max(record.time_ns.unwrap_or(0));
         let time = self.time(record);
         let here = || Evidence {
-            file: file.to_owned(),
-            line,
+            at: Provenance::in_file(file, line),
             says: text(&record.text).into(),
         };
         // The last of these lines has kernel memory, where there is one.
