@@ -1,7 +1,7 @@
 //! What is wrong with this node, why, and what to do: facts in, findings out.
 //!
-//! [`facts`] alone reads files; the rest is pure. A finding is one file in [`findings`] and one row of its table; a
-//! remedy is one row in [`remedies`]. What they say is a [`Message`], whose text is in the catalogue (`catalogue/*.ftl`).
+//! [`facts`] alone reads files; the rest is pure. A finding is one file in `findings` and one row of its table; a
+//! remedy is one row in `remedies`. What they say is a [`Message`], whose text is in the catalogue (`catalogue/*.ftl`).
 
 mod era;
 pub mod facts;

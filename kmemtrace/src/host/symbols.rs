@@ -60,7 +60,7 @@ fn is_clone(function: &str, symbol: &[u8]) -> bool {
     true
 }
 
-/// The [clones](is_clone) that the kernel has of a function, if it does not have that under its own name.
+/// The clones (`is_clone`) that the kernel has of a function, if it does not have that under its own name.
 pub fn clones(root: &Root, function: &'static str) -> Vec<String> {
     let mut symbols = functions(root, &[function]).remove(function);
     let symbols = symbols.take().unwrap_or_default();

@@ -2,7 +2,7 @@
 //! script run but its own, whatever else went wrong.
 //!
 //! What came from outside is made visible first ([`Name`]), and then escaped for HTML by the template, or for a `script`
-//! element by [`data`]. Only charts, which have no name in them, the style and the script are written as they are.
+//! element by `data`. Only charts, which have no name in them, the style and the script are written as they are.
 
 mod axis;
 mod chart;

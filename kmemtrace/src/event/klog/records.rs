@@ -7,7 +7,7 @@ const PARTS: usize = 8;
 
 /// Hands over each record of a text with the number of its line, counted from 1.
 ///
-/// The lines may be in any form that [`line`] knows, or a journal's export. A record that a terminal broke into several lines is put
+/// The lines may be in any form that [`line()`] knows, or a journal's export. A record that a terminal broke into several lines is put
 /// together.
 pub fn records(bytes: &[u8], each: &mut dyn FnMut(u64, &Record<'_>)) -> Tally {
     if export::begins(bytes) {
