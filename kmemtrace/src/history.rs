@@ -26,7 +26,7 @@ pub enum Has {
 
 /// A change, and which kernels have it.
 #[derive(Debug)]
-pub struct Change {
+pub struct KernelChange {
     /// Its name in this program.
     pub id: &'static str,
     /// What changed, for the document.
@@ -56,7 +56,7 @@ pub struct Builds {
     pub lacks: Option<u32>,
 }
 
-impl Change {
+impl KernelChange {
     /// Whether a kernel of this release has it.
     pub fn is_in(&self, release: &str) -> Has {
         let Some(release) = Release::parse(release) else {

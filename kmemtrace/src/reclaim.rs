@@ -72,7 +72,7 @@ pub(crate) fn reclaim(
 
 /// What the kernel counts at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct ZombieCounts {
+pub(crate) struct ReclaimCounts {
     /// Zombies, at least.
     pub(crate) zombies: u64,
     /// There may be more: this kernel does not count them all.
@@ -111,7 +111,7 @@ pub(crate) struct ReclaimStep {
     pub(crate) reason: Option<WriteError>,
     /// What the kernel counted after it; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) after: Option<ZombieCounts>,
+    pub(crate) after: Option<ReclaimCounts>,
 }
 
 /// What was done; as JSON, one object with these fields.
@@ -120,7 +120,7 @@ pub(crate) struct Reclamation {
     /// Whether anything was written.
     pub(crate) applied: bool,
     /// What the kernel counted before.
-    pub(crate) before: ZombieCounts,
+    pub(crate) before: ReclaimCounts,
     pub(crate) steps: Vec<ReclaimStep>,
     /// What was not tried, or of a dry run would not be, and why.
     pub(crate) not_tried: Vec<Untried>,
@@ -213,13 +213,13 @@ impl Reclamation {
     }
 }
 
-fn counts(root: &Root, hierarchy: &Hierarchy) -> Result<ZombieCounts, Error> {
+fn counts(root: &Root, hierarchy: &Hierarchy) -> Result<ReclaimCounts, Error> {
     let count = census::count(root, hierarchy, None)?;
     let held = facts::held(root, hierarchy).ok().map(|held| held.sum);
     let kernel = held.map(|held| held.kernel.saturating_add(held.slab));
     // Pages of removed cgroups are their parents' there (`mem_cgroup_reparent_charges`).
     let pages_pin = !host::count_leaves_zombies_out(root);
-    Ok(ZombieCounts {
+    Ok(ReclaimCounts {
         zombies: count.zombies_min,
         at_least: count.zombies_max.is_none(),
         kernel_memory: count.held_bytes.or(kernel),

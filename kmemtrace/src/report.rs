@@ -28,7 +28,7 @@ pub use series::{STEPS, TimeSeries, TimeStep};
 use crate::{
     event::{Stamp, header::Header},
     sink::Sink,
-    tracker::{Change, Lifetimes, State, Subject, Summary, Totals, What},
+    tracker::{Change, Lifetimes, Status, Subject, Summary, Totals, What},
 };
 
 /// One run of the trace.
@@ -303,7 +303,7 @@ impl Sink for Fold {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: Status<'_>) -> io::Result<()> {
         self.take(change);
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::{fmt, io};
 
 use crate::{
     event::{Stamp, header::Header},
-    tracker::{Change, State, What},
+    tracker::{Change, Status, What},
 };
 
 /// One way of showing changes. Each method fails if what it shows cannot be written: that ends the run. A sink without which
@@ -28,11 +28,11 @@ pub trait Sink {
     /// What the run is, and its beginning, before its first change.
     fn header(&mut self, time: Stamp, header: &Header) -> io::Result<()>;
     /// One change, and the state after the fact that made it (which may have made more than this one).
-    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()>;
+    fn change(&mut self, change: &Change, state: Status<'_>) -> io::Result<()>;
     /// All that was shown so far reaches the reader.
     fn flush(&mut self) -> io::Result<()>;
     /// The end of the run, when nothing more comes: its summary, which reaches the reader.
-    fn end(&mut self, time: Stamp, state: State<'_>) -> io::Result<()> {
+    fn end(&mut self, time: Stamp, state: Status<'_>) -> io::Result<()> {
         let summary = state.summary();
         let change = Change {
             time,
@@ -76,12 +76,12 @@ impl Sinks {
     }
 
     /// One change.
-    pub fn change(&mut self, change: &Change, state: State<'_>) {
+    pub fn change(&mut self, change: &Change, state: Status<'_>) {
         self.each(|sink| sink.change(change, state));
     }
 
     /// The end of the run.
-    pub fn end(&mut self, time: Stamp, state: State<'_>) {
+    pub fn end(&mut self, time: Stamp, state: Status<'_>) {
         self.each(|sink| sink.end(time, state));
     }
 

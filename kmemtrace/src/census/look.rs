@@ -19,7 +19,7 @@ pub(crate) struct Look {
     /// Where memcgs have slab caches of their own: what these tell.
     pub(crate) slab: Option<SlabSigns>,
     /// Where kernel memory is accounted to memcgs: what that tells.
-    pub(crate) kmem: Option<HeldBytes>,
+    pub(crate) kmem: Option<KmemHeld>,
 }
 
 /// What slab caches of memcgs tell about them.
@@ -38,7 +38,7 @@ pub(crate) struct SlabSigns {
 
 /// What kernel memory tells about removed memcgs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HeldBytes {
+pub(crate) struct KmemHeld {
     /// They hold so many bytes, at least.
     pub(crate) bytes: u64,
     /// Below so many directories: at least a zombie in each.
@@ -177,7 +177,7 @@ pub(crate) fn orphans(slab: SlabMemcgs, leaves: &HashMap<Vec<u8>, u64>) -> Vec<(
 }
 
 /// What kernel memory tells, and below which directories it is held.
-type HeldKmem = (Option<HeldBytes>, Vec<(Vec<u8>, u64)>);
+type HeldKmem = (Option<KmemHeld>, Vec<(Vec<u8>, u64)>);
 
 fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Result<HeldKmem> {
     if hierarchy.version == Version::V2 {
@@ -192,7 +192,7 @@ fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Resul
     let held = kmem.directories.into_iter().filter(|one| one.held > 0);
     let mut held: Vec<_> = held.map(|one| (one.path, one.held)).collect();
     held.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let told = kmem.held_bytes.map(|bytes| HeldBytes {
+    let told = kmem.held_bytes.map(|bytes| KmemHeld {
         bytes,
         directories: held.len() as u64,
         blind: kmem.blind,

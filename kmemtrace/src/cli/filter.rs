@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     event::{Path, Stamp, header::Header},
     sink::Sink,
-    tracker::{Change, State, Subject, What},
+    tracker::{Change, Status, Subject, What},
 };
 
 /// What is shown: the same for `watch` and `replay`.
@@ -71,7 +71,7 @@ impl Sink for Filtered {
         self.sink.header(time, header)
     }
 
-    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, state: Status<'_>) -> io::Result<()> {
         if self.filter.shows(change) {
             self.sink.change(change, state)?;
         }

@@ -20,7 +20,7 @@ use crate::{
         runs::{Runs, SharedOut},
     },
     trace::{Faults, Play, PlayStep, TraceError},
-    tracker::{Change, State},
+    tracker::{Change, Status},
 };
 
 /// How traces are played.
@@ -212,14 +212,14 @@ impl RunViews {
         Ok(())
     }
 
-    fn change(&mut self, run: usize, change: &Change, state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, run: usize, change: &Change, state: Status<'_>) -> io::Result<()> {
         match self.sinks.get_mut(&run) {
             Some(sink) => sink.change(change, state),
             None => Ok(()),
         }
     }
 
-    fn end(&mut self, run: usize, time: Stamp, state: State<'_>) -> io::Result<()> {
+    fn end(&mut self, run: usize, time: Stamp, state: Status<'_>) -> io::Result<()> {
         match self.sinks.remove(&run) {
             Some(mut sink) => sink.end(time, state),
             None => Ok(()),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Evidence, Facts};
 use crate::{
     catalogue::{Sentence, say},
-    history::{self, Change, Has, Release},
+    history::{self, Has, KernelChange, Release},
     host::{SlabLayout, Slabinfo},
     judge::Kept,
 };
@@ -81,7 +81,7 @@ pub(super) fn era(facts: &Facts) -> Option<(Era, Origin)> {
 /// What a release alone tells.
 fn by_release(release: &str) -> Option<Era> {
     Release::parse(release)?;
-    let has = |change: &Change| change.is_in(release) == Has::Yes;
+    let has = |change: &KernelChange| change.is_in(release) == Has::Yes;
     // The latest that it has.
     let eras = [
         (&history::REPARENTS_PAGES, Era::ReparentsAll),

@@ -51,7 +51,7 @@ use super::{NodeSlabs, SlabFailure};
 
 /// What a text came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct KlogTally {
     /// Records of the kernel.
     pub records: u64,
     /// Lines of other programs.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Builds, Change, Series};
+use super::{Builds, KernelChange, Series};
 
 const fn builds(series: Series, from: Option<u32>, lacks: Option<u32>) -> Builds {
     Builds {
@@ -13,7 +13,7 @@ const fn builds(series: Series, from: Option<u32>, lacks: Option<u32>) -> Builds
 }
 
 /// What no stable series and no vendor took back, as far as is known.
-const PLAIN: Change = Change {
+const PLAIN: KernelChange = KernelChange {
     id: "",
     what: "",
     commit: "",
@@ -25,7 +25,7 @@ const PLAIN: Change = Change {
 };
 
 /// Kernel memory is accounted where somebody switches it on.
-pub static ACCOUNTING: Change = Change {
+pub static ACCOUNTING: KernelChange = KernelChange {
     id: "accounting-opt-in",
     what: "Kernel memory is accounted to a memcg whose `memory.kmem.limit_in_bytes` somebody writes, and to those made below it.",
     commit: "510fc4e11b77",
@@ -35,7 +35,7 @@ pub static ACCOUNTING: Change = Change {
 };
 
 /// Page cache pins a removed memcg.
-pub static PAGE_CACHE_PINS: Change = Change {
+pub static PAGE_CACHE_PINS: KernelChange = KernelChange {
     id: "page-cache-pins",
     what: "Page cache of a removed memcg stays charged to it and keeps it a zombie, accounting or not. Before, rmdir moved it to the parent.",
     commit: "b2052564e66d",
@@ -45,7 +45,7 @@ pub static PAGE_CACHE_PINS: Change = Change {
 };
 
 /// `memory.kmem.slabinfo` shows a header in every directory.
-pub static SLABINFO_HEADER: Change = Change {
+pub static SLABINFO_HEADER: KernelChange = KernelChange {
     id: "slabinfo-header",
     what: "`memory.kmem.slabinfo` has its header in every directory, accounted or not. Before, it is an I/O error where accounting is off.",
     commit: "b047501cd9f1",
@@ -55,7 +55,7 @@ pub static SLABINFO_HEADER: Change = Change {
 };
 
 /// Kernel memory is accounted without being asked for.
-pub static ACCOUNTS_ALL: Change = Change {
+pub static ACCOUNTS_ALL: KernelChange = KernelChange {
     id: "accounting-default",
     what: "Kernel memory is accounted to every memcg, on v1 as on v2.",
     commit: "b313aeee2509",
@@ -65,7 +65,7 @@ pub static ACCOUNTS_ALL: Change = Change {
 };
 
 /// `cgroup.memory=nokmem` on the kernel's command line.
-pub static NOKMEM: Change = Change {
+pub static NOKMEM: KernelChange = KernelChange {
     id: "nokmem",
     what: "`cgroup.memory=nokmem` on the kernel's command line switches accounting of kernel memory off.",
     commit: "04823c833b5c",
@@ -76,7 +76,7 @@ pub static NOKMEM: Change = Change {
 };
 
 /// A zombie gives its id back at rmdir.
-pub static FREES_IDS: Change = Change {
+pub static FREES_IDS: KernelChange = KernelChange {
     id: "ids-freed-at-offline",
     what: "A removed memcg gives its id back at once (`mem_cgroup_css_offline`), unless entries in swap hold it. Before, it keeps its id until it is freed.",
     commit: "73f576c04b94",
@@ -91,7 +91,7 @@ pub static FREES_IDS: Change = Change {
 };
 
 /// Slab caches go to the parent.
-pub static REPARENTS_SLAB: Change = Change {
+pub static REPARENTS_SLAB: KernelChange = KernelChange {
     id: "slab-reparented",
     what: "Slab of a removed memcg goes to its parent (`memcg_reparent_kmem_caches`; from 5.9 on by object: bf4f059954dc), and pins no zombie.",
     commit: "fb2f2b0adb98",
@@ -102,7 +102,7 @@ pub static REPARENTS_SLAB: Change = Change {
 };
 
 /// mkdir says ENOSPC when no id is left.
-static NO_SPACE: Change = Change {
+static NO_SPACE: KernelChange = KernelChange {
     id: "enospc",
     what: "mkdir fails with ENOSPC when no id is left. From 4.8 to 5.7 it is ENOMEM, and on el7 either.",
     commit: "11d6761218d1",
@@ -113,7 +113,7 @@ static NO_SPACE: Change = Change {
 };
 
 /// `memory.kmem.slabinfo` is empty.
-static SLABINFO_EMPTY: Change = Change {
+static SLABINFO_EMPTY: KernelChange = KernelChange {
     id: "slabinfo-empty",
     what: "`memory.kmem.slabinfo` is empty: memcgs have no slab caches of their own any more.",
     commit: "9855609bde03",
@@ -123,7 +123,7 @@ static SLABINFO_EMPTY: Change = Change {
 };
 
 /// Pages on LRU lists go to the parent.
-pub static REPARENTS_PAGES: Change = Change {
+pub static REPARENTS_PAGES: KernelChange = KernelChange {
     id: "pages-reparented",
     what: "Page cache, tmpfs files and anonymous memory of a removed memcg go to its parent. Sockets, swap and writeback still pin.",
     commit: "booted: 7.0 has zombies of page cache, 7.1 has none",
@@ -133,7 +133,7 @@ pub static REPARENTS_PAGES: Change = Change {
 };
 
 /// Alibaba's and Anolis's own.
-static REAPER: Change = Change {
+static REAPER: KernelChange = KernelChange {
     id: "memcg-reaper",
     what: "A kernel thread that frees the page cache of zombies. Alibaba Cloud Linux and Anolis OS alone have it.",
     commit: "63442ea9f838 of Alibaba's kernel",
@@ -143,7 +143,7 @@ static REAPER: Change = Change {
 };
 
 /// All rows, in the order of their releases.
-pub static CHANGES: [&Change; 11] = [
+pub static CHANGES: [&KernelChange; 11] = [
     &ACCOUNTING,
     &PAGE_CACHE_PINS,
     &SLABINFO_HEADER,

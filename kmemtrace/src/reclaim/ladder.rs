@@ -162,7 +162,7 @@ impl Ladder<'_> {
 
 impl Reclamation {
     /// What the kernel counted last.
-    pub(crate) fn last(&self) -> super::ZombieCounts {
+    pub(crate) fn last(&self) -> super::ReclaimCounts {
         let after = self.steps.iter().rev().find_map(|step| step.after);
         after.unwrap_or(self.before)
     }

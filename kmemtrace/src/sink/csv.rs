@@ -18,7 +18,7 @@ use crate::{
         header::Header,
         json::{FieldValue, Line},
     },
-    tracker::{Change, State},
+    tracker::{Change, Status},
 };
 
 /// For `export`: one table of all runs.
@@ -69,7 +69,7 @@ impl<W: Write> Sink for Csv<W> {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: Status<'_>) -> io::Result<()> {
         let Self { lines, out } = self;
         let written = lines.line(change, |line| -> io::Result<()> {
             for cell in line.cells() {

@@ -17,7 +17,7 @@ use crate::{
         json::{HeaderLine, Line, WallTime, kind},
     },
     text::escape::{is_hidden, is_plain},
-    tracker::{Change, State, Summary, What},
+    tracker::{Change, Status, Summary, What},
 };
 
 /// For `export`: all changes, with the node's name where there are several.
@@ -128,7 +128,7 @@ impl<W: Write> Sink for JsonLines<W> {
         )
     }
 
-    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: Status<'_>) -> io::Result<()> {
         if let What::Summary(summary) = &change.what {
             return self.summary(change.time, summary);
         }

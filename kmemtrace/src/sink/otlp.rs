@@ -18,7 +18,7 @@ use crate::{
         header::Header,
         json::{FieldValue, Line, kind},
     },
-    tracker::{Change, State, Summary, What},
+    tracker::{Change, Status, Summary, What},
 };
 
 /// For `export`: each run's requests.
@@ -91,7 +91,7 @@ impl<W: Write> Sink for Otlp<W> {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: Status<'_>) -> io::Result<()> {
         let record = match &change.what {
             What::Summary(summary) => of_summary(summary, change)?,
             _ => match self.lines.line(change, |line| of_line(line, change)) {

@@ -33,7 +33,7 @@ use crate::{
         header::Header,
         json::{Column, ColumnType, FieldValue, Line},
     },
-    tracker::{Change, State},
+    tracker::{Change, Status},
 };
 
 /// So many rows are held until they are written: a row group.
@@ -87,7 +87,7 @@ impl Sink for ParquetRows {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: Status<'_>) -> io::Result<()> {
         let mut table = self.table.borrow_mut();
         let added = table
             .as_mut()

@@ -24,7 +24,7 @@ use crate::{
     attribution::{Owner, owner},
     event::{Gap, MkdirFailure, Path, SlabFailure, Stamp, header::Header, json::errno_name},
     text::escape::Name,
-    tracker::{Change, State, Subject, Totals, What},
+    tracker::{Change, Status, Subject, Totals, What},
 };
 
 /// For `export`: each run's packets.
@@ -235,7 +235,7 @@ impl<W: Write> Sink for Perfetto<W> {
         self.track(failures, Some(self.node), "failures".into(), false)
     }
 
-    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: Status<'_>) -> io::Result<()> {
         match &change.what {
             What::Created(subject) | What::Present(subject) => {
                 self.deepen(change, subject, LIFE)?;

@@ -23,7 +23,7 @@ use crate::{
         style::{ALARM, BOLD, DIM, GOOD, PLAIN, Styled, WARNING},
         units::{Bytes, Clock, Count, Date, Duration},
     },
-    tracker::{ByCount, Change, State, Subject, Totals, What},
+    tracker::{ByCount, Change, Status, Subject, Totals, What},
 };
 
 /// How the view looks.
@@ -310,7 +310,7 @@ impl<W: Write> Sink for Tail<W> {
         self.end()
     }
 
-    fn change(&mut self, change: &Change, _state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, _state: Status<'_>) -> io::Result<()> {
         self.text(change).map_err(io::Error::other)?;
         if self.line.is_empty() {
             Ok(())

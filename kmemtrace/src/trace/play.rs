@@ -19,7 +19,7 @@ use std::{
 use super::{Trace, TraceError};
 use crate::{
     event::{Stamp, header::Header, json::Item},
-    tracker::{Change, State, Tracker},
+    tracker::{Change, Status, Tracker},
 };
 use queue::{File, QueuedTrace, time};
 use run::{PartId, PlayedRun, RunId, goes_on};
@@ -172,7 +172,7 @@ impl Play {
     }
 
     /// Where a run stands that has begun and not ended.
-    pub fn state(&self, run: usize) -> Option<State<'_>> {
+    pub fn state(&self, run: usize) -> Option<Status<'_>> {
         self.runs.get(&run).map(|run| run.tracker.state())
     }
 

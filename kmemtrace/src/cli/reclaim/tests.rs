@@ -2,11 +2,11 @@ use super::*;
 use crate::{
     cli::output::Palette,
     error::Said,
-    reclaim::{Ended, ReclaimStep, Reclamation, StepKind, Untried, Why, WriteError, ZombieCounts},
+    reclaim::{Ended, ReclaimCounts, ReclaimStep, Reclamation, StepKind, Untried, Why, WriteError},
 };
 
-fn counts(zombies: u64, kernel_memory: Option<u64>) -> ZombieCounts {
-    ZombieCounts {
+fn counts(zombies: u64, kernel_memory: Option<u64>) -> ReclaimCounts {
+    ReclaimCounts {
         zombies,
         at_least: kernel_memory.is_some(),
         kernel_memory,
@@ -15,7 +15,7 @@ fn counts(zombies: u64, kernel_memory: Option<u64>) -> ZombieCounts {
     }
 }
 
-fn step(kind: StepKind, after: Option<ZombieCounts>) -> ReclaimStep {
+fn step(kind: StepKind, after: Option<ReclaimCounts>) -> ReclaimStep {
     ReclaimStep {
         kind,
         again: false,
@@ -29,7 +29,7 @@ fn step(kind: StepKind, after: Option<ZombieCounts>) -> ReclaimStep {
     }
 }
 
-fn report(applied: bool, before: ZombieCounts, steps: Vec<ReclaimStep>) -> Reclamation {
+fn report(applied: bool, before: ReclaimCounts, steps: Vec<ReclaimStep>) -> Reclamation {
     Reclamation {
         applied,
         before,

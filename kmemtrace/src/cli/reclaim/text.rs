@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
     cli::output::Palette,
-    reclaim::{Ended, ReclaimStep, Reclamation, StepKind, Untried, Why, ZombieCounts},
+    reclaim::{Ended, ReclaimCounts, ReclaimStep, Reclamation, StepKind, Untried, Why},
     text::columns::wide,
 };
 
@@ -62,7 +62,7 @@ pub(super) fn write(
     Ok(())
 }
 
-fn zombies(counts: ZombieCounts) -> Message {
+fn zombies(counts: ReclaimCounts) -> Message {
     let id = if counts.at_least && !counts.none {
         say::ZOMBIES_AT_LEAST
     } else {
@@ -152,7 +152,7 @@ const fn name(kind: StepKind) -> &'static str {
 
 /// `at least 95 zombies; charged beyond live children: 3.6 MiB kernel memory`: what zombies hold, and what they left to live
 /// cgroups.
-fn counted(counts: ZombieCounts, catalogue: &Catalogue) -> String {
+fn counted(counts: ReclaimCounts, catalogue: &Catalogue) -> String {
     let number = catalogue.text(&zombies(counts));
     let held = [
         (say::HELD_KERNEL, counts.kernel_memory),

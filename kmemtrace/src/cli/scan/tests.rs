@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use crate::{
     census::{
         Census, assess,
-        look::{HeldBytes, Look, SlabSigns, orphans},
+        look::{KmemHeld, Look, SlabSigns, orphans},
         names::{Holder, Named, SlabZombie},
     },
     cli::output::{Palette, Printed as _},
@@ -193,8 +193,8 @@ fn a_name_in_use_is_no_orphan() {
     assert!(orphans(SlabMemcgs::default(), &names).is_empty());
 }
 
-fn held(bytes: u64, directories: u64, blind: u64) -> HeldBytes {
-    HeldBytes {
+fn held(bytes: u64, directories: u64, blind: u64) -> KmemHeld {
+    KmemHeld {
         bytes,
         directories,
         blind,
@@ -270,7 +270,7 @@ fn nested_caches_leave_the_count_alone() {
                 without_cache: 0,
                 peak: None,
             }),
-            kmem: Some(HeldBytes {
+            kmem: Some(KmemHeld {
                 pins: false,
                 ..held(9000, 1, 0)
             }),

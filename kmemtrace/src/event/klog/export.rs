@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use memchr::memchr_iter;
 
-use super::{Record, Tally, stamp::digits};
+use super::{KlogTally, Record, stamp::digits};
 
 /// Whether a text is such a journal.
 pub(super) fn begins(bytes: &[u8]) -> bool {
@@ -24,8 +24,8 @@ struct Entry<'a> {
 }
 
 /// Hands over the kernel's records.
-pub(super) fn records(bytes: &[u8], each: &mut dyn FnMut(u64, &Record<'_>)) -> Tally {
-    let mut tally = Tally::default();
+pub(super) fn records(bytes: &[u8], each: &mut dyn FnMut(u64, &Record<'_>)) -> KlogTally {
+    let mut tally = KlogTally::default();
     let mut entry = Entry::default();
     let (mut rest, mut number) = (bytes, 1);
     while !rest.is_empty() {
@@ -77,7 +77,7 @@ fn number_of(value: &[u8]) -> Option<u64> {
 }
 
 impl Entry<'_> {
-    fn hand_over(&self, tally: &mut Tally, each: &mut dyn FnMut(u64, &Record<'_>)) {
+    fn hand_over(&self, tally: &mut KlogTally, each: &mut dyn FnMut(u64, &Record<'_>)) {
         let Some((number, message)) = self.message else {
             return;
         };

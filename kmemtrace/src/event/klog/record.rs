@@ -20,7 +20,7 @@ use std::{borrow::Cow, fmt};
 
 use super::{
     detail_like,
-    stamp::{Stamp, bracket, date, digits, seconds},
+    stamp::{LineStamp, bracket, date, digits, seconds},
 };
 
 /// When a record was written, as far as the log tells.
@@ -156,7 +156,7 @@ fn level(bytes: &[u8]) -> &[u8] {
 /// `[TIME] TEXT`, with a caller or without.
 fn bracketed(bytes: &[u8]) -> Option<LogLine<'_>> {
     let (inner, rest) = bracket(bytes)?;
-    let stamp = Stamp::of(inner)?;
+    let stamp = LineStamp::of(inner)?;
     let caller = bracket(rest).filter(|(caller, _)| {
         let id = caller.strip_prefix(['T', 'C']);
         id.is_some_and(digits)

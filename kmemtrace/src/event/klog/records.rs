@@ -1,6 +1,6 @@
 //! The records in a text that holds a kernel log, in whatever form.
 
-use super::{KNOWN, LogLine, Record, Tally, export, find, line};
+use super::{KNOWN, KlogTally, LogLine, Record, export, find, line};
 
 /// A terminal breaks a line of the kernel's into so many parts at most.
 const PARTS: usize = 8;
@@ -9,7 +9,7 @@ const PARTS: usize = 8;
 ///
 /// The lines may be in any form that [`line()`] knows, or a journal's export. A record that a terminal broke into several lines is put
 /// together.
-pub fn records(bytes: &[u8], each: &mut dyn FnMut(u64, &Record<'_>)) -> Tally {
+pub fn records(bytes: &[u8], each: &mut dyn FnMut(u64, &Record<'_>)) -> KlogTally {
     if export::begins(bytes) {
         return export::records(bytes, each);
     }
@@ -21,8 +21,8 @@ pub fn records(bytes: &[u8], each: &mut dyn FnMut(u64, &Record<'_>)) -> Tally {
 pub fn records_in<'a>(
     lines: impl Iterator<Item = (u64, &'a [u8])>,
     each: &mut dyn FnMut(u64, &Record<'_>),
-) -> Tally {
-    let mut tally = Tally::default();
+) -> KlogTally {
+    let mut tally = KlogTally::default();
     let mut broken: Option<Broken<'_>> = None;
     for (number, bytes) in lines {
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);

@@ -1,12 +1,12 @@
 //! The times and dates at the beginnings of lines.
 
 /// What stands in the brackets that a line of dmesg's begins with.
-pub(super) enum Stamp<'a> {
+pub(super) enum LineStamp<'a> {
     Boot(u64),
     Date(&'a str),
 }
 
-impl<'a> Stamp<'a> {
+impl<'a> LineStamp<'a> {
     /// `12.345678`, `12.345678 <    0.000005>`, `Tue Nov 24 01:02:03 2026`, `Nov24 01:02`, `+0.000005`.
     pub(super) fn of(inner: &'a str) -> Option<Self> {
         let inner = inner

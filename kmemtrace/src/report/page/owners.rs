@@ -22,7 +22,7 @@ const SHOWN: usize = 15;
 const NAME_MAX: usize = 100;
 
 /// Owners of one kind, or classes of them.
-pub(super) struct OwnerGroup {
+pub(super) struct OwnerRows {
     pub(super) title: String,
     /// What stands above the names.
     pub(super) head: String,
@@ -47,7 +47,7 @@ pub(super) struct OwnerLine {
 }
 
 /// The groups that leaked anything.
-pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<OwnerGroup> {
+pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<OwnerRows> {
     let of = |pods: bool| {
         let owners = report.owners.iter().enumerate();
         let mut owners: Vec<_> = owners
@@ -72,7 +72,7 @@ pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<OwnerGroup> 
                 |leak| leak.owner == *at,
             )
         });
-        OwnerGroup {
+        OwnerRows {
             title: catalogue.word(title),
             head: catalogue.word(head),
             rows: rows.collect(),
@@ -91,7 +91,7 @@ pub(super) fn groups(report: &Report, catalogue: &Catalogue) -> Vec<OwnerGroup> 
 }
 
 /// Whose removed memcgs may be among the leaked of which the kernel's count alone tells.
-fn suspects(report: &Report, catalogue: &Catalogue) -> OwnerGroup {
+fn suspects(report: &Report, catalogue: &Catalogue) -> OwnerRows {
     let mut owners: Vec<_> = report
         .owners
         .iter()
@@ -112,7 +112,7 @@ fn suspects(report: &Report, catalogue: &Catalogue) -> OwnerGroup {
         last: or_unknown(None::<u64>),
         spark: String::new(),
     });
-    OwnerGroup {
+    OwnerRows {
         title: catalogue.word(say::PAGE_SUSPECTED),
         head: catalogue.word(say::PAGE_OWNER),
         rows: rows.collect(),
@@ -121,7 +121,7 @@ fn suspects(report: &Report, catalogue: &Catalogue) -> OwnerGroup {
 }
 
 /// By kind of owner, and by a pod's class.
-fn classes(report: &Report, catalogue: &Catalogue) -> OwnerGroup {
+fn classes(report: &Report, catalogue: &Catalogue) -> OwnerRows {
     let class = |owner: &OwnerSums| match (owner.kind, owner.qos) {
         ("pod", Some(qos)) => catalogue.text(&Message::new(say::PAGE_PODS_CLASS).arg("class", qos)),
         ("pod", None) => catalogue.word(say::PAGE_PODS),
@@ -154,7 +154,7 @@ fn classes(report: &Report, catalogue: &Catalogue) -> OwnerGroup {
             of(leak).as_ref() == Some(name)
         })
     });
-    OwnerGroup {
+    OwnerRows {
         title: catalogue.word(say::PAGE_BY_KIND),
         head: catalogue.word(say::PAGE_KIND),
         rows: rows.collect(),

@@ -1,4 +1,4 @@
-//! The verdict in one sentence: what [`crate::sink::tail::summary::Verdict`] says, in the page's language.
+//! The verdict in one sentence: what [`crate::sink::tail::summary::RunVerdict`] says, in the page's language.
 
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},

@@ -8,14 +8,14 @@ use super::{
     Diagnosed, Fix, SCRIPT, SCRIPT_SHA256, STYLE, chart, data, ids,
     lists::{self, FailureLine, LISTED},
     name,
-    owners::{self, OwnerGroup, or_unknown},
+    owners::{self, OwnerRows, or_unknown},
     verdict,
     zombies::{self, Lived, PinLine},
 };
 use crate::{
     catalogue::{Arg, Catalogue, Message, say},
     report::{Kept, Report},
-    sink::tail::summary::{Grade, Verdict},
+    sink::tail::summary::{Grade, RunVerdict},
     text::units::{Bytes, Duration, Grouped},
 };
 
@@ -41,7 +41,7 @@ pub(super) struct PageView<'a> {
     findings: Vec<[String; 4]>,
     untold: Option<String>,
     fixes: Vec<Fix>,
-    groups: Vec<OwnerGroup>,
+    groups: Vec<OwnerRows>,
     pace: Option<String>,
     lived: Vec<Lived>,
     from_removal: String,
@@ -78,7 +78,7 @@ impl<'a> PageView<'a> {
         catalogue: &'a Catalogue,
     ) -> io::Result<Self> {
         let say = |message: Message| catalogue.text(&message);
-        let verdict = Verdict(&report.summary);
+        let verdict = RunVerdict(&report.summary);
         let leaks = data::order(report);
         let left: Vec<_> = leaks
             .iter()

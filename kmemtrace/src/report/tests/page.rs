@@ -282,7 +282,7 @@ proptest! {
             ..Summary::default()
         };
         let page = verdict(&summary, &Catalogue::exact(Lang::En));
-        prop_assert_eq!(page, crate::sink::tail::summary::Verdict(&summary).to_string());
+        prop_assert_eq!(page, crate::sink::tail::summary::RunVerdict(&summary).to_string());
         let chinese = verdict(&summary, &Catalogue::exact(Lang::Zh));
         prop_assert!(!chinese.is_empty() && !chinese.contains("page-"));
     }

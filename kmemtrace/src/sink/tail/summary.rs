@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the run comes to, in one line.
-pub(crate) struct Verdict<'a>(pub(crate) &'a Summary);
+pub(crate) struct RunVerdict<'a>(pub(crate) &'a Summary);
 
 /// How bad that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) enum Grade {
     Alarm,
 }
 
-impl Verdict<'_> {
+impl RunVerdict<'_> {
     fn style(&self) -> Style {
         match self.grade() {
             Grade::Good => GOOD,
@@ -56,7 +56,7 @@ impl Verdict<'_> {
     }
 }
 
-impl Display for Verdict<'_> {
+impl Display for RunVerdict<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Summary {
             totals,
@@ -143,7 +143,7 @@ impl Display for Verdict<'_> {
 
 impl<W: Write> Tail<W> {
     pub(super) fn summary(&mut self, summary: &Summary) -> fmt::Result {
-        let verdict = Verdict(summary);
+        let verdict = RunVerdict(summary);
         write!(self.line, "{}", self.styled(verdict.style(), &verdict))?;
         let Totals {
             live,

@@ -5,7 +5,7 @@ use std::{cell::RefCell, io, rc::Rc};
 use super::*;
 use crate::{
     sink::Sinks,
-    tracker::{Config, Kept, State},
+    tracker::{Config, Kept, Status},
 };
 
 /// What a sink was given.
@@ -20,7 +20,7 @@ impl Sink for Owners {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, state: Status<'_>) -> io::Result<()> {
         let what = match change.what {
             What::Leaked(_) => "leaked",
             What::Recovered(_) => "recovered",
@@ -50,7 +50,7 @@ impl Sink for Closing {
         self.0.header(time, header)
     }
 
-    fn change(&mut self, change: &Change, state: State<'_>) -> io::Result<()> {
+    fn change(&mut self, change: &Change, state: Status<'_>) -> io::Result<()> {
         self.1 = self.1.checked_sub(1).ok_or(io::ErrorKind::BrokenPipe)?;
         self.0.change(change, state)
     }

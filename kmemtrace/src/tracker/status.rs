@@ -17,9 +17,9 @@ const OWNERS: usize = 10;
 /// Where things stand after the newest fact.
 ///
 /// It costs nothing to have, and what it tells costs little whatever there is: the numbers are kept, lists of owners are in
-/// their order, and only [`State::forecast`] goes through the leaked memcgs (65,000 of them in about a millisecond).
+/// their order, and only [`Status::forecast`] goes through the leaked memcgs (65,000 of them in about a millisecond).
 #[derive(Clone, Copy, Debug)]
-pub struct State<'a>(&'a Tracker);
+pub struct Status<'a>(&'a Tracker);
 
 /// How many zombies there are, by how that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub struct Lives {
 
 impl Tracker {
     /// Where things stand, to be shown.
-    pub fn state(&self) -> State<'_> {
-        State(self)
+    pub fn state(&self) -> Status<'_> {
+        Status(self)
     }
 
     /// Whether zombies keep their ids, by what was seen and by the release.
@@ -62,7 +62,7 @@ impl Tracker {
     }
 }
 
-impl<'a> State<'a> {
+impl<'a> Status<'a> {
     /// The newest fact's time.
     pub fn now(self) -> Stamp {
         self.0.now
@@ -78,7 +78,7 @@ impl<'a> State<'a> {
         self.0.totals()
     }
 
-    /// What the zombies among [`State::totals`] are made up of.
+    /// What the zombies among [`Status::totals`] are made up of.
     pub fn zombies(self) -> ZombieCounts {
         ZombieCounts {
             certain: self.0.table.certain(),
@@ -168,7 +168,7 @@ impl<'a> State<'a> {
         })
     }
 
-    /// Whose tasks made those of [`State::owners`], as far as that was seen, most first.
+    /// Whose tasks made those of [`Status::owners`], as far as that was seen, most first.
     pub fn creators(self) -> impl Iterator<Item = CreatorCount> + 'a {
         let creators = self.0.table.leaked().creators.iter();
         creators.map(|(comm, leaked)| CreatorCount {
@@ -177,7 +177,7 @@ impl<'a> State<'a> {
         })
     }
 
-    /// What pins those of [`State::owners`], as far as walks of the kernel's own memcgs found it, most first.
+    /// What pins those of [`Status::owners`], as far as walks of the kernel's own memcgs found it, most first.
     pub fn pins(self) -> Vec<PinCount> {
         self.0.table.leaked().pins()
     }
