@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Gap, MkdirFailure, SlabFailure, Stamp, header::Header},
-    judge::{Ids, Refused, Signs, State as NodeState},
+    judge::{Ids, Refused, Signs, State},
 };
 
 /// How many owners a summary names.
@@ -119,7 +119,7 @@ impl<'a> Status<'a> {
     }
 
     /// The node's state. What was there before the run is not just being freed, as far as it is there still.
-    pub fn node(self) -> NodeState {
+    pub fn node(self) -> State {
         let Totals {
             live,
             zombies,

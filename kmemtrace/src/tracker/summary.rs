@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Forecast, Pin, Totals};
-use crate::judge::{Answer, State as NodeState};
+use crate::judge::{Answer, State};
 
 /// The run so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -52,7 +52,7 @@ pub struct Summary {
     /// The node's state at its end.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(default))]
-    pub state: NodeState,
+    pub state: State,
     /// Slab allocations that failed.
     pub slab_failures: u64,
     /// More of them that the kernel log's rate limit held back, as the log says.
@@ -102,7 +102,7 @@ impl Summary {
     pub fn answer(&self) -> Answer {
         if matches!(
             self.state,
-            NodeState::Leaking | NodeState::Exhausted | NodeState::Crowded | NodeState::Failing
+            State::Leaking | State::Exhausted | State::Crowded | State::Failing
         ) {
             return Answer::Leak;
         }
