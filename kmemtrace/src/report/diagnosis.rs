@@ -15,9 +15,6 @@ use crate::{
     host::{MEMCG_IDS, NoMemory},
 };
 
-/// The findings that no trace has facts for, whatever the pure part makes of their absence.
-const NOT_IN_TRACES: [&str; 1] = ["memcg-oom"];
-
 /// The diagnosis in words; `None` if there is no run. `header` is where the last run's header was read.
 pub fn diagnosis(
     report: &Report,
@@ -35,7 +32,7 @@ pub fn diagnosis(
 }
 
 fn is_told(finding: &Finding) -> bool {
-    finding.verdict != Verdict::Unknown && !NOT_IN_TRACES.contains(&finding.id)
+    finding.verdict != Verdict::Unknown
 }
 
 fn finding(finding: &Finding, catalogue: &Catalogue) -> [String; 4] {
