@@ -74,8 +74,7 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let bar = player::bar(&args.files, args.output.is_none());
     let mut player = Player::new(play, view, filter, bar);
-    let played = player.all();
-    let ended = played.and_then(|()| player.close());
+    let ended = player.all().and_then(|()| player.close());
     match (ended, &args.output) {
         (Err(Failure::Output(error)), Some(path)) => Err(cannot(path, error).into()),
         (ended, _) => {

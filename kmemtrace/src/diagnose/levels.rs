@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LevelRow {
-    /// The level: the root, `kubepods`, a QoS class, a pod, a container.
+    /// The level: the root, `kubepods`, a `QoS` class, a pod, a container.
     pub level: Level,
     /// How many directories.
     pub directories: u64,

@@ -86,7 +86,7 @@ impl<W: Write> Sink for Otlp<W> {
         ];
         let attributes = known
             .iter()
-            .filter_map(|(key, value)| Some(attribute(key, text((*value)?))));
+            .filter_map(|(key, value)| Some(attribute(key, &text((*value)?))));
         self.resource = json!({ "attributes": attributes.collect::<Vec<_>>() });
         Ok(())
     }
@@ -161,7 +161,7 @@ fn of_line(line: &Line<'_>, change: &Change) -> LogRecord {
                 i64::try_from(number).map_or_else(|_| text(&number.to_string()), integer)
             }
         };
-        attribute(&name(field), value)
+        attribute(&name(field), &value)
     });
     LogRecord {
         kind: kind.to_owned(),
@@ -188,7 +188,7 @@ fn of_summary(summary: &Summary, change: &Change) -> io::Result<LogRecord> {
                 .map_or_else(|| text(&other.to_string()), integer),
         };
         // Numbers of them, and not of one of them.
-        attribute(&format!("kmemtrace.summary.{field}"), value)
+        attribute(&format!("kmemtrace.summary.{field}"), &value)
     });
     Ok(LogRecord {
         kind: kind::SUMMARY.to_owned(),
@@ -210,7 +210,7 @@ fn name(field: &str) -> String {
 }
 
 /// An attribute, as protobuf's JSON has it.
-fn attribute(key: &str, value: Value) -> Value {
+fn attribute(key: &str, value: &Value) -> Value {
     json!({ "key": key, "value": value })
 }
 

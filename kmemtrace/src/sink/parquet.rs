@@ -228,7 +228,7 @@ impl ColumnCells {
                 texts.push(text.into_owned().into_bytes().into());
             }
             (Values::Texts(texts), Some(FieldValue::List(json))) => {
-                texts.push(json.into_bytes().into())
+                texts.push(json.into_bytes().into());
             }
             _ => return Err(mistyped()),
         }
