@@ -1,6 +1,8 @@
 //! What ARCHITECTURE.md promises about the source, read from the source.
 
 mod circles;
+mod names;
+mod places;
 mod verbs;
 
 use std::{
@@ -21,6 +23,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("rules::modules_depend_in_one_direction", directions),
         test("rules::modules_make_no_circles", circles::none),
         test("rules::a_circle_is_found", circles::found),
+        test("rules::a_name_means_one_type", names::types),
+        test("rules::a_comment_says_something", names::comments),
+        test("rules::a_row_is_in_one_place", places::rows),
         test("rules::verbs_do_not_use_each_other", verbs::apart),
         test("rules::aya_and_tokio_stay_in_their_place", places),
         test("rules::unsafe_is_in_named_modules_only", unsafe_modules),
