@@ -63,6 +63,8 @@ pub enum Provenance {
     File(String),
     /// The kernel's counters in all files of this pattern, or its names in this directory, added up.
     Counters(String),
+    /// A walk of the kernel's own tree of memory cgroups.
+    Walk,
     /// A recorded trace: a line of it, or what all of it comes to.
     Trace(String, Option<u64>),
 }
@@ -76,13 +78,14 @@ impl Provenance {
         }
     }
 
-    /// The file, the directory, or the trace's file.
+    /// The file, the directory, or the trace's file; of a walk, that it was one.
     pub fn file(&self) -> &str {
         match self {
             Self::Line(file, _)
             | Self::File(file)
             | Self::Counters(file)
             | Self::Trace(file, _) => file,
+            Self::Walk => "kernel walk",
         }
     }
 
@@ -91,7 +94,7 @@ impl Provenance {
         match self {
             Self::Line(_, line) => Some(*line),
             Self::Trace(_, line) => *line,
-            Self::File(_) | Self::Counters(_) => None,
+            Self::File(_) | Self::Counters(_) | Self::Walk => None,
         }
     }
 }
@@ -99,7 +102,7 @@ impl Provenance {
 /// What was read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// Where.
+    /// Where it was read.
     pub at: Provenance,
     /// What stands there, as it stands there; of more than a line, what it came to.
     pub says: Arg,
@@ -110,6 +113,14 @@ impl Evidence {
     fn of_file(file: impl Into<String>, says: impl Into<Arg>) -> Self {
         Self {
             at: Provenance::File(file.into()),
+            says: says.into(),
+        }
+    }
+
+    /// What a walk of the kernel's own tree came to.
+    fn of_walk(says: impl Into<Arg>) -> Self {
+        Self {
+            at: Provenance::Walk,
             says: says.into(),
         }
     }

@@ -324,6 +324,7 @@ pins-walked = { $zombies } { $zombies ->
     [one] zombie
    *[other] zombies
  } in the kernel's own tree: { $pins }
+pins-walk = { $memcgs } memory cgroups found, { $zombies } of them removed
 pins-meaning = Page cache can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
 pins-meaning-slab = Page cache and unused slab objects (dentries, inodes) can be reclaimed; tmpfs files have to be removed, sockets closed, processes ended.
 

@@ -260,6 +260,7 @@ pins-kernel-memory-untold = 未知：这里无法合计已删除 cgroup 的内�
 pins-held = 在 { $directories } 个 cgroup 之下，僵尸至少占用：{ $held }
 pins-nothing-seen = 未知：从存活 cgroup 的内存用量看不出僵尸占用了什么（{ $blind } 个 cgroup 自身有进程）
 pins-walked = 内核自身的树中有 { $zombies } 个僵尸：{ $pins }
+pins-walk = 遍历到 { $memcgs } 个 memory cgroup，其中 { $zombies } 个已删除
 pins-meaning = 页缓存可以回收；tmpfs 文件要删除，套接字要关闭，进程要结束。
 pins-meaning-slab = 页缓存和未使用的 slab 对象（dentry、inode）可以回收；tmpfs 文件要删除，套接字要关闭，进程要结束。
 

@@ -13,6 +13,8 @@ use crate::{
 /// Walks of the kernel's own tree of memory cgroups, where that can be done.
 pub(crate) struct PinWalks {
     walks: Walks,
+    /// Memory cgroups that the last one found, dead or alive, the root included; 0 before the first.
+    pub(crate) memcgs: u64,
 }
 
 impl PinWalks {
@@ -20,6 +22,7 @@ impl PinWalks {
     pub(crate) fn new(root: &Root) -> Self {
         Self {
             walks: Walks::new(&host::facts(root)),
+            memcgs: 0,
         }
     }
 
@@ -34,6 +37,7 @@ impl PinWalks {
         if !found.walk.complete {
             return Err("the kernel's tree changed too fast to be walked".to_owned());
         }
+        self.memcgs = found.walk.memcgs;
         found.list.retain(|zombie| zombie.path.starts_with(path));
         Ok(pins(&found.list))
     }

@@ -138,10 +138,12 @@ fn pinned(root: &Root, facts: &Facts) -> Option<KernelPins> {
         .as_ref()
         .ok()
         .filter(|count| count.staying > 0)?;
-    let totals = PinWalks::new(root).below("/").ok()?;
+    let mut walks = PinWalks::new(root);
+    let totals = walks.below("/").ok()?;
     let says = Message::list(totals.iter().map(census::message))?;
     let file = totals.iter().filter(|total| total.of_page_cache());
     Some(KernelPins {
+        memcgs: walks.memcgs,
         zombies: totals.iter().map(|total| total.zombies).sum(),
         file: file.filter_map(|total| total.held_bytes).sum(),
         says,

@@ -207,6 +207,8 @@ impl AccountedDirectory {
 /// What keeps the zombies, as the kernel's own tree of memory cgroups tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelPins {
+    /// Memory cgroups that the walk found, dead or alive, the root included.
+    pub memcgs: u64,
     /// How many there are.
     pub zombies: u64,
     /// Bytes of page cache that they hold.

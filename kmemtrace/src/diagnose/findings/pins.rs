@@ -4,7 +4,8 @@ use super::Question;
 use crate::{
     catalogue::{Arg, Message, say},
     diagnose::{
-        Era, Facts, Finding, Group, Origin, Verdict, era::page_cache_pins, facts::ZombieHoldings,
+        Era, Evidence, Facts, Finding, Group, Origin, Verdict, era::page_cache_pins,
+        facts::ZombieHoldings,
     },
     host::{SlabLayout, Version},
 };
@@ -37,6 +38,11 @@ fn pins(facts: &Facts, era: Option<(Era, Origin)>) -> Finding {
         return QUESTION
             .finding(Verdict::Ok, says)
             .meaning(Message::new(say::PINS_MEANING))
+            .evidence([Evidence::of_walk(
+                Message::new(say::PINS_WALK)
+                    .arg("memcgs", pinned.memcgs)
+                    .arg("zombies", pinned.zombies),
+            )])
             .verify(Message::new(say::IDS_VERIFY));
     }
     let held = match &facts.held {
