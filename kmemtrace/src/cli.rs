@@ -20,7 +20,6 @@ mod run;
 mod scan;
 mod snapshot;
 mod source;
-mod trace_report;
 mod values;
 mod watch;
 

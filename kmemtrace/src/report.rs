@@ -10,6 +10,7 @@ mod ids;
 mod leaks;
 mod owners;
 pub mod page;
+pub mod reading;
 mod series;
 #[cfg(test)]
 mod tests;

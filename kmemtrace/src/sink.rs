@@ -3,6 +3,7 @@
 
 mod csv;
 pub mod export;
+pub mod filter;
 pub mod jsonl;
 pub mod label;
 mod line;

@@ -12,14 +12,16 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::{
     Failure, Outcome,
-    filter::Filter,
     player::{self, Player, RunViews},
     values::duration,
 };
 use crate::{
     error::Error,
     judge::Answer,
-    sink::export::{ExportFormat, FORMATS},
+    sink::{
+        export::{ExportFormat, FORMATS},
+        filter::Filter,
+    },
     text::escape::Name,
 };
 

@@ -6,7 +6,10 @@ use anstyle::Style;
 use serde::Serialize;
 
 use super::{Color, Format, colored};
-use crate::text::style::{ALARM, GOOD, Styled, WARNING};
+use crate::text::{
+    escape::Name,
+    style::{ALARM, GOOD, Styled, WARNING},
+};
 
 /// How words that judge look.
 #[derive(Clone, Copy, Debug)]
@@ -64,4 +67,10 @@ pub(super) fn print_as(
         }
     }
     out.flush()
+}
+
+/// Tells stderr, with what comes from outside made harmless.
+pub(super) fn tell(what: &str) {
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(io::stderr(), "kmemtrace: {}", Name::whole(what.as_bytes()));
 }

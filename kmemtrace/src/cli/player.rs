@@ -10,13 +10,14 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Failure, Outcome, filter::Filter, run::Stop, values::Moment};
+use super::{Failure, Outcome, output::tell, run::Stop, values::Moment};
 use crate::{
     error::Error,
     event::{Stamp, header::Header},
     judge::Answer,
     sink::{
         Sink,
+        filter::Filter,
         runs::{Runs, SharedOut},
     },
     trace::{Faults, Play, PlayStep, TraceError},
@@ -148,10 +149,7 @@ impl Player {
     }
 
     fn say(&self, what: &str) {
-        // Without stderr there is nobody to tell.
-        self.bar.suspend(|| {
-            let _ = writeln!(io::stderr(), "kmemtrace: {what}");
-        });
+        self.bar.suspend(|| tell(what));
     }
 
     /// Ends what is open, says what there is to be said of the files, and what it comes to.

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use super::{
     Color, Format, Outcome,
-    filter::Filter,
     recording::{LimitArgs, Recording},
     run::{self, LiveRun},
     source::SourceArgs,
 };
-use crate::{judge::Answer, sink::Sinks};
+use crate::{
+    judge::Answer,
+    sink::{Sinks, filter::Filter},
+};
 
 /// Arguments of `kmemtrace record`.
 #[derive(clap::Args, Debug)]

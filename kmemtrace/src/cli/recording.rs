@@ -1,12 +1,8 @@
 //! A recording beside a run: its arguments, and what happens when it cannot be written any more.
 
-use std::{
-    io::{self, Write},
-    os::unix::ffi::OsStrExt,
-    path::Path,
-};
+use std::{io, os::unix::ffi::OsStrExt, path::Path};
 
-use super::values::file_size;
+use super::{output::tell, values::file_size};
 use crate::{
     error::Error,
     text::escape::Name,
@@ -39,7 +35,7 @@ impl Recording {
         };
         let recorder = Recorder::open(path, limits)?;
         if let Some(note) = recorder.note() {
-            say(note);
+            tell(note);
         }
         Ok(Self {
             name: Name::whole(path.as_os_str().as_bytes()).to_string(),
@@ -52,7 +48,7 @@ impl Recording {
             return;
         };
         if let Err(error) = what(recorder) {
-            say(&format!("recording to {} stopped: {error}", self.name));
+            tell(&format!("recording to {} stopped: {error}", self.name));
             self.recorder = None;
         }
     }
@@ -61,9 +57,4 @@ impl Recording {
     pub(super) fn is_whole(&self) -> bool {
         self.recorder.is_some()
     }
-}
-
-fn say(what: &str) {
-    // Without stderr there is nobody to tell.
-    let _ = writeln!(io::stderr(), "kmemtrace: {what}");
 }

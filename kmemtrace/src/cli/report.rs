@@ -6,17 +6,15 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Failure, Outcome,
-    output_file::place,
-    trace_report::{self, TraceReport},
-    values::duration,
-};
+use super::{Failure, Outcome, output::tell, output_file::place, values::duration};
 use crate::{
     catalogue::{Catalogue, Lang},
     error::Error,
     judge::Answer,
-    report::{Report, diagnosis, page},
+    report::{
+        Report, diagnosis, page,
+        reading::{self, TraceReport},
+    },
     text::escape::Name,
 };
 
@@ -55,7 +53,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         header,
         notes,
         is_broken,
-    } = trace_report::read(&args.files, args.grace)?;
+    } = reading::read(&args.files, args.grace, &mut tell)?;
     one_node(&report)?;
     let words = Catalogue::shown(args.lang);
     let diagnosed =

@@ -8,10 +8,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Color, Failure, Format, colored,
-    filter::{Filter, Filtered},
-    recording::Recording,
-    root::Copies,
+    Color, Failure, Format, colored, output::tell, recording::Recording, root::Copies,
     source::SourceArgs,
 };
 use crate::{
@@ -23,6 +20,7 @@ use crate::{
     pods::Pods,
     sink::{
         Sink, Sinks,
+        filter::{Filter, Filtered},
         jsonl::JsonLines,
         tail::{Tail, TailOptions},
     },
@@ -78,8 +76,7 @@ impl LiveRun<'_> {
             let started = source::start(kinds, &facts, &config)?;
             introduce(&started);
             if let Some(unused) = args.hooks.unused(&started.source) {
-                // Without stderr there is nobody to tell.
-                let _ = writeln!(io::stderr(), "kmemtrace: {unused}");
+                tell(&unused);
             }
             stop.after(args.duration);
             self.follow(started, stop, &facts, &mut pods).await

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use crate::{
-    cli::trace_report::{self, TraceReport},
+    cli::output::tell,
     diagnose::facts::{Reading, Reason, Traced, Unread},
+    error::Error,
+    report::reading::{self, TraceReport},
 };
 
 /// Reads the traces.
@@ -12,16 +14,13 @@ use crate::{
 /// # Errors
 ///
 /// One cannot be opened, or is no trace. That it is of another node, or broken, makes it unknown.
-pub(super) fn read(
-    files: &[PathBuf],
-    hostname: Option<&str>,
-) -> Result<Reading<Traced>, crate::cli::Failure> {
+pub(super) fn read(files: &[PathBuf], hostname: Option<&str>) -> Result<Reading<Traced>, Error> {
     let TraceReport {
         report,
         traced,
         is_broken,
         ..
-    } = trace_report::read(files, None)?;
+    } = reading::read(files, None, &mut tell)?;
     let first = traced.files.first().cloned().unwrap_or_default();
     if report.runs.is_empty() {
         return Ok(Err(Unread::new(first, Reason::NoRun)));

@@ -1,16 +1,11 @@
 //! The report of recorded traces of one node: what `report` shows, and `diagnose` takes as evidence.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
-use super::Failure;
+use super::{Fold, Report};
 use crate::{
     diagnose::{Provenance, facts::Traced},
     error::Error,
-    report::{Fold, Report},
     sink::Sink,
     text::escape::Name,
     trace::{Faults, Play, PlayStep},
@@ -18,20 +13,29 @@ use crate::{
 };
 
 /// What was read.
-pub(super) struct TraceReport {
-    pub(super) report: Report,
+pub struct TraceReport {
+    /// What the runs come to.
+    pub report: Report,
     /// The failures, with the lines that tell of them.
-    pub(super) traced: Traced,
+    pub traced: Traced,
     /// Where the last run's header stands.
-    pub(super) header: Option<Provenance>,
+    pub header: Option<Provenance>,
     /// What could not be read, in words.
-    pub(super) notes: Vec<String>,
+    pub notes: Vec<String>,
     /// Whether a file could not be read to its end.
-    pub(super) is_broken: bool,
+    pub is_broken: bool,
 }
 
-/// Plays traces of one node, and tells stderr what could not be read.
-pub(super) fn read(files: &[PathBuf], grace: Option<Duration>) -> Result<TraceReport, Failure> {
+/// Plays traces of one node, and tells `say` what could not be read, when that turns out.
+///
+/// # Errors
+///
+/// A file cannot be opened, or the traces have runs that went on at the same time.
+pub fn read(
+    files: &[PathBuf],
+    grace: Option<Duration>,
+    say: &mut dyn FnMut(&str),
+) -> Result<TraceReport, Error> {
     let mut play = Play::open(files, grace).map_err(Error::of)?;
     let mut fold = Fold::new();
     let mut open = None;
@@ -49,28 +53,28 @@ pub(super) fn read(files: &[PathBuf], grace: Option<Duration>) -> Result<TraceRe
             Ok(PlayStep::Began { run, time, header }) => {
                 if open.replace(run).is_some() {
                     let error = Error::new("the traces have runs that went on at the same time");
-                    return Err(error.help("give those of one recorder").into());
+                    return Err(error.help("give those of one recorder"));
                 }
                 header_at = at(&play);
-                fold.header(time, &header)?;
+                fold.header(time, &header).map_err(Error::of)?;
             }
             Ok(PlayStep::Fact { run, .. }) => {
                 if let Some(state) = play.state(run) {
                     for change in &changes {
                         failed(&mut traced, change, &play);
-                        fold.change(change, state)?;
+                        fold.change(change, state).map_err(Error::of)?;
                     }
                 }
                 changes.clear();
             }
             Ok(PlayStep::Ended { time, tracker, .. }) => {
                 open = None;
-                fold.end(time, tracker.state())?;
+                fold.end(time, tracker.state()).map_err(Error::of)?;
             }
-            Err(error) => note(&mut notes, faults.take(&error)),
+            Err(error) => note(&mut notes, say, faults.take(&error)),
         }
     }
-    note(&mut notes, faults.rest(play.done()));
+    note(&mut notes, say, faults.rest(play.done()));
     let report = fold.finish();
     traced.watched_ns = report.watched_ns();
     let forecast = report.forecast();
@@ -107,11 +111,14 @@ fn failed(traced: &mut Traced, change: &Change, play: &Play) {
     }
 }
 
-/// Tells stderr, and keeps it.
-fn note(notes: &mut Vec<String>, said: impl IntoIterator<Item = String>) {
+/// Tells it, and keeps it.
+fn note(
+    notes: &mut Vec<String>,
+    say: &mut dyn FnMut(&str),
+    said: impl IntoIterator<Item = String>,
+) {
     for said in said {
-        // Without stderr there is nobody to tell; the page has it, too.
-        let _ = writeln!(io::stderr(), "kmemtrace: {}", Name::whole(said.as_bytes()));
+        say(&said);
         notes.push(said);
     }
 }
