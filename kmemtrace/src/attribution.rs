@@ -7,7 +7,7 @@
 //! A path is read from the root down and the innermost owner wins (a container in a pod in kind's
 //! node container). How a runtime names its cgroups is in its row of [`crate::runtimes`].
 
-mod named;
+mod patterns;
 mod pods;
 #[cfg(test)]
 mod tests;
@@ -154,8 +154,8 @@ pub fn owner(path: &[u8]) -> Owner<'_> {
         }
         starts.rotate_right(1);
         starts[0] = start;
-        let named = named::named(&path[..start + name.len()], &starts)
-            .filter(|(_, text)| !overhead || text.starts_with(named::OVERHEAD));
+        let named = patterns::named(&path[..start + name.len()], &starts)
+            .filter(|(_, text)| !overhead || text.starts_with(patterns::OVERHEAD));
         // No format has a name that is not ASCII: an empty one matches none of them.
         let name = str::from_utf8(name).unwrap_or_default();
         let pod = kubernetes(name, above);
@@ -176,7 +176,7 @@ pub fn owner(path: &[u8]) -> Owner<'_> {
             owner.container_id = is_id.then_some(text);
             owner.name = (!is_id).then_some(text);
             owner.runtime = Some(runtime);
-            overhead |= name == named::OVERHEAD;
+            overhead |= name == patterns::OVERHEAD;
         } else if let Some((id, runtime)) = container.filter(|_| !overhead) {
             owner.container_id = Some(id);
             owner.name = None;
@@ -199,7 +199,7 @@ pub fn owner(path: &[u8]) -> Owner<'_> {
 
 /// The runtime that made a cgroup, as far as its path tells: the owner's, or the one below whose own directory it is.
 pub fn maker(path: &[u8]) -> Option<Runtime> {
-    owner(path).runtime.or_else(|| named::below(path))
+    owner(path).runtime.or_else(|| patterns::below(path))
 }
 
 /// The class and, for a pod, its uid, of a cgroup that the kubelet made, under whatever

@@ -10,10 +10,10 @@ mod ids;
 mod leaks;
 mod owners;
 pub mod page;
-pub mod reading;
 mod series;
 #[cfg(test)]
 mod tests;
+pub mod traces;
 
 use std::io;
 

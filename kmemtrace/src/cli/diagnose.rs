@@ -3,7 +3,7 @@
 mod json;
 mod npd;
 mod text;
-mod traced;
+mod traces;
 
 use std::{
     io::{self, Write},
@@ -116,7 +116,7 @@ fn facts(root: &Root, live: bool, args: &Args) -> Result<Facts, Failure> {
         facts.pinned = pinned(root, &facts);
     }
     if !args.trace.is_empty() {
-        facts.traced = Some(traced::read(&args.trace, facts.hostname.as_deref())?);
+        facts.traced = Some(traces::read(&args.trace, facts.hostname.as_deref())?);
     }
     if args.probe && live {
         facts.probe = facts

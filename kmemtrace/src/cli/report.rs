@@ -13,7 +13,7 @@ use crate::{
     judge::Answer,
     report::{
         Report, diagnosis, page,
-        reading::{self, TraceReport},
+        traces::{self, TraceReport},
     },
     text::escape::Name,
 };
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         header,
         notes,
         is_broken,
-    } = reading::read(&args.files, args.grace, &mut tell)?;
+    } = traces::read(&args.files, args.grace, &mut tell)?;
     one_node(&report)?;
     let words = Catalogue::shown(args.lang);
     let diagnosed =

@@ -1,11 +1,11 @@
 //! The view for people: one line a change, what matters first, columns that line up.
 
-pub(crate) mod ahead;
-mod kept;
+pub(crate) mod forecast;
+mod owner;
+mod pin;
 mod slab;
 pub(crate) mod summary;
-mod walked;
-mod whose;
+mod walk;
 
 use std::{
     borrow::Cow,

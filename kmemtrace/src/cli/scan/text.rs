@@ -6,7 +6,7 @@ use crate::{
     census::Census,
     cli::output::{Palette, Printed},
     judge::{Kept, State},
-    sink::tail::ahead::Ahead,
+    sink::tail::forecast::ForecastLine,
     text::{escape::Name, units::Bytes},
 };
 
@@ -52,7 +52,7 @@ impl Printed for Census {
         self.ids(out)?;
         if let Some(forecast) = &self.forecast {
             let since_boot = forecast.per_day.map_or("", |_| ", as since boot");
-            writeln!(out, "  ahead      {}{since_boot}", Ahead(forecast))?;
+            writeln!(out, "  ahead      {}{since_boot}", ForecastLine(forecast))?;
         }
         if let Some(peak) = self.kmem_peak {
             write!(

@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::Style;
 
-use super::{PATH_MAX, Tail, ahead::Ahead};
+use super::{PATH_MAX, Tail, forecast::ForecastLine};
 use crate::{
     judge::{Answer, State},
     text::{
@@ -181,7 +181,7 @@ impl<W: Write> Tail<W> {
             )?;
         }
         if let Some(forecast) = &summary.forecast {
-            self.row("ahead", Ahead(forecast))?;
+            self.row("ahead", ForecastLine(forecast))?;
         }
         if summary.unproven > 0 {
             let removed = Count(summary.unproven, "removed memory cgroup");

@@ -9,9 +9,9 @@ use crate::{
 };
 
 /// A forecast as people read it.
-pub(crate) struct Ahead<'a>(pub(crate) &'a Forecast);
+pub(crate) struct ForecastLine<'a>(pub(crate) &'a Forecast);
 
-impl Display for Ahead<'_> {
+impl Display for ForecastLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Forecast {
             ids_kept,
@@ -91,7 +91,7 @@ mod tests {
                 all,
                 paced: iter::repeat_n(1 << 20, all.map_or(0, |_| 100)).collect(),
             };
-            Ahead(&Forecast::new(kept, used, seen, None, held)).to_string()
+            ForecastLine(&Forecast::new(kept, used, seen, None, held)).to_string()
         };
         let mib = Some(100 << 20);
         let lines = [

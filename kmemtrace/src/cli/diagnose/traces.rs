@@ -6,7 +6,7 @@ use crate::{
     cli::output::tell,
     diagnose::facts::{Reading, Reason, Traced, Unread},
     error::Error,
-    report::reading::{self, TraceReport},
+    report::traces::{self, TraceReport},
 };
 
 /// Reads the traces.
@@ -20,7 +20,7 @@ pub(super) fn read(files: &[PathBuf], hostname: Option<&str>) -> Result<Reading<
         traced,
         is_broken,
         ..
-    } = reading::read(files, None, &mut tell)?;
+    } = traces::read(files, None, &mut tell)?;
     let first = traced.files.first().cloned().unwrap_or_default();
     if report.runs.is_empty() {
         return Ok(Err(Unread::new(first, Reason::NoRun)));
