@@ -3,45 +3,6 @@
 //! Attribution takes the cgroups' names from here, `diagnose` the programs, the log files, the journal's units and who switches
 //! kernel-memory accounting on. `deploy/kmemtrace-snapshot.sh` has the same programs, files and units; a test compares them.
 
-/// A runtime, in the order of [`RUNTIMES`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Runtime {
-    /// Kubelet, alone or inside of k3s, rke2, microk8s.
-    Kubelet,
-    /// runc, and its other name: what Docker, containerd and others run.
-    Runc,
-    /// crun.
-    Crun,
-    /// containerd: through its CRI plugin, nerdctl or ctr.
-    Containerd,
-    /// CRI-O.
-    CriO,
-    /// Docker.
-    Docker,
-    /// Podman.
-    Podman,
-    /// LXC.
-    Lxc,
-    /// LXD, which runs LXC.
-    Lxd,
-    /// Slurm.
-    Slurm,
-    /// Nomad.
-    Nomad,
-    /// Garden, of Cloud Foundry.
-    Garden,
-    /// Hadoop YARN.
-    Yarn,
-    /// iSulad.
-    ISulad,
-    /// Kata Containers.
-    Kata,
-    /// Mesos.
-    Mesos,
-    /// The agent of Amazon ECS, and Fargate.
-    Ecs,
-}
-
 impl Runtime {
     /// The name its makers use, in lower case: what traces and JSON have.
     pub fn as_str(self) -> &'static str {
@@ -135,8 +96,32 @@ const NONE: Row = Row {
     drain: None,
 };
 
-/// All of them, in [`Runtime`]'s order.
-pub const RUNTIMES: [Row; 17] = [
+/// Makes [`Runtime`] and [`RUNTIMES`] of the rows, so that a runtime is one row and nothing else.
+macro_rules! runtimes {
+    ($(Row {
+        runtime: Runtime::$runtime:ident,
+        name: $name:literal,
+        title: $title:literal,
+        $($known:tt)*
+    }),+ $(,)?) => {
+        /// A runtime, in the order of [`RUNTIMES`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Runtime {
+            $(#[doc = concat!($title, ".")] $runtime,)+
+        }
+
+        /// All of them, in [`Runtime`]'s order.
+        pub const RUNTIMES: [Row; [$(Runtime::$runtime),+].len()] = [$(Row {
+            runtime: Runtime::$runtime,
+            name: $name,
+            title: $title,
+            $($known)*
+        }),+];
+    };
+}
+
+runtimes![
+    // Alone, or inside of k3s, rke2, microk8s.
     Row {
         runtime: Runtime::Kubelet,
         name: "kubelet",
@@ -169,6 +154,7 @@ pub const RUNTIMES: [Row; 17] = [
         accounting: Accounting::Before("1.22"),
         ..NONE
     },
+    // What Docker, containerd and others run.
     Row {
         runtime: Runtime::Runc,
         name: "runc",
@@ -189,6 +175,7 @@ pub const RUNTIMES: [Row; 17] = [
         programs: &[("crun", "--version")],
         ..NONE
     },
+    // Through its CRI plugin, nerdctl or ctr.
     Row {
         runtime: Runtime::Containerd,
         name: "containerd",
@@ -262,6 +249,7 @@ pub const RUNTIMES: [Row; 17] = [
         units: &["lxc", "lxc@*"],
         ..NONE
     },
+    // It runs LXC.
     Row {
         runtime: Runtime::Lxd,
         name: "lxd",
@@ -325,6 +313,7 @@ pub const RUNTIMES: [Row; 17] = [
         accounting: Accounting::Before("1.3"),
         ..NONE
     },
+    // Of Cloud Foundry.
     Row {
         runtime: Runtime::Garden,
         name: "garden",
@@ -430,9 +419,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_runtime_has_the_row_in_its_place() {
-        for (at, row) in RUNTIMES.iter().enumerate() {
-            assert_eq!(row.runtime as usize, at);
+    fn each_row_is_well_formed() {
+        for row in RUNTIMES {
             assert!(!row.name.is_empty() && row.name == row.name.to_lowercase());
             assert!(!row.title.is_empty());
             assert!(row.logs.iter().all(|log| log.starts_with('/')));
