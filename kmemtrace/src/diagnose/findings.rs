@@ -35,7 +35,7 @@ pub(super) struct Question {
 }
 
 /// All questions, in the order in which their findings are shown.
-pub(super) const QUESTIONS: [Question; 15] = [
+pub(super) const QUESTIONS: &[Question] = &[
     fix::QUESTION,
     ids::QUESTION,
     mkdir::QUESTION,

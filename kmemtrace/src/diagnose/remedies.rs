@@ -81,7 +81,7 @@ const ACCOUNTING: &[&str] = &[accounting::QUESTION.id];
 const COMMAND_LINE: &[&str] = &[command_line::QUESTION.id];
 
 /// All remedies, in the order in which they are tried.
-const REMEDIES: [RemedyRow; 11] = [
+const REMEDIES: &[RemedyRow] = &[
     RemedyRow {
         id: "shrink-caches",
         title: say::REMEDY_SHRINK_CACHES,

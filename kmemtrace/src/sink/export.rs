@@ -19,7 +19,7 @@ pub struct ExportFormat {
 }
 
 /// All of them.
-pub const FORMATS: [ExportFormat; 5] = [
+pub const FORMATS: &[ExportFormat] = &[
     ExportFormat {
         name: "jsonl",
         about: "JSON lines of all changes, with verdicts, as `replay --all --format json` shows them",

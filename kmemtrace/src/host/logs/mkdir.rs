@@ -71,7 +71,7 @@ const fn wording(before: &'static str, words: FailureWords) -> Wording {
 }
 
 /// Longer ones before those that they end with.
-const WORDINGS: [Wording; 16] = [
+const WORDINGS: &[Wording] = &[
     // coreutils, and busybox.
     wording("mkdir: cannot create directory ", FailureWords::Of("mkdir")),
     wording("mkdir: can't create directory ", FailureWords::Of("mkdir")),
