@@ -102,7 +102,7 @@ pub fn start(kinds: &[SourceKind], facts: &HostFacts, config: &Config) -> Result
 /// Why the option to trace the mkdir system calls changes nothing, if that is so: `hooks` are those of a source of this kind that
 /// was started with it.
 pub fn mkdir_syscalls_unused(kind: SourceKind, hooks: &[HookReport]) -> Option<String> {
-    let name = HookId::MkdirFailure.as_str();
+    let name = HookId::MKDIR_FAILURE.as_str();
     let hook = hooks.iter().find(|hook| hook.hook == name);
     let syscalls = WayKind::Syscalls.as_str();
     let way = hook.and_then(|hook| hook.way.as_deref());

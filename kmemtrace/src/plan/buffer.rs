@@ -41,7 +41,7 @@ pub const SHARED_LOST: &str =
 /// Which buffer to use. `instances` says whether there can be one of our own; `heard`, whether probes' events come into
 /// it, if that could be tried out.
 pub fn buffer(instances: bool, heard: Option<bool>, plan: &[HookPlan]) -> Buffer {
-    let lives = plan.iter().find(|row| row.hook.id == HookId::Lifecycle);
+    let lives = plan.iter().find(|row| row.hook.id == HookId::LIFECYCLE);
     let tracepoint = |way: &&'static Way| way.kind == WayKind::Tracepoint;
     // Their events have come into instances ever since there have been any.
     let by_tracepoint = lives.is_some_and(|row| row.candidates.iter().any(tracepoint));

@@ -16,31 +16,25 @@ pub struct Hook {
     pub v2_only: bool,
 }
 
-/// The hooks.
+/// A hook's name. Those that only their row knows are named there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HookId {
-    /// A cgroup made, renamed, removed and freed.
-    Lifecycle,
-    /// The memcg itself going online, offline and away.
-    Memcg,
-    /// A slab allocation that failed.
-    SlabFailure,
-    /// A cgroup that could not be made.
-    MkdirFailure,
-    /// Every memcg that there is, dead ones as well, whenever that is asked.
-    Walk,
-}
+pub struct HookId(&'static str);
 
 impl HookId {
+    /// A cgroup made, renamed, removed and freed.
+    pub const LIFECYCLE: Self = Self("lifecycle");
+    /// The memcg itself going online, offline and away.
+    pub const MEMCG: Self = Self("memcg");
+    /// A slab allocation that failed.
+    pub const SLAB_FAILURE: Self = Self("slab failure");
+    /// A cgroup that could not be made.
+    pub const MKDIR_FAILURE: Self = Self("mkdir failure");
+    /// Every memcg that there is, dead ones as well, whenever that is asked.
+    pub const WALK: Self = Self("walk");
+
     /// The name in output.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lifecycle => "lifecycle",
-            Self::Memcg => "memcg",
-            Self::SlabFailure => "slab failure",
-            Self::MkdirFailure => "mkdir failure",
-            Self::Walk => "walk",
-        }
+        self.0
     }
 }
 
@@ -142,7 +136,7 @@ pub(super) const fn program(name: &'static str, target: &'static str) -> Program
 /// The hooks, each with its ways.
 pub const HOOKS: &[Hook] = &[
     Hook {
-        id: HookId::Lifecycle,
+        id: HookId::LIFECYCLE,
         unseen: "memory cgroups being made, removed and freed",
         v2_only: false,
         ways: &[
@@ -182,7 +176,7 @@ pub const HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        id: HookId::Memcg,
+        id: HookId::MEMCG,
         unseen: "memcgs that end by `-memory` in cgroup.subtree_control, without an rmdir",
         v2_only: true,
         ways: &[
@@ -229,7 +223,7 @@ pub const HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        id: HookId::SlabFailure,
+        id: HookId::SLAB_FAILURE,
         unseen: "slab allocations that fail",
         v2_only: false,
         ways: &[
@@ -268,7 +262,7 @@ pub const HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        id: HookId::MkdirFailure,
+        id: HookId::MKDIR_FAILURE,
         unseen: "cgroups that could not be made",
         v2_only: false,
         ways: &[
@@ -307,7 +301,7 @@ pub const HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        id: HookId::Walk,
+        id: HookId::WALK,
         unseen: "the names of zombies that were there before",
         v2_only: false,
         ways: &[Way {

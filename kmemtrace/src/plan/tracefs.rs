@@ -98,7 +98,7 @@ const FORM: [(&str, &str); 2] = [
 /// The hooks, each with its ways.
 pub const TRACE_HOOKS: &[Hook] = &[
     Hook {
-        id: HookId::Lifecycle,
+        id: HookId::LIFECYCLE,
         unseen: "memory cgroups being made, removed and freed",
         v2_only: false,
         ways: &[
@@ -154,13 +154,13 @@ pub const TRACE_HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        id: HookId::Memcg,
+        id: HookId::MEMCG,
         unseen: "memcgs that begin by `+memory` and end by `-memory` in cgroup.subtree_control, until the next walk",
         v2_only: true,
         ways: &[],
     },
     Hook {
-        id: HookId::SlabFailure,
+        id: HookId::SLAB_FAILURE,
         unseen: "slab allocations that fail",
         v2_only: false,
         ways: &[
@@ -181,7 +181,7 @@ pub const TRACE_HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        id: HookId::MkdirFailure,
+        id: HookId::MKDIR_FAILURE,
         unseen: "cgroups that could not be made",
         v2_only: false,
         ways: &[

@@ -97,7 +97,7 @@ pub(super) fn way_of(outcomes: &[HookOutcome], hook: HookId) -> Option<WayKind> 
 pub(super) fn sees_cgroups(outcomes: &[HookOutcome]) -> Result<(), Error> {
     let unseen = outcomes
         .iter()
-        .find(|outcome| outcome.hook.id == HookId::Lifecycle && outcome.way.is_none());
+        .find(|outcome| outcome.hook.id == HookId::LIFECYCLE && outcome.way.is_none());
     unseen.map_or(Ok(()), |outcome| Err(cannot_see(outcome)))
 }
 

@@ -120,7 +120,7 @@ impl Source {
         let v2 = self.hierarchy.version == Version::V2;
         vec![
             report(
-                HookId::Lifecycle,
+                HookId::LIFECYCLE,
                 Some(WayKind::Poll),
                 Some(format!(
                     "memory cgroups that are made and removed between two {}, who makes and removes them, and the moment at which one is freed",
@@ -131,9 +131,9 @@ impl Source {
                     },
                 )),
             ),
-            report(HookId::Memcg, v2.then_some(WayKind::Poll), None),
+            report(HookId::MEMCG, v2.then_some(WayKind::Poll), None),
             report(
-                HookId::SlabFailure,
+                HookId::SLAB_FAILURE,
                 self.no_kmsg.is_none().then_some(WayKind::Kmsg),
                 Some(match &self.no_kmsg {
                     None => "failures that the kernel log's rate limit holds back, and who failed"
@@ -142,7 +142,7 @@ impl Source {
                 }),
             ),
             report(
-                HookId::MkdirFailure,
+                HookId::MKDIR_FAILURE,
                 None,
                 Some("cgroups that could not be made".to_owned()),
             ),

@@ -95,7 +95,7 @@ impl Source {
             .iter()
             .map(|outcome| {
                 let mut report = outcome.report(version);
-                if self.trace.is_shared() && outcome.hook.id == HookId::Lifecycle {
+                if self.trace.is_shared() && outcome.hook.id == HookId::LIFECYCLE {
                     let lost = report.lost.into_iter();
                     let lost: Vec<_> = lost.chain([SHARED_LOST.to_owned()]).collect();
                     report.lost = Some(lost.join("; "));

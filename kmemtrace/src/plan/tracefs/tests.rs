@@ -39,7 +39,7 @@ fn what_the_compiler_made_of_a_function_serves_where_nothing_is_read() {
     let slab = plan[2].candidates[0];
     assert_eq!(
         (plan[2].hook.id, slab.kind),
-        (HookId::SlabFailure, WayKind::Kprobe)
+        (HookId::SLAB_FAILURE, WayKind::Kprobe)
     );
     let texts: Vec<_> = probes(slab.programs, &tracing)
         .iter()

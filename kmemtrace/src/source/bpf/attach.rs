@@ -47,7 +47,7 @@ pub(super) fn attempt(
 
 /// A release shows whether its directory was ever activated only to programs that get pointers.
 fn release(outcomes: &[HookOutcome]) -> Result<(), String> {
-    match way_of(outcomes, HookId::Lifecycle) {
+    match way_of(outcomes, HookId::LIFECYCLE) {
         Some(WayKind::TpBtf | WayKind::RawTp) => Ok(()),
         _ => Err("requires the hook lifecycle by tp_btf or raw_tp".to_owned()),
     }

@@ -53,16 +53,16 @@ impl Source {
             })
         });
         outcome::sees_cgroups(&outcomes)?;
-        let walks = outcome::way_of(&outcomes, HookId::Walk).is_some();
+        let walks = outcome::way_of(&outcomes, HookId::WALK).is_some();
         if let Some(walk) = outcomes
             .iter_mut()
-            .find(|outcome| outcome.hook.id == HookId::Walk)
+            .find(|outcome| outcome.hook.id == HookId::WALK)
         {
             walk.lacks = lacks(&layout, hierarchy.version);
         }
         let context = Context {
             page_bytes: rustix::param::page_size() as u64,
-            release_tells_mkdir_failure: outcome::way_of(&outcomes, HookId::MkdirFailure)
+            release_tells_mkdir_failure: outcome::way_of(&outcomes, HookId::MKDIR_FAILURE)
                 == Some(WayKind::Release),
             mount: hierarchy.mount.as_os_str().as_encoded_bytes().to_vec(),
         };
@@ -81,7 +81,7 @@ impl Source {
         Ok(Self {
             programs: Programs {
                 walker,
-                memcgs_alone: outcome::way_of(&outcomes, HookId::Memcg).is_some(),
+                memcgs_alone: outcome::way_of(&outcomes, HookId::MEMCG).is_some(),
                 ebpf,
                 ring,
                 losses,

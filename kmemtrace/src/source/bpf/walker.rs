@@ -50,7 +50,7 @@ impl KernelWalker {
             layout: &layout,
             options: &Options::default(),
         });
-        rows.retain(|row| row.hook.id == HookId::Walk);
+        rows.retain(|row| row.hook.id == HookId::WALK);
         if let Some(refusal) = rows.iter().find_map(|row| row.refused.first()) {
             return Err(Error::new(refusal.reason.clone()));
         }

@@ -69,8 +69,8 @@ impl Source {
         }
         times.mark(|text| buffer.mark(text));
         let by_tracepoints =
-            outcome::way_of(&outcomes, HookId::Lifecycle) == Some(WayKind::Tracepoint);
-        let by_probe = outcome::way_of(&outcomes, HookId::SlabFailure) == Some(WayKind::Kprobe);
+            outcome::way_of(&outcomes, HookId::LIFECYCLE) == Some(WayKind::Tracepoint);
+        let by_probe = outcome::way_of(&outcomes, HookId::SLAB_FAILURE) == Some(WayKind::Kprobe);
         // Without the names it says less, and that is all.
         let names = by_probe.then(Kmsg::here).and_then(Result::ok);
         let trace = TraceReader::new(
