@@ -114,9 +114,9 @@ enum SourceArg {
 fn way() -> impl clap::builder::TypedValueParser<Value = WayKind> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     // Polling is no way of attaching.
-    let ways = WayKind::ALL.into_iter().filter(|way| *way != WayKind::Poll);
-    PossibleValuesParser::new(ways.map(WayKind::as_str)).try_map(|name| {
-        let way = WayKind::ALL.into_iter().find(|way| way.as_str() == name);
-        way.ok_or("no such way")
+    let ways = WayKind::ALL.iter().filter(|way| **way != WayKind::Poll);
+    PossibleValuesParser::new(ways.map(|way| way.as_str())).try_map(|name| {
+        let way = WayKind::ALL.iter().find(|way| way.as_str() == name);
+        way.copied().ok_or("no such way")
     })
 }

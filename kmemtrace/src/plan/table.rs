@@ -60,73 +60,56 @@ pub struct Program {
     pub target: &'static str,
 }
 
-/// How something is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WayKind {
-    /// A tracepoint whose arguments the verifier knows by type.
-    TpBtf,
-    /// A tracepoint's raw arguments.
-    RawTp,
-    /// A tracepoint's formatted record.
-    Tracepoint,
-    /// A trampoline at a function's entry.
-    Fentry,
-    /// A trampoline at a function's return.
-    Fexit,
-    /// A breakpoint at a function's entry.
-    Kprobe,
-    /// A breakpoint at a function's return.
-    Kretprobe,
-    /// The tracepoint `printk:console`: the kernel log as it is written.
-    Console,
-    /// The kernel log read from `/dev/kmsg`.
-    Kmsg,
-    /// Told by the release of a cgroup that was never activated.
-    Release,
-    /// The tracepoints of the mkdir system calls.
-    Syscalls,
-    /// What is there is looked at again and again.
-    Poll,
-    /// A program that is attached to nothing, and run when it is wanted.
-    TestRun,
+/// Attach methods, each with its name in output and in `--avoid`.
+macro_rules! ways {
+    ($($(#[$doc:meta])+ $way:ident = $name:literal,)+) => {
+        /// How something is seen.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum WayKind {
+            $($(#[$doc])+ $way,)+
+        }
+
+        impl WayKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$way),+];
+
+            /// The name in output and in `--avoid`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$way => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl WayKind {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::TpBtf,
-        Self::RawTp,
-        Self::Tracepoint,
-        Self::Fentry,
-        Self::Fexit,
-        Self::Kprobe,
-        Self::Kretprobe,
-        Self::Console,
-        Self::Kmsg,
-        Self::Release,
-        Self::Syscalls,
-        Self::Poll,
-        Self::TestRun,
-    ];
-
-    /// The name in output and in `--avoid`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TpBtf => "tp_btf",
-            Self::RawTp => "raw_tp",
-            Self::Tracepoint => "tracepoint",
-            Self::Fentry => "fentry",
-            Self::Fexit => "fexit",
-            Self::Kprobe => "kprobe",
-            Self::Kretprobe => "kretprobe",
-            Self::Console => "console",
-            Self::Kmsg => "kmsg",
-            Self::Release => "release",
-            Self::Syscalls => "syscalls",
-            Self::Poll => "poll",
-            Self::TestRun => "test_run",
-        }
-    }
+ways! {
+    /// A tracepoint whose arguments the verifier knows by type.
+    TpBtf = "tp_btf",
+    /// A tracepoint's raw arguments.
+    RawTp = "raw_tp",
+    /// A tracepoint's formatted record.
+    Tracepoint = "tracepoint",
+    /// A trampoline at a function's entry.
+    Fentry = "fentry",
+    /// A trampoline at a function's return.
+    Fexit = "fexit",
+    /// A breakpoint at a function's entry.
+    Kprobe = "kprobe",
+    /// A breakpoint at a function's return.
+    Kretprobe = "kretprobe",
+    /// The tracepoint `printk:console`: the kernel log as it is written.
+    Console = "console",
+    /// The kernel log read from `/dev/kmsg`.
+    Kmsg = "kmsg",
+    /// Told by the release of a cgroup that was never activated.
+    Release = "release",
+    /// The tracepoints of the mkdir system calls.
+    Syscalls = "syscalls",
+    /// What is there is looked at again and again.
+    Poll = "poll",
+    /// A program that is attached to nothing, and run when it is wanted.
+    TestRun = "test_run",
 }
 
 pub(super) const fn program(name: &'static str, target: &'static str) -> Program {
