@@ -10,7 +10,10 @@ use std::{
 use foldhash::fast::RandomState;
 
 use super::{Pin, PinCount, entry::MemcgEntry, key::Key, ranking::Ranking, summary::OwnerCount};
-use crate::{attribution, event::Pod};
+use crate::{
+    attribution,
+    event::{Path, Pod, Task},
+};
 
 /// Sums over the leaked ones. Those that the kernel's count alone tells of are suspects, and in nothing else.
 #[derive(Debug, Default, PartialEq)]
@@ -22,6 +25,34 @@ pub(super) struct Leaked {
     pins: BTreeMap<Pin, PinSum>,
     /// By the time of their removal.
     removed: BTreeMap<(u64, Key), Removed>,
+}
+
+/// What of a leaked memcg is summed up.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LeakedEntry {
+    path: Option<Path>,
+    pod: Option<Arc<Pod>>,
+    /// The kernel's count alone tells.
+    by_count: bool,
+    creator: Option<Task>,
+    pin: Option<(Pin, Option<u64>, bool)>,
+    removed_ns: Option<(u64, Option<u64>)>,
+    held_bytes: Option<u64>,
+}
+
+impl LeakedEntry {
+    /// Of an entry, if it is leaked.
+    pub(super) fn of(entry: &MemcgEntry) -> Option<Self> {
+        entry.is_leaked().then(|| Self {
+            path: entry.cgroup.path.clone(),
+            pod: entry.cgroup.pod.clone(),
+            by_count: entry.by_count.is_some(),
+            creator: entry.creator(),
+            pin: entry.pin(),
+            removed_ns: entry.removed_ns(),
+            held_bytes: entry.held_bytes(),
+        })
+    }
 }
 
 /// What is known of a removal, and of what is held since.
@@ -42,41 +73,49 @@ struct PinSum {
 }
 
 impl Leaked {
-    /// Takes in an entry that is leaked now.
-    pub(super) fn add(&mut self, key: Key, entry: &MemcgEntry) {
-        self.count(key, entry, true);
+    /// Follows an entry from what it was to what it is; `None` where it is not leaked.
+    pub(super) fn change(
+        &mut self,
+        key: Key,
+        before: Option<&LeakedEntry>,
+        after: Option<&LeakedEntry>,
+    ) {
+        // Whose it is takes longer to find out than to compare: most changes are none here.
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.count(key, before, false);
+        }
+        if let Some(after) = after {
+            self.count(key, after, true);
+        }
     }
 
-    /// Takes out an entry that was leaked, as it was taken in.
-    pub(super) fn remove(&mut self, key: Key, entry: &MemcgEntry) {
-        self.count(key, entry, false);
-    }
-
-    fn count(&mut self, key: Key, entry: &MemcgEntry, more: bool) {
-        if entry.by_count.is_some() {
+    fn count(&mut self, key: Key, entry: &LeakedEntry, more: bool) {
+        if entry.by_count {
             // A count names nobody: even where it is as high as there are candidates, zombies that no poll saw alive may
             // make it up.
             return self.suspects.count(entry, more);
         }
         self.owners.count(entry, more);
-        if let Some(task) = entry.creator() {
+        if let Some(task) = &entry.creator {
             let name = String::from_utf8_lossy(task.comm());
             self.creators.count(name.into(), more);
         }
-        if let Some((pin, held, reclaimable)) = entry.pin() {
+        if let Some((pin, held, reclaimable)) = entry.pin {
             let sum = self.pins.entry(pin).or_default();
             sum.count(held, reclaimable, more);
             if sum.leaked == 0 {
                 self.pins.remove(&pin);
             }
         }
-        if let Some((since_ns, after_ns)) = entry.removed_ns() {
+        if let Some((since_ns, after_ns)) = entry.removed_ns {
             let at = (since_ns, key);
             if more {
-                let held_bytes = entry.held_bytes();
                 let removed = Removed {
                     after_ns,
-                    held_bytes,
+                    held_bytes: entry.held_bytes,
                 };
                 self.removed.insert(at, removed);
             } else {
@@ -137,28 +176,42 @@ struct OwnerName {
     kind: &'static str,
 }
 
+/// A pod's namespace and name, as `NAMESPACE/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct PodName(Arc<str>);
+
+impl PodName {
+    fn of(pod: &Pod) -> Self {
+        Self(format!("{}/{}", pod.namespace, pod.name).into())
+    }
+}
+
 /// How many somebody has.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct OwnerRanking {
     ranking: Ranking<OwnerName>,
-    /// The pods' names by their uids, and how many entries have each.
-    pods: HashMap<Arc<str>, (Arc<Pod>, u64), RandomState>,
+    /// The pods' names by their uids, and how many entries have each: one name, unless somebody makes them up.
+    pods: HashMap<Arc<str>, BTreeMap<PodName, u64>, RandomState>,
 }
 
 impl OwnerRanking {
-    fn count(&mut self, entry: &MemcgEntry, more: bool) {
-        let Some(path) = &entry.cgroup.path else {
+    fn count(&mut self, entry: &LeakedEntry, more: bool) {
+        let Some(path) = &entry.path else {
             return;
         };
         let (kind, name) = owner(&path.bytes);
         let name: Arc<str> = name.into();
         if kind == "pod"
-            && let Some(pod) = &entry.cgroup.pod
+            && let Some(pod) = &entry.pod
         {
-            let named = self.pods.entry(Arc::clone(&name));
-            let (_, entries) = named.or_insert_with(|| (Arc::clone(pod), 0));
+            let names = self.pods.entry(Arc::clone(&name)).or_default();
+            let pod = PodName::of(pod);
+            let entries = names.entry(pod.clone()).or_default();
             *entries = entries.saturating_add_signed(if more { 1 } else { -1 });
             if *entries == 0 {
+                names.remove(&pod);
+            }
+            if names.is_empty() {
                 self.pods.remove(&name);
             }
         }
@@ -170,11 +223,12 @@ impl OwnerRanking {
         self.ranking
             .iter()
             .map(|(OwnerName { name, kind }, leaked)| {
-                let pod = self.pods.get(name).filter(|_| *kind == "pod");
+                let names = self.pods.get(name).filter(|_| *kind == "pod");
+                let pod = names.and_then(|names| names.last_key_value());
                 OwnerCount {
                     kind,
                     name: name.to_string(),
-                    pod: pod.map(|(pod, _)| format!("{}/{}", pod.namespace, pod.name)),
+                    pod: pod.map(|(pod, _)| pod.0.to_string()),
                     leaked,
                 }
             })

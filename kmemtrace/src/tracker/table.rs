@@ -9,7 +9,7 @@ use super::{
     Totals,
     entry::{MemcgEntry, Stage},
     key::{Id, Key},
-    leaked::Leaked,
+    leaked::{Leaked, LeakedEntry},
 };
 use crate::event::{Counts, Path, Proof, Scope};
 
@@ -182,14 +182,10 @@ impl Table {
             let Some(path) = entry.cgroup.path.as_ref().and_then(&moved) else {
                 continue;
             };
-            let leaked = entry.is_leaked();
-            if leaked {
-                self.leaked.remove(*key, entry);
-            }
+            let before = LeakedEntry::of(entry);
             entry.cgroup.path = Some(path);
-            if leaked {
-                self.leaked.add(*key, entry);
-            }
+            let after = LeakedEntry::of(entry);
+            self.leaked.change(*key, before.as_ref(), after.as_ref());
         }
     }
 
@@ -205,9 +201,8 @@ impl Table {
         let key = Key::new(Id::of(&entry.cgroup), entry.generation);
         self.account(key, None, Some(standing(&entry)));
         self.hold(None, entry.held_bytes());
-        if entry.is_leaked() {
-            self.leaked.add(key, &entry);
-        }
+        self.leaked
+            .change(key, None, LeakedEntry::of(&entry).as_ref());
         self.entries.insert(key, Box::new(entry));
         key
     }
@@ -216,9 +211,8 @@ impl Table {
         let entry = self.entries.remove(&key)?;
         self.account(key, Some(standing(&entry)), None);
         self.hold(entry.held_bytes(), None);
-        if entry.is_leaked() {
-            self.leaked.remove(key, &entry);
-        }
+        self.leaked
+            .change(key, LeakedEntry::of(&entry).as_ref(), None);
         Some(entry)
     }
 
@@ -228,13 +222,10 @@ impl Table {
         };
         let before = standing(entry);
         let held = entry.held_bytes();
-        if entry.is_leaked() {
-            self.leaked.remove(key, entry);
-        }
+        let leaked = LeakedEntry::of(entry);
         change(entry);
-        if entry.is_leaked() {
-            self.leaked.add(key, entry);
-        }
+        let now = LeakedEntry::of(entry);
+        self.leaked.change(key, leaked.as_ref(), now.as_ref());
         let after = standing(entry);
         let holds = entry.held_bytes();
         self.account(key, Some(before), Some(after));
@@ -262,8 +253,8 @@ impl Table {
     #[cfg(test)]
     pub(super) fn assert_in_step(&self) {
         let mut leaked = Leaked::default();
-        for (key, entry) in self.entries.iter().filter(|(_, entry)| entry.is_leaked()) {
-            leaked.add(*key, entry);
+        for (key, entry) in &self.entries {
+            leaked.change(*key, None, LeakedEntry::of(entry).as_ref());
         }
         assert_eq!(self.leaked, leaked);
         let held = self.values().filter_map(MemcgEntry::held_bytes);

@@ -48,7 +48,7 @@ pub(super) struct Counters {
     pub(super) ids_peak: Option<u64>,
     pub(super) slab_failures: Option<Repeated<SlabFailure>>,
     pub(super) slab_failures_suppressed: u64,
-    /// By their error numbers, as far as these are known.
+    /// By their error numbers, as far as these are known; 0 stands for all that the kernel does not have.
     pub(super) mkdir_failures: BTreeMap<Option<i32>, Repeated<MkdirFailure>>,
     pub(super) gaps: Option<Repeated<Gap>>,
     pub(super) lost: u64,
@@ -78,9 +78,17 @@ impl Counters {
     }
 
     pub(super) fn mkdir_failure(&mut self, time: Stamp, failure: &MkdirFailure) {
-        let before = self.mkdir_failures.get(&failure.errno);
+        // What is no error number of the kernel's (`MAX_ERRNO`) counts under 0: a trace may have any.
+        let errno = failure.errno.map(|errno| {
+            if (1..=4095).contains(&errno) {
+                errno
+            } else {
+                0
+            }
+        });
+        let before = self.mkdir_failures.get(&errno);
         let failed = Repeated::again(before, time, failure.clone());
-        self.mkdir_failures.insert(failure.errno, failed);
+        self.mkdir_failures.insert(errno, failed);
     }
 
     /// How many mkdirs failed with this error; `None` is an error that is not known.

@@ -43,19 +43,20 @@ pub(super) fn poisson(count: f64) -> Range {
 /// What memcgs hold, in bytes, as far as their sum and its spread take it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Amounts {
-    count: f64,
-    sum: f64,
-    squares: f64,
+    count: u64,
+    // Whole numbers: whichever order they come in, the sums are the same.
+    sum: u128,
+    squares: u128,
 }
 
 impl FromIterator<u64> for Amounts {
     fn from_iter<I: IntoIterator<Item = u64>>(amounts: I) -> Self {
         amounts.into_iter().fold(Self::default(), |so_far, bytes| {
-            let bytes = bytes as f64;
+            let bytes = u128::from(bytes);
             Self {
-                count: so_far.count + 1.0,
-                sum: so_far.sum + bytes,
-                squares: so_far.squares + bytes * bytes,
+                count: so_far.count + 1,
+                sum: so_far.sum.saturating_add(bytes),
+                squares: so_far.squares.saturating_add(bytes * bytes),
             }
         })
     }
@@ -66,19 +67,20 @@ impl Amounts {
     /// `sum² / squares` of them (the scaled Poisson distribution of Bohm and Zech, 2014). So where one holds nearly
     /// everything, the range is that of a single event. `leaked` is how many there were, these among them.
     pub(super) fn each(self, leaked: u64) -> Option<Range> {
-        if self.count == 0.0 {
+        if self.count == 0 {
             return None;
         }
-        if self.sum == 0.0 {
+        if self.sum == 0 {
             return Some(Range {
                 min: 0.0,
                 seen: 0.0,
                 max: 0.0,
             });
         }
-        let share = self.sum * self.sum / (self.squares * self.count);
+        let (count, sum) = (self.count as f64, self.sum as f64);
+        let share = sum * sum / (self.squares as f64 * count);
         let alike = share * leaked as f64;
-        Some(poisson(alike).times(self.sum / self.count / alike))
+        Some(poisson(alike).times(sum / count / alike))
     }
 }
 
