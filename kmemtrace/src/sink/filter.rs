@@ -53,6 +53,11 @@ impl Sink for Filtered {
         self.sink.flush()
     }
 
+    fn end(&mut self, time: Stamp, state: Status<'_>) -> io::Result<()> {
+        // The summary passes every filter.
+        self.sink.end(time, state)
+    }
+
     fn shows_lives(&self) -> bool {
         self.filter.shows_lives() && self.sink.shows_lives()
     }
