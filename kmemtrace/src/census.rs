@@ -1,6 +1,6 @@
 //! How many memory cgroups are live, how many are zombies and which, what holds them, how many ids are left: at this moment.
 //!
-//! [`look`] counts, [`walks`] names; [`assess`] makes a [`Census`] of what they saw (pure). `scan` shows it; `diagnose`,
+//! [`mod@look`] counts, [`walks`] names; [`assess`] makes a [`Census`] of what they saw (pure). `scan` shows it; `diagnose`,
 //! `reclaim` and `reproduce` need parts of it.
 
 mod count;

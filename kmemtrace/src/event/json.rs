@@ -1,6 +1,6 @@
 //! JSON Lines: the format of traces and of `--format json`. `docs/trace-format.md` describes it field by field.
 //!
-//! [`Line`] has all the fields and their order; [`Line::of`] makes one of a fact and [`parse`] gives the fact back.
+//! [`Line`] has all the fields and their order; [`Line::of`] makes one of a fact and [`parse()`] gives the fact back.
 //! A line's derived fields (whose the cgroup was, totals, verdicts) are for its readers: nothing is parsed back from them.
 
 mod line;

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Each line is a record of its own in the log (`slab_out_of_memory`): [`message`] understands the first, [`detail`] the
-//! others, [`Assembler`] puts them together, and [`LogReader`] does all that with a file of this boot's. [`records`] finds the records
+//! others, [`Assembler`] puts them together, and [`LogReader`] does all that with a file of this boot's. [`records()`] finds the records
 //! of any text that holds a kernel log: in all of `dmesg`'s forms, in syslogs, in a journal's export, broken by a terminal.
 //!
 //! The message has a rate limit of its own (`slub_oom_rs`): before the next one that it lets through, the log says how many it
