@@ -226,8 +226,13 @@ fn ask(name: &str) -> std::result::Result<[Told; 2], Box<dyn std::error::Error>>
             command.arg("--root").arg(&root);
             output(command)
         };
-        let (json, line) = (run("json"), run("npd"));
-        assert_eq!(json.status, line.status);
+        let (json, line, shown) = (run("json"), run("npd"), run("text"));
+        assert_eq!((json.status, json.status), (line.status, shown.status));
+        let whole = text(&shown.stdout);
+        assert!(
+            whole.lines().count() > 20 && text(&shown.stderr).is_empty(),
+            "{whole}"
+        );
         Ok(Told {
             status: json.status.code().unwrap_or(-1),
             json: serde_json::from_slice(&json.stdout)?,

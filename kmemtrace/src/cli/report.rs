@@ -22,7 +22,7 @@ use crate::{
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 The page is one file without network, fonts or images from elsewhere: open it from disk, send it, print it. It holds names \
-of cgroups, pods, tasks and the node.
+of cgroups, pods, tasks, the node and the traces' files.
 
 Exit status: 0 it is written, whatever it says; 2 an error, or not all of the trace could be read.")]
 pub(super) struct Args {
