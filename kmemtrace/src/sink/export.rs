@@ -1,9 +1,6 @@
 //! The formats of `export`: one table.
 
-use super::{
-    csv, jsonl, otlp, parquet, perfetto,
-    runs::{Runs, SharedOut},
-};
+use super::runs::{Runs, SharedOut};
 
 /// A format.
 #[derive(Clone, Copy, Debug)]
@@ -24,30 +21,30 @@ pub const FORMATS: &[ExportFormat] = &[
         name: "jsonl",
         about: "JSON lines of all changes, with verdicts, as `replay --all --format json` shows them",
         is_text: true,
-        begin: jsonl::export,
+        begin: super::jsonl::export,
     },
     ExportFormat {
         name: "csv",
         about: "A table with a row for each change",
         is_text: true,
-        begin: csv::export,
+        begin: super::csv::export,
     },
     ExportFormat {
         name: "parquet",
         about: "The same table as Parquet, for data frames and query engines",
         is_text: false,
-        begin: parquet::export,
+        begin: super::parquet::export,
     },
     ExportFormat {
         name: "otlp-json",
         about: "OpenTelemetry log records, as collectors read them from files",
         is_text: true,
-        begin: otlp::export,
+        begin: super::otlp::export,
     },
     ExportFormat {
         name: "perfetto",
         about: "A trace for <https://ui.perfetto.dev>",
         is_text: false,
-        begin: perfetto::export,
+        begin: super::perfetto::export,
     },
 ];
