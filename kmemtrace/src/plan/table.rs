@@ -1,5 +1,5 @@
-//! The table of hooks. A row is a hook; in it one row a way, best first. A newcomer's hook is one more row here and one
-//! file in `kmemtrace-ebpf/src/hooks`.
+//! The table of hooks. A row is a hook; in it one row a way, best first. A new hook is one more row here and one file in
+//! `kmemtrace-ebpf/src/hooks`.
 
 use kmemtrace_common::layout::Use;
 

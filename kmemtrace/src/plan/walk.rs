@@ -21,7 +21,7 @@ const STAT_KINDS: &str =
     "how much of it is shared memory, slab, per-CPU memory, kernel stacks or sockets";
 
 /// What a walk cannot tell where the fields for something are missing, in the order in which it is told.
-const LACKS: [(Use, &str); 11] = [
+const LACKS: &[(Use, &str)] = &[
     (Use::References, "reference counts"),
     (Use::MemcgId, "memcg ids"),
     (Use::Memory, "memory"),
@@ -48,8 +48,8 @@ pub fn walk_lacks(layout: &Layout, version: Version) -> Vec<Lack> {
         Use::Files => lists,
         _ => true,
     };
-    let rows = LACKS.into_iter().filter(|(wanted, _)| told(*wanted));
-    rows.filter_map(|(wanted, what)| {
+    let rows = LACKS.iter().filter(|(wanted, _)| told(*wanted));
+    rows.filter_map(|&(wanted, what)| {
         let why = lack(layout, wanted)?;
         Some(Lack { what, why })
     })
