@@ -17,7 +17,7 @@ pub mod traces;
 
 use std::io;
 
-pub use failures::{FailureCause, Lost};
+pub use failures::{FailedOn, FailureCause, Lost};
 use failures::{Failures, Gaps};
 pub use ids::{IdForecast, Kept};
 use leaks::Leaks;

@@ -20,7 +20,7 @@ use std::{
     path::Path,
 };
 
-pub use faults::Faults;
+pub use faults::{Faults, TraceNote};
 pub use input::Input;
 pub use play::{Play, PlayStep, PlayTally};
 

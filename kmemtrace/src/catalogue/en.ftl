@@ -631,6 +631,21 @@ page-no-run = could not tell: the trace holds no run
 page-when = { $node }, kernel { $kernel }, watched for { $watched }{ $runs }, from { $from } to { $to } UTC
 page-in-runs = { " in " }{ $runs } runs
 page-not-known = not known
+page-objects-of = objects of { $bytes } bytes
+page-errno = errno { $errno }
+page-errno-unknown = error not known
+page-note-more = and { $number } { $number ->
+    [one] line
+   *[other] lines
+ } more
+page-note-torn = { $file } ends in the middle of a line, as when its writer was killed
+page-note-newer = ignored what a newer version wrote: { $lines } { $lines ->
+    [one] line
+   *[other] lines
+ } and { $fields } { $fields ->
+    [one] field
+   *[other] fields
+ }
 page-numbers = Numbers
 page-over-time = Over time
 page-live = live

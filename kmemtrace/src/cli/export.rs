@@ -69,13 +69,13 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
         None => Box::new(stdout.lock()),
     };
-    let view = RunViews::new(out, |out| (to.begin)(out, several));
     let filter = Filter {
         all: true,
         ..Filter::default()
     };
     let bar = player::bar(&args.files, args.output.is_none());
-    let mut player = Player::new(play, view, filter, bar);
+    let view = RunViews::new(out, filter, |out| (to.begin)(out, several));
+    let mut player = Player::new(play, view, bar);
     let ended = player.all().and_then(|()| player.close());
     match (ended, &args.output) {
         (Err(Failure::Output(error)), Some(path)) => Err(cannot(path, error).into()),

@@ -17,7 +17,7 @@ use crate::{
     judge::Answer,
     sink::{
         Sink,
-        filter::Filter,
+        filter::{Filter, Filtered},
         runs::{Runs, SharedOut},
     },
     trace::{Faults, Play, PlayStep, TraceError},
@@ -28,7 +28,6 @@ use crate::{
 pub(super) struct Player {
     pub(super) play: Play,
     pub(super) view: RunViews,
-    pub(super) filter: Filter,
     pub(super) from: Option<Moment>,
     pub(super) to: Option<Moment>,
     bar: ProgressBar,
@@ -48,12 +47,11 @@ pub(super) fn open(files: &[PathBuf], grace: Option<Duration>) -> Result<Play, E
 
 impl Player {
     /// All of it, to be shown to somebody who may see how far it is.
-    pub(super) fn new(play: Play, view: RunViews, filter: Filter, bar: ProgressBar) -> Self {
+    pub(super) fn new(play: Play, view: RunViews, bar: ProgressBar) -> Self {
         Self {
             began_ns: play.began_ns(),
             play,
             view,
-            filter,
             from: None,
             to: None,
             bar,
@@ -126,7 +124,7 @@ impl Player {
                     && !changes.is_empty()
                     && let Some(state) = self.play.state(run)
                 {
-                    for change in changes.iter().filter(|change| self.filter.shows(change)) {
+                    for change in &*changes {
                         self.view.change(run, change, state)?;
                     }
                 }
@@ -141,7 +139,7 @@ impl Player {
             }
             Err(error) => {
                 if let Some(said) = self.faults.take(&error) {
-                    self.say(&said);
+                    self.say(&said.to_string());
                 }
             }
         }
@@ -176,7 +174,7 @@ impl Player {
         self.view.finish()?;
         self.bar.finish_and_clear();
         for said in self.faults.rest(self.play.done()) {
-            self.say(&said);
+            self.say(&said.to_string());
         }
         Ok(())
     }
@@ -186,25 +184,29 @@ impl Player {
 pub(super) struct RunViews {
     out: SharedOut,
     runs: Box<dyn Runs>,
+    filter: Filter,
     sinks: HashMap<usize, Box<dyn Sink>>,
 }
 
 impl RunViews {
-    /// Shows runs as `runs` makes sinks for them, which write to what it is given.
+    /// Shows of runs what the filter lets through, as `runs` makes sinks for them, which write to what it is given.
     pub(super) fn new(
         out: impl Write + 'static,
+        filter: Filter,
         runs: impl FnOnce(SharedOut) -> Box<dyn Runs>,
     ) -> Self {
         let out = SharedOut::new(out);
         Self {
             runs: runs(out.clone()),
+            filter,
             out,
             sinks: HashMap::new(),
         }
     }
 
     fn begin(&mut self, run: usize, time: Stamp, header: &Header) -> io::Result<()> {
-        let mut sink = self.runs.begin(run, header)?;
+        let sink = self.runs.begin(run, header)?;
+        let mut sink: Box<dyn Sink> = Box::new(Filtered::new(self.filter.clone(), sink));
         sink.header(time, header)?;
         self.sinks.insert(run, sink);
         Ok(())

@@ -16,6 +16,7 @@ use crate::{
     interrupt::runtime,
     sink::{
         Sink,
+        filter::Filter,
         jsonl::JsonLines,
         label::Labelled,
         tail::{Tail, TailOptions},
@@ -77,13 +78,13 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
     if !filter.shows_lives() {
         play = play.without_lives();
     }
-    let view = view(&args.show, color, play.hostnames().len() > 1);
+    let view = view(args.show.format, filter, color, play.hostnames().len() > 1);
     let factor = args.speed.factor();
     let bar = match factor {
         None => player::bar(&args.files, true),
         Some(_) => ProgressBar::hidden(),
     };
-    let mut player = Player::new(play, view, filter, bar);
+    let mut player = Player::new(play, view, bar);
     player.from = args.from;
     player.to = args.to;
     match factor {
@@ -94,12 +95,11 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
 }
 
 /// Each run as if it were alone, but that lines say of which node they are if there are several.
-fn view(show: &ShowArgs, color: Color, several: bool) -> RunViews {
-    let format = show.format;
+fn view(format: Format, filter: Filter, color: Color, several: bool) -> RunViews {
     let options = TailOptions {
         color: colored(color),
     };
-    RunViews::new(io::stdout().lock(), move |out| {
+    RunViews::new(io::stdout().lock(), filter, move |out| {
         Box::new(move |_: usize, header: &Header| {
             let out = out.clone();
             let node = header.hostname.as_deref().filter(|_| several);

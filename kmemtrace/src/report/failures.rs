@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    event::{Gap, GapReason, MkdirFailure, SlabFailure, json::errno_name},
+    event::{Gap, GapReason, MkdirFailure, SlabFailure},
     text::escape::Name,
 };
 
@@ -16,11 +16,28 @@ const GAPS: usize = 1_000;
 /// So much of a name.
 const NAME_MAX: usize = 120;
 
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailedOn {
+    /// A mkdir, with this error.
+    Errno(i32),
+    /// A mkdir, with an error that is not known.
+    UnknownErrno,
+    /// An allocation from this slab cache. Escaped for people, not for a medium.
+    Cache(String),
+    /// An allocation of an object of this many bytes, from a cache that is not known.
+    Objects(u64),
+    /// An allocation of which nothing is known.
+    Unknown,
+    /// Whatever is not told apart any more.
+    Others,
+}
+
 /// Failures of one cause.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureCause {
-    /// What failed: a slab cache, or a mkdir's error. Escaped for people, not for a medium.
-    pub what: String,
+    /// A slab cache, or a mkdir's error.
+    pub what: FailedOn,
     /// Where: the memcg whose cache it was, or the directory in which nothing could be made.
     pub place: String,
     /// Who ran into it last.
@@ -44,16 +61,16 @@ pub struct Lost {
 
 /// Failures by cause.
 #[derive(Debug, Default)]
-pub(super) struct Failures(HashMap<(String, String), FailureCause>);
+pub(super) struct Failures(HashMap<(FailedOn, String), FailureCause>);
 
 impl Failures {
     pub(super) fn slab(&mut self, failure: &SlabFailure, wall_ns: i64) {
         let owned = failure.owned_cache();
         let cache = owned.map(|owned| owned.cache).or(failure.cache.as_deref());
         let what = match (cache, failure.object_size) {
-            (Some(cache), _) => short(cache),
-            (None, Some(size)) => format!("objects of {size} bytes"),
-            (None, None) => "not known".to_owned(),
+            (Some(cache), _) => FailedOn::Cache(short(cache)),
+            (None, Some(size)) => FailedOn::Objects(size.into()),
+            (None, None) => FailedOn::Unknown,
         };
         let place = owned.map(|owned| short(owned.leaf)).unwrap_or_default();
         let task = failure.task.map(|task| short(task.comm()));
@@ -61,11 +78,9 @@ impl Failures {
     }
 
     pub(super) fn mkdir(&mut self, failure: &MkdirFailure, wall_ns: i64) {
-        let what = match failure.errno.map(|errno| (errno, errno_name(errno))) {
-            Some((_, Some(name))) => name.to_owned(),
-            Some((errno, None)) => format!("errno {errno}"),
-            None => "error not known".to_owned(),
-        };
+        let what = failure
+            .errno
+            .map_or(FailedOn::UnknownErrno, FailedOn::Errno);
         let parent = failure.path.as_ref().map(|path| {
             let slash = path.bytes.iter().rposition(|&byte| byte == b'/');
             match slash {
@@ -77,10 +92,10 @@ impl Failures {
         self.count(what, parent.unwrap_or_default(), task, wall_ns);
     }
 
-    fn count(&mut self, what: String, place: String, task: Option<String>, wall_ns: i64) {
+    fn count(&mut self, what: FailedOn, place: String, task: Option<String>, wall_ns: i64) {
         let mut key = (what, place);
         if self.0.len() >= CAUSES && !self.0.contains_key(&key) {
-            key = ("others".to_owned(), String::new());
+            key = (FailedOn::Others, String::new());
         }
         let failure = self
             .0
@@ -88,8 +103,9 @@ impl Failures {
             .or_insert_with_key(|(what, place)| FailureCause {
                 what: what.clone(),
                 place: place.clone(),
+                task: String::new(),
+                count: 0,
                 at_ns: (wall_ns, wall_ns),
-                ..FailureCause::default()
             });
         failure.count += 1;
         failure.at_ns.1 = wall_ns;

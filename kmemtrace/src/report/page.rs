@@ -20,7 +20,7 @@ use std::io;
 use askama::Template;
 
 use super::Report;
-use crate::{catalogue::Catalogue, text::escape::Name};
+use crate::{catalogue::Catalogue, text::escape::Name, trace::TraceNote};
 use view::PageView;
 
 /// How the page looks.
@@ -65,7 +65,7 @@ pub struct Fix {
 pub fn write(
     report: &Report,
     diagnosed: &Diagnosed,
-    notes: &[String],
+    notes: &[TraceNote],
     catalogue: &Catalogue,
     out: &mut impl io::Write,
 ) -> io::Result<()> {

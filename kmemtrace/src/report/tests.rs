@@ -218,9 +218,12 @@ fn a_run_comes_to_what_the_tracker_says() {
     assert_eq!(report.lifetimes.figures().unwrap().count, 2);
     assert_eq!(report.lifetimes.between(0, s), 1);
     assert_eq!(report.lifetimes.between(10 * s, 60 * s), 1);
-    assert_eq!(report.slab_failures[0].what, "dentry");
+    assert_eq!(
+        report.slab_failures[0].what,
+        FailedOn::Cache("dentry".to_owned())
+    );
     assert_eq!(report.slab_failures[0].place, "ebf02fc7");
-    assert_eq!(report.mkdir_failures[0].what, "ENOSPC");
+    assert_eq!(report.mkdir_failures[0].what, FailedOn::Errno(28));
     assert_eq!(report.mkdir_failures[0].place, POD);
     let begin = at(0).wall_ns;
     assert_eq!(

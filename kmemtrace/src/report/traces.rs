@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     sink::Sink,
     text::escape::Name,
-    trace::{Faults, Play, PlayStep},
+    trace::{Faults, Play, PlayStep, TraceNote},
     tracker::{Change, What},
 };
 
@@ -20,8 +20,8 @@ pub struct TraceReport {
     pub traced: Traced,
     /// Where the last run's header stands.
     pub header: Option<Provenance>,
-    /// What could not be read, in words.
-    pub notes: Vec<String>,
+    /// What could not be read.
+    pub notes: Vec<TraceNote>,
     /// Whether a file could not be read to its end.
     pub is_broken: bool,
 }
@@ -113,12 +113,12 @@ fn failed(traced: &mut Traced, change: &Change, play: &Play) {
 
 /// Tells it, and keeps it.
 fn note(
-    notes: &mut Vec<String>,
+    notes: &mut Vec<TraceNote>,
     say: &mut dyn FnMut(&str),
-    said: impl IntoIterator<Item = String>,
+    said: impl IntoIterator<Item = TraceNote>,
 ) {
     for said in said {
-        say(&said);
+        say(&said.to_string());
         notes.push(said);
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn failures(report: &Report, catalogue: &Catalogue) -> Vec<FailureLin
     let line = |kind: String| {
         move |failure: &FailureCause| FailureLine {
             kind: kind.clone(),
-            what: failure.what.clone(),
+            what: words::failed(&failure.what, catalogue),
             place: failure.place.clone(),
             task: failure.task.clone(),
             count: Grouped(failure.count).to_string(),

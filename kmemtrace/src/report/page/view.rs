@@ -9,7 +9,7 @@ use super::{
     lists::{self, FailureLine, LISTED},
     name,
     owners::{self, OwnerRows, or_unknown},
-    verdict,
+    verdict, words,
     zombies::{self, Lived, PinLine},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     report::{Kept, Report},
     sink::tail::summary::{Grade, RunVerdict},
     text::units::{Bytes, Duration, Grouped},
+    trace::TraceNote,
 };
 
 /// How many rows there are without the script.
@@ -74,7 +75,7 @@ impl<'a> PageView<'a> {
     pub(super) fn new(
         report: &Report,
         diagnosed: &Diagnosed,
-        notes: &[String],
+        notes: &[TraceNote],
         catalogue: &'a Catalogue,
     ) -> io::Result<Self> {
         let say = |message: Message| catalogue.text(&message);
@@ -143,7 +144,10 @@ impl<'a> PageView<'a> {
                 .unwrap_or_default(),
             runs: lists::runs(report),
             runs_more: owners::more(runs_more, catalogue),
-            notes: notes.iter().map(name).collect(),
+            notes: notes
+                .iter()
+                .map(|note| name(words::note(note, catalogue)))
+                .collect(),
             rows: leaks
                 .iter()
                 .take(ROWS)
