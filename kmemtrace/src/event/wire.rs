@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kmemtrace_common::wire::{HEAD_BYTES, Head, TEXT_MAX, flag, kind, text_form};
 
-use super::{Cgroup, Fact, MkdirFailure, Path, Scope, SlabFailure, Task, klog};
+use super::{Cgroup, Fact, MEMCG_IDS, MkdirFailure, Path, Scope, SlabFailure, Task, klog};
 
 /// What [`decode`] needs to know about this run and this machine.
 #[derive(Clone, Debug)]
@@ -53,8 +53,8 @@ pub fn decode(record: &Bytes, context: &Context) -> Decoded {
     }
     let text = record.slice(HEAD_BYTES..HEAD_BYTES + len);
     let fact = match head.kind {
-        kind::MKDIR => Fact::Created(cgroup(&head, text, context, Scope::Cgroup)),
-        kind::RMDIR => Fact::Offlined(cgroup(&head, text, context, Scope::Cgroup)),
+        kind::MKDIR => return life(Fact::Created, &head, text, context, Scope::Cgroup),
+        kind::RMDIR => return life(Fact::Offlined, &head, text, context, Scope::Cgroup),
         kind::RELEASE if rolled_back(&head) => {
             if !context.release_tells_mkdir_failure {
                 return Decoded::Nothing;
@@ -64,15 +64,15 @@ pub fn decode(record: &Bytes, context: &Context) -> Decoded {
                 ..mkdir_failure(&head, text)
             })
         }
-        kind::RELEASE => Fact::Freed(cgroup(&head, text, context, Scope::Cgroup)),
-        kind::RENAME => Fact::Renamed(cgroup(&head, text, context, Scope::Cgroup)),
+        kind::RELEASE => return life(Fact::Freed, &head, text, context, Scope::Cgroup),
+        kind::RENAME => return life(Fact::Renamed, &head, text, context, Scope::Cgroup),
         // A memcg in a mkdir that is not done: the tracepoint tells of it when it is; rolled back, it never was.
         kind::CSS_ONLINE | kind::CSS_OFFLINE | kind::CSS_FREE if rolled_back(&head) => {
             return Decoded::Nothing;
         }
-        kind::CSS_ONLINE => Fact::Created(cgroup(&head, text, context, Scope::Memcg)),
-        kind::CSS_OFFLINE => Fact::Offlined(cgroup(&head, text, context, Scope::Memcg)),
-        kind::CSS_FREE => Fact::Freed(cgroup(&head, text, context, Scope::Memcg)),
+        kind::CSS_ONLINE => return life(Fact::Created, &head, text, context, Scope::Memcg),
+        kind::CSS_OFFLINE => return life(Fact::Offlined, &head, text, context, Scope::Memcg),
+        kind::CSS_FREE => return life(Fact::Freed, &head, text, context, Scope::Memcg),
         kind::SLAB_FAILURE => Fact::SlabFailure(SlabFailure {
             cache: (!text.is_empty()).then_some(text),
             object_size: (head.object_size != 0).then_some(head.object_size),
@@ -102,6 +102,22 @@ pub fn decode(record: &Bytes, context: &Context) -> Decoded {
 /// that is not done, or, released, in one that the kernel rolled back.
 fn rolled_back(head: &Head) -> bool {
     head.flags & (flag::ACTIVATED_KNOWN | flag::ACTIVATED) == flag::ACTIVATED_KNOWN
+}
+
+/// A fact of a cgroup's life, unless the record cannot be of one: it counts as not understood, and no memcg comes of it.
+fn life(
+    fact: fn(Cgroup) -> Fact,
+    head: &Head,
+    text: Bytes,
+    context: &Context,
+    scope: Scope,
+) -> Decoded {
+    // Cgroups count from 1 (`cgroup_idr`, `kernfs_root.ino_idr`), memcg ids end at `MEM_CGROUP_ID_MAX`.
+    let memcg_id = head.flags & flag::MEMCG_ID_KNOWN != 0 && u64::from(head.memcg_id) > MEMCG_IDS;
+    if head.cgroup_id == 0 || memcg_id {
+        return Decoded::Unknown;
+    }
+    Decoded::Fact(head.mono_ns, fact(cgroup(head, text, context, scope)))
 }
 
 fn known<T: Default + PartialEq>(value: T) -> Option<T> {
@@ -301,7 +317,59 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_no_cgroup_has_makes_no_memcg() {
+        let head = Head {
+            kind: kind::RMDIR,
+            cgroup_id: 9,
+            memcg_id: 65_535,
+            flags: flag::MEMCG_ID_KNOWN,
+            text_form: text_form::PLAIN,
+            ..Head::ZERO
+        };
+        let kinds = [
+            kind::MKDIR,
+            kind::RMDIR,
+            kind::RELEASE,
+            kind::RENAME,
+            kind::CSS_ONLINE,
+            kind::CSS_OFFLINE,
+            kind::CSS_FREE,
+        ];
+        for kind in kinds {
+            let right = Head { kind, ..head };
+            assert!(matches!(fact(right, b"/a"), Decoded::Fact(..)), "{kind}");
+            let no_id = Head {
+                cgroup_id: 0,
+                ..right
+            };
+            assert_eq!(fact(no_id, b"/a"), Decoded::Unknown, "{kind}");
+            let beyond = Head {
+                memcg_id: 65_536,
+                ..right
+            };
+            assert_eq!(fact(beyond, b"/a"), Decoded::Unknown, "{kind}");
+            // Where it is not known what stands there, it says nothing.
+            let untold = Head { flags: 0, ..beyond };
+            assert!(matches!(fact(untold, b"/a"), Decoded::Fact(..)), "{kind}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whatever_is_garbled_no_memcg_has_id_0_or_a_memcg_id_beyond_the_last(
+            kind in 0..14u32, flags in any::<u32>(), id in prop_oneof![Just(0), any::<u64>()],
+            memcg_id in any::<u32>(), text in proptest::collection::vec(any::<u8>(), 0..99),
+        ) {
+            let head = Head { kind, flags, cgroup_id: id, memcg_id, text_form: text_form::PLAIN, ..Head::ZERO };
+            if let Decoded::Fact(_, mut fact) = fact(head, &text)
+                && let Some(cgroup) = fact.cgroup_mut()
+            {
+                prop_assert!(cgroup.id != Some(0), "{cgroup:?}");
+                prop_assert!(cgroup.memcg_id.is_none_or(|id| u64::from(id) <= MEMCG_IDS), "{cgroup:?}");
+            }
+        }
+
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             decode(&bytes.into(), &context());
