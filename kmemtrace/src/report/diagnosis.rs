@@ -67,7 +67,7 @@ fn fixes(diagnosis: &Diagnosis, catalogue: &Catalogue) -> Vec<Fix> {
     applies.map(fix).collect()
 }
 
-/// What the trace tells of the node; each line is of the header.
+/// The node's facts by its trace; each line is the header's.
 pub(super) fn facts(report: &Report, run: &ReportRun, traced: &Traced, at: &Provenance) -> Facts {
     let header = &run.header;
     let line = |text: String| FileLine {

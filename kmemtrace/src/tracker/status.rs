@@ -157,7 +157,7 @@ impl<'a> Status<'a> {
         self.0.table.leaked().owners.iter()
     }
 
-    /// Whose removed memcgs may be among those that the kernel's count alone tells of, most first.
+    /// Whose removed memcgs may be among those known by the kernel's count alone, most first.
     pub fn suspects(self) -> impl Iterator<Item = SuspectCount> + 'a {
         let suspects = self.0.table.leaked().suspects.iter();
         suspects.map(|owner| SuspectCount {

@@ -37,7 +37,7 @@ pub(super) struct Table {
     /// Polled: how many of the pool are called leaked.
     judged: u64,
     leaked: Leaked,
-    /// Of so many zombies it is known what they hold, and what they hold together.
+    /// Zombies whose held bytes are known, and the sum of these bytes.
     held: u64,
     held_bytes: u128,
 }

@@ -40,9 +40,9 @@ struct Data {
 struct ScriptWords {
     /// What stands before the facts of a row that was chosen, all of one width.
     labels: Vec<String>,
-    /// So many of so many, for `{0}` and `{1}`.
+    /// "{0} of {1}".
     found: String,
-    /// The first so many of so many, for `{0}` and `{1}`.
+    /// "the first {0} of {1}".
     printed: String,
 }
 

@@ -189,7 +189,7 @@ fn line(
     }
 }
 
-/// That there are so many more, if there are.
+/// How many more there are; empty if none.
 pub(super) fn more(number: u64, catalogue: &Catalogue) -> String {
     match number {
         0 => String::new(),
