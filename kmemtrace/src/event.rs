@@ -10,7 +10,7 @@ pub mod klog;
 mod slab;
 pub mod wire;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,11 @@ pub use slab::{NodeSlabs, OwnedCache, SlabFailure};
 /// How many memcg ids there are: 1 to `MEM_CGROUP_ID_MAX`, which is `USHRT_MAX`. Once all are taken, mkdir fails. The root
 /// has one of them as well (`mem_cgroup_alloc` gives it the first).
 pub const MEMCG_IDS: u64 = 65_535;
+
+/// A length of time in nanoseconds, as traces have it; after 584 years it is `u64::MAX`.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// A moment, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +153,12 @@ pub struct Pod {
     pub namespace: String,
     /// Its name in there.
     pub name: String,
+}
+
+impl fmt::Display for Pod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// The slab caches that one memcg alone has, on kernels that give memcgs their own (3.10 to 5.8).

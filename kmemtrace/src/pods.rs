@@ -100,7 +100,7 @@ mod tests {
                 .fact
                 .cgroup_mut()
                 .and_then(|cgroup| cgroup.pod.clone());
-            pod.map(|pod| format!("{}/{}", pod.namespace, pod.name))
+            pod.map(|pod| pod.to_string())
         };
         let path = format!("/kubepods/pod{UID}/c");
         assert_eq!(named(path.clone()).as_deref(), Some("shop/web-0"));

@@ -53,7 +53,7 @@ pub use tally::{Lifetimes, Repeated};
 
 use crate::event::{
     Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
-    Walked, Wanted, header::Header,
+    Walked, Wanted, header::Header, nanos,
 };
 pub use crate::judge::Kept;
 
@@ -167,7 +167,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker for a run that begins so.
+    /// A tracker for a run with this header.
     pub fn of(header: &Header) -> Self {
         Self {
             header: Some(Box::new(header.clone())),
@@ -184,10 +184,7 @@ impl Tracker {
         Self {
             header: None,
             now: Stamp::default(),
-            table: Table::new(
-                u64::try_from(config.grace.as_nanos()).unwrap_or(u64::MAX),
-                config.polled,
-            ),
+            table: Table::new(nanos(config.grace), config.polled),
             freed: FreedIds::default(),
             check: Check::new(),
             walk: 1,

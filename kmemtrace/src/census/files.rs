@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    event::json::Hex,
+    event::{json::Hex, nanos},
     host::Mounts,
     source::bpf::{Device, HeldFile, Holdings, KernelWalk, KernelWalker},
     text::progress::bar,
@@ -137,7 +137,7 @@ pub(crate) fn look(
                 look.zombies += 1;
                 look.seen_bytes += holdings.seen_bytes;
                 look.complete &= holdings.complete;
-                look.took_ns += u64::try_from(holdings.took.as_nanos()).unwrap_or(u64::MAX);
+                look.took_ns += nanos(holdings.took);
                 found.insert(memcg.serial, pages(&holdings, of_bytes, mounts));
             }
             Err(error) => {

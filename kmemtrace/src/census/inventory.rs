@@ -13,7 +13,7 @@ pub(crate) use self::zombie::Zombie;
 use super::{files, objcgs};
 use crate::{
     attribution::PodUid,
-    event::Pod,
+    event::{Pod, nanos},
     plan::Lack,
     source::bpf::{KernelWalk, Memcg},
     tracker::{Amounts, Pin, Trend},
@@ -250,7 +250,7 @@ pub(crate) fn inventory(
             complete: walk.complete,
             changed: walk.changed,
             runs: walk.runs,
-            took_ns: u64::try_from(walk.took.as_nanos()).unwrap_or(u64::MAX),
+            took_ns: nanos(walk.took),
             lacks: kernel
                 .lacks
                 .iter()

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
+    event::nanos,
     source::bpf::{LeftOver, Tree},
 };
 
@@ -56,7 +57,7 @@ pub(crate) fn object_cgroups(found: Result<LeftOver, Error>, tree: &Tree) -> Obj
         count: found.below.iter().map(|left| left.object_cgroups).sum(),
         references: found.below.iter().map(|left| left.references).sum(),
         complete: found.complete,
-        took_ns: u64::try_from(found.took.as_nanos()).unwrap_or(u64::MAX),
+        took_ns: nanos(found.took),
         refused,
     }
 }

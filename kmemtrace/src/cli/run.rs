@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    event::header::{self, Header},
+    event::{
+        header::{self, Header},
+        nanos,
+    },
     host::{self, HostFacts, Root},
     interrupt::{Signals, runtime},
     judge::Answer,
@@ -200,7 +203,7 @@ fn header(started: &Started, facts: &HostFacts, grace: Duration) -> Header {
             .as_ref()
             .ok()
             .map(|h| h.version.as_str().to_owned()),
-        grace_ns: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
+        grace_ns: nanos(grace),
         refused: started.refused.clone(),
         cmdline: facts.cmdline.clone(),
         part: None,

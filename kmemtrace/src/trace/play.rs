@@ -18,7 +18,7 @@ use std::{
 
 use super::{Trace, TraceError};
 use crate::{
-    event::{Stamp, header::Header, json::Item},
+    event::{Stamp, header::Header, json::Item, nanos},
     tracker::{Change, Status, Tracker},
 };
 use queue::{File, QueuedTrace, time};
@@ -342,7 +342,7 @@ impl Play {
         } else {
             let mut header = header;
             if let Some(grace) = self.grace {
-                header.grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
+                header.grace_ns = nanos(grace);
             }
             let mut tracker = Tracker::of(&header);
             if !self.lives {

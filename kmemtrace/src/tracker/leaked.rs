@@ -15,7 +15,7 @@ use crate::{
     event::{Path, Pod, Task},
 };
 
-/// Sums over the leaked ones. Those that the kernel's count alone tells of are suspects, and in nothing else.
+/// Sums over the leaked memcgs. Those known by the kernel's count alone are suspects, and in nothing else.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Leaked {
     pub(super) owners: OwnerRanking,
@@ -66,7 +66,7 @@ pub(super) struct Removed {
 #[derive(Debug, Default, PartialEq)]
 struct PinSum {
     leaked: u64,
-    /// Of so many it is not known what they hold.
+    /// Those whose held bytes are unknown.
     unknown: u64,
     bytes: u128,
     reclaimable: u64,
@@ -176,22 +176,12 @@ struct OwnerName {
     kind: &'static str,
 }
 
-/// A pod's namespace and name, as `NAMESPACE/NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct PodName(Arc<str>);
-
-impl PodName {
-    fn of(pod: &Pod) -> Self {
-        Self(format!("{}/{}", pod.namespace, pod.name).into())
-    }
-}
-
 /// How many somebody has.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct OwnerRanking {
     ranking: Ranking<OwnerName>,
     /// The pods' names by their uids, and how many entries have each: one name, unless somebody makes them up.
-    pods: HashMap<Arc<str>, BTreeMap<PodName, u64>, RandomState>,
+    pods: HashMap<Arc<str>, BTreeMap<String, u64>, RandomState>,
 }
 
 impl OwnerRanking {
@@ -205,7 +195,7 @@ impl OwnerRanking {
             && let Some(pod) = &entry.pod
         {
             let names = self.pods.entry(Arc::clone(&name)).or_default();
-            let pod = PodName::of(pod);
+            let pod = pod.to_string();
             let entries = names.entry(pod.clone()).or_default();
             *entries = entries.saturating_add_signed(if more { 1 } else { -1 });
             if *entries == 0 {
@@ -228,7 +218,7 @@ impl OwnerRanking {
                 OwnerCount {
                     kind,
                     name: name.to_string(),
-                    pod: pod.map(|(pod, _)| pod.0.to_string()),
+                    pod: pod.map(|(pod, _)| pod.clone()),
                     leaked,
                 }
             })

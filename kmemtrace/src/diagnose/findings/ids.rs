@@ -8,6 +8,7 @@ use crate::{
         facts::{FileLine, MemcgCount},
         signs::{empty, ids_a_day, lasts_ns, made_by, signs},
     },
+    event::nanos,
     judge::{Kept, Refused, Signs},
 };
 
@@ -146,8 +147,7 @@ fn crowd(facts: &Facts) -> Message {
     let Some(crowd) = &facts.crowd else {
         return Message::new(say::NOTHING);
     };
-    let ns =
-        |age: std::time::Duration| Arg::Time(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+    let ns = |age| Arg::Time(nanos(age));
     let age = crowd
         .age
         .map_or(Message::new(say::NOTHING), |(oldest, youngest)| {
