@@ -12,6 +12,7 @@ use std::{
     os::fd::AsRawFd,
     path::Path,
     process::{Command, ExitCode, Stdio},
+    sync::OnceLock,
     thread,
 };
 
@@ -33,8 +34,9 @@ const BEGIN: &str = "KMEMTRACE-VM-BEGIN";
 /// On the console: how it ended.
 const VERDICT: &str = "KMEMTRACE-VM-VERDICT";
 
-/// The second serial line: data for `cargo xtask vm`, without the kernel's messages in between.
-const DATA: &str = "/dev/ttyS1";
+/// The device for data to `cargo xtask vm`, without the kernel's messages in between: a second serial line, or what the
+/// plan says.
+static DATA: OnceLock<String> = OnceLock::new();
 
 /// The other commands, if they are in the machine.
 const BUSYBOX: &str = "/bin/busybox";
@@ -89,6 +91,9 @@ fn run() -> Result<Verdict, String> {
     let plan: Value =
         serde_json::from_slice(&plan).map_err(|error| format!("cannot read {PLAN}: {error}"))?;
     modules()?;
+    if let Some(device) = plan["data"].as_str() {
+        DATA.get_or_init(|| device.to_owned());
+    }
     let cgroup = plan["cgroup"].as_str().unwrap_or("v2");
     if let Some(missing) = mounts::cgroups(cgroup)? {
         return Ok(Verdict {
@@ -99,7 +104,7 @@ fn run() -> Result<Verdict, String> {
     match plan["run"].as_str() {
         Some("tests") => tests(&plan),
         Some("command") => command(&plan),
-        Some("shell") => shell(),
+        Some("shell") => shell(plan["console"].as_str().unwrap_or("/dev/console")),
         other => Err(format!("{PLAN}: nothing to run: {other:?}")),
     }
 }
@@ -146,6 +151,7 @@ fn variables(plan: &Value) -> impl Iterator<Item = (&String, &str)> {
 
 /// Runs the live tests and counts them.
 fn tests(plan: &Value) -> Result<Verdict, String> {
+    send(&json!({ "page_bytes": rustix::param::page_size() }))?;
     for source in ["bpf", "tracefs", "sysfs"] {
         let report = output(program(["doctor", "--source", source, "--format", "json"]));
         match serde_json::from_slice::<Value>(&report.stdout) {
@@ -220,7 +226,7 @@ fn count(mut output: impl BufRead) -> (u64, u64, u64) {
     }
 }
 
-/// Runs a command: its output goes to the second serial line, what it complains of to the console.
+/// Runs a command: its output goes to the device for data, what it complains of to the console.
 fn command(plan: &Value) -> Result<Verdict, String> {
     let words: Vec<_> = plan["command"]
         .as_array()
@@ -260,7 +266,7 @@ fn install_busybox() -> Result<(), String> {
 }
 
 /// A shell on the console, until it ends.
-fn shell() -> Result<Verdict, String> {
+fn shell(device: &str) -> Result<Verdict, String> {
     install_busybox()?;
     println!("{BEGIN}");
     println!("kmemtrace is in /bin; exit, or Ctrl-A x, ends the machine");
@@ -268,8 +274,8 @@ fn shell() -> Result<Verdict, String> {
         File::options()
             .read(true)
             .write(true)
-            .open("/dev/ttyS0")
-            .map_err(|error| format!("cannot open /dev/ttyS0: {error}"))
+            .open(device)
+            .map_err(|error| format!("cannot open {device}: {error}"))
     };
     let shell = Command::new(BUSYBOX)
         .args(["setsid", "-c", "/bin/sh"])
@@ -304,18 +310,24 @@ fn is(pid: Pid, child: u32) -> bool {
     u32::try_from(pid.as_raw_nonzero().get()) == Ok(child)
 }
 
-/// Opens the second serial line for writing.
-fn data() -> Result<File, String> {
-    File::options()
-        .write(true)
-        .open(DATA)
-        .map_err(|error| format!("cannot open {DATA}: {error}"))
+/// The path of the device for data.
+fn data_path() -> &'static str {
+    DATA.get().map_or("/dev/ttyS1", String::as_str)
 }
 
-/// Writes a line to the second serial line.
+/// Opens the device for data for writing.
+fn data() -> Result<File, String> {
+    let path = data_path();
+    File::options()
+        .write(true)
+        .open(path)
+        .map_err(|error| format!("cannot open {path}: {error}"))
+}
+
+/// Writes a line to the device for data.
 fn send(line: &Value) -> Result<(), String> {
     let mut data = data()?;
     data.write_all(format!("{line}\n").as_bytes())
         .and_then(|()| Ok(tcdrain(&data)?))
-        .map_err(|error| format!("cannot write to {DATA}: {error}"))
+        .map_err(|error| format!("cannot write to {}: {error}", data_path()))
 }

@@ -1,13 +1,16 @@
 //! `cargo xtask vm`: the live tests on other kernels, in virtual machines.
 
 mod apt;
+mod arch;
 mod changes;
 mod console;
 mod cpio;
 mod fleet;
 mod image;
 mod kernel;
+mod machines;
 mod matrix;
+mod modules;
 mod one;
 mod qemu;
 mod record;
@@ -15,18 +18,19 @@ mod report;
 mod sources;
 
 use std::{
-    fmt, fs, io,
+    collections::BTreeMap,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::ValueEnum;
-
 use crate::{error::Error, workspace};
+use arch::Arch;
 use image::Programs;
-use kernel::{Kernel, Release};
-use matrix::{Matrix, Outcome, machines};
-use one::Run;
+use kernel::{Kernel, Store};
+use machines::{Cgroup, Flavour, Kind, Like, Release, machines};
+use matrix::{Matrix, Outcome};
+use one::{Host, Run};
 use qemu::Accel;
 
 /// Run the live tests, or a command, on another kernel in a virtual machine
@@ -36,10 +40,16 @@ use qemu::Accel;
     reason = "each is a flag of the command line"
 )]
 pub(crate) struct Args {
-    /// Debian's cloud kernel to boot
+    /// Debian's kernel to boot, or a selection of machines of the matrix
     #[arg(long, value_enum, default_value_t = Release::Newest)]
     kernel: Release,
-    /// How cgroups are mounted; without it v2, and for all kernels v1 as well where they have it
+    /// Architecture [default: that of PCs; of a selection: each]
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
+    /// How Debian built the kernel [default: cloud; of a selection: each]
+    #[arg(long, value_enum)]
+    flavour: Option<Flavour>,
+    /// How cgroups are mounted [default: v2; of a selection: as in the matrix]
     #[arg(long, value_enum)]
     cgroup: Option<Cgroup>,
     /// Run only the tests with this in their names
@@ -51,8 +61,8 @@ pub(crate) struct Args {
     /// Boot a machine that failed once more; the report tells of both
     #[arg(long, conflicts_with_all = ["shell", "command"])]
     retry: bool,
-    /// Write what came of all kernels to docs/kernels.json and into the README
-    #[arg(long, conflicts_with_all = ["cgroup", "test", "shell", "command", "image"])]
+    /// Record the results in docs/kernels.json and docs/kernels.md
+    #[arg(long, conflicts_with_all = ["shell", "command", "image"])]
     record: bool,
     /// Keep the file system that was booted, and say where it and the console's log are
     #[arg(long)]
@@ -61,7 +71,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "command")]
     shell: bool,
     /// Boot the vmlinuz or bzImage in this folder, with its modules/*.ko
-    #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kernel", "flavour"])]
     image: Option<PathBuf>,
     /// Look for newer kernels than those of earlier runs
     #[arg(long)]
@@ -71,56 +81,46 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-/// How the machine has its cgroups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Cgroup {
-    V1,
-    V2,
-    /// v1, and v2 without controllers beside it
-    Hybrid,
-}
-
-impl fmt::Display for Cgroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-            Self::Hybrid => "hybrid",
-        })
-    }
-}
-
 /// Boots what is asked for: one kernel, or as many machines at once as this one can bear.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
-    let all = args.kernel == Release::All;
-    if all && (args.shell || !args.command.is_empty()) {
-        return Err(Error::new("a command or a shell takes one kernel, not all")
-            .help("name it, as in --kernel 6.1"));
+    if args.kernel.is_many() && (args.shell || !args.command.is_empty()) {
+        return Err(
+            Error::new("a command or a shell takes one kernel").help("name it, as in --kernel 6.1")
+        );
     }
-    if args.record && !all {
-        return Err(Error::new("only a run on all kernels may be recorded")
+    let like = Like {
+        arch: args.arch,
+        flavour: args.flavour,
+        cgroup: args.cgroup,
+    };
+    let kinds = machines(args.kernel, like);
+    if args.record && !record::can_record(&kinds) {
+        return Err(Error::new("only machines of the matrix are recorded")
             .help("cargo xtask vm --kernel all --record"));
     }
     let home = workspace::target()?.join("vm");
     folder(&home)?;
     let _turn = lock(&home)?;
-    let qemu = qemu::find()?;
-    let accel = Accel::of_this_machine();
-    let jobs = jobs(args, &home)?;
-    let programs = home.join("programs");
-    folder(&programs)?;
-    let programs = Programs::build(&programs)?;
+    let jobs = match &args.image {
+        Some(image) => {
+            let kernel = Kernel::in_folder(image, args.arch.unwrap_or_default())?;
+            vec![(kernel, args.cgroup.unwrap_or(Cgroup::V2))]
+        }
+        None => jobs(&kinds, args.update, &home)?,
+    };
+    if jobs.is_empty() {
+        return Err(Error::new("no machine of the matrix is like that"));
+    }
+    let hosts = hosts(&jobs, &home.join("programs"))?;
     let at_once = fleet::at_once(qemu::memory_mib(args.slow)).min(jobs.len());
     let run = Run {
         args,
         runs: home.join("runs"),
-        qemu: &qemu,
-        accel,
-        programs: &programs,
+        hosts: &hosts,
         alone: at_once == 1,
     };
     if let [(kernel, cgroup)] = &jobs[..] {
-        eprintln!("\n== {}, cgroup {cgroup}, {accel}", kernel.version);
+        eprintln!("\n== {}, cgroup {cgroup}", kernel.version);
         if args.shell {
             return run.shell(kernel, *cgroup);
         }
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
             return run.command(kernel, *cgroup);
         }
     } else {
-        eprintln!("\n== {} machines, {at_once} at once, {accel}", jobs.len());
+        eprintln!("\n== {} machines, {at_once} at once", jobs.len());
     }
     let done = fleet::each(&jobs, at_once, |(kernel, cgroup)| {
         let outcome = run.tests(kernel, *cgroup)?;
@@ -142,7 +142,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
         })
     });
     let matrix = Matrix {
-        accel: accel.to_string(),
         machines: done.into_iter().collect::<Result<_, _>>()?,
     };
     println!("\n{matrix}");
@@ -154,25 +153,47 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(u8::from(matrix.failed())))
 }
 
-/// The machines that are asked for.
-fn jobs(args: &Args, home: &Path) -> Result<Vec<(Kernel, Cgroup)>, Error> {
-    if let Some(image) = &args.image {
-        let kernel = Kernel::in_folder(image)?;
-        return Ok(vec![(kernel, args.cgroup.unwrap_or(Cgroup::V2))]);
-    }
+/// The kernels of those machines.
+fn jobs(kinds: &[Kind], update: bool, home: &Path) -> Result<Vec<(Kernel, Cgroup)>, Error> {
     let (kernels, lists) = (home.join("kernels"), home.join("apt"));
     folder(&kernels)?;
-    let mut apt = None;
+    let mut store = Store {
+        kernels: &kernels,
+        lists: &lists,
+        update,
+        apt: BTreeMap::new(),
+    };
     let mut jobs: Vec<(Kernel, Cgroup)> = Vec::new();
-    for (release, cgroup) in machines(args.kernel, args.cgroup) {
-        let name = release.to_string();
-        let kernel = match jobs.iter().find(|(kernel, _)| kernel.release == name) {
+    for kind in kinds {
+        let is_its = |(kernel, _): &&(Kernel, Cgroup)| kernel.is_of(*kind);
+        let kernel = match jobs.iter().find(is_its) {
             Some((kernel, _)) => kernel.clone(),
-            None => Kernel::of(release, &kernels, &mut apt, &lists, args.update)?,
+            None => store.kernel(*kind)?,
         };
-        jobs.push((kernel, cgroup));
+        jobs.push((kernel, kind.cgroup));
     }
     Ok(jobs)
+}
+
+/// What runs these machines, by architecture.
+fn hosts(jobs: &[(Kernel, Cgroup)], programs: &Path) -> Result<BTreeMap<Arch, Host>, Error> {
+    let mut hosts = BTreeMap::new();
+    for arch in jobs.iter().map(|(kernel, _)| kernel.arch) {
+        if hosts.contains_key(&arch) {
+            continue;
+        }
+        let programs = programs.join(arch.to_string());
+        folder(&programs)?;
+        let accel = Accel::of(arch);
+        eprintln!("{arch}: {accel}");
+        let host = Host {
+            qemu: arch.qemu()?,
+            accel,
+            programs: Programs::build(&programs, arch)?,
+        };
+        hosts.insert(arch, host);
+    }
+    Ok(hosts)
 }
 
 /// Makes a folder and those above it.

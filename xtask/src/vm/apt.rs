@@ -6,17 +6,22 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::sources::{self, KEYRING, Source};
+use super::{
+    arch::Arch,
+    machines::Flavour,
+    sources::{self, KEYRING, Source},
+};
 use crate::{error::Error, workspace};
 
-/// apt with folders of its own.
+/// apt with folders of its own, for one architecture.
 pub(crate) struct Apt {
     folder: PathBuf,
+    arch: Arch,
 }
 
 impl Apt {
     /// Derives the sources from the machine's, and fetches the lists of packages.
-    pub(crate) fn update(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn update(folder: &Path, arch: Arch) -> Result<Self, Error> {
         if !Path::new(KEYRING).exists() {
             install("debian-archive-keyring", "the keys of Debian's suites")?;
         }
@@ -24,7 +29,7 @@ impl Apt {
             let folder = folder.join(name);
             fs::create_dir_all(&folder).map_err(|cause| Error::file("make", &folder, cause))?;
         }
-        let derived = sources::derive(&own_sources()?);
+        let derived = sources::derive(&own_sources()?, arch);
         if derived.is_empty() {
             return Err(
                 Error::new("apt's sources on this machine name no mirror of Debian")
@@ -34,10 +39,11 @@ impl Apt {
         let text: Vec<_> = derived.iter().map(Source::to_string).collect();
         let apt = Self {
             folder: folder.to_path_buf(),
+            arch,
         };
         let list = apt.source_list();
         fs::write(&list, text.join("\n")).map_err(|cause| Error::file("write", &list, cause))?;
-        eprintln!("apt: fetching the lists of packages");
+        eprintln!("apt: fetching the lists of packages for {arch}");
         // One suite that cannot be had does not take the others away.
         if let Err(error) =
             output(
@@ -59,6 +65,9 @@ impl Apt {
         let mut set = |name: &str, value: &Path| {
             command.arg("-o").arg(format!("{name}={}", value.display()));
         };
+        let arch = Path::new(self.arch.settings().debian);
+        set("APT::Architecture", arch);
+        set("APT::Architectures", arch);
         set("Dir::State", &self.folder.join("state"));
         set("Dir::Cache", &self.folder.join("cache"));
         set("Dir::Etc::SourceList", &self.source_list());
@@ -76,12 +85,13 @@ impl Apt {
         command
     }
 
-    /// The names of all kernel packages.
-    pub(crate) fn kernels(&self) -> Result<Vec<String>, Error> {
+    /// The names of all packages with a kernel of that flavour.
+    pub(crate) fn kernels(&self, flavour: Flavour) -> Result<Vec<String>, Error> {
+        let suffix = flavour.suffix(self.arch);
         let names = output(self.command("apt-cache").args([
             "search",
             "--names-only",
-            "^linux-image-[0-9].*-cloud-amd64(-unsigned)?$",
+            &format!("^linux-image-[0-9].*{suffix}(-unsigned)?$"),
         ]))?;
         Ok(names
             .lines()
@@ -90,14 +100,20 @@ impl Apt {
             .collect())
     }
 
-    /// Where the kernel itself is: newer packages only lead to one that has it.
-    pub(crate) fn with_kernel(&self, package: &str) -> Result<String, Error> {
+    /// Where the kernel itself and its modules are: newer packages only lead to those that have them.
+    pub(crate) fn with_kernel(&self, package: &str) -> Result<Vec<String>, Error> {
         let depends = output(self.command("apt-cache").args(["depends", package]))?;
-        let binary = depends
+        let parts: Vec<_> = depends
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Depends: "))
-            .find(|name| name.starts_with("linux-binary-"));
-        Ok(binary.unwrap_or(package).to_owned())
+            .filter(|name| name.starts_with("linux-binary-") || name.starts_with("linux-modules-"))
+            .map(str::to_owned)
+            .collect();
+        Ok(if parts.is_empty() {
+            vec![package.to_owned()]
+        } else {
+            parts
+        })
     }
 
     /// Downloads a package, with its signature checked, and unpacks it into `folder`.

@@ -5,10 +5,7 @@ use super::matrix::{Came, Matrix, Outcome, Row};
 /// Line by line what has changed since `earlier` on the machines that are in both: tests that passed there and do not now,
 /// and hooks that are seen in another way. `whole` says that all tests were to run, so that one without a result is gone.
 pub(crate) fn changes(earlier: &Matrix, now: &Matrix, whole: bool) -> Vec<String> {
-    let same = |one: &Outcome| {
-        let release = |other: &&Outcome| other.release == one.release && other.cgroup == one.cgroup;
-        earlier.machines.iter().find(release)
-    };
+    let same = |one: &Outcome| earlier.machines.iter().find(|other| other.is_like(one));
     now.machines
         .iter()
         .filter(|one| one.not_run.is_none())
@@ -58,7 +55,6 @@ mod tests {
 
     fn matrix(version: &str, data: &str) -> Matrix {
         Matrix {
-            accel: "tcg".to_owned(),
             machines: vec![outcome(version, &verdict(0, [2, 0, 2], None), data)],
         }
     }

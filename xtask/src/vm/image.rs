@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{apt, cpio::Archive, kernel::Kernel};
+use super::{apt, arch::Arch, cpio::Archive, kernel::Kernel};
 use crate::{error::Error, workspace};
 
 /// The programs that go into a machine, stripped.
@@ -24,7 +24,12 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Builds them as `cargo xtask test` does, so that what it has built is not built again, and strips copies in `folder`.
-    pub(crate) fn build(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn build(folder: &Path, arch: Arch) -> Result<Self, Error> {
+        if Arch::own() != Some(arch) {
+            return Err(Error::new(format!(
+                "cannot build the programs for {arch} on this machine"
+            )));
+        }
         let mut command = workspace::cargo();
         command
             .args([

@@ -1,119 +1,123 @@
 //! The kernels: which one is asked for, and where it is.
 
 use std::{
-    fmt, fs, io,
+    collections::{BTreeMap, btree_map::Entry},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use clap::ValueEnum;
-
-use super::{apt::Apt, folder};
+use super::{
+    apt::Apt,
+    arch::Arch,
+    folder,
+    machines::{Flavour, Kind, Release},
+    modules,
+};
 use crate::error::Error;
-
-/// A kernel that can be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Release {
-    #[value(name = "5.10")]
-    V5_10,
-    #[value(name = "6.1")]
-    V6_1,
-    #[value(name = "6.12")]
-    V6_12,
-    #[value(name = "6.18")]
-    V6_18,
-    /// The newest of Debian's backports
-    Newest,
-    /// Each of them, several at once where this machine can bear it
-    All,
-}
-
-impl Release {
-    /// All of them, oldest first.
-    pub(crate) const EACH: [Self; 5] = [
-        Self::V5_10,
-        Self::V6_1,
-        Self::V6_12,
-        Self::V6_18,
-        Self::Newest,
-    ];
-}
-
-impl fmt::Display for Release {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V5_10 => "5.10",
-            Self::V6_1 => "6.1",
-            Self::V6_12 => "6.12",
-            Self::V6_18 => "6.18",
-            Self::Newest => "newest",
-            Self::All => "all",
-        })
-    }
-}
 
 /// A kernel on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
     /// What was asked for, as in `6.1` or `newest`, or the user's folder.
     pub(crate) release: String,
+    pub(crate) arch: Arch,
+    /// How Debian built it; none for a user's own.
+    pub(crate) flavour: Option<Flavour>,
     /// As `uname -r` says it, or the user's folder.
     pub(crate) version: String,
     pub(crate) image: PathBuf,
-    /// Modules for the machine's first process to load.
+    /// Modules for the machine's first process to load, in the order of their names.
     pub(crate) modules: Vec<PathBuf>,
 }
 
-impl Kernel {
-    /// Debian's kernel of a release: from `kernels`, where an earlier run may have left it, else by apt.
-    pub(crate) fn of(
-        release: Release,
-        kernels: &Path,
-        apt: &mut Option<Apt>,
-        lists: &Path,
-        update: bool,
-    ) -> Result<Self, Error> {
-        let choice = kernels.join(format!("{release}.choice"));
-        if !update && let Ok(version) = fs::read_to_string(&choice) {
+/// Where Debian's kernels come from: apt, and the folder where earlier runs left some.
+pub(crate) struct Store<'a> {
+    /// The folder of the kernels.
+    pub(crate) kernels: &'a Path,
+    /// The folder of apt's lists.
+    pub(crate) lists: &'a Path,
+    /// Look for newer ones than those of earlier runs.
+    pub(crate) update: bool,
+    pub(crate) apt: BTreeMap<Arch, Apt>,
+}
+
+impl Store<'_> {
+    /// Debian's kernel for a machine: from an earlier run, else by apt.
+    pub(crate) fn kernel(&mut self, kind: Kind) -> Result<Kernel, Error> {
+        let Kind {
+            release,
+            arch,
+            flavour,
+            ..
+        } = kind;
+        let suffix = flavour.suffix(arch);
+        let choice = self.kernels.join(format!("{release}{suffix}.choice"));
+        if !self.update
+            && let Ok(version) = fs::read_to_string(&choice)
+        {
             let version = version.trim();
-            if let Ok(image) = image_of(&kernels.join(version), version) {
-                eprintln!("kernel {release}: {version}, from an earlier run");
-                return Ok(Self::new(release, version, image));
+            if let Ok(kernel) = self.unpacked(kind, version) {
+                eprintln!("kernel {release}{suffix}: {version}, from an earlier run");
+                return Ok(kernel);
             }
         }
-        let apt = match apt {
-            Some(apt) => apt,
-            None => apt.insert(Apt::update(lists)?),
+        let apt = match self.apt.entry(arch) {
+            Entry::Occupied(apt) => apt.into_mut(),
+            Entry::Vacant(none) => {
+                let lists = self.lists.join(arch.settings().debian);
+                none.insert(Apt::update(&lists, arch)?)
+            }
         };
-        let package = choose(&apt.kernels()?, release).ok_or_else(|| {
+        let package = choose(&apt.kernels(flavour)?, release, &suffix).ok_or_else(|| {
             Error::new(format!(
-                "no suite that apt can reach has a cloud kernel {release}"
+                "no suite that apt can reach has a kernel {release}{suffix}"
             ))
             .help("the notes above say what could not be fetched; cargo xtask vm --image DIR boots a kernel of yours")
         })?;
         let version = version_of(&package).to_owned();
-        let home = kernels.join(&version);
-        if image_of(&home, &version).is_err() {
+        let home = self.kernels.join(&version);
+        if image_of(&home, &version).is_err() || modules::tree(&home, &version).is_none() {
             folder(&home)?;
-            apt.unpack(&apt.with_kernel(&package)?, &home)?;
+            for part in apt.with_kernel(&package)? {
+                apt.unpack(&part, &home)?;
+            }
         }
-        let image = image_of(&home, &version)?;
+        let kernel = self.unpacked(kind, &version)?;
         fs::write(&choice, format!("{version}\n"))
             .map_err(|cause| Error::file("write", &choice, cause))?;
-        eprintln!("kernel {release}: {version}, from {package}");
-        Ok(Self::new(release, &version, image))
+        eprintln!("kernel {release}{suffix}: {version}, from {package}");
+        Ok(kernel)
     }
 
-    fn new(release: Release, version: &str, image: PathBuf) -> Self {
-        Self {
-            release: release.to_string(),
+    /// A kernel that is here, with the modules that its machine takes.
+    fn unpacked(&self, kind: Kind, version: &str) -> Result<Kernel, Error> {
+        let home = self.kernels.join(version);
+        let image = image_of(&home, version)?;
+        let tree = modules::tree(&home, version)
+            .ok_or_else(|| Error::new(format!("{} has no modules", home.display())))?;
+        let to = home.join("to-load");
+        folder(&to)?;
+        Ok(Kernel {
+            release: kind.release.to_string(),
+            arch: kind.arch,
+            flavour: Some(kind.flavour),
             version: version.to_owned(),
             image,
-            modules: Vec::new(),
-        }
+            modules: modules::prepare(&tree, kind.arch.settings().modules, &to)?,
+        })
+    }
+}
+
+impl Kernel {
+    /// Whether it is the kernel of such a machine.
+    pub(crate) fn is_of(&self, kind: Kind) -> bool {
+        self.release == kind.release.to_string()
+            && self.arch == kind.arch
+            && self.flavour == Some(kind.flavour)
     }
 
     /// A kernel of the user's: `vmlinuz*` or `bzImage` in `folder`, and its `modules/*.ko` in the order of their names.
-    pub(crate) fn in_folder(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn in_folder(folder: &Path, arch: Arch) -> Result<Self, Error> {
         let mut modules: Vec<_> = match fs::read_dir(folder.join("modules")) {
             Ok(entries) => entries
                 .filter_map(|entry| Some(entry.ok()?.path()))
@@ -125,6 +129,8 @@ impl Kernel {
         let name = folder.display().to_string();
         Ok(Self {
             release: name.clone(),
+            arch,
+            flavour: None,
             version: name,
             image: image_in(folder)
                 .map_err(|error| error.help("--image takes a folder with vmlinuz or bzImage"))?,
@@ -164,22 +170,25 @@ fn version_of(package: &str) -> &str {
     name.strip_suffix("-unsigned").unwrap_or(name)
 }
 
-/// The newest package of a release; of one kernel, the signed.
-fn choose(packages: &[String], release: Release) -> Option<String> {
+/// The newest package of a release whose name ends with `suffix`; of one kernel, the signed.
+fn choose(packages: &[String], release: Release, suffix: &str) -> Option<String> {
     let prefix = match release {
-        Release::Newest | Release::All => String::new(),
+        Release::Newest | Release::All | Release::Ci => String::new(),
         release => format!("{release}."),
     };
     packages
         .iter()
         .filter(|package| {
-            let version = version_of(package);
-            // `linux-image-6.12-cloud-amd64` is no kernel, it leads to one.
+            let Some(version) = version_of(package).strip_suffix(suffix) else {
+                return false;
+            };
+            // `linux-image-6.12-cloud-amd64` is no kernel, it leads to one; `...-rt-amd64` ends with `-amd64`, too.
             version.starts_with(&prefix)
                 && version
                     .split('-')
                     .next()
                     .is_some_and(|v| v.split('.').count() > 2)
+                && !version.ends_with(|last: char| last.is_ascii_alphabetic())
         })
         .max_by_key(|package| {
             (
@@ -211,6 +220,8 @@ fn natural(version: &str) -> Vec<(u64, String)> {
 mod tests {
     use super::*;
 
+    const CLOUD: &str = "-cloud-amd64";
+
     #[test]
     fn the_newest_kernel_of_a_release_is_chosen() {
         let packages = [
@@ -220,24 +231,42 @@ mod tests {
             "linux-image-6.1-cloud-amd64",
             "linux-image-6.1.0-0.deb11.52-cloud-amd64",
             "linux-image-6.1.0-56-cloud-amd64",
+            "linux-image-6.1.0-56-amd64",
+            "linux-image-6.1.0-57-rt-amd64",
+            "linux-image-6.12.9+deb12-arm64-16k",
             "linux-image-6.12-cloud-amd64",
             "linux-image-6.12.95+deb12-cloud-amd64",
             "linux-image-6.12.100+deb12-cloud-amd64-unsigned",
             "linux-image-7.3.4+deb13-cloud-amd64",
         ]
         .map(str::to_owned);
-        for (release, expected) in [
-            (Release::V5_10, "linux-image-5.10.0-46-cloud-amd64"),
-            (Release::V6_1, "linux-image-6.1.0-56-cloud-amd64"),
+        for (release, suffix, expected) in [
+            (Release::V5_10, CLOUD, "linux-image-5.10.0-46-cloud-amd64"),
+            (Release::V6_1, CLOUD, "linux-image-6.1.0-56-cloud-amd64"),
             (
                 Release::V6_12,
+                CLOUD,
                 "linux-image-6.12.100+deb12-cloud-amd64-unsigned",
             ),
-            (Release::Newest, "linux-image-7.3.4+deb13-cloud-amd64"),
+            (
+                Release::Newest,
+                CLOUD,
+                "linux-image-7.3.4+deb13-cloud-amd64",
+            ),
+            (Release::V6_1, "-amd64", "linux-image-6.1.0-56-amd64"),
+            (
+                Release::V6_12,
+                "-arm64-16k",
+                "linux-image-6.12.9+deb12-arm64-16k",
+            ),
         ] {
-            assert_eq!(choose(&packages, release).as_deref(), Some(expected));
+            assert_eq!(
+                choose(&packages, release, suffix).as_deref(),
+                Some(expected)
+            );
         }
-        assert_eq!(choose(&packages, Release::V6_18), None);
+        assert_eq!(choose(&packages, Release::V6_18, CLOUD), None);
+        assert_eq!(choose(&packages, Release::V6_12, "-arm64"), None);
         assert_eq!(
             version_of("linux-image-6.12.100+deb12-cloud-amd64-unsigned"),
             "6.12.100+deb12-cloud-amd64"

@@ -1,11 +1,16 @@
-//! Which machines there are to boot, and what came of them: for the report, for the file, and for the next run.
+//! What came of the machines: for the report, for the file, and for the next run.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Cgroup, kernel::Kernel, kernel::Release, qemu::Ended};
+use super::{
+    arch::Arch,
+    kernel::Kernel,
+    machines::{Cgroup, Flavour, Kind},
+    qemu::{Accel, Ended},
+};
 
 /// The sources that kmemtrace is told to watch with, best first.
 const SOURCES: [&str; 3] = ["bpf", "tracefs", "sysfs"];
@@ -13,28 +18,9 @@ const SOURCES: [&str; 3] = ["bpf", "tracefs", "sysfs"];
 /// Tests that are of no one source.
 const ANY: &str = "any";
 
-/// The machines that are asked for: one of each release, and of the whole matrix what there is.
-pub(crate) fn machines(release: Release, cgroup: Option<Cgroup>) -> Vec<(Release, Cgroup)> {
-    let of = |release: Release| {
-        let cgroups = match (cgroup, release) {
-            (Some(cgroup), _) => vec![cgroup],
-            (None, Release::V5_10 | Release::V6_1) => vec![Cgroup::V1, Cgroup::V2],
-            // Debian builds no memory controller for v1 from 6.12 on.
-            (None, _) => vec![Cgroup::V2],
-        };
-        cgroups.into_iter().map(move |cgroup| (release, cgroup))
-    };
-    match release {
-        Release::All => Release::EACH.into_iter().flat_map(of).collect(),
-        one => vec![(one, cgroup.unwrap_or(Cgroup::V2))],
-    }
-}
-
 /// What came of all machines of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Matrix {
-    /// What ran the guests' instructions: `kvm` or `tcg`.
-    pub(crate) accel: String,
     pub(crate) machines: Vec<Outcome>,
 }
 
@@ -45,7 +31,19 @@ pub(crate) struct Outcome {
     pub(crate) release: String,
     /// As `uname -r` says it.
     pub(crate) kernel: String,
+    pub(crate) arch: Arch,
+    /// How Debian built it; none for a user's own kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flavour: Option<Flavour>,
     pub(crate) cgroup: String,
+    /// The size of its pages, in KiB, as the guest says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) page_kib: Option<u64>,
+    /// What ran the guest's instructions: `kvm` or `tcg`.
+    pub(crate) accel: Accel,
+    /// Which tests were to run: those with this in their names; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only: Option<String>,
     pub(crate) seconds: u64,
     /// Why the tests did not run, where that is the kernel's nature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,15 +97,30 @@ impl Matrix {
     }
 }
 
+/// What was booted, and for what.
+#[derive(Debug)]
+pub(crate) struct Booted<'a> {
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) accel: Accel,
+    /// The tests with this in their names; none: all.
+    pub(crate) only: Option<&'a str>,
+}
+
 impl Outcome {
-    /// `data` is what the guest sent: reports of doctor, and each test with its result.
-    pub(crate) fn new(kernel: &Kernel, cgroup: Cgroup, ended: &Ended, data: &str) -> Self {
+    /// `data` is what the guest sent: what it is, reports of doctor, and each test with its result.
+    pub(crate) fn new(booted: &Booted<'_>, ended: &Ended, data: &str) -> Self {
+        let kernel = booted.kernel;
+        let mut page_kib = None;
         let mut hooks = BTreeMap::new();
         let mut tests: BTreeMap<&str, BTreeMap<String, Came>> = BTreeMap::new();
         for line in data.lines() {
             let Ok(line) = serde_json::from_str::<Value>(line) else {
                 continue;
             };
+            if let Some(bytes) = line["page_bytes"].as_u64() {
+                page_kib = Some(bytes >> 10);
+            }
             if let Some(source) = line["doctor"].as_str() {
                 hooks.insert(source.to_owned(), ways(&line["report"]));
             }
@@ -139,14 +152,47 @@ impl Outcome {
         Self {
             release: kernel.release.clone(),
             kernel: kernel.version.clone(),
-            cgroup: cgroup.to_string(),
+            arch: kernel.arch,
+            flavour: kernel.flavour,
+            cgroup: booted.cgroup.to_string(),
+            page_kib,
+            accel: booted.accel,
+            only: booted.only.map(str::to_owned),
             seconds: ended.took.as_secs(),
             not_run: excuse.and_then(|verdict| verdict.note.clone()),
             first: None,
-            failure: failure(ended, &sources),
+            failure: failure(ended, &sources).or_else(|| wrong_pages(kernel, page_kib)),
             sources,
         }
     }
+
+    /// Whether both are of one kind of machine.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let kind = |one: &Self| {
+            (
+                one.release.clone(),
+                one.arch,
+                one.flavour,
+                one.cgroup.clone(),
+            )
+        };
+        kind(self) == kind(other)
+    }
+
+    /// Whether it is of that kind.
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.release == kind.release.to_string()
+            && self.arch == kind.arch
+            && self.flavour == Some(kind.flavour)
+            && self.cgroup == kind.cgroup.to_string()
+    }
+}
+
+/// What is wrong with the size of pages that a guest says it has.
+fn wrong_pages(kernel: &Kernel, found: Option<u64>) -> Option<String> {
+    let expected = kernel.flavour?.page_kib();
+    let found = found?;
+    (found != expected).then(|| format!("pages of {found} KiB, expected {expected} KiB"))
 }
 
 impl Row {
@@ -231,6 +277,7 @@ pub(crate) mod tests {
 
     /// What a guest sends: the source that starts, the one that does not, and tests of both and of none.
     pub(crate) const DATA: &str = r#"
+{"page_bytes":4096}
 {"doctor":"bpf","report":{"source":"bpf","hooks":[{"hook":"lifecycle","way":"tp_btf"},{"hook":"memcg","way":null}]}}
 {"doctor":"tracefs","report":{"hooks":[{"hook":"lifecycle","way":"tracepoint"}],"error":"no tracefs"}}
 {"test":"live::bpf::a","result":"ok"}
@@ -243,11 +290,19 @@ pub(crate) mod tests {
     pub(crate) fn outcome(version: &str, ended: &Ended, data: &str) -> Outcome {
         let kernel = Kernel {
             release: version.chars().take(3).collect(),
+            arch: Arch::X86_64,
+            flavour: Some(Flavour::Cloud),
             version: version.to_owned(),
             image: PathBuf::new(),
             modules: Vec::new(),
         };
-        Outcome::new(&kernel, Cgroup::V2, ended, data)
+        let booted = Booted {
+            kernel: &kernel,
+            cgroup: Cgroup::V2,
+            accel: Accel::Tcg,
+            only: None,
+        };
+        Outcome::new(&booted, ended, data)
     }
 
     pub(crate) fn verdict(
@@ -266,31 +321,6 @@ pub(crate) mod tests {
             took: Duration::from_secs(75),
             ..Ended::default()
         }
-    }
-
-    #[test]
-    fn the_matrix_is_what_debian_s_kernels_offer() {
-        let named = |release, cgroup| -> Vec<String> {
-            machines(release, cgroup)
-                .iter()
-                .map(|(release, cgroup)| format!("{release} {cgroup}"))
-                .collect()
-        };
-        assert_eq!(
-            named(Release::All, None),
-            [
-                "5.10 v1",
-                "5.10 v2",
-                "6.1 v1",
-                "6.1 v2",
-                "6.12 v2",
-                "6.18 v2",
-                "newest v2"
-            ]
-        );
-        assert_eq!(named(Release::V6_1, None), ["6.1 v2"]);
-        assert_eq!(named(Release::V6_12, Some(Cgroup::Hybrid)), ["6.12 hybrid"]);
-        assert_eq!(named(Release::All, Some(Cgroup::V1)).len(), 5);
     }
 
     #[test]
@@ -337,6 +367,12 @@ pub(crate) mod tests {
             let outcome = outcome("1", &ended, DATA);
             assert_eq!(outcome.failure.as_deref(), expected, "{ended:?}");
         }
+        let other = DATA.replace("4096", "16384");
+        let wrong = outcome("1", &verdict(0, [2, 0, 2], None), &other);
+        assert_eq!(
+            wrong.failure.as_deref(),
+            Some("pages of 16 KiB, expected 4 KiB")
+        );
         let excused = outcome("1", &verdict(0, [0; 3], Some("no v1")), "");
         assert_eq!(
             (excused.failure, excused.not_run.as_deref()),

@@ -1,9 +1,10 @@
 //! What one machine is booted for: the tests, a command, or a shell.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, IsTerminal as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -11,27 +12,44 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    Args, Cgroup, folder,
+    Args,
+    arch::Arch,
+    folder,
     image::{self, Programs},
     kernel::Kernel,
-    matrix::Outcome,
+    machines::Cgroup,
+    matrix::{Booted, Outcome},
     qemu::{Accel, Ended, Limits, Machine, Show, memory_mib},
 };
 use crate::{error::Error, workspace};
+
+/// What runs machines of one architecture, and the programs that go into them.
+pub(crate) struct Host {
+    pub(crate) qemu: PathBuf,
+    pub(crate) accel: Accel,
+    pub(crate) programs: Programs,
+}
 
 /// All that a machine needs besides its kernel.
 pub(crate) struct Run<'a> {
     pub(crate) args: &'a Args,
     /// The folder with a folder for each machine.
     pub(crate) runs: PathBuf,
-    pub(crate) qemu: &'a Path,
-    pub(crate) accel: Accel,
-    pub(crate) programs: &'a Programs,
+    /// For each architecture of its machines.
+    pub(crate) hosts: &'a BTreeMap<Arch, Host>,
     /// No other machine runs meanwhile.
     pub(crate) alone: bool,
 }
 
 impl Run<'_> {
+    /// What runs this kernel.
+    fn host(&self, kernel: &Kernel) -> Result<&Host, Error> {
+        let arch = kernel.arch;
+        self.hosts
+            .get(&arch)
+            .ok_or_else(|| Error::new(format!("nothing is prepared for {arch}")))
+    }
+
     /// Prepares a machine that does what `plan` says, and has it do so.
     fn boot<T>(
         &self,
@@ -40,20 +58,22 @@ impl Run<'_> {
         plan: &Value,
         run: impl FnOnce(&Machine<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let host = self.host(kernel)?;
         let name = kernel.version.replace('/', "_");
         let home = self.runs.join(format!("{name}-{cgroup}"));
         folder(&home)?;
         let initramfs = home.join("initramfs.cpio");
         image::write(
             &initramfs,
-            self.programs,
+            &host.programs,
             kernel,
             plan,
             self.wants_busybox(),
         )?;
         let done = run(&Machine {
-            qemu: self.qemu,
-            accel: self.accel,
+            qemu: &host.qemu,
+            arch: kernel.arch,
+            accel: host.accel,
             memory_mib: memory_mib(self.args.slow),
             kernel: &kernel.image,
             initramfs: &initramfs,
@@ -64,7 +84,7 @@ impl Run<'_> {
                 } else {
                     Duration::from_mins(20)
                 },
-                silence: self.accel.patience() + Duration::from_mins(2),
+                silence: host.accel.patience() + Duration::from_mins(2),
                 last_words: Duration::from_secs(5),
             },
         });
@@ -85,15 +105,18 @@ impl Run<'_> {
     }
 
     pub(crate) fn shell(&self, kernel: &Kernel, cgroup: Cgroup) -> Result<ExitCode, Error> {
-        let plan = json!({ "run": "shell", "cgroup": cgroup.to_string() });
+        let plan = plan(kernel, cgroup, json!({ "run": "shell" }));
         let ended = self.boot(kernel, cgroup, &plan, |machine| Ok(machine.interactive()))?;
         ended.map(workspace::exit_code)
     }
 
     pub(crate) fn command(&self, kernel: &Kernel, cgroup: Cgroup) -> Result<ExitCode, Error> {
         let command = &self.args.command;
-        let mut plan =
-            json!({ "run": "command", "cgroup": cgroup.to_string(), "command": command });
+        let mut plan = plan(
+            kernel,
+            cgroup,
+            json!({ "run": "command", "command": command }),
+        );
         if !io::stdout().is_terminal() {
             // The command writes to a terminal of the machine's.
             plan["env"] = json!({ "NO_COLOR": "1" });
@@ -117,29 +140,30 @@ impl Run<'_> {
     }
 
     pub(crate) fn tests(&self, kernel: &Kernel, cgroup: Cgroup) -> Result<Outcome, Error> {
+        let accel = self.host(kernel)?.accel;
+        let only = self.args.test.as_deref();
         let mut variables = json!({
-            "KMEMTRACE_TESTS_PATIENCE": self.accel.patience().as_secs().to_string(),
+            "KMEMTRACE_TESTS_PATIENCE": accel.patience().as_secs().to_string(),
             // Nobody else has a use for its memory, or for its memcg ids.
             "KMEMTRACE_TESTS_DISPOSABLE": "1",
             "RUST_BACKTRACE": "0",
         });
         if self.args.image.is_none() {
-            let machine = format!("Debian cloud kernel {}, cgroup {cgroup}", kernel.version);
+            let machine = format!("Debian kernel {}, cgroup {cgroup}", kernel.version);
             variables["KMEMTRACE_TESTS_MACHINE"] = machine.into();
         }
         if !self.args.slow {
             variables["KMEMTRACE_TESTS_TOO_SLOW"] = "only with cargo xtask vm --slow".into();
         }
-        let plan = json!({
-            "run": "tests",
-            "cgroup": cgroup.to_string(),
-            "filter": self.args.test.as_deref().unwrap_or("live::"),
-            "env": variables,
-        });
+        let plan = plan(
+            kernel,
+            cgroup,
+            json!({ "run": "tests", "filter": only.unwrap_or("live::"), "env": variables }),
+        );
         let show = if self.alone {
             Show::Console
         } else {
-            Show::Lines(format!("{} {cgroup}", kernel.release))
+            Show::Lines(format!("{} {cgroup}", kernel.version))
         };
         let (ended, data) = self.boot(kernel, cgroup, &plan, |machine| {
             let ended = machine.run(show)?;
@@ -147,7 +171,13 @@ impl Run<'_> {
             let sent = fs::read(&data).map_err(|cause| Error::file("read", &data, cause))?;
             Ok((ended, String::from_utf8_lossy(&sent).into_owned()))
         })?;
-        let outcome = Outcome::new(kernel, cgroup, &ended, &data);
+        let booted = Booted {
+            kernel,
+            cgroup,
+            accel,
+            only,
+        };
+        let outcome = Outcome::new(&booted, &ended, &data);
         let came = outcome.failure.as_deref().unwrap_or("ended well");
         eprintln!("{}, cgroup {cgroup}: {came}", outcome.kernel);
         if ended.verdict.is_none() || ended.trouble.is_some() {
@@ -155,6 +185,15 @@ impl Run<'_> {
         }
         Ok(outcome)
     }
+}
+
+/// What the guest is to do, with what it has to know of its machine.
+fn plan(kernel: &Kernel, cgroup: Cgroup, mut what: Value) -> Value {
+    let settings = kernel.arch.settings();
+    what["cgroup"] = cgroup.to_string().into();
+    what["console"] = format!("/dev/{}", settings.console).into();
+    what["data"] = format!("/dev/{}", settings.data.device()).into();
+    what
 }
 
 /// Shows how the console ended, in one piece.

@@ -11,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    apt,
+    arch::Arch,
     console::{self, Said, Verdict},
 };
 use crate::{error::Error, workspace};
-
-const QEMU: &str = "qemu-system-x86_64";
 
 /// The guest's memory, in MiB. The slow tests use up all memcg ids, each with some tens of KiB.
 pub(crate) const fn memory_mib(slow: bool) -> u64 {
@@ -31,10 +31,12 @@ const DISK_BYTES: u64 = 128 << 20;
 const TAIL: usize = 60;
 
 /// What runs the guest's instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Accel {
     Kvm,
     /// Emulation: 10 to 30 times slower.
+    #[default]
     Tcg,
 }
 
@@ -48,9 +50,9 @@ impl fmt::Display for Accel {
 }
 
 impl Accel {
-    /// KVM where it can run a kernel as it is. /dev/kvm alone does not tell: without the processor's own virtualisation
+    /// KVM where it can run a kernel of that architecture as it is. /dev/kvm alone does not tell: without the processor's own virtualisation
     /// (as in a machine that is a virtual one itself) an unprepared kernel hangs in it.
-    pub(crate) fn of_this_machine() -> Self {
+    pub(crate) fn of(arch: Arch) -> Self {
         let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let can = flags
             .split_whitespace()
@@ -60,7 +62,12 @@ impl Accel {
             .write(true)
             .open("/dev/kvm")
             .is_ok();
-        if can && may { Self::Kvm } else { Self::Tcg }
+        let own = Arch::own() == Some(arch);
+        if own && can && may {
+            Self::Kvm
+        } else {
+            Self::Tcg
+        }
     }
 
     /// How long a test in the guest may wait for what must come.
@@ -72,19 +79,10 @@ impl Accel {
     }
 }
 
-/// qemu, installed if it is missing.
-pub(crate) fn find() -> Result<PathBuf, Error> {
-    if let Some(path) = workspace::on_path(QEMU) {
-        return Ok(path);
-    }
-    apt::install("qemu-system-x86", "it runs the virtual machines")?;
-    workspace::on_path(QEMU)
-        .ok_or_else(|| Error::new(format!("{QEMU} is installed, and not on PATH")))
-}
-
 /// A machine to boot.
 pub(crate) struct Machine<'a> {
     pub(crate) qemu: &'a Path,
+    pub(crate) arch: Arch,
     pub(crate) accel: Accel,
     pub(crate) memory_mib: u64,
     pub(crate) kernel: &'a Path,
@@ -136,9 +134,11 @@ impl Ended {
 impl Machine<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(self.qemu);
-        let mut line =
-            "console=ttyS0 printk.time=1 quiet loglevel=4 panic=-1 oops=panic swapaccount=1"
-                .to_owned();
+        let settings = self.arch.settings();
+        let mut line = format!(
+            "console={} printk.time=1 quiet loglevel=4 panic=-1 oops=panic swapaccount=1{}",
+            settings.console, settings.append
+        );
         match self.accel {
             Accel::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
             Accel::Tcg => {
@@ -158,7 +158,7 @@ impl Machine<'_> {
                 ),
             ])
             .args(["-device", "nvme,drive=disk,serial=disk"])
-            .args(["-machine", "q35", "-smp", "2"])
+            .args(["-machine", settings.board, "-smp", "2"])
             .arg("-m")
             .arg(self.memory_mib.to_string())
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
@@ -171,7 +171,7 @@ impl Machine<'_> {
         command
     }
 
-    /// An empty disk, which the tests swap to: `nvme` is built into every one of Debian's kernels.
+    /// An empty disk, which the tests swap to.
     fn disk(&self) -> PathBuf {
         self.folder.join("disk")
     }
@@ -191,7 +191,8 @@ impl Machine<'_> {
     /// Boots with the console on this terminal.
     pub(crate) fn interactive(&self) -> Result<ExitStatus, Error> {
         self.make_disk()?;
-        workspace::status(self.command().args(["-serial", "mon:stdio"]))
+        let data = self.arch.settings().data.arguments(&self.data());
+        workspace::status(self.command().args(["-serial", "mon:stdio"]).args(data))
     }
 
     /// Boots, and listens until the verdict, until trouble, or until nothing more is to be expected.
@@ -203,8 +204,8 @@ impl Machine<'_> {
         let mut log = File::create(&log).map_err(|cause| Error::file("write", &log, cause))?;
         let mut command = self.command();
         command
-            .args(["-serial", "stdio", "-serial"])
-            .arg(format!("file:{}", data.display()))
+            .args(["-serial", "stdio"])
+            .args(self.arch.settings().data.arguments(&data))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut child = Guard(

@@ -1,13 +1,24 @@
-//! What came of the machines, as a table: for a terminal, and for the README.
+//! What came of the machines, as a table: for a terminal, and for docs/kernels.md.
 
 use std::fmt;
 
-use super::matrix::{Matrix, Outcome, Row};
+use super::{
+    machines::{Kind, Like, Release, machines},
+    matrix::{Matrix, Outcome, Row},
+};
 
-/// Around the README's table.
-const BEGIN: &str =
-    "<!-- kernels: written by `cargo xtask vm --kernel all --record`, from docs/kernels.json -->";
-const END: &str = "<!-- end of kernels -->";
+/// What docs/kernels.md says before its table.
+const INTRODUCTION: &str = "\
+# Kernels
+
+<!-- written by `cargo xtask vm --record` from docs/kernels.json: do not edit -->
+
+The results of the live tests on Debian's kernels, in virtual machines. A row shows the attach method of each hook for one source
+(`-`: the source does not see this hook), and how many tests of this source passed, failed, and were skipped. `any` are the tests of
+no single source. `simulated` are the tests with the eBPF source on a simulated older kernel: no ring buffer, no
+`BPF_PROG_TEST_RUN`, no BTF in /sys.
+
+";
 
 /// Each machine's rows; one without a source if it has none.
 fn rows(matrix: &Matrix) -> impl Iterator<Item = (&Outcome, Option<&Row>)> {
@@ -28,14 +39,16 @@ fn hooks(row: &Row) -> String {
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = [
-            "kernel", "cgroup", "source", "passed", "failed", "skipped", "seconds", "result",
-            "hooks",
+            "kernel", "arch", "pages", "cgroup", "source", "passed", "failed", "skipped",
+            "seconds", "result", "hooks",
         ];
         let mut table = vec![head.map(str::to_owned)];
         for (machine, row) in rows(self) {
             let count = |of: fn(&Row) -> usize| row.map_or_else(dash, |row| of(row).to_string());
             table.push([
                 machine.kernel.clone(),
+                machine.arch.to_string(),
+                pages(machine),
                 machine.cgroup.clone(),
                 row.map_or_else(dash, |row| row.source.clone()),
                 count(|row| row.passed),
@@ -75,35 +88,71 @@ fn dash() -> String {
     "-".to_owned()
 }
 
-/// The README's table.
-fn markdown(matrix: &Matrix) -> String {
-    let mut table = "\
-| kernel | cgroup | source | hooks by way | passed | failed | skipped |
-| --- | --- | --- | --- | --- | --- | --- |
-"
-    .to_owned();
+/// docs/kernels.md.
+pub(crate) fn document(matrix: &Matrix) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    text.push_str(
+        "\
+| kernel | architecture | page size | cgroup | tests | source | attach method of each hook | passed | failed | skipped |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+",
+    );
     for (machine, row) in rows(matrix) {
         let Some(row) = row else { continue };
-        table.push_str(&format!(
-            "| {} | {} | {} | {} | {} | {} | {} |\n",
-            machine.kernel,
-            machine.cgroup,
-            row.source,
+        let cells = [
+            machine.kernel.clone(),
+            machine.arch.to_string(),
+            pages(machine),
+            machine.cgroup.clone(),
+            tests(machine),
+            row.source.clone(),
             hooks(row),
-            row.passed,
-            row.failed,
-            row.skipped
-        ));
+            row.passed.to_string(),
+            row.failed.to_string(),
+            row.skipped.to_string(),
+        ];
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
-    table
+    let all = machines(Release::All, Like::default());
+    let is_there = |kind: &Kind| matrix.machines.iter().any(|one| one.is(*kind));
+    let missing: Vec<_> = all.iter().filter(|kind| !is_there(kind)).collect();
+    list(
+        &mut text,
+        "Machines of the matrix without a recorded run",
+        missing,
+    );
+    let ci = machines(Release::Ci, Like::default());
+    list(
+        &mut text,
+        "Machines that `.ci/run` boots (`--kernel ci`); only `--kernel all` boots the others",
+        ci.iter().collect(),
+    );
+    text
 }
 
-/// `readme` with the table in its place; none if it has no place for it.
-pub(crate) fn in_readme(readme: &str, matrix: &Matrix) -> Option<String> {
-    let (before, rest) = readme.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    let table = markdown(matrix);
-    Some(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+/// A list of machines, if there are any.
+fn list(text: &mut String, title: &str, machines: Vec<&Kind>) {
+    if machines.is_empty() {
+        return;
+    }
+    text.push_str(&format!("\n{title}:\n\n"));
+    for machine in machines {
+        text.push_str(&format!("* {machine}\n"));
+    }
+}
+
+fn pages(machine: &Outcome) -> String {
+    machine
+        .page_kib
+        .map_or_else(dash, |kib| format!("{kib} KiB"))
+}
+
+/// Which tests were to run.
+fn tests(machine: &Outcome) -> String {
+    match &machine.only {
+        Some(only) => format!("`{only}`"),
+        None => "all".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +169,6 @@ mod tests {
             ..Ended::default()
         };
         Matrix {
-            accel: "tcg".to_owned(),
             machines: vec![
                 outcome("6.1.0-1", &verdict(0, [2, 0, 2], None), DATA),
                 outcome("6.12.1+x", &verdict(0, [0; 3], Some("no v1")), ""),
@@ -134,12 +182,12 @@ mod tests {
         assert_eq!(
             matrix().to_string(),
             "\
-kernel    cgroup  source   passed  failed  skipped  seconds  result                hooks
-6.1.0-1   v2      bpf      1       0       1        75       ok                    lifecycle: tp_btf, memcg: -
-6.1.0-1   v2      tracefs  0       0       1        75       ok
-6.1.0-1   v2      any      1       0       0        75       ok
-6.12.1+x  v2      -        -       -       -        75       not run: no v1
-7         v2      -        -       -       -        0        FAILED: Kernel panic
+kernel    arch    pages  cgroup  source   passed  failed  skipped  seconds  result                hooks
+6.1.0-1   x86_64  4 KiB  v2      bpf      1       0       1        75       ok                    lifecycle: tp_btf, memcg: -
+6.1.0-1   x86_64  4 KiB  v2      tracefs  0       0       1        75       ok
+6.1.0-1   x86_64  4 KiB  v2      any      1       0       0        75       ok
+6.12.1+x  x86_64  -      v2      -        -       -       -        75       not run: no v1
+7         x86_64  -      v2      -        -       -       -        0        FAILED: Kernel panic
 "
         );
         assert!(matrix().failed());
@@ -148,22 +196,21 @@ kernel    cgroup  source   passed  failed  skipped  seconds  result             
     }
 
     #[test]
-    fn the_table_takes_its_place_in_a_readme() {
-        let readme = format!("# a\n\n{BEGIN}\nold\n{END}\nmore\n");
-        let written = in_readme(&readme, &matrix()).unwrap();
+    fn the_document_has_a_row_a_source_and_names_what_is_missing() {
+        let text = document(&matrix());
+        let table: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
         assert_eq!(
-            written,
-            format!(
-                "# a\n\n{BEGIN}\n\n\
-                 | kernel | cgroup | source | hooks by way | passed | failed | skipped |\n\
-                 | --- | --- | --- | --- | --- | --- | --- |\n\
-                 | 6.1.0-1 | v2 | bpf | lifecycle: tp_btf, memcg: - | 1 | 0 | 1 |\n\
-                 | 6.1.0-1 | v2 | tracefs |  | 0 | 0 | 1 |\n\
-                 | 6.1.0-1 | v2 | any |  | 1 | 0 | 0 |\n\n\
-                 {END}\nmore\n"
-            )
+            table[2..],
+            [
+                "| 6.1.0-1 | x86_64 | 4 KiB | v2 | all | bpf | lifecycle: tp_btf, memcg: - | 1 | 0 | 1 |",
+                "| 6.1.0-1 | x86_64 | 4 KiB | v2 | all | tracefs |  | 0 | 0 | 1 |",
+                "| 6.1.0-1 | x86_64 | 4 KiB | v2 | all | any |  | 1 | 0 | 0 |",
+            ]
         );
-        assert_eq!(in_readme(&written, &matrix()).as_ref(), Some(&written));
-        assert_eq!(in_readme("# a", &matrix()), None);
+        let (_, rest) = text.split_once("without a recorded run:").unwrap();
+        let (missing, ci) = rest.split_once("(`--kernel ci`)").unwrap();
+        assert!(!missing.contains("* 6.1 x86_64 cloud v2\n"), "{missing}");
+        assert!(missing.contains("* 6.1 x86_64 cloud v1\n"), "{missing}");
+        assert!(ci.contains("* 6.1 x86_64 cloud v2\n"), "{ci}");
     }
 }

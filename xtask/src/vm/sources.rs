@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use super::arch::Arch;
+
 /// The keys of all of Debian's suites; the package `debian-archive-keyring` has them.
 pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -21,6 +23,8 @@ pub(crate) struct Source {
     pub(crate) uri: String,
     pub(crate) suites: Vec<String>,
     pub(crate) components: Vec<String>,
+    /// Debian's name of the architecture to take packages of; none: the machine's own.
+    pub(crate) arch: Option<&'static str>,
 }
 
 impl fmt::Display for Source {
@@ -30,7 +34,9 @@ impl fmt::Display for Source {
         writeln!(f, "URIs: {}", self.uri)?;
         writeln!(f, "Suites: {}", self.suites.join(" "))?;
         writeln!(f, "Components: {}", self.components.join(" "))?;
-        writeln!(f, "Architectures: amd64")?;
+        if let Some(arch) = self.arch {
+            writeln!(f, "Architectures: {arch}")?;
+        }
         writeln!(f, "Signed-By: {KEYRING}")
     }
 }
@@ -86,6 +92,7 @@ fn deb822(text: &str) -> Vec<Source> {
                 uri,
                 suites: take("suites"),
                 components: take("components"),
+                arch: None,
             });
         }
     }
@@ -108,11 +115,12 @@ fn one_line(line: &str) -> Option<Source> {
         uri: words.next()?,
         suites: vec![words.next()?],
         components: words.collect(),
+        arch: None,
     })
 }
 
 /// The sources to have `SUITES` from: the mirrors of Debian and of its security updates that `own` names, if it does.
-pub(crate) fn derive(own: &[Source]) -> Vec<Source> {
+pub(crate) fn derive(own: &[Source], arch: Arch) -> Vec<Source> {
     let is_security = |source: &Source| {
         source
             .suites
@@ -143,6 +151,7 @@ pub(crate) fn derive(own: &[Source]) -> Vec<Source> {
                 uri: source.uri.clone(),
                 suites: vec![(*suite).to_owned()],
                 components: vec!["main".to_owned()],
+                arch: Some(arch.settings().debian),
             })
         })
         .collect()
@@ -218,7 +227,7 @@ deb-src http://mirror.test/debian bookworm main
     #[test]
     fn suites_are_exchanged_and_mirrors_kept() {
         let own = [parse("a.list", LIST), parse("debian.sources", DEB822)].concat();
-        let derived = derive(&own);
+        let derived = derive(&own, Arch::X86_64);
         let suites: Vec<_> = derived.iter().map(|source| &source.suites[0]).collect();
         assert_eq!(suites, SUITES.iter().collect::<Vec<_>>());
         for source in &derived {
@@ -242,10 +251,10 @@ deb-src http://mirror.test/debian bookworm main
             "x.list",
             "deb https://vendor.test/apt bookworm main\ndeb http://u.test/ubuntu noble main",
         );
-        assert_eq!(derive(&own), []);
+        assert_eq!(derive(&own, Arch::X86_64), []);
         let own = parse("x.list", "deb http://m.test/debian sid main");
         assert!(
-            derive(&own)
+            derive(&own, Arch::Aarch64)
                 .iter()
                 .all(|source| !source.suites[0].ends_with("-security"))
         );

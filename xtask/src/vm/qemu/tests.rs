@@ -10,6 +10,7 @@ fn ended(script: &str, limits: Limits) -> Ended {
     let qemu = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/vm/qemu/stand-in.sh");
     let machine = Machine {
         qemu: &qemu,
+        arch: Arch::X86_64,
         accel: Accel::Tcg,
         memory_mib: 1536,
         kernel: &kernel,

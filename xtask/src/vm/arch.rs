@@ -1,0 +1,140 @@
+//! The architectures that machines have: how Debian and qemu name things there.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::apt;
+use crate::{error::Error, workspace};
+
+/// A machine's architecture, named as `uname -m` names it.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Arch {
+    #[default]
+    #[value(name = "x86_64")]
+    X86_64,
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+/// What differs between architectures.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// As `uname -m` says it.
+    pub(crate) name: &'static str,
+    /// Debian's name.
+    pub(crate) debian: &'static str,
+    /// qemu's program, and Debian's package that has it.
+    pub(crate) qemu: &'static str,
+    pub(crate) package: &'static str,
+    /// qemu's name of the board.
+    pub(crate) board: &'static str,
+    /// The device of the first serial line in the guest: the console.
+    pub(crate) console: &'static str,
+    /// The guest's data, apart from the kernel's messages.
+    pub(crate) data: Data,
+    /// The modules that a machine loads, where they are not built into its kernel.
+    pub(crate) modules: &'static [&'static str],
+    /// What more the kernel's command line takes.
+    pub(crate) append: &'static str,
+}
+
+/// How the guest's data comes out of the machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Data {
+    /// By a second serial line.
+    Serial(&'static str),
+    /// By a virtio console, where the board has only one serial line.
+    Virtio(&'static str),
+}
+
+const X86_64: Settings = Settings {
+    name: "x86_64",
+    debian: "amd64",
+    qemu: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+    board: "q35",
+    console: "ttyS0",
+    data: Data::Serial("ttyS1"),
+    modules: &["nvme"],
+    append: "",
+};
+
+const AARCH64: Settings = Settings {
+    name: "aarch64",
+    debian: "arm64",
+    qemu: "qemu-system-aarch64",
+    package: "qemu-system-arm",
+    board: "virt",
+    console: "ttyAMA0",
+    data: Data::Virtio("hvc0"),
+    modules: &["nvme", "virtio_pci", "virtio_console"],
+    append: "",
+};
+
+impl Arch {
+    /// This machine's own; none if no machine of the matrix is like it.
+    pub(crate) fn own() -> Option<Self> {
+        [Self::X86_64, Self::Aarch64]
+            .into_iter()
+            .find(|arch| arch.settings().name == std::env::consts::ARCH)
+    }
+
+    pub(crate) const fn settings(self) -> &'static Settings {
+        match self {
+            Self::X86_64 => &X86_64,
+            Self::Aarch64 => &AARCH64,
+        }
+    }
+
+    /// qemu for this architecture, installed if it is missing.
+    pub(crate) fn qemu(self) -> Result<PathBuf, Error> {
+        let Settings { qemu, package, .. } = self.settings();
+        if let Some(path) = workspace::on_path(qemu) {
+            return Ok(path);
+        }
+        apt::install(package, "it runs the virtual machines")?;
+        workspace::on_path(qemu)
+            .ok_or_else(|| Error::new(format!("{qemu} is installed, but not on PATH")))
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.settings().name)
+    }
+}
+
+impl Data {
+    /// The device in the guest.
+    pub(crate) const fn device(self) -> &'static str {
+        match self {
+            Self::Serial(device) | Self::Virtio(device) => device,
+        }
+    }
+
+    /// qemu's arguments to have the data in a file; the console's serial line comes before.
+    pub(crate) fn arguments(self, file: &Path) -> Vec<String> {
+        let file = file.display();
+        match self {
+            Self::Serial(_) => vec!["-serial".to_owned(), format!("file:{file}")],
+            Self::Virtio(_) => [
+                "-chardev",
+                &format!("file,id=data,path={file}"),
+                "-device",
+                "virtio-serial-pci",
+                "-device",
+                "virtconsole,chardev=data",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        }
+    }
+}
