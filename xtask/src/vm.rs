@@ -187,7 +187,7 @@ fn hosts(jobs: &[(Kernel, Cgroup)], programs: &Path) -> Result<BTreeMap<Arch, Ho
         let accel = Accel::of(arch);
         eprintln!("{arch}: {accel}");
         let host = Host {
-            qemu: arch.qemu()?,
+            qemu: qemu::find(arch)?,
             accel,
             programs: Programs::build(&programs, arch)?,
         };

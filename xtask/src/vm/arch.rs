@@ -1,15 +1,9 @@
 //! The architectures that machines have: how Debian and qemu name things there.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-
-use super::apt;
-use crate::{error::Error, workspace};
 
 /// A machine's architecture, named as `uname -m` names it.
 #[derive(
@@ -92,17 +86,6 @@ impl Arch {
             Self::X86_64 => &X86_64,
             Self::Aarch64 => &AARCH64,
         }
-    }
-
-    /// qemu for this architecture, installed if it is missing.
-    pub(crate) fn qemu(self) -> Result<PathBuf, Error> {
-        let Settings { qemu, package, .. } = self.settings();
-        if let Some(path) = workspace::on_path(qemu) {
-            return Ok(path);
-        }
-        apt::install(package, "it runs the virtual machines")?;
-        workspace::on_path(qemu)
-            .ok_or_else(|| Error::new(format!("{qemu} is installed, but not on PATH")))
     }
 }
 

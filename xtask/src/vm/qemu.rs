@@ -14,7 +14,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    arch::Arch,
+    apt,
+    arch::{Arch, Settings},
     console::{self, Said, Verdict},
 };
 use crate::{error::Error, workspace};
@@ -77,6 +78,17 @@ impl Accel {
             Self::Tcg => 150,
         })
     }
+}
+
+/// qemu for an architecture, installed if it is missing.
+pub(crate) fn find(arch: Arch) -> Result<PathBuf, Error> {
+    let Settings { qemu, package, .. } = arch.settings();
+    if let Some(path) = workspace::on_path(qemu) {
+        return Ok(path);
+    }
+    apt::install(package, "it runs the virtual machines")?;
+    workspace::on_path(qemu)
+        .ok_or_else(|| Error::new(format!("{qemu} is installed, but not on PATH")))
 }
 
 /// A machine to boot.
