@@ -1,18 +1,23 @@
-//! Refuses to build kmemtrace around a stale eBPF object, tells the program which commit and object it was built from, and makes
-//! names of the catalogue's sentences.
+//! Chooses the eBPF objects of the architecture and refuses to build kmemtrace around stale ones, tells the program which commit
+//! and object it was built from, and makes names of the catalogue's sentences.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 #[path = "build/fingerprint.rs"]
+#[expect(
+    dead_code,
+    reason = "with which features an object is built is for `cargo xtask bpf`"
+)]
 mod fingerprint;
 #[path = "build/messages.rs"]
 mod messages;
 
-use fingerprint::Sidecar;
+use fingerprint::{Object, Sidecar};
 
 fn main() {
     // Cargo starts a build script in its package's folder and says so in the environment, as an absolute path.
@@ -30,15 +35,7 @@ fn run(package: &Path) -> Result<(), Vec<String>> {
         println!("cargo::rerun-if-changed={own}");
     }
     messages::write(package)?;
-    let object = package.join("bpf").join(fingerprint::OBJECT);
-    let bytes = fs::read(&object).map_err(|error| {
-        stale(format!(
-            "cannot read the eBPF object {}: {error}",
-            object.display()
-        ))
-    })?;
-    let digest = fingerprint::of_bytes(&bytes);
-    println!("cargo::rustc-env=KMEMTRACE_BPF_SHA256={digest:.12}");
+    let objects = objects(package)?;
 
     // A published crate carries the object and not its sources: there is nothing to compare it with.
     let checkout = package
@@ -48,11 +45,53 @@ fn run(package: &Path) -> Result<(), Vec<String>> {
         .and_then(commit)
         .unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=KMEMTRACE_COMMIT={commit}");
-    checkout.map_or(Ok(()), |workspace| check(workspace, package, &digest))
+    checkout.map_or(Ok(()), |workspace| check(workspace, package, &objects))
 }
 
-/// Compares the object, whose SHA-256 is `digest`, with its sidecar, and the sidecar with the sources.
-fn check(workspace: &Path, package: &Path, digest: &str) -> Result<(), Vec<String>> {
+/// The objects of the architecture that is built for, each with its SHA-256. Tells the program where each is, and `--version`
+/// the digest of the ring's.
+fn objects(package: &Path) -> Result<Vec<(Object, String)>, Vec<String>> {
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    let mut found = Vec::new();
+    for object in fingerprint::OBJECTS {
+        if object.arch != arch {
+            continue;
+        }
+        let path = package.join("bpf").join(object.file());
+        let bytes = fs::read(&path).map_err(|error| {
+            stale(format!(
+                "cannot read the eBPF object {}: {error}",
+                path.display()
+            ))
+        })?;
+        let digest = fingerprint::of_bytes(&bytes);
+        let carrier = object.carrier.to_uppercase();
+        println!(
+            "cargo::rustc-env=KMEMTRACE_BPF_{carrier}={}",
+            path.display()
+        );
+        if object.carrier == "ring" {
+            println!("cargo::rustc-env=KMEMTRACE_BPF_SHA256={digest:.12}");
+        }
+        found.push((object, digest));
+    }
+    if found.is_empty() {
+        let known: BTreeSet<_> = fingerprint::OBJECTS.iter().map(|it| it.arch).collect();
+        let known: Vec<_> = known.into_iter().collect();
+        return Err(vec![format!(
+            "kmemtrace has no eBPF object for {arch}: it can be built for {}",
+            known.join(" and ")
+        )]);
+    }
+    Ok(found)
+}
+
+/// Compares the objects with their sidecar, and the sidecar with the sources.
+fn check(
+    workspace: &Path,
+    package: &Path,
+    objects: &[(Object, String)],
+) -> Result<(), Vec<String>> {
     for source in fingerprint::SOURCES {
         println!(
             "cargo::rerun-if-changed={}",
@@ -60,21 +99,23 @@ fn check(workspace: &Path, package: &Path, digest: &str) -> Result<(), Vec<Strin
         );
     }
     let sidecar = Sidecar::read(&package.join("bpf").join(fingerprint::SIDECAR))
-        .map_err(|error| stale(format!("cannot read the eBPF object's sidecar {error}")))?;
+        .map_err(|error| stale(format!("cannot read the eBPF objects' sidecar {error}")))?;
     let sources = fingerprint::of_sources(workspace)
-        .map_err(|error| stale(format!("cannot read the eBPF object's source {error}")))?;
-    if sidecar.object != digest {
-        return Err(stale(format!(
-            "kmemtrace/bpf/{} is not the object that {} beside it describes",
-            fingerprint::OBJECT,
-            fingerprint::SIDECAR
-        )));
+        .map_err(|error| stale(format!("cannot read the eBPF objects' source {error}")))?;
+    for (object, digest) in objects {
+        if !sidecar.objects.contains(&(object.name(), digest.clone())) {
+            return Err(stale(format!(
+                "kmemtrace/bpf/{} is not the object that {} beside it describes",
+                object.file(),
+                fingerprint::SIDECAR
+            )));
+        }
     }
     if sidecar.sources != sources {
-        return Err(stale(format!(
-            "kmemtrace/bpf/{} is stale: kmemtrace-ebpf or kmemtrace-common has changed since it was built",
-            fingerprint::OBJECT
-        )));
+        return Err(stale(
+            "the objects in kmemtrace/bpf are stale: kmemtrace-ebpf or kmemtrace-common has changed since they were built"
+                .to_owned(),
+        ));
     }
     Ok(())
 }
@@ -83,7 +124,7 @@ fn check(workspace: &Path, package: &Path, digest: &str) -> Result<(), Vec<Strin
 fn stale(problem: String) -> Vec<String> {
     vec![
         problem,
-        "help: rebuild the object with `cargo xtask bpf`, and commit kmemtrace/bpf".to_owned(),
+        "help: rebuild the objects with `cargo xtask bpf`, and commit kmemtrace/bpf".to_owned(),
     ]
 }
 

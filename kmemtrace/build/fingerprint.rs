@@ -1,6 +1,6 @@
-//! Ties the committed eBPF object to the sources and the tools it was built from.
+//! Ties the committed eBPF objects to the sources and the tools they were built from.
 //!
-//! Shared by kmemtrace's build script, which refuses a stale object, and by `cargo xtask bpf`, which makes a fresh one.
+//! Shared by kmemtrace's build script, which refuses a stale object, and by `cargo xtask bpf`, which makes fresh ones.
 //! It must not depend on kmemtrace itself: a stale object never stands in the way of its own remedy.
 
 use std::{
@@ -11,13 +11,53 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// The committed object's file name, in `kmemtrace/bpf`.
-pub(crate) const OBJECT: &str = "kmemtrace.bpf.o";
-
-/// The sidecar's file name, beside the object.
+/// The sidecar's file name, beside the objects.
 pub(crate) const SIDECAR: &str = "kmemtrace.bpf.lock";
 
-/// What decides the object's bytes, from the workspace's root: files, and folders with all they hold.
+/// One of the committed objects, in `kmemtrace/bpf`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Object {
+    /// The processor whose registers its kprobes read, as Rust's `target_arch` names it.
+    pub(crate) arch: &'static str,
+    /// How records get to kmemtrace.
+    pub(crate) carrier: &'static str,
+    /// The features of the eBPF crate that it is built with.
+    pub(crate) features: &'static [&'static str],
+}
+
+/// All objects: one for each architecture and each carrier.
+pub(crate) const OBJECTS: [Object; 4] = [
+    Object::new("x86_64", "ring", &[]),
+    Object::new("x86_64", "perf", &["perf"]),
+    Object::new("aarch64", "ring", &[]),
+    Object::new("aarch64", "perf", &["perf"]),
+];
+
+impl Object {
+    const fn new(
+        arch: &'static str,
+        carrier: &'static str,
+        features: &'static [&'static str],
+    ) -> Self {
+        Self {
+            arch,
+            carrier,
+            features,
+        }
+    }
+
+    /// Its name in the sidecar.
+    pub(crate) fn name(&self) -> String {
+        format!("{}.{}", self.arch, self.carrier)
+    }
+
+    /// Its file's name.
+    pub(crate) fn file(&self) -> String {
+        format!("kmemtrace.{}.bpf.o", self.name())
+    }
+}
+
+/// What decides the objects' bytes, from the workspace's root: files, and folders with all they hold.
 pub(crate) const SOURCES: [&str; 5] = [
     "kmemtrace-common/Cargo.toml",
     "kmemtrace-common/src",
@@ -26,13 +66,13 @@ pub(crate) const SOURCES: [&str; 5] = [
     "kmemtrace-ebpf/src",
 ];
 
-/// What the committed object was built from, and with.
+/// What the committed objects were built from, and with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sidecar {
     /// SHA-256 over the [`SOURCES`].
     pub(crate) sources: String,
-    /// SHA-256 of the object.
-    pub(crate) object: String,
+    /// SHA-256 of each object, by its name, in the order of [`OBJECTS`].
+    pub(crate) objects: Vec<(String, String)>,
     /// The compiler, in its own words.
     pub(crate) rustc: String,
     /// The linker, in its own words; it writes the eBPF instructions and the BTF.
@@ -45,17 +85,19 @@ impl fmt::Display for Sidecar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             sources,
-            object,
+            objects,
             rustc,
             linker,
             llvm,
         } = self;
         writeln!(
             f,
-            "# Written by `cargo xtask bpf` with the object beside it; not for editing."
+            "# Written by `cargo xtask bpf` with the objects beside it; not for editing."
         )?;
         writeln!(f, "sources = \"{sources}\"")?;
-        writeln!(f, "object = \"{object}\"")?;
+        for (name, digest) in objects {
+            writeln!(f, "object.{name} = \"{digest}\"")?;
+        }
         writeln!(f, "rustc = \"{rustc}\"")?;
         writeln!(f, "linker = \"{linker}\"")?;
         writeln!(f, "llvm = \"{llvm}\"")
@@ -76,7 +118,13 @@ impl FromStr for Sidecar {
         };
         Ok(Self {
             sources: value("sources")?,
-            object: value("object")?,
+            objects: OBJECTS
+                .iter()
+                .map(|object| {
+                    let name = object.name();
+                    value(&format!("object.{name}")).map(|digest| (name, digest))
+                })
+                .collect::<Result<_, _>>()?,
             rustc: value("rustc")?,
             linker: value("linker")?,
             llvm: value("llvm")?,
@@ -163,7 +211,10 @@ mod tests {
     fn a_sidecar_reads_back_what_it_says() {
         let sidecar = Sidecar {
             sources: of_bytes(b"sources"),
-            object: of_bytes(b"object"),
+            objects: OBJECTS
+                .iter()
+                .map(|object| (object.name(), of_bytes(object.name().as_bytes())))
+                .collect(),
             rustc: "rustc 1.96.0 (a = b)".to_owned(),
             linker: "bpf-linker 0.13.0".to_owned(),
             llvm: "22.1.8".to_owned(),
@@ -172,11 +223,23 @@ mod tests {
     }
 
     #[test]
+    fn no_two_objects_share_a_name_and_each_architecture_has_each_carrier() {
+        let names: std::collections::BTreeSet<_> = OBJECTS.iter().map(Object::file).collect();
+        assert_eq!(names.len(), OBJECTS.len());
+        for arch in OBJECTS {
+            for carrier in OBJECTS {
+                let file = format!("kmemtrace.{}.{}.bpf.o", arch.arch, carrier.carrier);
+                assert!(names.contains(&file), "{file}");
+            }
+        }
+    }
+
+    #[test]
     fn a_sidecar_without_a_line_names_the_line() {
-        let text = "sources = \"1\"\nobject = 2\n";
+        let text = "sources = \"1\"\nobject.x86_64.ring = \"2\"\nobject.x86_64.perf = 3\n";
         assert_eq!(
             text.parse::<Sidecar>(),
-            Err("no `object = \"...\"` line".to_owned())
+            Err("no `object.x86_64.perf = \"...\"` line".to_owned())
         );
     }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask bpf`: builds the eBPF object from source, or checks the committed one. Its only builder.
+//! `cargo xtask bpf`: builds the eBPF objects from source, or checks the committed ones. Their only builder.
 
 mod build;
 
@@ -6,16 +6,16 @@ use std::{fs, io, path::PathBuf, process::ExitCode};
 
 use crate::{
     error::Error,
-    fingerprint::{self, Sidecar},
+    fingerprint::{self, OBJECTS, Object, Sidecar},
     toolchain::Toolchain,
     workspace,
 };
 use build::Build;
 
-/// Build the eBPF object from source into kmemtrace/bpf
+/// Build the eBPF objects from source into kmemtrace/bpf
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Build it and compare it with the committed one, which stays as it is
+    /// Build them and compare them with the committed ones, which stay as they are
     #[arg(long)]
     check: bool,
     /// Run clippy over the eBPF sources instead
@@ -30,37 +30,47 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
     eprintln!("{tools}");
     let build = Build::new(tools)?;
     if args.clippy {
-        build.clippy()?;
+        for object in &OBJECTS {
+            build.clippy(object)?;
+        }
     } else {
         let sources = build.sources()?;
-        let bytes = build.object()?;
+        let objects = OBJECTS
+            .iter()
+            .map(|object| build.object(object).map(|bytes| (*object, bytes)))
+            .collect::<Result<Vec<_>, _>>()?;
         if sources != build.sources()? {
             return Err(
                 Error::new("the eBPF sources changed while they were being built")
                     .help("run it once more"),
             );
         }
-        let sidecar = build.sidecar(sources, &bytes);
+        let sidecar = build.sidecar(sources, &objects);
         let verdict = if args.check {
-            committed.compare(&bytes, &sidecar)?;
+            committed.compare(&objects, &sidecar)?;
             "is what its sources build"
         } else {
-            committed.write(&bytes, &sidecar)?;
+            committed.write(&objects, &sidecar)?;
             "written"
         };
-        eprintln!(
-            "kmemtrace/bpf/{}: {verdict}: {} bytes, sha256 {}",
-            fingerprint::OBJECT,
-            bytes.len(),
-            sidecar.object
-        );
+        for (object, bytes) in &objects {
+            eprintln!(
+                "kmemtrace/bpf/{}: {verdict}: {} bytes, sha256 {}",
+                object.file(),
+                bytes.len(),
+                fingerprint::of_bytes(bytes)
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The object in the repository and its sidecar.
+/// An object and its bytes.
+type Built = (Object, Vec<u8>);
+
+/// The objects in the repository and their sidecar.
 struct Committed {
-    object: PathBuf,
+    folder: PathBuf,
     lock: PathBuf,
     /// What the lock says; none if there is none, or none that can be read.
     sidecar: Option<Sidecar>,
@@ -78,47 +88,51 @@ impl Committed {
             }
         };
         Ok(Self {
-            object: folder.join(fingerprint::OBJECT),
+            folder,
             lock,
             sidecar,
         })
     }
 
-    /// Makes `bytes` and `sidecar` the committed ones. Files that are right already stay untouched, for cargo's sake.
-    fn write(&self, bytes: &[u8], sidecar: &Sidecar) -> Result<(), Error> {
+    /// Makes `objects` and `sidecar` the committed ones. Files that are right already stay untouched, for cargo's sake.
+    fn write(&self, objects: &[Built], sidecar: &Sidecar) -> Result<(), Error> {
         for change in self.changed_tools(sidecar) {
             eprintln!("note: {change}");
         }
-        for (path, content) in [
-            (&self.object, bytes),
-            (&self.lock, sidecar.to_string().as_bytes()),
-        ] {
-            if fs::read(path).is_ok_and(|old| old == content) {
+        let lock = sidecar.to_string();
+        let objects = objects
+            .iter()
+            .map(|(object, bytes)| (self.folder.join(object.file()), &bytes[..]));
+        for (path, content) in objects.chain([(self.lock.clone(), lock.as_bytes())]) {
+            if fs::read(&path).is_ok_and(|old| old == content) {
                 continue;
             }
             // Another cargo may be reading it.
             let partial = path.with_extension("partial");
             fs::write(&partial, content)
-                .and_then(|()| fs::rename(&partial, path))
-                .map_err(|cause| Error::file("write", path, cause))?;
+                .and_then(|()| fs::rename(&partial, &path))
+                .map_err(|cause| Error::file("write", &path, cause))?;
         }
         Ok(())
     }
 
-    /// Fails unless `bytes` and `sidecar` are the committed ones.
-    fn compare(&self, bytes: &[u8], sidecar: &Sidecar) -> Result<(), Error> {
+    /// Fails unless `objects` and `sidecar` are the committed ones.
+    fn compare(&self, objects: &[Built], sidecar: &Sidecar) -> Result<(), Error> {
         let mut differences = Vec::new();
-        match fs::read(&self.object) {
-            Ok(old) if old == bytes => {}
-            Ok(old) => differences.push(format!(
-                "{}: {}",
-                self.object.display(),
-                first_difference(&old, bytes)
-            )),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                differences.push(format!("{}: there is none", self.object.display()));
+        for (object, bytes) in objects {
+            let path = self.folder.join(object.file());
+            match fs::read(&path) {
+                Ok(old) if old == *bytes => {}
+                Ok(old) => differences.push(format!(
+                    "{}: {}",
+                    path.display(),
+                    first_difference(&old, bytes)
+                )),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                    differences.push(format!("{}: there is none", path.display()));
+                }
+                Err(cause) => return Err(Error::file("read", &path, cause)),
             }
-            Err(cause) => return Err(Error::file("read", &self.object, cause)),
         }
         let lock = self.lock.display();
         match &self.sidecar {
@@ -126,10 +140,8 @@ impl Committed {
             Some(old) if old.sources != sidecar.sources => {
                 differences.push(format!("{lock}: it is for other sources than these"));
             }
-            Some(old) if old.object != sidecar.object => {
-                differences.push(format!(
-                    "{lock}: it is for another object than this build's"
-                ));
+            Some(old) if old.objects != sidecar.objects => {
+                differences.push(format!("{lock}: it is for other objects than this build's"));
             }
             Some(_) => {}
         }
@@ -141,16 +153,16 @@ impl Committed {
             return Ok(());
         }
         let mut error = Error::new(format!(
-            "the committed eBPF object is not what its sources build:\n  {}",
+            "the committed eBPF objects are not what their sources build:\n  {}",
             differences.join("\n  ")
         ));
         for change in tools {
             error = error.help(format!("a likely cause: {change}"));
         }
-        Err(error.help("rebuild it with `cargo xtask bpf`, and commit kmemtrace/bpf"))
+        Err(error.help("rebuild them with `cargo xtask bpf`, and commit kmemtrace/bpf"))
     }
 
-    /// Says which tools are others than those of the committed object.
+    /// Says which tools are others than those of the committed objects.
     fn changed_tools(&self, sidecar: &Sidecar) -> Vec<String> {
         let Some(old) = &self.sidecar else {
             return Vec::new();
@@ -163,7 +175,7 @@ impl Committed {
         .into_iter()
         .filter(|(_, old, new)| old != new)
         .map(|(what, old, new)| {
-            format!("the committed object was built with {what} {old}, this one with {new}")
+            format!("the committed objects were built with {what} {old}, this one with {new}")
         })
         .collect()
     }

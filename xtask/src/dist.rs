@@ -124,7 +124,11 @@ fn check(path: &Path, bytes: &[u8], root: &Path, source: &Source) -> Result<Stri
     let wrong = |why: String| Error::new(format!("{} is not fit: {why}", path.display()));
     let facts = elf::read(bytes).map_err(wrong)?;
     facts.fits(OLDEST).map_err(wrong)?;
-    let object = read(&root.join("kmemtrace/bpf").join(fingerprint::OBJECT))?;
+    let object = read(
+        &root
+            .join("kmemtrace/bpf")
+            .join("kmemtrace.x86_64.ring.bpf.o"),
+    )?;
     if !bytes.windows(object.len()).any(|part| part == object) {
         return Err(wrong("the eBPF object is not inside".to_owned()));
     }

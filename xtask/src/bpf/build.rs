@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     error::Error,
-    fingerprint::{self, Sidecar},
+    fingerprint::{self, Object, Sidecar},
     toolchain::{self, Toolchain},
     workspace,
 };
@@ -17,7 +17,10 @@ use crate::{
 /// The target triple of eBPF on the machines that kmemtrace supports, which are all little-endian.
 const TARGET: &str = "bpfel-unknown-none";
 
-/// What every cargo command about the object says.
+/// The variable by which aya's build scripts learn whose registers a kprobe reads. They run again when it changes.
+const ARCH_VARIABLE: &str = "AYA_BPF_TARGET_ARCH";
+
+/// What every cargo command about an object says.
 const PROFILE: [&str; 3] = ["--release", "--target", TARGET];
 
 /// One way of building the eBPF crate.
@@ -37,8 +40,8 @@ impl Build {
         })
     }
 
-    /// Builds the object, and strips its DWARF; the BTF stays.
-    pub(super) fn object(&self) -> Result<Vec<u8>, Error> {
+    /// Builds `object`, and strips its DWARF; the BTF stays.
+    pub(super) fn object(&self, object: &Object) -> Result<Vec<u8>, Error> {
         self.fetch()?;
         // Cargo does not see that the linker has changed, so let it link every time.
         let mut clean = self.cargo(&self.tools.compiler.cargo)?;
@@ -46,9 +49,9 @@ impl Build {
         succeed(clean.args(PROFILE))?;
         let mut build = self.cargo(&self.tools.compiler.cargo)?;
         build.args(["build", "--locked", "-Zbuild-std=core"]);
-        succeed(build.args(PROFILE))?;
+        succeed(chosen(&mut build, object))?;
 
-        let stripped = self.target.join(fingerprint::OBJECT);
+        let stripped = self.target.join(object.file());
         succeed(
             Command::new(&self.tools.strip.path)
                 .args(["-g", "-o"])
@@ -58,8 +61,8 @@ impl Build {
         fs::read(&stripped).map_err(|cause| Error::file("read", &stripped, cause))
     }
 
-    /// Lints the sources with the clippy that belongs to the compiler.
-    pub(super) fn clippy(&self) -> Result<(), Error> {
+    /// Lints `object`'s sources with the clippy that belongs to the compiler.
+    pub(super) fn clippy(&self, object: &Object) -> Result<(), Error> {
         let program = self.tools.compiler.cargo.with_file_name("cargo-clippy");
         if !program.is_file() {
             return Err(Error::new(format!("cannot lint: there is no {}", program.display()))
@@ -69,21 +72,24 @@ impl Build {
         self.fetch()?;
         let mut clippy = self.cargo(&program)?;
         clippy.args(["clippy", "--locked", "-Zbuild-std=core"]);
-        clippy.args(PROFILE).args(["--", "-Dwarnings"]);
+        chosen(&mut clippy, object).args(["--", "-Dwarnings"]);
         succeed(clippy.env("CARGO", &self.tools.compiler.cargo))
     }
 
     /// The fingerprint of the sources as they are now.
     pub(super) fn sources(&self) -> Result<String, Error> {
         fingerprint::of_sources(&self.root)
-            .map_err(|error| Error::new(format!("cannot read the eBPF object's source {error}")))
+            .map_err(|error| Error::new(format!("cannot read the eBPF objects' source {error}")))
     }
 
-    /// What describes an object of these `bytes`, built by these tools from `sources`.
-    pub(super) fn sidecar(&self, sources: String, bytes: &[u8]) -> Sidecar {
+    /// What describes `objects`, built by these tools from `sources`.
+    pub(super) fn sidecar(&self, sources: String, objects: &[(Object, Vec<u8>)]) -> Sidecar {
         Sidecar {
             sources,
-            object: fingerprint::of_bytes(bytes),
+            objects: objects
+                .iter()
+                .map(|(object, bytes)| (object.name(), fingerprint::of_bytes(bytes)))
+                .collect(),
             rustc: self.tools.compiler.rustc.version.clone(),
             linker: self.tools.linker.version.clone(),
             llvm: self.tools.strip.version.clone(),
@@ -148,6 +154,14 @@ impl Build {
         }
         Ok(flags.join(OsStr::new("\x1f")))
     }
+}
+
+/// `command`, about to build what `object` is.
+fn chosen<'a>(command: &'a mut Command, object: &Object) -> &'a mut Command {
+    command
+        .env(ARCH_VARIABLE, object.arch)
+        .args(PROFILE)
+        .args(["--features", &object.features.join(",")])
 }
 
 /// Runs `command`; not ending well is an error.

@@ -13,8 +13,8 @@ use crate::{
     source::outcome::{HookOutcome, way_of},
 };
 
-/// The object that `cargo xtask bpf` built, aligned as its loader wants it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/kmemtrace.bpf.o");
+/// The object that `cargo xtask bpf` built for this architecture, aligned as its loader wants it. The build script chose it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KMEMTRACE_BPF_RING"));
 
 /// Loads the maps, with `layout` injected and a ring of `ring_bytes`. No program is loaded yet.
 pub(super) fn load(layout: &Layout, ring_bytes: u32) -> Result<Ebpf, Error> {
