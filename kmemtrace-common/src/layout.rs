@@ -65,8 +65,8 @@ pub enum Place {
     Value(&'static str, &'static str),
     /// The number of an argument: the raw tracepoint, the argument's type.
     Argument(&'static str, &'static str),
-    /// A tracepoint's `format` file: the event, the field.
-    Format(&'static str, &'static str),
+    /// A tracepoint's `format` file: the event, the field, how many bytes it has. One of another size is another field.
+    Format(&'static str, &'static str, u32),
     /// What the collector works out by itself.
     Computed,
 }
@@ -146,18 +146,19 @@ layout! {
     cgroup_root: "cgroup.root", for Cgroup Call;
     cgroup_memory_css: "cgroup.subsys" = Element("cgroup.subsys", "cgroup_subsys_id", "memory_cgrp_id");
     root_hierarchy: "cgroup_root.hierarchy_id", for Cgroup Call;
-    kn_id: "kernfs_node.id", for Cgroup Css Walk, "64 bits on 5.5 and later";
+    kn_id: "kernfs_node.id", for Cgroup Css Walk, "64 bits";
+    kn_ino: "kernfs_node.id.ino", "before 5.5 the number of the directory is a half of its id, 32 bits";
     kn_name: "kernfs_node.name", for Walk Call;
     kn_parent: "kernfs_node.parent" = Members("kernfs_node.__parent", "kernfs_node.parent"), for Call, "`__parent` since 6.15";
     kn_flags: "kernfs_node.flags", for Activation, "16 bits";
     kn_activated: "KERNFS_ACTIVATED" = Value("kernfs_node_flag", "KERNFS_ACTIVATED"), for Activation, "set on a directory once its mkdir has succeeded (`kernfs_activate`)";
 
-    tp_root: "root in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "root"), for Record, "and in its siblings'";
-    tp_id: "id in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "id"), for Record;
-    tp_path: "path in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "path"), for Record, "a `__data_loc`";
-    tp_mkdir_path: "pathname in sys_enter_mkdir's format" = Format("syscalls/sys_enter_mkdir", "pathname"), for Syscalls;
-    tp_mkdirat_path: "pathname in sys_enter_mkdirat's format" = Format("syscalls/sys_enter_mkdirat", "pathname"), for Syscalls;
-    tp_exit_ret: "ret in sys_exit_mkdirat's format" = Format("syscalls/sys_exit_mkdirat", "ret"), for Syscalls, "and in sys_exit_mkdir's";
+    tp_root: "root in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "root", 4), for Record, "and in its siblings'";
+    tp_id: "id in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "id", 8), for Record, "the directory's; before 5.5 an `int` of another numbering";
+    tp_path: "path in cgroup_mkdir's format" = Format("cgroup/cgroup_mkdir", "path", 4), for Record, "a `__data_loc`";
+    tp_mkdir_path: "pathname in sys_enter_mkdir's format" = Format("syscalls/sys_enter_mkdir", "pathname", 8), for Syscalls;
+    tp_mkdirat_path: "pathname in sys_enter_mkdirat's format" = Format("syscalls/sys_enter_mkdirat", "pathname", 8), for Syscalls;
+    tp_exit_ret: "ret in sys_exit_mkdirat's format" = Format("syscalls/sys_exit_mkdirat", "ret", 8), for Syscalls, "and in sys_exit_mkdir's";
 
     alloc_result_arg: "the result of tracepoint kmem_cache_alloc" = Argument("kmem_cache_alloc", "void *"), for Allocation, "before it comes the call site, an integer";
     alloc_cache_arg: "the cache of tracepoint kmem_cache_alloc" = Argument("kmem_cache_alloc", "kmem_cache *");

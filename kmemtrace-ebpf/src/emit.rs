@@ -1,7 +1,8 @@
-//! The only writer to the ring buffer.
+//! The only writer of records: to the ring buffer ([`ring`]), or, in the object for kernels that have none, to a buffer for
+//! each processor ([`perf`]).
 //!
 //! A record is put together in a per-CPU buffer and copied out at its exact length, so that a path of 60 bytes costs 60
-//! bytes of the ring and one of 4 KiB is carried whole. Each kind of record has a buffer of its own: the kernel never
+//! bytes of room and one of 4 KiB is carried whole. Each kind of record has a buffer of its own: the kernel never
 //! runs a program inside itself on one CPU, but one program may interrupt another (a slab failure inside a mkdir).
 
 #![expect(
@@ -9,19 +10,24 @@
     reason = "maps are shared with other CPUs; the helpers are unsafe functions"
 )]
 
+#[cfg(feature = "perf")]
+mod perf;
+#[cfg(not(feature = "perf"))]
+mod ring;
+
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE},
-    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated},
+    EbpfContext,
+    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns},
     macros::map,
-    maps::{PerCpuArray, RingBuf},
+    maps::PerCpuArray,
 };
-use kmemtrace_common::wire::{HEAD_BYTES, Head, RING_BYTES, TEXT_MAX, flag, kind, text_form};
+use kmemtrace_common::wire::{HEAD_BYTES, Head, TEXT_MAX, flag, kind, text_form};
 
+#[cfg(feature = "perf")]
+use self::perf::output;
+#[cfg(not(feature = "perf"))]
+use self::ring::output;
 use crate::read::{TEXT_ROOM, Text};
-
-/// The ring buffer; the collector sets its size.
-#[map]
-static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
 /// Records that found no room, by kind.
 #[map]
@@ -75,35 +81,13 @@ impl Record {
 
     /// Hands the record to the collector, or counts it as lost.
     #[inline(always)]
-    pub(crate) fn send(&mut self) {
+    pub(crate) fn send(&mut self, ctx: &impl EbpfContext) {
         let mut len = u64::from(self.head.text_len);
         if len > TEXT_MAX as u64 {
             len = TEXT_MAX as u64;
         }
-        let ring = (&raw const EVENTS).cast_mut().cast();
-        // Waking the collector for an event costs several times the event (an interrupt of its own). It looks by itself
-        // many times a second, and is woken only where the ring fills faster than that.
-        // SAFETY: the helper only reads the ring's positions.
-        let (unread, size) = unsafe {
-            (
-                generated::bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)),
-                generated::bpf_ringbuf_query(ring, u64::from(BPF_RB_RING_SIZE)),
-            )
-        };
-        let wake = if unread > size / 4 {
-            BPF_RB_FORCE_WAKEUP
-        } else {
-            BPF_RB_NO_WAKEUP
-        };
-        // SAFETY: the record holds HEAD_BYTES + TEXT_ROOM bytes, more than are copied.
-        let refused = unsafe {
-            generated::bpf_ringbuf_output(
-                ring,
-                core::ptr::from_mut(self).cast(),
-                HEAD_BYTES as u64 + len,
-                u64::from(wake),
-            )
-        };
+        // The record holds HEAD_BYTES + TEXT_ROOM bytes, more than are copied.
+        let refused = output(ctx, self, HEAD_BYTES as u64 + len);
         if refused != 0
             && let Some(drops) = DROPS.get_ptr_mut(self.head.kind)
         {

@@ -10,3 +10,21 @@ mod mkdir_failure;
 mod objcgs;
 mod slab;
 mod walk;
+
+/// The wrappers of a function that runs when the collector wants it to: a raw tracepoint that is attached to nothing, for
+/// `BPF_PROG_TEST_RUN`, and a uprobe, which sits on a function of the collector's own and runs when that is called. Each run is one
+/// RCU read-side section (`__bpf_prog_test_run_raw_tp`, `trace_call_bpf`).
+macro_rules! on_demand {
+    ($run:ident, $name:literal, $raw:ident, $uprobe:ident) => {
+        #[aya_ebpf::macros::raw_tracepoint(tracepoint = $name)]
+        fn $raw(_: aya_ebpf::programs::RawTracePointContext) -> u32 {
+            $run()
+        }
+
+        #[aya_ebpf::macros::uprobe]
+        fn $uprobe(_: aya_ebpf::programs::ProbeContext) -> u32 {
+            $run()
+        }
+    };
+}
+use on_demand;

@@ -70,6 +70,7 @@ pub(crate) struct Probed;
 
 /// By a plain load, which saves the call: for pointers whose type the verifier knows, and pointers read through them. The
 /// kernel turns a load that faults into zero.
+#[cfg(not(feature = "perf"))]
 pub(crate) struct Typed;
 
 impl Access for Probed {
@@ -83,6 +84,7 @@ impl Access for Probed {
     }
 }
 
+#[cfg(not(feature = "perf"))]
 impl Access for Typed {
     #[inline(always)]
     fn field<T: Copy>(base: u64, offset: u32) -> Option<T> {
@@ -92,6 +94,15 @@ impl Access for Typed {
         // SAFETY: the verifier checks that a field of this width is there, and refuses the program if not.
         Some(unsafe { ((base + u64::from(offset)) as *const T).read_volatile() })
     }
+}
+
+/// The number of a directory: its `struct kernfs_node *`'s id, which is its inode's number.
+#[inline(always)]
+pub(crate) fn directory_id<A: Access>(kn: u64) -> Option<u64> {
+    if layout!(kn_ino) != ABSENT {
+        return A::field::<u32>(kn, layout!(kn_ino)).map(u64::from);
+    }
+    A::field(kn, layout!(kn_id))
 }
 
 /// Room for a record's text, and for one more name than fits, so that a copy of up to [`NAME_BYTES`] never needs its

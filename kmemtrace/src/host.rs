@@ -56,6 +56,9 @@ pub use walk::{Directory, walk};
 /// milliseconds.
 const SETTLED: Duration = Duration::from_mins(1);
 
+/// Where the kernel describes its types (BTF).
+pub const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
+
 /// Where the kernel says how long it has been up.
 pub const UPTIME: &str = "/proc/uptime";
 
@@ -67,6 +70,8 @@ pub struct Root {
     inodes: Option<Arc<inodes::Inodes>>,
     /// What is there may just be being made, unless it is older than this: not so in a copy.
     settles: Option<Duration>,
+    /// Where the kernel's types are, should it not tell them itself.
+    types: Option<PathBuf>,
 }
 
 impl Root {
@@ -76,6 +81,16 @@ impl Root {
             directory: PathBuf::from("/"),
             inodes: None,
             settles: Some(SETTLED),
+            types: None,
+        }
+    }
+
+    /// The same, with the kernel's types in a file from outside (raw BTF), should it not tell them itself.
+    #[must_use]
+    pub fn with_types(self, file: Option<PathBuf>) -> Self {
+        Self {
+            types: file,
+            ..self
         }
     }
 
@@ -91,6 +106,7 @@ impl Root {
             directory,
             inodes,
             settles: None,
+            types: None,
         }
     }
 
@@ -201,6 +217,8 @@ pub struct HostFacts {
     pub unprivileged_bpf_disabled: Option<u32>,
     /// Whether the kernel describes its types in `/sys/kernel/btf/vmlinux`.
     pub btf: bool,
+    /// A file from outside that has the kernel's types, where the kernel does not describe them itself.
+    pub given_types: Option<PathBuf>,
     /// Where tracefs is mounted.
     pub tracefs: Option<PathBuf>,
     /// The hierarchy that memory cgroups are in, or why there is none.
@@ -235,6 +253,7 @@ pub fn facts(root: &Root) -> HostFacts {
         _ => memory,
     };
     let lockdown = root.line("/sys/kernel/security/lockdown");
+    let btf = root.has(Path::new(KERNEL_TYPES));
     HostFacts {
         kernel: release(root),
         hostname: root.line("/proc/sys/kernel/hostname"),
@@ -247,7 +266,8 @@ pub fn facts(root: &Root) -> HostFacts {
         unprivileged_bpf_disabled: root
             .line("/proc/sys/kernel/unprivileged_bpf_disabled")
             .and_then(|value| value.parse().ok()),
-        btf: root.has(Path::new("/sys/kernel/btf/vmlinux")),
+        btf,
+        given_types: root.types.clone().filter(|_| !btf),
         tracefs: mounts::tracefs(&mounts, |path| root.has(path)),
         memory,
         cgroup_mounts,

@@ -17,7 +17,7 @@ pub use walk::{Lack, files_lack, objcgs_lack, walk_lacks};
 
 use crate::{
     event::header::Refusal,
-    host::{Capability, HostFacts},
+    host::{Capability, HostFacts, KERNEL_TYPES},
 };
 
 /// What the choice depends on.
@@ -120,13 +120,13 @@ fn refusal(way: &Way, inputs: Inputs<'_>) -> Option<String> {
                 .to_owned(),
         );
     }
-    if !way.programs.is_empty()
+    if (!way.programs.is_empty() || way.kind.carries_records())
         && let Some((reason, _)) = no_bpf(facts)
     {
         return Some(reason);
     }
-    if matches!(way.kind, WayKind::TpBtf | WayKind::Fentry | WayKind::Fexit) && !facts.btf {
-        return Some("requires BTF: there is no /sys/kernel/btf/vmlinux".to_owned());
+    if way.kind.attaches_by_type() && !facts.btf {
+        return Some(format!("requires BTF: there is no {KERNEL_TYPES}"));
     }
     if matches!(way.kind, WayKind::Tracepoint | WayKind::Syscalls) && facts.tracefs.is_none() {
         return Some(
@@ -135,7 +135,7 @@ fn refusal(way: &Way, inputs: Inputs<'_>) -> Option<String> {
         );
     }
     let field = layout.missing(way.needs?)?;
-    let why = if facts.btf {
+    let why = if facts.btf || facts.given_types.is_some() {
         "this kernel's types and formats do not have it"
     } else {
         "there is no BTF"

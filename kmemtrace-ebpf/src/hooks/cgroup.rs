@@ -4,16 +4,16 @@ use kmemtrace_common::{layout::ABSENT, wire::flag};
 
 use crate::{
     emit::Record,
-    read::{Access, Probed, layout},
+    read::{Access, Probed, directory_id, layout},
 };
 
 /// Fills in what a directory's `struct kernfs_node *` tells.
 #[inline(always)]
 pub(super) fn directory<A: Access>(record: &mut Record, kn: u64) {
     let head = &mut record.head;
-    head.cgroup_id = A::field(kn, layout!(kn_id)).unwrap_or(0);
+    head.cgroup_id = directory_id::<A>(kn).unwrap_or(0);
     if let Some(parent) = A::pointer(kn, layout!(kn_parent)) {
-        head.parent_id = A::field(parent, layout!(kn_id)).unwrap_or(0);
+        head.parent_id = directory_id::<A>(parent).unwrap_or(0);
     }
     if layout!(kn_activated) != ABSENT
         && let Some(flags) = A::field::<u16>(kn, layout!(kn_flags))

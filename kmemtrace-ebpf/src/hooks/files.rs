@@ -6,11 +6,7 @@
 
 #![expect(unsafe_code, reason = "map values are shared, and the helpers unsafe")]
 
-use aya_ebpf::{
-    macros::{map, raw_tracepoint},
-    maps::Array,
-    programs::RawTracePointContext,
-};
+use aya_ebpf::{macros::map, maps::Array};
 use kmemtrace_common::{
     files::{File, Page, Pages, STEPS, known},
     layout::ABSENT,
@@ -19,7 +15,7 @@ use kmemtrace_common::{
 };
 
 use crate::{
-    hooks::lists,
+    hooks::{lists, on_demand},
     read::{self, Access, Probed, layout, shared},
 };
 
@@ -41,8 +37,10 @@ const LIST_HEAD: u64 = 16;
 /// Flags of the page's owner in the lowest bits of `folio.memcg_data` (`enum page_memcg_data_flags`).
 const MEMCG_FLAGS: u64 = 7;
 
-#[raw_tracepoint(tracepoint = "pages")]
-fn raw_tp_pages(_: RawTracePointContext) -> u32 {
+on_demand!(pages, "pages", raw_tp_pages, uprobe_pages);
+
+#[inline(never)]
+fn pages() -> u32 {
     let (Some(cursor), Some(pages)) = (PAGE_CURSOR.get_ptr_mut(0), PAGES.get_ptr_mut(0)) else {
         return 0;
     };
@@ -130,8 +128,10 @@ fn on_list(folio: u64, css: u64) -> Option<u64> {
     (flags & (1 << layout!(flag_lru)) != 0 && memcg & !MEMCG_FLAGS == css).then_some(flags)
 }
 
-#[raw_tracepoint(tracepoint = "file")]
-fn raw_tp_file(_: RawTracePointContext) -> u32 {
+on_demand!(file, "file", raw_tp_file, uprobe_file);
+
+#[inline(never)]
+fn file() -> u32 {
     let Some(file) = FILE.get_ptr_mut(0) else {
         return 0;
     };

@@ -3,18 +3,22 @@
 
 use aya_ebpf::{
     EbpfContext,
-    macros::{btf_tracepoint, raw_tracepoint, tracepoint},
-    programs::{BtfTracePointContext, RawTracePointContext, TracePointContext},
+    macros::{raw_tracepoint, tracepoint},
+    programs::{RawTracePointContext, TracePointContext},
 };
+#[cfg(not(feature = "perf"))]
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use kmemtrace_common::{
     layout::ABSENT,
     wire::{kind, text_form},
 };
 
+#[cfg(not(feature = "perf"))]
+use crate::read::Typed;
 use crate::{
     emit::Record,
     hooks::cgroup,
-    read::{self, Access, Probed, Text, Typed, layout},
+    read::{self, Access, Probed, Text, layout},
 };
 
 /// The kernel hands tracepoints a path that it cuts at the size of a buffer of its own. One longer than this is rebuilt
@@ -51,14 +55,19 @@ fn describe<A: Access>(record: &mut Record, cgroup: u64, path: u64) -> bool {
 }
 
 #[inline(always)]
-fn from_pointers<A: Access>(kind: u32, cgroup: u64, path: u64) -> u32 {
+fn from_pointers<A: Access>(
+    ctx: &impl EbpfContext,
+    kind: u32,
+    cgroup: u64,
+    path: u64,
+) -> u32 {
     if let Some(record) = Record::new(kind)
         && describe::<A>(record, cgroup, path)
     {
         if kind != kind::RELEASE {
             record.task();
         }
-        record.send();
+        record.send(ctx);
     }
     0
 }
@@ -90,20 +99,21 @@ fn from_record(kind: u32, ctx: &TracePointContext) -> u32 {
     if kind != kind::RELEASE {
         record.task();
     }
-    record.send();
+    record.send(ctx);
     0
 }
 
 macro_rules! lifecycle {
     ($kind:expr, $tracepoint:literal, $btf:ident, $raw:ident, $plain:ident) => {
+        #[cfg(not(feature = "perf"))]
         #[btf_tracepoint(function = $tracepoint)]
         fn $btf(ctx: BtfTracePointContext) -> u32 {
-            from_pointers::<Typed>($kind, ctx.arg(0), ctx.arg(1))
+            from_pointers::<Typed>(&ctx, $kind, ctx.arg(0), ctx.arg(1))
         }
 
         #[raw_tracepoint(tracepoint = $tracepoint)]
         fn $raw(ctx: RawTracePointContext) -> u32 {
-            from_pointers::<Probed>($kind, ctx.arg(0), ctx.arg(1))
+            from_pointers::<Probed>(&ctx, $kind, ctx.arg(0), ctx.arg(1))
         }
 
         #[tracepoint]

@@ -2,20 +2,21 @@
 //! each with a `struct cgroup_subsys_state *`. On v2, writing `-memory` to `cgroup.subtree_control` ends memcgs that only
 //! these see.
 
-use aya_ebpf::{
-    macros::{fentry, kprobe},
-    programs::{FEntryContext, ProbeContext},
-};
+use aya_ebpf::{EbpfContext, macros::kprobe, programs::ProbeContext};
+#[cfg(not(feature = "perf"))]
+use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use kmemtrace_common::wire::{kind, text_form};
 
+#[cfg(not(feature = "perf"))]
+use crate::read::Typed;
 use crate::{
     emit::Record,
     hooks::cgroup,
-    read::{self, Access, Probed, Typed, layout},
+    read::{self, Access, Probed, layout},
 };
 
 #[inline(always)]
-fn from_css<A: Access>(kind: u32, css: u64) -> u32 {
+fn from_css<A: Access>(ctx: &impl EbpfContext, kind: u32, css: u64) -> u32 {
     let Some(record) = Record::new(kind) else {
         return 0;
     };
@@ -29,20 +30,21 @@ fn from_css<A: Access>(kind: u32, css: u64) -> u32 {
         // `online_css` runs in whoever makes the directory or writes `+memory`; the other two in kworkers.
         record.task();
     }
-    record.send();
+    record.send(ctx);
     0
 }
 
 macro_rules! memcg {
     ($kind:expr, $function:literal, $fentry:ident, $kprobe:ident) => {
+        #[cfg(not(feature = "perf"))]
         #[fentry(function = $function)]
         fn $fentry(ctx: FEntryContext) -> u32 {
-            from_css::<Typed>($kind, ctx.arg(0))
+            from_css::<Typed>(&ctx, $kind, ctx.arg(0))
         }
 
         #[kprobe(function = $function)]
         fn $kprobe(ctx: ProbeContext) -> u32 {
-            from_css::<Probed>($kind, ctx.arg(0).unwrap_or(0))
+            from_css::<Probed>(&ctx, $kind, ctx.arg(0).unwrap_or(0))
         }
     };
 }

@@ -4,10 +4,12 @@
 use aya_ebpf::{
     EbpfContext,
     helpers::bpf_get_current_pid_tgid,
-    macros::{fexit, kprobe, kretprobe, map, tracepoint},
+    macros::{kprobe, kretprobe, map, tracepoint},
     maps::LruHashMap,
-    programs::{FExitContext, ProbeContext, RetProbeContext, TracePointContext},
+    programs::{ProbeContext, RetProbeContext, TracePointContext},
 };
+#[cfg(not(feature = "perf"))]
+use aya_ebpf::{macros::fexit, programs::FExitContext};
 use kmemtrace_common::wire::{kind, text_form};
 
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
 static CALLS: LruHashMap<u64, [u64; 2]> = LruHashMap::with_max_entries(4096, 0);
 
 #[inline(always)]
-fn failed(parent: u64, name: u64, errno: i32) -> u32 {
+fn failed(ctx: &impl EbpfContext, parent: u64, name: u64, errno: i32) -> u32 {
     if errno >= 0 {
         return 0;
     }
@@ -35,19 +37,20 @@ fn failed(parent: u64, name: u64, errno: i32) -> u32 {
         return 0;
     };
     record.head.errno = errno;
-    record.head.parent_id = Probed::field(parent, layout!(kn_id)).unwrap_or(0);
+    record.head.parent_id = read::directory_id::<Probed>(parent).unwrap_or(0);
     let path = read::name(name, &mut record.text)
         .and_then(|len| read::components(parent, &mut record.text, len));
     record.text(text_form::COMPONENTS, path);
     record.task();
-    record.send();
+    record.send(ctx);
     0
 }
 
+#[cfg(not(feature = "perf"))]
 #[fexit(function = "cgroup_mkdir")]
 fn fexit_mkdir(ctx: FExitContext) -> u32 {
     // The result follows the three arguments; `bpf_get_func_ret` is for 5.17 and later only.
-    failed(ctx.arg(0), ctx.arg(1), ctx.arg(3))
+    failed(&ctx, ctx.arg(0), ctx.arg(1), ctx.arg(3))
 }
 
 #[kprobe(function = "cgroup_mkdir")]
@@ -62,7 +65,7 @@ fn kprobe_mkdir(ctx: ProbeContext) -> u32 {
 #[kretprobe(function = "cgroup_mkdir")]
 fn kretprobe_mkdir(ctx: RetProbeContext) -> u32 {
     if let Some([parent, name]) = finished() {
-        failed(parent, name, ctx.ret());
+        failed(&ctx, parent, name, ctx.ret());
     }
     0
 }
@@ -99,7 +102,7 @@ fn syscall_returns(ctx: &TracePointContext) -> u32 {
     let path = read::string(path, &mut record.text, true);
     record.text(text_form::PLAIN, path);
     record.task();
-    record.send();
+    record.send(ctx);
     0
 }
 

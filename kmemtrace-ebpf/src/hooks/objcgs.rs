@@ -5,18 +5,14 @@
 
 #![expect(unsafe_code, reason = "map values are shared")]
 
-use aya_ebpf::{
-    macros::{map, raw_tracepoint},
-    maps::Array,
-    programs::RawTracePointContext,
-};
+use aya_ebpf::{macros::map, maps::Array};
 use kmemtrace_common::{
     lists::{ListCursor, phase},
     objcgs::{Objcg, Objcgs, STEPS},
 };
 
 use crate::{
-    hooks::lists,
+    hooks::{lists, on_demand},
     read::{Access, Probed, layout, shared},
 };
 
@@ -31,8 +27,10 @@ static OBJCGS: Array<Objcgs> = Array::with_max_entries(1, 0);
 /// The offset of `list_head.prev`.
 const PREV: u32 = 8;
 
-#[raw_tracepoint(tracepoint = "objcgs")]
-fn raw_tp_objcgs(_: RawTracePointContext) -> u32 {
+on_demand!(objcgs, "objcgs", raw_tp_objcgs, uprobe_objcgs);
+
+#[inline(never)]
+fn objcgs() -> u32 {
     let (Some(cursor), Some(found)) = (OBJCG_CURSOR.get_ptr_mut(0), OBJCGS.get_ptr_mut(0)) else {
         return 0;
     };

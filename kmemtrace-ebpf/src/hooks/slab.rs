@@ -8,9 +8,11 @@
 
 use aya_ebpf::{
     EbpfContext,
-    macros::{fentry, kprobe, raw_tracepoint},
-    programs::{FEntryContext, ProbeContext, RawTracePointContext},
+    macros::{kprobe, raw_tracepoint},
+    programs::{ProbeContext, RawTracePointContext},
 };
+#[cfg(not(feature = "perf"))]
+use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use kmemtrace_common::{
     layout::ABSENT,
     wire::{flag, kind, text_form},
@@ -22,7 +24,7 @@ use crate::{
 };
 
 #[inline(always)]
-fn failed(cache: u64, gfp: Option<(u32, i32)>) -> u32 {
+fn failed(ctx: &impl EbpfContext, cache: u64, gfp: Option<(u32, i32)>) -> u32 {
     let Some(record) = Record::new(kind::SLAB_FAILURE) else {
         return 0;
     };
@@ -36,18 +38,20 @@ fn failed(cache: u64, gfp: Option<(u32, i32)>) -> u32 {
         .and_then(|name| read::string(name, &mut record.text, false));
     record.text(text_form::PLAIN, name);
     record.task();
-    record.send();
+    record.send(ctx);
     0
 }
 
+#[cfg(not(feature = "perf"))]
 #[fentry(function = "slab_out_of_memory")]
 fn fentry_slab(ctx: FEntryContext) -> u32 {
-    failed(ctx.arg(0), Some((ctx.arg(1), ctx.arg(2))))
+    failed(&ctx, ctx.arg(0), Some((ctx.arg(1), ctx.arg(2))))
 }
 
 #[kprobe(function = "slab_out_of_memory")]
 fn kprobe_slab(ctx: ProbeContext) -> u32 {
     failed(
+        &ctx,
         ctx.arg(0).unwrap_or(0),
         ctx.arg::<u32>(1).zip(ctx.arg::<i32>(2)),
     )
@@ -92,7 +96,7 @@ fn raw_tp_slab(ctx: RawTracePointContext) -> u32 {
         argument(&ctx, layout!(alloc_node_arg)).unwrap_or(0) as i32
     };
     let gfp = argument(&ctx, layout!(alloc_gfp_arg)).map(|gfp| (gfp as u32, node));
-    failed(cache, gfp)
+    failed(&ctx, cache, gfp)
 }
 
 /// How far into a line SLUB's message may begin: 5.10 puts `[    1.234567] ` before it.
@@ -121,6 +125,6 @@ fn raw_tp_console(ctx: RawTracePointContext) -> u32 {
     let text = read::bytes(message, len, &mut record.text);
     record.text(text_form::PLAIN, text);
     record.task();
-    record.send();
+    record.send(&ctx);
     0
 }

@@ -13,9 +13,8 @@ use core::mem::offset_of;
 
 use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_ktime_get_ns, bpf_probe_read_kernel_str_bytes, generated},
-    macros::{map, raw_tracepoint},
+    macros::map,
     maps::Array,
-    programs::RawTracePointContext,
 };
 use kmemtrace_common::{
     layout::{ABSENT, Layout},
@@ -25,7 +24,10 @@ use kmemtrace_common::{
     },
 };
 
-use crate::read::{Access, Probed, layout, shared, volatile};
+use crate::{
+    hooks::on_demand,
+    read::{Access, Probed, directory_id, layout, shared, volatile},
+};
 
 /// Where the walk stands.
 #[map]
@@ -41,8 +43,10 @@ static SIZES: Array<[u64; SIZES_MAX]> = Array::with_max_entries(1, 0);
 
 const SIZES_MAX: usize = (2 * GENERATIONS * ZONES) as usize;
 
-#[raw_tracepoint(tracepoint = "walk")]
-fn raw_tp_walk(_: RawTracePointContext) -> u32 {
+on_demand!(walk, "walk", raw_tp_walk, uprobe_walk);
+
+#[inline(never)]
+fn walk() -> u32 {
     let (Some(cursor), Some(nodes)) = (CURSOR.get_ptr_mut(0), NODES.get_ptr_mut(0)) else {
         return 0;
     };
@@ -195,9 +199,9 @@ fn found(cursor: *mut Cursor, nodes: *mut Batch, css: u64) {
     node.known = 0;
     let parent = Probed::field(css, layout!(css_parent)).unwrap_or(0);
     node.parent_serial = Probed::field(parent, layout!(css_serial)).unwrap_or(0);
-    node.parent_id = Probed::field(directory(parent), layout!(kn_id)).unwrap_or(0);
+    node.parent_id = directory_id::<Probed>(directory(parent)).unwrap_or(0);
     let kn = directory(css);
-    node.cgroup_id = Probed::field(kn, layout!(kn_id)).unwrap_or(0);
+    node.cgroup_id = directory_id::<Probed>(kn).unwrap_or(0);
     node.name_len = 0;
     if let Some(name) = Probed::pointer(kn, layout!(kn_name)) {
         // SAFETY: the helper checks the source.

@@ -15,7 +15,11 @@ use clap::ValueEnum;
 #[cfg(feature = "schema")]
 pub use json::schema;
 
-use super::{Color, Failure, Outcome, colored, output::Palette, root::RootArg};
+use super::{
+    Color, Failure, Outcome, colored,
+    output::Palette,
+    root::{RootArg, TypesArg},
+};
 use crate::{
     catalogue::{Catalogue, Lang, Message},
     census::{self, PinWalks},
@@ -58,6 +62,8 @@ pub(super) struct Args {
     trace: Vec<PathBuf>,
     #[command(flatten)]
     root: RootArg,
+    #[command(flatten)]
+    types: TypesArg,
 }
 
 /// Who reads the diagnosis.
@@ -77,7 +83,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// Reads, judges, prints: 0 healthy, 1 affected, 2 could not tell.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let machine = args.root.open()?;
+    let machine = args.root.open(&args.types)?;
     let facts = facts(&machine.root, machine.live, args)?;
     let diagnosis = diagnose(&facts);
     let mut out = io::stdout().lock();

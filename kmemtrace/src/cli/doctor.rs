@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::header::{HookReport, Refusal},
-    host::{self, Capability, HostFacts, Root},
+    host::{self, Capability, HostFacts, KERNEL_TYPES},
     interrupt::{Signals, runtime},
     judge::Answer,
     source::{self, SourceKind, bpf, tracefs},
@@ -30,7 +30,7 @@ pub(super) struct Args {
 
 /// Attaches everything for a moment and says how it went: 0 if memory cgroups can be watched, else 2.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let facts = host::facts(&Root::live());
+    let facts = host::facts(&args.hooks.machine());
     let config = args.hooks.config();
     let kinds = args.hooks.kinds(true);
     let left = tracefs::clean(&facts);
@@ -113,6 +113,9 @@ struct Host {
     /// Of those that eBPF asks for, the capabilities that this process has.
     capabilities: Vec<&'static str>,
     btf: bool,
+    /// A file that has the kernel's types instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_types: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracefs: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,6 +191,10 @@ impl Host {
                 .map(|c| c.as_str())
                 .collect(),
             btf: facts.btf,
+            given_types: facts
+                .given_types
+                .as_ref()
+                .map(|path| path.display().to_string()),
             tracefs: facts
                 .tracefs
                 .as_ref()
@@ -225,11 +232,12 @@ impl Host {
             ("cgroup versions", !self.cgroup_versions.is_empty(), self.cgroup_versions.join(" and ")),
             (
                 "BTF",
-                self.btf,
-                if self.btf {
-                    "/sys/kernel/btf/vmlinux".to_owned()
-                } else {
-                    "none: memcg ids, failed mkdirs and long paths cannot be read".to_owned()
+                self.btf || self.given_types.is_some(),
+                match &self.given_types {
+                    _ if self.btf => KERNEL_TYPES.to_owned(),
+                    Some(file) => format!("{file} (the kernel does not tell its types itself)"),
+                    None => "none: memcg ids, failed mkdirs and long paths cannot be read; --btf FILE gives it"
+                        .to_owned(),
                 },
             ),
             (
@@ -331,7 +339,7 @@ fn hook_rows(out: &mut dyn Write, palette: Palette, hooks: &[HookReport]) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{Hierarchy, Version};
+    use crate::host::{Hierarchy, Root, Version};
 
     #[test]
     fn names_from_outside_do_not_reach_the_terminal() {

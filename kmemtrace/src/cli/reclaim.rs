@@ -4,7 +4,7 @@ mod text;
 
 use std::time::Duration;
 
-use super::{Color, Format, Outcome, output, values::duration};
+use super::{Color, Format, Outcome, output, root::TypesArg, values::duration};
 use crate::{
     catalogue::{Catalogue, Lang},
     host::{Live, Root},
@@ -42,6 +42,8 @@ pub(super) struct Args {
     /// The language of text
     #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
     lang: Lang,
+    #[command(flatten)]
+    types: TypesArg,
 }
 
 /// Plans, and acts if told to: 0 no zombie is left, 1 some are.
@@ -54,7 +56,13 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         max: args.max,
         time: args.time,
     };
-    let report = reclaim(&Root::live(), &Live, options, &interrupt, &catalogue)?;
+    let report = reclaim(
+        &args.types.of(Root::live()),
+        &Live,
+        options,
+        &interrupt,
+        &catalogue,
+    )?;
     output::print_as(&report, args.format, color, |out, palette| {
         text::write(out, &report, palette, &catalogue)
     })?;

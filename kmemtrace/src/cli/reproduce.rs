@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Color, Format, Outcome, output, values::duration};
+use super::{Color, Format, Outcome, output, root::TypesArg, values::duration};
 use crate::{
     catalogue::{Catalogue, Lang, Message, say},
     census,
@@ -52,6 +52,8 @@ pub(super) struct Args {
     /// The language of text
     #[arg(long, value_enum, default_value_t, value_name = "LANGUAGE")]
     lang: Lang,
+    #[command(flatten)]
+    types: TypesArg,
     /// The process that goes through the cgroups below this one
     #[arg(long, hide = true, value_name = "CGROUP")]
     inside: Option<PathBuf>,
@@ -65,7 +67,7 @@ pub(super) fn run(args: &Args, color: Color) -> Outcome {
         })?;
         return Ok(Answer::Clean);
     }
-    let root = Root::live();
+    let root = args.types.of(Root::live());
     let hierarchy = reproduce::hierarchy(&root)?;
     let found = census::count(&root, &hierarchy, None)?;
     reproduce::check(&found, args.count)?;

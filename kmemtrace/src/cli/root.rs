@@ -27,6 +27,22 @@ pub(super) struct RootArg {
     root: Option<PathBuf>,
 }
 
+/// Where the kernel's types are, for a kernel that does not tell them itself.
+#[derive(clap::Args, Debug, Default)]
+pub(super) struct TypesArg {
+    /// The types of the running kernel (raw BTF, as `BTFHub` has it), if there is no /sys/kernel/btf/vmlinux. They tell
+    /// where the fields are that eBPF programs read
+    #[arg(long = "btf", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl TypesArg {
+    /// The machine with these types.
+    pub(super) fn of(&self, root: Root) -> Root {
+        root.with_types(self.file.clone())
+    }
+}
+
 /// The machine, for as long as its files are needed.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -38,11 +54,11 @@ pub(super) struct Machine {
 }
 
 impl RootArg {
-    /// The machine that is meant.
-    pub(super) fn open(&self) -> Result<Machine, Error> {
+    /// The machine that is meant; this one with these types.
+    pub(super) fn open(&self, types: &TypesArg) -> Result<Machine, Error> {
         let Some(given) = &self.root else {
             return Ok(Machine {
-                root: Root::live(),
+                root: types.of(Root::live()),
                 live: true,
                 _unpacked: None,
             });

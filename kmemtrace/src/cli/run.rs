@@ -17,7 +17,7 @@ use crate::{
         header::{self, Header},
         nanos,
     },
-    host::{self, HostFacts, Root},
+    host::{self, HostFacts},
     interrupt::{Signals, runtime},
     judge::Answer,
     pods::Pods,
@@ -63,7 +63,11 @@ impl LiveRun<'_> {
     pub(super) fn watch(mut self) -> Result<Watched, Failure> {
         let args = self.source;
         let copies = Copies::open(&args.root)?;
-        let root = copies.roots.first().cloned().unwrap_or_else(Root::live);
+        let root = copies
+            .roots
+            .first()
+            .cloned()
+            .unwrap_or_else(|| args.hooks.machine());
         let facts = host::facts(&root);
         let mut pods = Pods::new(root);
         let kinds = args.hooks.kinds(copies.roots.is_empty());

@@ -9,7 +9,11 @@ mod text;
 
 use std::time::Duration;
 
-use super::{Color, Format, Outcome, output, root::RootArg, values::duration};
+use super::{
+    Color, Format, Outcome, output,
+    root::{RootArg, TypesArg},
+    values::duration,
+};
 use crate::{
     census::{
         self, Options,
@@ -55,6 +59,8 @@ pub(super) struct Args {
     files: Option<Duration>,
     #[command(flatten)]
     root: RootArg,
+    #[command(flatten)]
+    types: TypesArg,
 }
 
 impl Args {
@@ -72,7 +78,7 @@ impl Args {
 
 /// Looks, and once more if there are zombies: 0 if none stay, 1 if some do, 2 if that cannot be told.
 pub(super) fn run(args: &Args, color: Color) -> Outcome {
-    let machine = args.root.open()?;
+    let machine = args.root.open(&args.types)?;
     if args.files.is_some() && !machine.live {
         return Err(Error::new("cannot name the files of a copy")
             .help("`--files` reads the running kernel: run it there, without `--root`")

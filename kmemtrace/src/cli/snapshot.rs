@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Failure, Outcome, output_file::place, root::RootArg};
+use super::{
+    Failure, Outcome,
+    output_file::place,
+    root::{RootArg, TypesArg},
+};
 use crate::{
     diagnose::facts,
     error::Error,
@@ -39,7 +43,7 @@ pub(super) struct Args {
 
 /// Writes the archive: 0 if that worked.
 pub(super) fn run(args: &Args) -> Outcome {
-    let machine = args.root.open()?;
+    let machine = args.root.open(&TypesArg::default())?;
     let told = told(&machine.root, machine.live && !args.no_exec);
     let copied = if args.output == Path::new("-") {
         let stdout = io::stdout();

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 
-use super::values::{buffer_size, duration, interval};
+use super::{
+    root::TypesArg,
+    values::{buffer_size, duration, interval},
+};
 use crate::{
     host::Root,
     plan::{Options, WayKind},
@@ -37,8 +40,8 @@ pub(super) struct HookArgs {
     /// Where events come from
     #[arg(long, value_enum, default_value_t)]
     source: SourceArg,
-    /// The size of the buffer between kernel and kmemtrace: eBPF's ring (8M unless told), rounded up to a power of two;
-    /// with tracefs, that of each CPU (4M unless told)
+    /// The size of the buffer between kernel and kmemtrace: eBPF's ring (by default 8M), rounded up to a power of two;
+    /// with tracefs, that of each CPU (by default 4M)
     #[arg(long, value_name = "SIZE", value_parser = buffer_size)]
     ring_size: Option<u32>,
     /// Do not attach in this way (repeat it, or separate with commas)
@@ -48,9 +51,16 @@ pub(super) struct HookArgs {
     /// call of the machine by some 100 ns
     #[arg(long)]
     mkdir_syscalls: bool,
+    #[command(flatten)]
+    types: TypesArg,
 }
 
 impl HookArgs {
+    /// This machine, with the types that were given.
+    pub(super) fn machine(&self) -> Root {
+        self.types.of(Root::live())
+    }
+
     /// The sources to try, best first. A copy of a machine's files can only be polled.
     pub(super) fn kinds(&self, live: bool) -> &'static [SourceKind] {
         match self.source {

@@ -42,6 +42,11 @@ fn head(record: &[u8]) -> Option<Head> {
     Some(unsafe { bytes.as_ptr().cast::<Head>().read_unaligned() })
 }
 
+/// When a record was made, on `CLOCK_MONOTONIC`, in nanoseconds; `None` if it is too short.
+pub fn time(record: &[u8]) -> Option<u64> {
+    head(record).map(|head| head.mono_ns)
+}
+
 /// Makes a fact of a record. Total: whatever the bytes, it returns.
 pub fn decode(record: &Bytes, context: &Context) -> Decoded {
     let Some(head) = head(record) else {

@@ -21,6 +21,8 @@ pub struct Hook {
 pub struct HookId(&'static str);
 
 impl HookId {
+    /// What the others report, on its way to the collector.
+    pub const RECORDS: Self = Self("records");
     /// A cgroup made, renamed, removed and freed.
     pub const LIFECYCLE: Self = Self("lifecycle");
     /// The memcg itself going online, offline and away.
@@ -110,6 +112,25 @@ ways! {
     Poll = "poll",
     /// A program that is attached to nothing, and run when it is wanted.
     TestRun = "test_run",
+    /// A program on a function of kmemtrace's own, which is called when it is wanted.
+    Uprobe = "uprobe",
+    /// One buffer for all processors, in order.
+    RingBuffer = "ring_buffer",
+    /// A buffer for each processor.
+    PerfBuffer = "perf_buffer",
+}
+
+impl WayKind {
+    /// Whether this is a way of carrying records, and no way of seeing something.
+    pub const fn carries_records(self) -> bool {
+        matches!(self, Self::RingBuffer | Self::PerfBuffer)
+    }
+
+    /// Whether programs attach by the kernel's own description of types (BTF). They are in the object that writes to a ring
+    /// buffer only: a kernel that has none, yet has these (5.5 to 5.7), has raw tracepoints and kprobes as well.
+    pub const fn attaches_by_type(self) -> bool {
+        matches!(self, Self::TpBtf | Self::Fentry | Self::Fexit)
+    }
 }
 
 pub(super) const fn program(name: &'static str, target: &'static str) -> Program {
@@ -118,6 +139,25 @@ pub(super) const fn program(name: &'static str, target: &'static str) -> Program
 
 /// The hooks, each with its ways.
 pub const HOOKS: &[Hook] = &[
+    Hook {
+        id: HookId::RECORDS,
+        unseen: "whatever eBPF programs see",
+        v2_only: false,
+        ways: &[
+            Way {
+                kind: WayKind::RingBuffer,
+                programs: &[],
+                lost: None,
+                needs: None,
+            },
+            Way {
+                kind: WayKind::PerfBuffer,
+                programs: &[],
+                lost: None,
+                needs: None,
+            },
+        ],
+    },
     Hook {
         id: HookId::LIFECYCLE,
         unseen: "memory cgroups being made, removed and freed",
@@ -287,11 +327,19 @@ pub const HOOKS: &[Hook] = &[
         id: HookId::WALK,
         unseen: "the names of zombies that were there before",
         v2_only: false,
-        ways: &[Way {
-            kind: WayKind::TestRun,
-            programs: &[program("raw_tp_walk", "walk")],
-            lost: None,
-            needs: Some(Use::Walk),
-        }],
+        ways: &[
+            Way {
+                kind: WayKind::TestRun,
+                programs: &[program("raw_tp_walk", "walk")],
+                lost: None,
+                needs: Some(Use::Walk),
+            },
+            Way {
+                kind: WayKind::Uprobe,
+                programs: &[program("uprobe_walk", "walk")],
+                lost: None,
+                needs: Some(Use::Walk),
+            },
+        ],
     },
 ];

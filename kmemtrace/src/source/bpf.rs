@@ -1,16 +1,17 @@
-//! The eBPF source: hooks in the kernel, a ring buffer, and after every loss a new look at the kernel's own state.
+//! The eBPF source: hooks in the kernel, a buffer of records, and after every loss a new look at the kernel's own state.
 //!
 //! The hooks attach before the first walk, so that nothing falls between them. What a run emits besides the hooks' reports,
 //! `source::upkeep` says.
 
 mod attach;
+mod called;
+mod carrier;
 mod demand;
 mod files;
 mod layout;
 mod losses;
 mod objcgs;
 mod refusal;
-mod ring;
 mod start;
 mod walk;
 mod walker;
@@ -26,7 +27,7 @@ use tokio::time::Interval;
 pub use walk::{KernelWalk, Lru, Memcg, Stats, Tree};
 pub use walker::KernelWalker;
 
-use self::{losses::Losses, ring::Ring, walk::Walker};
+use self::{carrier::Carrier, losses::Losses, walk::Walker};
 use super::{
     account::Account,
     clock,
@@ -81,7 +82,7 @@ struct Programs {
     walker: Option<Walker>,
     /// The end of memcgs that go alone is seen (v2).
     memcgs_alone: bool,
-    ring: Ring,
+    carrier: Carrier,
     losses: Losses,
     context: Context,
 }
@@ -116,8 +117,8 @@ impl Source {
             return self.upkeep.walk(&mut self.programs, events);
         }
         tokio::select! {
-            ready = self.programs.ring.readable() => {
-                ready.map_err(|error| Error::caused("cannot wait for the ring buffer", error))?;
+            ready = self.programs.carrier.readable() => {
+                ready.map_err(|error| Error::caused("cannot wait for the records", error))?;
             }
             _ = self.timer.tick() => {}
         }
@@ -202,13 +203,18 @@ impl Records for Programs {
 
     fn drain(&mut self, account: &mut Account, events: &mut Vec<Event>) -> usize {
         let mut taken = 0;
+        self.carrier.collect();
         while taken < BATCH
-            && let Some(record) = self.ring.next()
+            && let Some(record) = self.carrier.next()
         {
             taken += 1;
             self.push(&record, account, events);
         }
         taken
+    }
+
+    fn is_whole(&self) -> bool {
+        self.carrier.is_whole()
     }
 
     fn look_for_losses(

@@ -101,15 +101,20 @@ pub(super) fn sees_cgroups(outcomes: &[HookOutcome]) -> Result<(), Error> {
     unseen.map_or(Ok(()), |outcome| Err(cannot_see(outcome)))
 }
 
-fn cannot_see(outcome: &HookOutcome) -> Error {
-    let reasons = outcome.refused.iter();
-    let lines: Vec<_> = reasons
+/// Why each way of a hook was refused, a line each.
+pub(super) fn reasons(outcome: &HookOutcome) -> String {
+    let refused = outcome.refused.iter();
+    let lines: Vec<_> = refused
         .map(|refusal| format!("\n  {}: {}", refusal.way, refusal.reason))
         .collect();
-    let lines = lines.concat();
+    lines.concat()
+}
+
+fn cannot_see(outcome: &HookOutcome) -> Error {
     Error::new(format!(
-        "cannot see {}: no way of attaching works here{lines}",
-        outcome.hook.unseen
+        "cannot see {}: no way of attaching works here{}",
+        outcome.hook.unseen,
+        reasons(outcome)
     ))
     .help("`kmemtrace doctor` says what this host has and what is missing")
 }

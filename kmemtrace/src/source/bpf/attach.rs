@@ -6,43 +6,89 @@ use aya::{
 };
 use kmemtrace_common::layout::Layout;
 
-use super::{refusal::explain, walk};
+use super::{demand::Trigger, refusal, refusal::explain, walk};
 use crate::{
     error::Error,
     plan::{HookId, Way, WayKind},
-    source::outcome::{HookOutcome, way_of},
+    source::outcome::{HookOutcome, reasons, way_of},
 };
 
-/// The object that `cargo xtask bpf` built for this architecture, aligned as its loader wants it. The build script chose it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KMEMTRACE_BPF_RING"));
+/// The objects that `cargo xtask bpf` built for this architecture, by what carries their records, aligned as their loader wants
+/// it. The build script chose them.
+static RING: &[u8] = aya::include_bytes_aligned!(env!("KMEMTRACE_BPF_RING"));
+static PERF: &[u8] = aya::include_bytes_aligned!(env!("KMEMTRACE_BPF_PERF"));
 
-/// Loads the maps, with `layout` injected and a ring of `ring_bytes`. No program is loaded yet.
-pub(super) fn load(layout: &Layout, ring_bytes: u32) -> Result<Ebpf, Error> {
-    EbpfLoader::new()
-        .override_global("LAYOUT", layout, true)
-        .map_max_entries("EVENTS", ring_bytes)
-        .load(OBJECT)
-        .map_err(|error| {
-            Error::caused("cannot load the eBPF object", error)
-                .help("it takes a kernel with eBPF and its ring buffer (Linux 5.8 and later), and the initial user namespace")
-                .help("`kmemtrace scan` works without")
-        })
+/// The object that is loaded, once one is: the rest of the hooks are attached from it.
+pub(super) struct Loading<'a> {
+    layout: &'a Layout,
+    ring_bytes: u32,
+    /// The kernel's own types, for programs that attach by type.
+    types: Option<Btf>,
+    ebpf: Option<Ebpf>,
 }
 
-/// Tries one way of a hook. `kmsg` says whether the kernel log can be read.
-pub(super) fn attempt(
-    ebpf: &mut Ebpf,
-    way: &Way,
-    types: Option<&Btf>,
-    before: &[HookOutcome],
-    kmsg: impl FnOnce() -> Result<(), String>,
-) -> Result<(), String> {
-    match way.kind {
-        WayKind::Kmsg => kmsg(),
-        WayKind::Release => release(before),
-        WayKind::TestRun => walk::attempt(ebpf).map_err(|error| explain(way.kind.as_str(), &error)),
-        _ => attach_way(ebpf, way, types),
+impl<'a> Loading<'a> {
+    /// `layout` is injected; a ring has `ring_bytes`.
+    pub(super) fn new(layout: &'a Layout, ring_bytes: u32, types: Option<Btf>) -> Self {
+        Self {
+            layout,
+            ring_bytes,
+            types,
+            ebpf: None,
+        }
     }
+
+    /// Tries one way of a hook. `kmsg` says whether the kernel log can be read.
+    pub(super) fn attempt(
+        &mut self,
+        way: &Way,
+        before: &[HookOutcome],
+        kmsg: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), String> {
+        if way.kind.carries_records() {
+            self.ebpf = Some(load(way.kind, self.layout, self.ring_bytes)?);
+            return Ok(());
+        }
+        let ebpf = self.ebpf.as_mut().ok_or("no eBPF object is loaded")?;
+        match way.kind {
+            WayKind::Kmsg => kmsg(),
+            WayKind::Release => release(before),
+            WayKind::TestRun => walk::attempt(ebpf, Trigger::TestRun),
+            WayKind::Uprobe => walk::attempt(ebpf, Trigger::Uprobe),
+            _ => attach_way(ebpf, way, self.types.as_ref()),
+        }
+    }
+
+    /// The object, and what carries its records.
+    ///
+    /// # Errors
+    ///
+    /// None was loaded.
+    pub(super) fn loaded(self, outcomes: &[HookOutcome]) -> Result<(Ebpf, WayKind), Error> {
+        if let (Some(ebpf), Some(way)) = (self.ebpf, way_of(outcomes, HookId::RECORDS)) {
+            return Ok((ebpf, way));
+        }
+        let records = outcomes.iter().find(|one| one.hook.id == HookId::RECORDS);
+        let lines = records.map(reasons).unwrap_or_default();
+        Err(Error::new(format!("cannot load the eBPF object:{lines}"))
+            .help("it takes a kernel with eBPF and with memory maps of read-only data (Linux 5.2 and later)")
+            .help("`kmemtrace scan` works without"))
+    }
+}
+
+/// Loads the maps of the object whose records are carried in this way. No program is loaded yet.
+fn load(way: WayKind, layout: &Layout, ring_bytes: u32) -> Result<Ebpf, String> {
+    let mut loader = EbpfLoader::new();
+    loader.override_global("LAYOUT", layout, true);
+    let object = if way == WayKind::RingBuffer {
+        loader.map_max_entries("EVENTS", ring_bytes);
+        RING
+    } else {
+        PERF
+    };
+    loader
+        .load(object)
+        .map_err(|error| refusal::of_object(&error))
 }
 
 /// A release shows whether its directory was ever activated only to programs that get pointers.
@@ -58,7 +104,7 @@ fn attach_way(ebpf: &mut Ebpf, way: &Way, types: Option<&Btf>) -> Result<(), Str
     let result = way.programs.iter().try_for_each(|row| {
         let program = ebpf
             .program_mut(row.name)
-            .ok_or_else(|| format!("the eBPF object has no program {}", row.name))?;
+            .ok_or_else(|| format!("{}: only with a ring buffer", row.target))?;
         attach_program(program, row.target, types).map_err(|error| explain(row.target, &error))
     });
     if result.is_err() {

@@ -1,45 +1,115 @@
-//! Programs that are attached to nothing and run on demand (`BPF_PROG_TEST_RUN`, since 5.10), and their maps of one value.
+//! Programs that run on demand, and their maps of one value. Each is there twice: attached to nothing, for
+//! `BPF_PROG_TEST_RUN` (raw tracepoints since 5.10), and as a uprobe on a function of this process ([`super::called`]), which runs
+//! when that function is called.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, process, time::Duration};
 
 use aya::{
     Ebpf, Pod,
     maps::{Array, MapData},
-    programs::{Program, RawTracePoint, RawTracePointRunOptions, TestRun},
+    programs::{
+        Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun,
+        uprobe::{UProbeAttachLocation, UProbeScope},
+    },
 };
 
-use super::refusal::explain;
+use super::{called, refusal::explain};
 use crate::{error::Error, source::clock};
 
-/// Loads a program that was not.
-pub(super) fn load(ebpf: &mut Ebpf, name: &str) -> Result<(), Error> {
-    match ebpf.program_mut(name) {
-        Some(Program::RawTracePoint(program)) => program
-            .load()
-            .map_err(|error| Error::new(explain(name, &error))),
-        _ => Err(no_program(name)),
+/// How a program that runs on demand is made to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trigger {
+    /// By the system call for that.
+    TestRun,
+    /// By a call of the function that it sits on.
+    Uprobe,
+}
+
+/// A program that runs on demand: its names in the object, and the function that the uprobe sits on.
+#[derive(Debug)]
+pub(super) struct OnDemand {
+    pub(super) test_run: &'static str,
+    pub(super) uprobe: &'static str,
+    pub(super) function: fn(),
+}
+
+impl OnDemand {
+    /// Its name in the object.
+    pub(super) const fn name(&self, trigger: Trigger) -> &'static str {
+        match trigger {
+            Trigger::TestRun => self.test_run,
+            Trigger::Uprobe => self.uprobe,
+        }
+    }
+
+    /// Loads it, and puts it where it runs from.
+    pub(super) fn load(&self, ebpf: &mut Ebpf, trigger: Trigger) -> Result<(), String> {
+        let name = self.name(trigger);
+        let why = |error: ProgramError| explain(name, &error);
+        match (trigger, ebpf.program_mut(name)) {
+            (Trigger::TestRun, Some(Program::RawTracePoint(program))) => {
+                program.load().map_err(why)
+            }
+            (Trigger::Uprobe, Some(Program::UProbe(program))) => {
+                program.load().map_err(why)?;
+                let at = called::place_in_file(self.function)?;
+                let own = NonZeroU32::new(process::id()).ok_or("this process has no id")?;
+                let attached = program.attach(
+                    UProbeAttachLocation::AbsoluteOffset(at),
+                    called::OWN_FILE,
+                    UProbeScope::OneProcess(own),
+                );
+                attached.map(drop).map_err(why)
+            }
+            _ => Err(format!("the eBPF object has no program {name}")),
+        }
+    }
+
+    /// The program, loaded before, as something to run.
+    pub(super) fn runner<'a>(&self, ebpf: &'a Ebpf, trigger: Trigger) -> Result<Runner<'a>, Error> {
+        let name = self.name(trigger);
+        let run = match (trigger, ebpf.program(name)) {
+            (Trigger::TestRun, Some(Program::RawTracePoint(program))) => Run::Test(program),
+            (Trigger::Uprobe, Some(Program::UProbe(_))) => Run::Call(self.function),
+            _ => return Err(Error::new(format!("the eBPF object has no program {name}"))),
+        };
+        Ok(Runner { name, run })
     }
 }
 
-/// A program that was loaded.
-pub(super) fn program<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a RawTracePoint, Error> {
-    match ebpf.program(name) {
-        Some(Program::RawTracePoint(program)) => Ok(program),
-        _ => Err(no_program(name)),
+/// A program to run.
+pub(super) struct Runner<'a> {
+    name: &'static str,
+    run: Run<'a>,
+}
+
+enum Run<'a> {
+    Test(&'a RawTracePoint),
+    Call(fn()),
+}
+
+impl Runner<'_> {
+    /// Runs it once, and adds the CPU time that it took, the system call or the trap included.
+    ///
+    /// A uprobe may be skipped, when another program runs on the same processor at that moment: whoever cares sees by the maps
+    /// whether it ran.
+    pub(super) fn run(&self, took: &mut Duration) -> Result<(), Error> {
+        let began = clock::thread_cpu();
+        let ran = match self.run {
+            Run::Test(program) => program
+                .test_run(RawTracePointRunOptions::new())
+                .map(drop)
+                .map_err(|error| {
+                    Error::caused(format!("cannot run the program {}", self.name), error)
+                }),
+            Run::Call(function) => {
+                function();
+                Ok(())
+            }
+        };
+        *took += clock::thread_cpu().saturating_sub(began);
+        ran
     }
-}
-
-fn no_program(name: &str) -> Error {
-    Error::new(format!("the eBPF object has no program {name}"))
-}
-
-/// Runs a program once, and adds the CPU time that it took, the system call included.
-pub(super) fn run(program: &RawTracePoint, name: &str, took: &mut Duration) -> Result<(), Error> {
-    let began = clock::thread_cpu();
-    let run = program.test_run(RawTracePointRunOptions::new());
-    *took += clock::thread_cpu().saturating_sub(began);
-    run.map(drop)
-        .map_err(|error| Error::caused(format!("cannot run the program {name}"), error))
 }
 
 /// A map of one value.

@@ -1,6 +1,6 @@
 //! Which files a memcg's page cache is of: its pages one after another, and a name for each file among them.
 //!
-//! The programs `raw_tp_pages` and `raw_tp_file` are attached to nothing. The first is run until it has been through all LRU
+//! Two programs run on demand: the first until it has been through all LRU
 //! lists of one memcg, a bounded number of steps at a time; the second once for each file. The lists are read without
 //! their lock while the kernel goes on using them: what is found twice counts once, and a page that is moved to another
 //! list at the wrong moment is missed.
@@ -19,14 +19,25 @@ pub use holdings::{Device, FileName, HeldFile, Holdings};
 
 use self::holdings::PageSums;
 use super::{
-    demand::{self, ValueMap},
+    called,
+    demand::{OnDemand, Trigger, ValueMap},
     walk::Memcg,
 };
 use crate::error::Error;
 
-/// The programs' names in the object.
-const PAGES: &str = "raw_tp_pages";
-const FILE: &str = "raw_tp_file";
+/// The program that goes through the lists.
+const PAGES: OnDemand = OnDemand {
+    test_run: "raw_tp_pages",
+    uprobe: "uprobe_pages",
+    function: called::pages,
+};
+
+/// The program that names a file.
+const FILE: OnDemand = OnDemand {
+    test_run: "raw_tp_file",
+    uprobe: "uprobe_file",
+    function: called::file,
+};
 
 /// The maps of the programs.
 pub(super) struct FileWalker {
@@ -34,19 +45,21 @@ pub(super) struct FileWalker {
     pages: ValueMap<Pages>,
     file: ValueMap<File>,
     page_bytes: u64,
+    trigger: Trigger,
 }
 
 impl FileWalker {
     /// Loads the programs and takes their maps.
-    pub(super) fn load(ebpf: &mut Ebpf) -> Result<Self, Error> {
-        for name in [PAGES, FILE] {
-            demand::load(ebpf, name)?;
+    pub(super) fn load(ebpf: &mut Ebpf, trigger: Trigger) -> Result<Self, Error> {
+        for program in [PAGES, FILE] {
+            program.load(ebpf, trigger).map_err(Error::new)?;
         }
         Ok(Self {
             cursor: ValueMap::take(ebpf, "PAGE_CURSOR")?,
             pages: ValueMap::take(ebpf, "PAGES")?,
             file: ValueMap::take(ebpf, "FILE")?,
             page_bytes: rustix::param::page_size() as u64,
+            trigger,
         })
     }
 
@@ -62,13 +75,14 @@ impl FileWalker {
         until: Instant,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Holdings, Error> {
-        let (pages, file) = (demand::program(ebpf, PAGES)?, demand::program(ebpf, FILE)?);
+        let pages = PAGES.runner(ebpf, self.trigger)?;
+        let file = FILE.runner(ebpf, self.trigger)?;
         self.cursor.set(ListCursor::of(memcg.css, memcg.serial))?;
         let counted = memcg.lru.unwrap_or_default().bytes();
         let mut seen = PageSums::new(self.page_bytes, counted);
         let mut took = Duration::ZERO;
         let complete = loop {
-            demand::run(pages, PAGES, &mut took)?;
+            pages.run(&mut took)?;
             let cursor = self.cursor.get()?;
             if cursor.found > 0 {
                 let batch = self.pages.get()?;
@@ -76,7 +90,7 @@ impl FileWalker {
                     if seen.add(page) {
                         self.file
                             .set(File::asked(memcg.css, page.folio, page.mapping))?;
-                        demand::run(file, FILE, &mut took)?;
+                        file.run(&mut took)?;
                         seen.named(&self.file.get()?);
                     }
                 }

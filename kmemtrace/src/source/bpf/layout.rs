@@ -55,9 +55,9 @@ fn place(place: Place, types: Option<&Types<'_>>, tracefs: Option<&Path>) -> Opt
             let number = arguments.iter().position(|argument| argument == ty)?;
             u32::try_from(number).ok()
         }
-        Place::Format(event, name) => {
+        Place::Format(event, name, bytes) => {
             let format = tracefs?.join("events").join(event).join("format");
-            offset_in_format(&fs::read(format).ok()?, name)
+            offset_in_format(&fs::read(format).ok()?, name, bytes)
         }
         Place::Computed => None,
     }
@@ -183,24 +183,22 @@ impl Types<'_> {
     }
 }
 
-/// The offset of a field in a tracepoint's `format` file, whose lines read
+/// The offset of a field of so many bytes in a tracepoint's `format` file, whose lines read
 /// `field:__data_loc char[] path; offset:24; size:4; signed:0;`.
-fn offset_in_format(format: &[u8], name: &str) -> Option<u32> {
+fn offset_in_format(format: &[u8], name: &str, bytes: u32) -> Option<u32> {
     String::from_utf8_lossy(format).lines().find_map(|line| {
-        let mut parts = line
-            .trim()
-            .strip_prefix("field:")?
-            .split(';')
-            .map(str::trim);
-        let declared = parts.next()?.rsplit([' ', '*']).next()?;
+        let parts = line.trim().strip_prefix("field:")?.split(';');
+        let parts: Vec<_> = parts.map(str::trim).collect();
+        let declared = parts.first()?.rsplit([' ', '*']).next()?;
         let declared = declared.split('[').next()?;
         if declared != name {
             return None;
         }
-        parts
-            .find_map(|part| part.strip_prefix("offset:"))?
-            .parse()
-            .ok()
+        let number = |key: &str| {
+            let value = parts.iter().find_map(|part| part.strip_prefix(key))?;
+            value.parse::<u32>().ok()
+        };
+        number("offset:").filter(|_| number("size:") == Some(bytes))
     })
 }
 
@@ -226,10 +224,17 @@ print fmt: \"root=%d id=%llu level=%d path=%s\", REC->root, REC->id, REC->level,
 
     #[test]
     fn a_format_tells_where_a_field_is() {
-        for (name, offset) in [("root", 8), ("id", 16), ("path", 24), ("pathname", 32)] {
-            assert_eq!(offset_in_format(FORMAT, name), Some(offset), "{name}");
+        for (name, offset, size) in [
+            ("root", 8, 4),
+            ("id", 16, 8),
+            ("path", 24, 4),
+            ("pathname", 32, 8),
+        ] {
+            let found = |size| offset_in_format(FORMAT, name, size);
+            assert_eq!(found(size), Some(offset), "{name}");
+            assert_eq!(found(12 - size), None, "{name}");
         }
-        assert_eq!(offset_in_format(FORMAT, "absent"), None);
+        assert_eq!(offset_in_format(FORMAT, "absent", 8), None);
     }
 
     #[test]
@@ -248,9 +253,9 @@ print fmt: \"root=%d id=%llu level=%d path=%s\", REC->root, REC->id, REC->level,
     proptest! {
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            offset_in_format(&bytes, "id");
+            offset_in_format(&bytes, "id", 8);
             let line = [b"field:".as_slice(), &bytes].concat();
-            offset_in_format(&line, "id");
+            offset_in_format(&line, "id", 8);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What removed memcgs left to live ones: their object cgroups, and what is charged to these still.
 //!
 //! Since 5.9 kernel objects pin no memcg: each is charged to an object cgroup, which goes to the parent when its memcg is
-//! removed (`memcg_reparent_objcgs`). The program `raw_tp_objcgs` walks the list of one memcg, a bounded number of steps at a
-//! time.
+//! removed (`memcg_reparent_objcgs`). A program that runs on demand walks the list of one memcg, a bounded number of steps
+//! at a time.
 
 use std::{
     collections::HashMap,
@@ -16,13 +16,18 @@ use kmemtrace_common::{
 };
 
 use super::{
-    demand::{self, ValueMap},
+    called,
+    demand::{OnDemand, Trigger, ValueMap},
     walk::{Memcg, Tree},
 };
 use crate::error::Error;
 
-/// The program's name in the object.
-const PROGRAM: &str = "raw_tp_objcgs";
+/// The program.
+const PROGRAM: OnDemand = OnDemand {
+    test_run: "raw_tp_objcgs",
+    uprobe: "uprobe_objcgs",
+    function: called::objcgs,
+};
 
 /// What removed memcgs left to one that is alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +55,17 @@ pub struct LeftOver {
 pub(super) struct ObjcgWalker {
     cursor: ValueMap<ListCursor>,
     objcgs: ValueMap<Objcgs>,
+    trigger: Trigger,
 }
 
 impl ObjcgWalker {
     /// Loads the program and takes its maps.
-    pub(super) fn load(ebpf: &mut Ebpf) -> Result<Self, Error> {
-        demand::load(ebpf, PROGRAM)?;
+    pub(super) fn load(ebpf: &mut Ebpf, trigger: Trigger) -> Result<Self, Error> {
+        PROGRAM.load(ebpf, trigger).map_err(Error::new)?;
         Ok(Self {
             cursor: ValueMap::take(ebpf, "OBJCG_CURSOR")?,
             objcgs: ValueMap::take(ebpf, "OBJCGS")?,
+            trigger,
         })
     }
 
@@ -102,13 +109,13 @@ impl ObjcgWalker {
         found: &mut HashMap<u64, u64>,
         took: &mut Duration,
     ) -> Result<bool, Error> {
-        let program = demand::program(ebpf, PROGRAM)?;
+        let program = PROGRAM.runner(ebpf, self.trigger)?;
         self.cursor.set(ListCursor::of(memcg.css, memcg.serial))?;
         loop {
             if Instant::now() >= until {
                 return Ok(false);
             }
-            demand::run(program, PROGRAM, took)?;
+            program.run(took)?;
             let cursor = self.cursor.get()?;
             if cursor.found > 0 {
                 let batch = self.objcgs.get()?;

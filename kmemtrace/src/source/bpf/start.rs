@@ -1,20 +1,23 @@
 //! How the source starts: the layout resolved, the object loaded, the hooks attached.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use aya::{Btf, maps::RingBuf};
+use aya::Btf;
 use kmemtrace_common::layout::Layout;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Config, Programs, Source, attach, layout, losses::Losses, ring::Ring, walk::Walker};
+use super::{
+    Config, Programs, Source, attach::Loading, carrier::Carrier, demand::Trigger, layout,
+    losses::Losses, walk::Walker, walker::check_types,
+};
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
-    host::{self, Hierarchy, HostFacts, Root, Version},
+    host::{self, Hierarchy, HostFacts, KERNEL_TYPES, Root, Version},
     plan::{self, HookId, Inputs, Lack, WayKind},
     source::{
         kmsg::Kmsg,
-        outcome,
+        outcome::{self, HookOutcome},
         upkeep::{READ, Upkeep},
     },
 };
@@ -32,28 +35,26 @@ impl Source {
         if let Some((reason, help)) = plan::no_bpf(facts) {
             return Err(Error::new(format!("cannot use eBPF: {reason}")).help(help));
         }
-        let layout = resolve(types(facts).as_ref(), facts, &hierarchy);
+        let layout = resolve(types(facts)?.as_ref(), facts, &hierarchy);
         let plan = plan::plan(Inputs {
             facts,
             layout: &layout,
             options: &config.options,
         });
         raise_memlock();
-        let mut ebpf = attach::load(&layout, ring_size(config.ring_bytes))?;
-        let types = if facts.btf {
-            Btf::from_sys_fs().ok()
-        } else {
-            None
-        };
+        let ring_bytes = ring_size(config.ring_bytes);
+        let own_types = facts.btf.then(|| Btf::from_sys_fs().ok()).flatten();
+        let mut loading = Loading::new(&layout, ring_bytes, own_types);
         let mut kmsg = None;
         let mut outcomes = outcome::attach(plan, |way, before| {
-            attach::attempt(&mut ebpf, way, types.as_ref(), before, || {
+            loading.attempt(way, before, || {
                 kmsg = Some(Kmsg::here()?);
                 Ok(())
             })
         });
+        let (mut ebpf, way) = loading.loaded(&outcomes)?;
         outcome::sees_cgroups(&outcomes)?;
-        let walks = outcome::way_of(&outcomes, HookId::WALK).is_some();
+        let trigger = trigger(&outcomes);
         if let Some(walk) = outcomes
             .iter_mut()
             .find(|outcome| outcome.hook.id == HookId::WALK)
@@ -66,16 +67,21 @@ impl Source {
                 == Some(WayKind::Release),
             mount: hierarchy.mount.as_os_str().as_encoded_bytes().to_vec(),
         };
-        let map = |name: &str| Error::new(format!("the eBPF object has no map {name}"));
-        let ring = ebpf.take_map("EVENTS").ok_or_else(|| map("EVENTS"))?;
-        let ring = RingBuf::try_from(ring)
-            .map_err(|error| Error::caused("cannot map the ring buffer", error))?;
-        let ring = Ring::new(ring)
-            .map_err(|error| Error::caused("cannot wait for the ring buffer", error))?;
-        let drops = ebpf.take_map("DROPS").ok_or_else(|| map("DROPS"))?;
+        let carrier = Carrier::open(&mut ebpf, way, ring_bytes)?;
+        let drops = ebpf
+            .take_map("DROPS")
+            .ok_or_else(|| Error::new("the eBPF object has no map DROPS"))?;
         let losses = Losses::new(drops, &ebpf, &outcomes)?;
-        let walker = walks.then(|| Walker::new(&mut ebpf, hierarchy.version));
-        let walker = walker.transpose()?;
+        let walker = trigger.map(|trigger| Walker::new(&mut ebpf, hierarchy.version, trigger));
+        let mut walker = walker.transpose()?;
+        match (&facts.given_types, &mut walker) {
+            (Some(file), Some(walker)) => check_types(file, walker, &ebpf, &hierarchy)?,
+            (Some(file), None) => tracing::warn!(
+                "whether the types in {} are this kernel's is not known: it cannot be walked",
+                file.display()
+            ),
+            (None, _) => {}
+        }
         let mut timer = interval(READ);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
@@ -83,7 +89,7 @@ impl Source {
                 walker,
                 memcgs_alone: outcome::way_of(&outcomes, HookId::MEMCG).is_some(),
                 ebpf,
-                ring,
+                carrier,
                 losses,
                 context,
             },
@@ -109,16 +115,38 @@ pub(super) fn resolve(
     )
 }
 
-/// The kernel's types.
-pub(super) fn types(facts: &HostFacts) -> Option<btf_rs::Btf> {
+/// The kernel's types: its own, or those in a file from outside.
+///
+/// # Errors
+///
+/// The file from outside cannot be read, or is no BTF.
+pub(super) fn types(facts: &HostFacts) -> Result<Option<btf_rs::Btf>, Error> {
     // Read as a whole first: it is parsed in 100,000 small steps, each a system call on a file.
-    let types = facts.btf.then(|| {
-        let bytes = fs::read("/sys/kernel/btf/vmlinux").map_err(|cause| cause.to_string())?;
-        btf_rs::Btf::from_bytes(&bytes).map_err(|cause| cause.to_string())
-    });
-    types?
-        .map_err(|cause| tracing::warn!("cannot read the kernel's BTF: {cause}"))
-        .ok()
+    let read = |path: &Path| {
+        let bytes = fs::read(path).map_err(|cause| Error::file("read", path, cause))?;
+        btf_rs::Btf::from_bytes(&bytes).map_err(|cause| {
+            Error::caused(format!("{}: not understood as BTF", path.display()), cause)
+        })
+    };
+    if let Some(path) = &facts.given_types {
+        return read(path).map(Some).map_err(|error| {
+            error.help("`--btf` takes raw BTF of the running kernel: an archive of BTFHub's, unpacked (`tar -xf`), or what `bpftool btf dump` reads")
+        });
+    }
+    let own = facts.btf.then(|| read(Path::new(KERNEL_TYPES)));
+    Ok(own.and_then(|types| {
+        types
+            .map_err(|error| tracing::warn!("cannot read the kernel's BTF: {error}"))
+            .ok()
+    }))
+}
+
+/// How programs on demand run, if the walk can.
+pub(super) fn trigger(outcomes: &[HookOutcome]) -> Option<Trigger> {
+    Some(match outcome::way_of(outcomes, HookId::WALK)? {
+        WayKind::Uprobe => Trigger::Uprobe,
+        _ => Trigger::TestRun,
+    })
 }
 
 /// What the walk cannot tell here, in words.
@@ -152,7 +180,7 @@ pub(super) fn raise_memlock() {
 pub fn hooks_without_source(facts: &HostFacts, config: &Config) -> Vec<HookReport> {
     let (layout, version) = match &facts.memory {
         Ok(hierarchy) => (
-            resolve(types(facts).as_ref(), facts, hierarchy),
+            resolve(types(facts).ok().flatten().as_ref(), facts, hierarchy),
             hierarchy.version,
         ),
         Err(_) => (Layout::UNKNOWN, Version::V2),

@@ -1,24 +1,30 @@
 //! The kernel walk: every memcg that the kernel has, dead ones as well.
 //!
-//! The program `raw_tp_walk` is attached to nothing. It is run on demand (`BPF_PROG_TEST_RUN`, since 5.10), a bounded
-//! number of steps at a time, until it has been everywhere.
+//! Its program runs on demand, a bounded number of steps at a time, until it has been everywhere.
 
 mod tree;
 
 use std::time::Duration;
 
-use aya::{
-    Ebpf,
-    programs::{Program, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun},
-};
+use aya::{Ebpf, maps::Array};
 use kmemtrace_common::walk::{Batch, Cursor, phase};
 
 pub use self::tree::{Lru, Memcg, Stats, Tree};
-use super::demand::{self, ValueMap};
+use super::{
+    called,
+    demand::{OnDemand, Runner, Trigger, ValueMap},
+};
 use crate::{error::Error, host::Version};
 
-/// The program's name in the object.
-const PROGRAM: &str = "raw_tp_walk";
+/// The program.
+const PROGRAM: OnDemand = OnDemand {
+    test_run: "raw_tp_walk",
+    uprobe: "uprobe_walk",
+    function: called::walk,
+};
+
+/// The map of where the walk stands.
+const CURSOR: &str = "CURSOR";
 
 /// How often to begin again if all that tells where the walk stands was freed between two runs.
 const TRIES: u32 = 5;
@@ -47,31 +53,35 @@ pub(super) struct Walker {
     nodes: ValueMap<Batch>,
     page_bytes: u64,
     version: Version,
+    trigger: Trigger,
 }
 
 /// Loads the program and runs it once, to see whether it can be.
-pub(super) fn attempt(ebpf: &mut Ebpf) -> Result<(), ProgramError> {
-    let program = program(ebpf)?;
-    program.load()?;
-    program.test_run(RawTracePointRunOptions::new())?;
-    Ok(())
-}
-
-fn program(ebpf: &mut Ebpf) -> Result<&mut RawTracePoint, ProgramError> {
-    match ebpf.program_mut(PROGRAM) {
-        Some(Program::RawTracePoint(program)) => Ok(program),
-        _ => Err(ProgramError::UnexpectedProgramType),
+pub(super) fn attempt(ebpf: &mut Ebpf, trigger: Trigger) -> Result<(), String> {
+    PROGRAM.load(ebpf, trigger)?;
+    let run = PROGRAM.runner(ebpf, trigger);
+    run.and_then(|run| run.run(&mut Duration::default()))
+        .map_err(|error| error.reason())?;
+    let map = ebpf
+        .map(CURSOR)
+        .ok_or("the eBPF object has no map CURSOR")?;
+    let cursor = Array::<_, Cursor>::try_from(map).and_then(|map| map.get(&0, 0));
+    let cursor = cursor.map_err(|error| format!("cannot read the map {CURSOR}: {error}"))?;
+    if cursor.phase == phase::START {
+        return Err("the program did not run".to_owned());
     }
+    Ok(())
 }
 
 impl Walker {
     /// Takes the maps; the memory hierarchy is of this version.
-    pub(super) fn new(ebpf: &mut Ebpf, version: Version) -> Result<Self, Error> {
+    pub(super) fn new(ebpf: &mut Ebpf, version: Version, trigger: Trigger) -> Result<Self, Error> {
         Ok(Self {
-            cursor: ValueMap::take(ebpf, "CURSOR")?,
+            cursor: ValueMap::take(ebpf, CURSOR)?,
             nodes: ValueMap::take(ebpf, "NODES")?,
             page_bytes: rustix::param::page_size() as u64,
             version,
+            trigger,
         })
     }
 
@@ -81,7 +91,7 @@ impl Walker {
     ///
     /// The program cannot be run, its maps cannot be read, or kernel memory cannot.
     pub(super) fn walk(&mut self, ebpf: &Ebpf) -> Result<KernelWalk, Error> {
-        let program = demand::program(ebpf, PROGRAM)?;
+        let program = PROGRAM.runner(ebpf, self.trigger)?;
         let mut walk = KernelWalk {
             tree: Tree::default(),
             complete: false,
@@ -92,7 +102,7 @@ impl Walker {
         for _ in 0..TRIES {
             self.cursor.set(Cursor::default())?;
             loop {
-                let cursor = self.run(program, &mut walk)?;
+                let cursor = self.run(&program, &mut walk)?;
                 walk.changed |= cursor.resumed > 0;
                 match cursor.phase {
                     phase::DONE => {
@@ -115,11 +125,13 @@ impl Walker {
     }
 
     /// Runs the program once and takes in what it found.
-    fn run(&self, program: &RawTracePoint, walk: &mut KernelWalk) -> Result<Cursor, Error> {
-        demand::run(program, PROGRAM, &mut walk.took)?;
+    fn run(&self, program: &Runner<'_>, walk: &mut KernelWalk) -> Result<Cursor, Error> {
+        let before = self.cursor.get()?;
+        program.run(&mut walk.took)?;
         walk.runs += 1;
         let cursor = self.cursor.get()?;
-        if cursor.nodes > 0 {
+        // Where it did not run, the last run's are still there.
+        if cursor.nodes > 0 && cursor.steps != before.steps {
             let nodes = self.nodes.get()?;
             for node in nodes.iter().take(cursor.nodes as usize) {
                 walk.tree

@@ -1,28 +1,63 @@
 //! The kernel walk by itself, without the hooks.
 
-use std::time::Instant;
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Instant};
 
 use aya::Ebpf;
 
 use super::{
-    attach,
+    attach::Loading,
+    demand::Trigger,
     files::{FileWalker, Holdings},
     layout,
     objcgs::{LeftOver, ObjcgWalker},
-    start::{raise_memlock, resolve, ring_size, types},
+    start::{raise_memlock, resolve, ring_size, trigger, types},
     walk::{KernelWalk, Memcg, Walker},
 };
 use crate::{
     error::Error,
-    host::{self, HostFacts, Root},
+    host::{self, Hierarchy, HostFacts, Root},
     plan::{self, HookId, Inputs, Lack, Options},
     source::outcome,
 };
+
+/// Makes sure that types from outside are this kernel's: a walk by them finds the hierarchy's root.
+///
+/// # Errors
+///
+/// It does not, or cannot walk.
+pub(super) fn check_types(
+    file: &Path,
+    walker: &mut Walker,
+    ebpf: &Ebpf,
+    hierarchy: &Hierarchy,
+) -> Result<(), Error> {
+    let root = fs::metadata(&hierarchy.mount)
+        .map_err(|error| Error::file("look at", &hierarchy.mount, error))?
+        .ino();
+    let others = |why: String| {
+        Error::new(format!(
+            "the types in {} are not this kernel's: {why}",
+            file.display()
+        ))
+        .help("take those of the same release (`uname -r`), distribution and architecture")
+    };
+    let walk = walker.walk(ebpf).map_err(|error| others(error.reason()))?;
+    let first = walk.tree.iter().find(|memcg| memcg.parent_serial == 0);
+    match first.and_then(|memcg| memcg.cgroup_id) {
+        Some(id) if id == root => Ok(()),
+        Some(id) => Err(others(format!(
+            "by them the root of {} is number {id}, and it is {root}",
+            hierarchy.mount.display()
+        ))),
+        None => Err(others("by them there is no root memory cgroup".to_owned())),
+    }
+}
 
 /// The walk's program, loaded, and what is known of this kernel.
 pub struct KernelWalker {
     ebpf: Ebpf,
     walker: Walker,
+    trigger: Trigger,
     lacks: Vec<Lack>,
     memcg_bytes: Option<u64>,
     /// Why the files of page cache cannot be named.
@@ -43,31 +78,42 @@ impl KernelWalker {
     pub fn load(facts: &HostFacts) -> Result<Self, Error> {
         let hierarchy = facts.memory.as_ref();
         let hierarchy = hierarchy.map_err(|none| Error::new(none.to_string()))?;
-        let types = types(facts);
+        let types = types(facts)?;
         let layout = resolve(types.as_ref(), facts, hierarchy);
         let mut rows = plan::plan(Inputs {
             facts,
             layout: &layout,
             options: &Options::default(),
         });
-        rows.retain(|row| row.hook.id == HookId::WALK);
-        if let Some(refusal) = rows.iter().find_map(|row| row.refused.first()) {
+        rows.retain(|row| [HookId::RECORDS, HookId::WALK].contains(&row.hook.id));
+        if let Some(refusal) = rows
+            .iter()
+            .filter(|row| row.candidates.is_empty())
+            .find_map(|row| row.refused.first())
+        {
             return Err(Error::new(refusal.reason.clone()));
         }
         raise_memlock();
-        let mut ebpf = attach::load(&layout, ring_size(0))?;
-        let outcomes = outcome::attach(rows, |way, before| {
-            attach::attempt(&mut ebpf, way, None, before, || Ok(()))
-        });
-        if let Some(refusal) = outcomes.iter().find_map(|outcome| outcome.refused.first()) {
-            return Err(Error::new(refusal.reason.clone()));
-        }
+        let mut loading = Loading::new(&layout, ring_size(0), None);
+        let outcomes = outcome::attach(rows, |way, before| loading.attempt(way, before, || Ok(())));
+        let (mut ebpf, _) = loading.loaded(&outcomes)?;
+        let trigger = trigger(&outcomes).ok_or_else(|| {
+            let refused = outcomes.iter().filter(|outcome| outcome.way.is_none());
+            let reasons = refused.flat_map(|outcome| &outcome.refused);
+            let reasons: Vec<_> = reasons.map(|refusal| refusal.reason.clone()).collect();
+            Error::new(reasons.join("; "))
+        })?;
         let root = Root::live();
         let memcg_bytes = types.and_then(|types| {
             layout::memcg_bytes(&types, host::numa_nodes(&root)?, host::cpus(&root)?)
         });
+        let mut walker = Walker::new(&mut ebpf, hierarchy.version, trigger)?;
+        if let Some(file) = &facts.given_types {
+            check_types(file, &mut walker, &ebpf, hierarchy)?;
+        }
         Ok(Self {
-            walker: Walker::new(&mut ebpf, hierarchy.version)?,
+            walker,
+            trigger,
             ebpf,
             lacks: plan::walk_lacks(&layout, hierarchy.version),
             memcg_bytes,
@@ -104,7 +150,9 @@ impl KernelWalker {
         }
         let files = match &mut self.files {
             Some(files) => files,
-            None => self.files.insert(FileWalker::load(&mut self.ebpf)?),
+            None => self
+                .files
+                .insert(FileWalker::load(&mut self.ebpf, self.trigger)?),
         };
         files.holdings(&self.ebpf, memcg, until, progress)
     }
@@ -120,7 +168,9 @@ impl KernelWalker {
         }
         let objcgs = match &mut self.objcgs {
             Some(objcgs) => objcgs,
-            None => self.objcgs.insert(ObjcgWalker::load(&mut self.ebpf)?),
+            None => self
+                .objcgs
+                .insert(ObjcgWalker::load(&mut self.ebpf, self.trigger)?),
         };
         objcgs.left_over(&self.ebpf, &walk.tree, until)
     }

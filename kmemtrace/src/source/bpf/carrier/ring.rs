@@ -1,4 +1,4 @@
-//! The ring buffer's reading end.
+//! One ring buffer.
 
 #![expect(
     unsafe_code,
