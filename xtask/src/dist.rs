@@ -1,19 +1,21 @@
-//! `cargo xtask dist`: what is given to others: one static binary, and a Debian package around it.
+//! `cargo xtask dist`: what is given to others: for each architecture one static binary, and a Debian package around it.
 
 mod deb;
 mod elf;
 mod notices;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
-use crate::{error::Error, fingerprint, workspace};
-
-/// Its C library can be linked statically.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use crate::{
+    error::Error,
+    fingerprint::{self, OBJECTS},
+    target::{TARGETS, Target},
+    workspace,
+};
 
 /// The oldest kernel that kmemtrace is to start on.
 const OLDEST: [u32; 3] = [3, 10, 0];
@@ -21,6 +23,9 @@ const OLDEST: [u32; 3] = [3, 10, 0];
 /// Build the static binary and the Debian package that others get
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Build for this architecture; may be given twice [default: this machine's]
+    #[arg(long, value_name = "ARCH", value_parser = TARGETS.each_ref().map(|target| target.arch))]
+    target: Vec<String>,
     /// Build also with changes that are not committed: `--version` will name a commit that has not got them
     #[arg(long)]
     allow_dirty: bool,
@@ -39,32 +44,55 @@ struct Source {
 
 /// Builds, checks, packs, and says what came of it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Error> {
+    let targets = if args.target.is_empty() {
+        vec![Target::own()?]
+    } else {
+        let names = args.target.iter();
+        names
+            .map(|name| Target::of(name))
+            .collect::<Result<_, _>>()?
+    };
     let root = workspace::root()?;
     let source = source(&root, args.allow_dirty)?;
+    for target in targets {
+        if !one(target, &root, &source, !args.no_deb)? {
+            return Ok(ExitCode::from(2));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds, checks and packs for `target`; false if cargo could not, and has said why.
+fn one(target: &Target, root: &Path, source: &Source, deb: bool) -> Result<bool, Error> {
     let folder = workspace::target()?.join("dist");
-    let Some(built) = build(&root, &folder, &source)? else {
-        // Cargo has said why.
-        return Ok(ExitCode::from(2));
+    let Some(built) = build(target, root, &folder, source)? else {
+        return Ok(false);
     };
-    let binary = folder.join("kmemtrace");
+    // Another machine's has the architecture in its name.
+    let binary = if target.is_own() {
+        folder.join("kmemtrace")
+    } else {
+        folder.join(format!("kmemtrace-{}", target.arch))
+    };
     let bytes = read(&built)?;
-    let facts = check(&built, &bytes, &root, &source)?;
+    let facts = check(target, &built, &bytes, root, source)?;
     fs::copy(&built, &binary).map_err(|cause| Error::file("write", &binary, cause))?;
     println!("{}", binary.display());
     describe(&bytes);
     println!("  {facts}");
-    if !args.no_deb {
+    if deb {
         let package = deb::build(&deb::Parts {
-            root: &root,
+            root,
+            target,
             binary: &binary,
-            notices: &notices::collect(&root, TARGET)?,
+            notices: &notices::collect(root, target.triple)?,
             seconds: &source.seconds,
             folder: &folder,
         })?;
         println!("{}", package.display());
         describe(&read(&package)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }
 
 fn describe(bytes: &[u8]) {
@@ -97,7 +125,12 @@ fn source(root: &Path, dirty: bool) -> Result<Source, Error> {
 }
 
 /// Has cargo build the binary in a target folder of its own; none if it could not.
-fn build(root: &Path, folder: &Path, source: &Source) -> Result<Option<PathBuf>, Error> {
+fn build(
+    target: &Target,
+    root: &Path,
+    folder: &Path,
+    source: &Source,
+) -> Result<Option<PathBuf>, Error> {
     // Where it was built, and by whom, is nobody's business, and would make it another binary.
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let flags = [
@@ -105,10 +138,11 @@ fn build(root: &Path, folder: &Path, source: &Source) -> Result<Option<PathBuf>,
         remap(root, "/kmemtrace"),
         remap(&workspace::cargo_home()?, "/cargo"),
     ];
-    let mut command = workspace::cargo();
+    let mut command = target.cargo()?;
     command
         .args(["build", "--package", "kmemtrace", "--locked"])
-        .args(["--profile", "dist", "--target", TARGET, "--target-dir"])
+        .args(["--profile", "dist", "--target", target.triple])
+        .arg("--target-dir")
         .arg(folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("SOURCE_DATE_EPOCH", &source.seconds)
@@ -116,31 +150,40 @@ fn build(root: &Path, folder: &Path, source: &Source) -> Result<Option<PathBuf>,
     let built = workspace::status(&mut command)?;
     Ok(built
         .success()
-        .then(|| folder.join(TARGET).join("dist/kmemtrace")))
+        .then(|| folder.join(target.triple).join("dist/kmemtrace")))
 }
 
 /// Whether it is what it has to be: static, for old kernels, with the object inside, and able to name its commit.
-fn check(path: &Path, bytes: &[u8], root: &Path, source: &Source) -> Result<String, Error> {
+fn check(
+    target: &Target,
+    path: &Path,
+    bytes: &[u8],
+    root: &Path,
+    source: &Source,
+) -> Result<String, Error> {
     let wrong = |why: String| Error::new(format!("{} is not fit: {why}", path.display()));
-    let facts = elf::read(bytes).map_err(wrong)?;
-    facts.fits(OLDEST).map_err(wrong)?;
-    let object = read(
-        &root
-            .join("kmemtrace/bpf")
-            .join("kmemtrace.x86_64.ring.bpf.o"),
-    )?;
-    if !bytes.windows(object.len()).any(|part| part == object) {
-        return Err(wrong("the eBPF object is not inside".to_owned()));
-    }
-    if env::consts::ARCH != "x86_64" {
-        return Ok(format!("{facts}; not run: this is no x86-64 machine"));
-    }
-    let version = workspace::output(Command::new(path).arg("--version"))?;
-    let hash = fingerprint::of_bytes(&object);
-    for part in [&source.commit[..], hash.get(..12).unwrap_or(&hash)] {
-        if !version.contains(part) {
-            return Err(wrong(format!("--version says {version}, and not {part}")));
+    let facts = elf::read(bytes, target).map_err(wrong)?;
+    facts.fits(OLDEST, target.page_bytes).map_err(wrong)?;
+    let mut hashes = Vec::new();
+    for object in OBJECTS.iter().filter(|it| it.arch == target.arch) {
+        let content = read(&root.join("kmemtrace/bpf").join(object.file()))?;
+        if !bytes.windows(content.len()).any(|part| part == content) {
+            return Err(wrong(format!("{} is not inside", object.file())));
         }
+        let mut hash = fingerprint::of_bytes(&content);
+        hash.truncate(12);
+        hashes.push(hash);
+    }
+    let version = workspace::output(target.run(path)?.arg("--version"))?;
+    if !version.contains(&source.commit) {
+        let commit = &source.commit;
+        return Err(wrong(format!("--version says {version}, and not {commit}")));
+    }
+    if !hashes.iter().any(|hash| version.contains(hash)) {
+        return Err(wrong(format!(
+            "--version says {version}, and names no eBPF object for {}",
+            target.arch
+        )));
     }
     Ok(format!("{facts}\n  {version}"))
 }

@@ -16,6 +16,7 @@ mod fingerprint;
 #[path = "../../tests/old_kernel.rs"]
 mod old_kernel;
 mod run;
+mod target;
 mod test;
 mod toolchain;
 mod vm;

@@ -10,7 +10,7 @@ use std::{
 
 use flate2::{Compression, GzBuilder};
 
-use crate::{error::Error, workspace};
+use crate::{error::Error, target::Target, workspace};
 
 /// The package's version: the workspace's.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -29,7 +29,9 @@ const COMPLETIONS: [(&str, &str); 3] = [
 pub(crate) struct Parts<'a> {
     /// The workspace.
     pub(crate) root: &'a Path,
-    /// The program, which can be run here.
+    /// The architecture.
+    pub(crate) target: &'a Target,
+    /// The program, which its target can run here.
     pub(crate) binary: &'a Path,
     /// The terms of what is linked into it.
     pub(crate) notices: &'a str,
@@ -45,12 +47,17 @@ pub(crate) fn build(parts: &Parts<'_>) -> Result<PathBuf, Error> {
         Error::new("cannot build the Debian package: there is no dpkg-deb")
             .help("on other systems than Debian install dpkg, or leave it out: --no-deb")
     })?;
+    let arch = parts.target.debian;
     let stage = Stage::new(parts.folder.join("deb"))?;
     fill(&stage, parts)?;
     let size = stage.kibibytes()?;
-    stage.write("DEBIAN/control", control(VERSION, size).as_bytes(), 0o644)?;
+    stage.write(
+        "DEBIAN/control",
+        control(VERSION, arch, size).as_bytes(),
+        0o644,
+    )?;
     stage.finish()?;
-    let package = parts.folder.join(format!("kmemtrace_{VERSION}_amd64.deb"));
+    let package = parts.folder.join(format!("kmemtrace_{VERSION}_{arch}.deb"));
     // The same bytes for the same commit: sorted by dpkg-deb itself, and no younger than the commit.
     workspace::output(
         Command::new(dpkg)
@@ -92,13 +99,13 @@ fn fill(stage: &Stage, parts: &Parts<'_>) -> Result<(), Error> {
     stage.compressed(&format!("{doc}/THIRD-PARTY.gz"), parts.notices.as_bytes())?;
     for (shell, to) in COMPLETIONS {
         let mut script =
-            workspace::output(Command::new(parts.binary).args(["completions", shell]))?;
+            workspace::output(parts.target.run(parts.binary)?.args(["completions", shell]))?;
         script.push('\n');
         stage.write(to, script.as_bytes(), 0o644)?;
     }
     // Empty, whatever a run that failed has left there.
     let pages = Stage::new(parts.folder.join("man"))?.0;
-    workspace::output(Command::new(parts.binary).arg("man").arg(&pages))?;
+    workspace::output(parts.target.run(parts.binary)?.arg("man").arg(&pages))?;
     let cannot = |cause| Error::file("read", &pages, cause);
     for entry in fs::read_dir(&pages).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
@@ -109,13 +116,13 @@ fn fill(stage: &Stage, parts: &Parts<'_>) -> Result<(), Error> {
     fs::remove_dir_all(&pages).map_err(|cause| Error::file("remove", &pages, cause))
 }
 
-/// The control file of a package whose files take `kibibytes`.
-fn control(version: &str, kibibytes: u64) -> String {
+/// The control file of a package for `arch` whose files take `kibibytes`.
+fn control(version: &str, arch: &str, kibibytes: u64) -> String {
     format!(
         "\
 Package: kmemtrace
 Version: {version}
-Architecture: amd64
+Architecture: {arch}
 Maintainer: The kmemtrace authors
 Installed-Size: {kibibytes}
 Section: admin
@@ -221,11 +228,11 @@ mod tests {
 
     #[test]
     fn the_control_file_has_what_dpkg_asks_for() {
-        let control = control("1.2.3", 45);
+        let control = control("1.2.3", "arm64", 45);
         for line in [
             "Package: kmemtrace",
             "Version: 1.2.3",
-            "Architecture: amd64",
+            "Architecture: arm64",
             "Installed-Size: 45",
         ] {
             assert!(control.lines().any(|has| has == line), "{line}");

@@ -4,14 +4,16 @@ use std::fmt;
 
 use object::{
     Endianness,
-    elf::{DT_NEEDED, EM_X86_64, ET_DYN, FileHeader64, SHT_SYMTAB},
+    elf::{DT_NEEDED, ET_DYN, FileHeader64, PT_LOAD, SHT_SYMTAB},
     read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _},
 };
+
+use crate::target::Target;
 
 /// The type of the note by which the C library says what kernel it needs (glibc, `csu/abi-note.c`).
 const ABI_TAG: u32 = 1;
 
-/// What an executable for x86-64 needs.
+/// What an executable needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// It can be loaded anywhere: a static-pie if it is static.
@@ -24,19 +26,21 @@ pub(crate) struct Facts {
     stripped: bool,
     /// The oldest kernel that its C library starts on; none if it does not say.
     kernel: Option<[u32; 3]>,
+    /// What its segments are aligned to: no kernel with larger pages loads it.
+    aligned: Option<u64>,
 }
 
-/// Reads `bytes`; an error says why that is no executable for x86-64.
-pub(crate) fn read(bytes: &[u8]) -> Result<Facts, String> {
-    facts(bytes)
+/// Reads `bytes`; an error says why that is no executable for `target`.
+pub(crate) fn read(bytes: &[u8], target: &Target) -> Result<Facts, String> {
+    facts(bytes, target.machine)
         .map_err(|error| format!("cannot read it as ELF: {error}"))?
-        .ok_or_else(|| "it is for another processor than x86-64".to_owned())
+        .ok_or_else(|| format!("it is for another processor than {}", target.arch))
 }
 
-fn facts(bytes: &[u8]) -> object::Result<Option<Facts>> {
+fn facts(bytes: &[u8], machine: u16) -> object::Result<Option<Facts>> {
     let header = FileHeader64::<Endianness>::parse(bytes)?;
     let endian = header.endian()?;
-    if header.e_machine(endian) != EM_X86_64 {
+    if header.e_machine(endian) != machine {
         return Ok(None);
     }
     let symbols = header
@@ -48,8 +52,13 @@ fn facts(bytes: &[u8]) -> object::Result<Option<Facts>> {
         libraries: 0,
         stripped: symbols.is_empty(),
         kernel: None,
+        aligned: None,
     };
     for segment in header.program_headers(endian, bytes)? {
+        if segment.p_type(endian) == PT_LOAD {
+            let align = segment.p_align(endian);
+            facts.aligned = Some(facts.aligned.map_or(align, |least| least.min(align)));
+        }
         if let Some(name) = segment.interpreter(endian, bytes)? {
             facts.interpreter = Some(String::from_utf8_lossy(name).into_owned());
         }
@@ -85,8 +94,8 @@ fn kernel(note: &[u8]) -> Option<[u32; 3]> {
 }
 
 impl Facts {
-    /// Whether it runs alone, and on the kernel `oldest`.
-    pub(crate) fn fits(&self, oldest: [u32; 3]) -> Result<(), String> {
+    /// Whether it runs alone, on the kernel `oldest`, and where pages have `page_bytes`.
+    pub(crate) fn fits(&self, oldest: [u32; 3], page_bytes: u64) -> Result<(), String> {
         if let Some(interpreter) = &self.interpreter {
             return Err(format!("it is not static: it is started by {interpreter}"));
         }
@@ -98,6 +107,11 @@ impl Facts {
         }
         if !self.stripped {
             return Err("its symbols are not stripped".to_owned());
+        }
+        if let Some(aligned) = self.aligned.filter(|aligned| *aligned < page_bytes) {
+            return Err(format!(
+                "its segments are aligned to {aligned} bytes, and pages may have {page_bytes}"
+            ));
         }
         match self.kernel {
             None => Err("it does not say what kernel its C library needs".to_owned()),
@@ -142,6 +156,7 @@ fn dotted(kernel: [u32; 3]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::TARGETS;
 
     const PT_DYNAMIC: u32 = 2;
     const PT_INTERP: u32 = 3;
@@ -193,21 +208,29 @@ mod tests {
 
     const OLDEST: [u32; 3] = [3, 10, 0];
 
+    /// What segments are aligned to in `file`.
+    const ALIGNED: u64 = 4;
+
     #[test]
     fn a_static_pie_for_an_old_kernel_fits() {
-        let bytes = file(
-            62,
-            &[
-                (PT_NOTE, &note([0, 3, 2, 0])),
-                (PT_DYNAMIC, &dynamic(&[30, 0])),
-            ],
-        );
-        let facts = read(&bytes).expect("an ELF file");
-        assert_eq!(facts.fits(OLDEST), Ok(()));
-        assert_eq!(
-            facts.to_string(),
-            "static-pie, stripped, its C library starts on Linux 3.2.0 or later"
-        );
+        for target in &TARGETS {
+            let bytes = file(
+                target.machine,
+                &[
+                    (PT_NOTE, &note([0, 3, 2, 0])),
+                    (PT_DYNAMIC, &dynamic(&[30, 0])),
+                    (PT_LOAD, b"code"),
+                ],
+            );
+            let facts = read(&bytes, target).expect("an ELF file");
+            assert_eq!(facts.fits(OLDEST, ALIGNED), Ok(()));
+            let why = facts.fits(OLDEST, target.page_bytes).expect_err("pages");
+            assert!(why.contains("aligned to 4 bytes"), "{why}");
+            assert_eq!(
+                facts.to_string(),
+                "static-pie, stripped, its C library starts on Linux 3.2.0 or later"
+            );
+        }
     }
 
     #[test]
@@ -229,30 +252,39 @@ mod tests {
             ),
             (&[], "does not say what kernel"),
         ] {
-            let facts = read(&file(62, segments)).expect("an ELF file");
-            let why = facts.fits(OLDEST).expect_err(said);
+            let facts = read(&file(62, segments), &TARGETS[0]).expect("an ELF file");
+            let why = facts.fits(OLDEST, ALIGNED).expect_err(said);
             assert!(why.contains(said), "{why}");
         }
     }
 
     #[test]
-    fn what_is_no_executable_for_x86_64_is_refused() {
-        for (bytes, said) in [
-            (file(183, &[]), "another processor"),
-            (b"#!/bin/sh\n".to_vec(), "as ELF"),
-            (file(62, &[(PT_NOTE, &[])])[..70].to_vec(), "as ELF"),
+    fn what_is_no_executable_for_the_target_is_refused() {
+        let [x86, arm] = &TARGETS;
+        for (bytes, target, said) in [
+            (file(arm.machine, &[]), x86, "another processor than x86_64"),
+            (
+                file(x86.machine, &[]),
+                arm,
+                "another processor than aarch64",
+            ),
+            (b"#!/bin/sh\n".to_vec(), x86, "as ELF"),
+            (file(62, &[(PT_NOTE, &[])])[..70].to_vec(), x86, "as ELF"),
         ] {
-            let why = read(&bytes).expect_err(said);
+            let why = read(&bytes, target).expect_err(said);
             assert!(why.contains(said), "{why}");
         }
     }
 
     #[test]
     fn this_test_is_a_dynamic_program_with_symbols() {
-        if cfg!(all(target_arch = "x86_64", target_env = "gnu")) {
+        if cfg!(target_env = "gnu") {
             let own = std::env::current_exe().expect("a path");
-            let facts = read(&std::fs::read(own).expect("a file")).expect("an ELF file");
-            assert!(facts.fits(OLDEST).is_err(), "{facts}");
+            let bytes = std::fs::read(own).expect("a file");
+            let target = Target::own().expect("a target");
+            let facts = read(&bytes, target).expect("an ELF file");
+            let why = facts.fits(OLDEST, target.page_bytes).expect_err("dynamic");
+            assert!(why.contains("not static"), "{why}");
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) package: &'static str,
     /// qemu's name of the board.
     pub(crate) board: &'static str,
+    /// qemu's name of the processor, where it is emulated.
+    pub(crate) cpu: &'static str,
     /// The device of the first serial line in the guest: the console.
     pub(crate) console: &'static str,
     /// The guest's data, apart from the kernel's messages.
@@ -55,6 +57,7 @@ const X86_64: Settings = Settings {
     qemu: "qemu-system-x86_64",
     package: "qemu-system-x86",
     board: "q35",
+    cpu: "max",
     console: "ttyS0",
     data: Data::Serial("ttyS1"),
     modules: &["nvme"],
@@ -67,6 +70,8 @@ const AARCH64: Settings = Settings {
     qemu: "qemu-system-aarch64",
     package: "qemu-system-arm",
     board: "virt",
+    // Real signatures of pointers would take most of the time.
+    cpu: "max,pauth-impdef=on",
     console: "ttyAMA0",
     data: Data::Virtio("hvc0"),
     modules: &["nvme", "virtio_pci", "virtio_console"],

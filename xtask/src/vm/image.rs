@@ -10,11 +10,19 @@ use std::{
 
 use serde_json::Value;
 
-use super::{apt, arch::Arch, cpio::Archive, kernel::Kernel};
-use crate::{error::Error, workspace};
+use super::{
+    apt::{self, Apt},
+    arch::Arch,
+    cpio::Archive,
+    kernel::Kernel,
+};
+use crate::{error::Error, target::Target, workspace};
 
 /// The programs that go into a machine, stripped.
 pub(crate) struct Programs {
+    arch: Arch,
+    /// Where they are.
+    folder: PathBuf,
     /// The binary of the tests, which is also the machine's first process.
     tests: PathBuf,
     kmemtrace: PathBuf,
@@ -23,43 +31,74 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds them as `cargo xtask test` does, so that what it has built is not built again, and strips copies in `folder`.
+    /// Builds them, and strips copies in `folder`. For this machine's architecture as `cargo xtask test` does, so that what
+    /// it has built is not built again; for another one statically, as its libraries are not here.
     pub(crate) fn build(folder: &Path, arch: Arch) -> Result<Self, Error> {
-        if Arch::own() != Some(arch) {
-            return Err(Error::new(format!(
-                "cannot build the programs for {arch} on this machine"
-            )));
-        }
-        let mut command = workspace::cargo();
+        let target = Target::of(arch.settings().name)?;
+        let mut command = target.cargo()?;
         command
-            .args([
-                "build",
-                "--workspace",
-                "--bin",
-                "kmemtrace",
-                "--test",
-                "kmemtrace",
-            ])
+            .args(["build", "--workspace"])
+            .args(["--bin", "kmemtrace", "--test", "kmemtrace"])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(workspace::root()?);
+        if !target.is_own() {
+            command
+                .args(["--target", target.triple, "--target-dir"])
+                // Of its own, so that builds for this machine need not wait for it.
+                .arg(workspace::target()?.join("cross"))
+                .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
+                // It would only be stripped.
+                .env("CARGO_PROFILE_DEV_DEBUG", "0");
+        }
         let messages = workspace::output(&mut command)?;
-        let tests = stripped(&executable(&messages, "test")?, &folder.join("tests"))?;
-        let kmemtrace = stripped(&executable(&messages, "bin")?, &folder.join("kmemtrace"))?;
-        let ldd = workspace::output(Command::new("ldd").args([&tests, &kmemtrace]))?;
-        let libraries = libraries(&ldd);
+        let stripped = |kind: &str, name: &str| {
+            let (program, to) = (executable(&messages, kind)?, folder.join(name));
+            // A small one is loaded faster, and a machine's memory is small.
+            workspace::output(Command::new(target.strip()).arg("-o").args([&to, &program]))?;
+            Ok::<_, Error>(to)
+        };
+        let (tests, kmemtrace) = (stripped("test", "tests")?, stripped("bin", "kmemtrace")?);
+        let libraries = if target.is_own() {
+            libraries(&workspace::output(
+                Command::new("ldd").args([&tests, &kmemtrace]),
+            )?)
+        } else {
+            BTreeSet::new()
+        };
         Ok(Self {
+            arch,
+            folder: folder.to_path_buf(),
             tests,
             kmemtrace,
             libraries,
         })
     }
-}
 
-/// Copies a program without its symbols: a small one is loaded faster, and a machine's memory is small.
-fn stripped(program: &Path, to: &Path) -> Result<PathBuf, Error> {
-    // Of binutils, which the linker is of as well.
-    workspace::output(Command::new("strip").arg("-o").args([to, program]))?;
-    Ok(to.to_path_buf())
+    /// A static busybox: this machine's, installed if there is none, or the other architecture's, from its package.
+    fn busybox(&self) -> Result<PathBuf, Error> {
+        // Debian's busybox-static puts it there.
+        let places = ["usr/bin/busybox", "bin/busybox"];
+        let find = |root: &Path| {
+            places
+                .map(|place| root.join(place))
+                .into_iter()
+                .find(|path| path.exists())
+        };
+        let is_own = Arch::own() == Some(self.arch);
+        let root = if is_own { Path::new("/") } else { &self.folder };
+        if let Some(path) = find(root) {
+            return Ok(path);
+        }
+        if is_own {
+            apt::install("busybox-static", "the commands in the machine")?;
+        } else {
+            let lists = workspace::target()?
+                .join("vm/apt")
+                .join(self.arch.settings().debian);
+            Apt::update(&lists, self.arch)?.unpack("busybox-static", root)?;
+        }
+        find(root).ok_or_else(|| Error::new("busybox-static has no busybox"))
+    }
 }
 
 /// The files that ldd names: `NAME => PATH (ADDRESS)`, and for the loader `PATH (ADDRESS)`.
@@ -110,7 +149,7 @@ pub(crate) fn write(
         add(path.trim_start_matches('/'), 0o755, library)?;
     }
     if with_busybox {
-        add("bin/busybox", 0o755, &busybox()?)?;
+        add("bin/busybox", 0o755, &programs.busybox()?)?;
     }
     for module in &kernel.modules {
         let name = module.file_name().unwrap_or_default().to_string_lossy();
@@ -124,20 +163,6 @@ pub(crate) fn write(
         .and_then(|output| output.into_inner().map_err(std::io::Error::from))
         .map(|_| ())
         .map_err(failed)
-}
-
-/// A static busybox, installed if there is none.
-fn busybox() -> Result<PathBuf, Error> {
-    // Debian's busybox-static puts it there.
-    let path = ["/usr/bin/busybox", "/bin/busybox"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists());
-    if let Some(path) = path {
-        return Ok(path);
-    }
-    apt::install("busybox-static", "the commands in the machine")?;
-    Ok(PathBuf::from("/usr/bin/busybox"))
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ impl Machine<'_> {
                 line.push_str(" rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60");
                 // With a thread for each processor, one was seen to run an int3 that the other had patched away
                 // (`smp_text_poke_batch_finish`, 7.3): a panic that no machine of metal has.
-                command.args(["-accel", "tcg,thread=single", "-cpu", "max"])
+                command.args(["-accel", "tcg,thread=single", "-cpu", settings.cpu])
             }
         };
         command
