@@ -1,8 +1,9 @@
 //! All verbs say the same of one node: `scan`, `diagnose`, `watch --once` and the report of that, on copies of real machines and on built ones.
 
+mod snapshots;
+
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use kmemtrace::host::archive::unpack;
 use libtest_mimic::Trial;
 use proptest::{
     prelude::{Just, TestCaseError},
@@ -11,12 +12,13 @@ use proptest::{
 };
 use serde_json::Value;
 
-use crate::harness::{Result, data, output, program, test, text};
+use crate::harness::{Result, output, program, test, text};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        test("agree::on_snapshots_of_booted_kernels", snapshots),
+        test("agree::on_snapshots_of_booted_kernels", snapshots::all),
         test("agree::on_built_trees", built),
+        test("agree::what_noise_hides_is_unknown", noise),
         test("agree::on_any_release", any_release),
     ]
 }
@@ -95,33 +97,6 @@ fn ids(root: &Path, scan: &Value, watch: &Value, diagnose: &Value) {
     assert_eq!(told(scan), diagnosed, "{at}: scan, diagnose");
     assert!(ids["min"].as_u64() <= ids["max"].as_u64().or(Some(65_535)));
     assert!(ids["max"].as_u64() <= Some(65_535));
-}
-
-fn snapshots() -> Result {
-    for (name, expected) in [
-        ("el7-514-exhausted-65531-snapshot", "exhausted"),
-        ("el7-514-leaking-20-snapshot", "leaking"),
-        ("snapshot-4.19.222-v1-320tmpfs", "piling-up"),
-        ("snapshot-4.19.222-v1-83zombies-slab", "piling-up"),
-        ("snapshot-4.19.222-v2-80zombies-slab", "piling-up"),
-        ("snapshot-504.286-v1-301tmpfs", "piling-up"),
-        ("snapshot-504.286-v1-44zombies", "healthy"),
-        ("snapshot-504.286-v2-44zombies", "healthy"),
-        ("snapshot-el8.1-418.147-v1-300tmpfs", "piling-up"),
-        ("snapshot-el8.1-418.147-v1-45zombies", "healthy"),
-        ("snapshot-el8.1-418.147-v2-46zombies", "healthy"),
-    ] {
-        let directory = tempfile::tempdir()?;
-        let archive = data(&format!("recordings/{name}.tar.zst"));
-        let unpacked = unpack(&archive, directory.path())?;
-        let root = directory.path().join(&unpacked.snapshots[0]);
-        assert_eq!(state(&root), expected, "{name}");
-        if name.contains("el8") && !name.contains("tmpfs") {
-            let (_, told) = run(&["diagnose", "--no-exec", "--format", "json"], &root);
-            assert_eq!(told["era"], "reparents-slab", "{name}: {told}");
-        }
-    }
-    Ok(())
 }
 
 /// Where slab caches of memory cgroups stand, and so what the kernel's count is good for.
@@ -237,6 +212,68 @@ fn built() -> Result {
         }
     }
     insta::assert_snapshot!(states.join("\n"));
+    Ok(())
+}
+
+/// 3.10: live containers have gigabytes of kernel memory, and what removed ones hold is little beside that: enough for all ids there
+/// are. Nobody says that there is none; nor where the names of slab caches cannot be listed.
+fn noise() -> Result {
+    let live: u64 = 3 << 30;
+    for (held, named, listed, expected) in [
+        (0, true, true, "healthy"),
+        (256 << 20, true, true, "unknown"),
+        (256 << 20, false, true, "unknown"),
+        (512 << 20, true, true, "leaking"),
+        (512 << 20, false, true, "leaking"),
+        (0, false, false, "unknown"),
+    ] {
+        let directory = tempfile::tempdir()?;
+        let at = directory.path();
+        tree(
+            at,
+            "3.10.0-514.el7.x86_64",
+            Slab::TopLevel,
+            0,
+            0,
+            live + held,
+        )?;
+        let memory = at.join("sys/fs/cgroup/memory");
+        let container = memory.join("kubepods/pod1/c1");
+        fs::create_dir_all(&container)?;
+        fs::write(
+            memory.join("kubepods/pod1/memory.kmem.usage_in_bytes"),
+            format!("{live}\n"),
+        )?;
+        fs::write(
+            container.join("memory.kmem.usage_in_bytes"),
+            format!("{live}\n"),
+        )?;
+        fs::write(container.join("cgroup.procs"), "7\n")?;
+        fs::write(at.join("proc/cgroups"), "memory\t4\t6\t1\n")?;
+        let caches = at.join("sys/kernel/slab");
+        if named {
+            fs::create_dir(caches.join("dentry(0:c1)"))?;
+        }
+        if !listed {
+            fs::remove_dir(caches)?;
+        }
+        let case = format!("{held} {named} {listed}");
+        for args in [
+            &["scan", "--format", "json"][..],
+            &["watch", "--once", "--format", "json"],
+        ] {
+            let (code, told) = run(args, at);
+            assert_eq!(told["state"], expected, "{case} {args:?}: {told}");
+            let right = match expected {
+                "healthy" => 0,
+                "unknown" => 2,
+                _ => 1,
+            };
+            assert_eq!(code, Some(right), "{case} {args:?}");
+        }
+        let (_, told) = run(&["diagnose", "--no-exec", "--format", "json"], at);
+        assert_ne!(told["state"], "healthy", "{case}: {told}");
+    }
     Ok(())
 }
 

@@ -283,7 +283,8 @@ pub struct Counts {
     /// v1: bytes of kernel memory that are charged below the directories and to none of them: what zombies hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_bytes: Option<u64>,
-    /// So many memcgs had kernel memory at one time, at least: one more than the highest kmemcg id that a slab cache names.
+    /// So many memcgs had kernel memory at one time, at least: one more than the highest kmemcg id that a slab cache names; 0
+    /// where none has a name and the kernel's count would leave zombies out all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kmemcg_peak: Option<u64>,
     /// memcg ids in use at one time, at least: those, and the live memcgs that no slab cache names.

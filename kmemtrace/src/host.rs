@@ -35,7 +35,9 @@ pub use controllers::{Hierarchy, NoMemory, memory_words};
 pub use copy::{Copied, ProgramTexts, copy, kernel_log};
 pub use counts::counts;
 pub use files::{KMSG, PROGRAMS};
-pub use kmem::{Ask, Kmem, KmemDirectory, Slabinfo, kmem, slabinfo};
+pub use kmem::{
+    Ask, Kmem, KmemDirectory, Slabinfo, count_leaves_zombies_out, is_opt_in, kmem, slabinfo,
+};
 pub use logs::{
     FailedMkdir, JOURNALS, LOG_TAIL, LogFile, LogText, Logs, MemoryPaths, MkdirError, failed_mkdir,
     log_file, logs,
@@ -45,8 +47,8 @@ pub use parse::{FileProblem, Malformed};
 pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
 pub use slab::{
-    SlabCache, SlabHoldings, SlabLayout, SlabMemcg, SlabMemcgs, count_leaves_zombies_out,
-    slab_cache, slab_links, slab_memcgs, slab_pin,
+    SlabCache, SlabHoldings, SlabLayout, SlabMemcg, SlabMemcgs, has_top_level_names, slab_cache,
+    slab_links, slab_memcgs, slab_pin,
 };
 pub use symbols::{clones, symbol};
 pub use tracing::{SharedBuffer, Tracing, shared_buffer, tracing};

@@ -218,7 +218,7 @@ fn counts(root: &Root, hierarchy: &Hierarchy) -> Result<ReclaimCounts, Error> {
     let held = facts::held(root, hierarchy).ok().map(|held| held.sum);
     let kernel = held.map(|held| held.kernel.saturating_add(held.slab));
     // Pages of removed cgroups are their parents' there (`mem_cgroup_reparent_charges`).
-    let pages_pin = !host::count_leaves_zombies_out(root);
+    let pages_pin = !host::count_leaves_zombies_out(root, hierarchy);
     Ok(ReclaimCounts {
         zombies: count.zombies_min,
         at_least: count.zombies_max.is_none(),

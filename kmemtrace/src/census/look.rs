@@ -45,6 +45,8 @@ pub(crate) struct KmemHeld {
     pub(crate) directories: u64,
     /// Directories about which that cannot be told.
     pub(crate) blind: u64,
+    /// More may be held that does not show.
+    pub(crate) may_hide: bool,
     /// The root's slabinfo says that kernel memory is not accounted to it: on 3.10 only. From 5.3 on, what removed cgroups
     /// were charged stays with their parents and pins no zombie.
     pub(crate) pins: bool,
@@ -76,14 +78,15 @@ impl Look {
         let counted = before
             .zip(after)
             .map(|(before, after)| (before.min(after), before.max(after)));
-        let held = self.kmem.filter(|kmem| kmem.pins);
-        let held = held.map_or(0, |kmem| kmem.directories);
+        let kmem = self.kmem.filter(|kmem| kmem.pins);
+        let held = kmem.map_or(0, |kmem| kmem.directories);
+        let may_hide = kmem.is_some_and(|kmem| kmem.may_hide);
         match (counted, self.slab.map(|slab| slab.layout)) {
             (Some((min, max)), Some(SlabLayout::Nested)) => ZombieRange {
                 min,
                 max: Some(max),
             },
-            (Some((min, max)), None) if held <= max => ZombieRange {
+            (Some((min, max)), None) if held <= max && !may_hide => ZombieRange {
                 min,
                 max: Some(max),
             },
@@ -184,6 +187,7 @@ fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Resul
         return Ok((None, Vec::new()));
     }
     let kmem = host::kmem(root, hierarchy, slab, Ask::Root)?;
+    let may_hide = kmem.may_hide(slab);
     let first = kmem.directories.first();
     let pins = first.is_some_and(|root| root.slabinfo == Slabinfo::Inactive);
     for problem in &kmem.problems {
@@ -192,10 +196,12 @@ fn kmem(root: &Root, hierarchy: &Hierarchy, slab: &SlabMemcgs) -> std::io::Resul
     let held = kmem.directories.into_iter().filter(|one| one.held > 0);
     let mut held: Vec<_> = held.map(|one| (one.path, one.held)).collect();
     held.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let told = kmem.held_bytes.map(|bytes| KmemHeld {
+    let unseen = (pins && may_hide).then_some(0);
+    let told = kmem.held_bytes.or(unseen).map(|bytes| KmemHeld {
         bytes,
         directories: held.len() as u64,
         blind: kmem.blind,
+        may_hide,
         pins,
     });
     Ok((told, held))

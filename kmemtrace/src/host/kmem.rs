@@ -7,11 +7,12 @@ use std::{
     io::{self, Read},
 };
 
-pub use slabinfo::Slabinfo;
+pub use slabinfo::{Slabinfo, is_opt_in};
 
 use super::{
     Directory, FileProblem, Hierarchy, Malformed, Root, SlabMemcgs, Version,
     parse::{SMALL, lines, number},
+    slab::has_top_level_names,
     walk,
 };
 
@@ -46,12 +47,22 @@ pub struct Kmem {
     pub held_bytes: Option<u64>,
     /// Directories with children about which cannot be told whether there is anything held below them.
     pub blind: u64,
+    /// Of those, the ones that have more than their children, but so little of it for all that they have that it may have
+    /// changed while it was read.
+    pub noisy: u64,
     /// The directories, parents before children; the root first. Where the kernel does not account, the root alone.
     pub directories: Vec<KmemDirectory>,
     /// Files that could not be read or understood: the first hundred.
     pub problems: Vec<FileProblem>,
     /// How many more directories or problems there are than are told.
     pub left_out: u64,
+}
+
+impl Kmem {
+    /// Whether removed memcgs may hold something that does not show, with these names of slab caches.
+    pub fn may_hide(&self, slab: &SlabMemcgs) -> bool {
+        self.noisy > 0 || !slab.listed && self.blind > 0
+    }
 }
 
 /// A directory of the hierarchy.
@@ -77,7 +88,8 @@ pub struct KmemDirectory {
     /// that cannot be told, since memory may be its own. It is told of the root, which is not charged anything itself, and
     /// of directories without tasks and without slab caches of their own.
     ///
-    /// Usage changes while it is read. So with tasks below, less than a mebibyte or an eighth of all is not believed.
+    /// Usage changes while it is read. So with tasks below, less than a mebibyte or an eighth of all is not believed; and if it is
+    /// more than a mebibyte, it is not known whether anything is held ([`Kmem::noisy`]).
     pub held: u64,
 }
 
@@ -174,6 +186,12 @@ pub fn slabinfo(directory: &Directory<'_>) -> Slabinfo {
     slabinfo::read(directory).unwrap_or(Slabinfo::Unknown)
 }
 
+/// Whether `num_cgroups` leaves out the zombies that kernel memory pins: it falls at rmdir on 3.10 (`cgroup_free_fn`). Names at
+/// the top of `/sys/kernel/slab` show that, and where no memcg has one, that accounting is for somebody to switch on.
+pub fn count_leaves_zombies_out(root: &Root, hierarchy: &Hierarchy) -> bool {
+    has_top_level_names(root) || is_opt_in(root, hierarchy)
+}
+
 /// Says which directories have slab caches of their own.
 fn caches(directories: &mut [KmemDirectory], slab: &SlabMemcgs) {
     let names: HashSet<&[u8]> = slab
@@ -197,6 +215,9 @@ fn caches(directories: &mut [KmemDirectory], slab: &SlabMemcgs) {
 }
 
 const HIERARCHICAL: &str = "memory.use_hierarchy";
+
+/// With tasks below, this much comes and goes while it is read.
+const NOISE: u64 = 1 << 20;
 
 /// Works out what is held below each directory.
 fn held(kmem: &mut Kmem, children: &mut [ChildSums]) {
@@ -224,11 +245,11 @@ fn held(kmem: &mut Kmem, children: &mut [ChildSums]) {
             continue;
         };
         let beyond = usage.saturating_sub(below.usage);
-        let noise = if below.busy {
-            (1 << 20).max(usage / 8)
-        } else {
-            0
-        };
+        let noise = if below.busy { NOISE.max(usage / 8) } else { 0 };
+        // Of gigabytes an eighth is room for all ids there are: a page is enough to pin one.
+        let noisy = beyond > NOISE && beyond <= noise;
+        kmem.noisy += u64::from(noisy);
+        kmem.blind += u64::from(noisy);
         directory.held = Some(beyond).filter(|&beyond| beyond > noise).unwrap_or(0);
         let sum = kmem.held_bytes.unwrap_or(0);
         kmem.held_bytes = Some(sum.saturating_add(directory.held));

@@ -112,9 +112,9 @@ pub fn slab_cache(cache: &SlabCache) -> std::path::PathBuf {
     std::path::Path::new(SLAB).join(OsStr::from_bytes(cache.path()))
 }
 
-/// Whether `num_cgroups` leaves out the zombies that kernel memory pins, as names at the top of `/sys/kernel/slab` show
-/// ([`SlabLayout::TopLevel`]). The first such name will do.
-pub fn count_leaves_zombies_out(root: &Root) -> bool {
+/// Whether memcgs have names at the top of `/sys/kernel/slab` ([`SlabLayout::TopLevel`]): then `num_cgroups` leaves out the
+/// zombies that kernel memory pins. The first such name will do.
+pub fn has_top_level_names(root: &Root) -> bool {
     let Ok(top) = top(root) else {
         return false;
     };

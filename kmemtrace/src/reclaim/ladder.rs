@@ -98,7 +98,7 @@ impl Ladder<'_> {
             if refused {
                 self.untried(kind, Why::Refused, step.reason.clone());
             } else {
-                let without = if host::count_leaves_zombies_out(self.root) {
+                let without = if host::count_leaves_zombies_out(self.root, self.hierarchy) {
                     0
                 } else {
                     began.saturating_sub(before.zombies)
@@ -147,7 +147,7 @@ impl Ladder<'_> {
     /// A number that falls with the zombies and costs little to read: the kernel's count, or on 3.10, which does not count
     /// them, how many caches of the step are there.
     fn quick(&self, plan: &Plan) -> Result<u64, Error> {
-        if host::count_leaves_zombies_out(self.root) {
+        if host::count_leaves_zombies_out(self.root, self.hierarchy) {
             let caches = plan.writes.iter().filter_map(|(file, _)| file.parent());
             return Ok(caches
                 .filter(|cache| self.root.path(cache).exists())

@@ -120,7 +120,7 @@ fn shrink(zombies: &[(u32, SlabMemcg)], max: usize) -> Option<Plan> {
 /// Reads what zombies hold and by which file it can be reclaimed.
 fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Result<Plan, Why> {
     // On 3.10 pages go to the parent at rmdir (`mem_cgroup_reparent_charges`): they pin nothing.
-    if host::count_leaves_zombies_out(root) {
+    if host::count_leaves_zombies_out(root, hierarchy) {
         return Err(Why::PagesDoNotPin);
     }
     let held = facts::held(root, hierarchy).map_err(|_| Why::Unread)?;

@@ -155,7 +155,7 @@ fn count(report: &Report, run: &ReportRun) -> MemcgCount {
         ids_min: ids.min,
         ids_max: ids.max,
         capacity: MEMCG_IDS,
-        peak: summary.kmemcg_peak,
+        peak: summary.kmemcg_peak.filter(|&peak| peak > 0),
         ids_peak: summary.ids_peak,
         with_caches: with_caches.count() as u64,
         held_bytes: summary.held_bytes,

@@ -65,7 +65,8 @@ impl<'a> Observer<'a> {
         self.around.removed = made;
         self.alive = Alive {
             layout: slab.layout,
-            leaves_out: slab.layout == Some(SlabLayout::TopLevel) || self.is_opt_in(),
+            leaves_out: slab.layout == Some(SlabLayout::TopLevel)
+                || host::is_opt_in(self.course.root, self.course.hierarchy),
             listed: self.course.root.path("/sys/kernel/slab").is_dir(),
             named: self.named(&slab),
             kernel_memory: self.number("memory.kmem.usage_in_bytes"),
@@ -226,18 +227,6 @@ impl<'a> Observer<'a> {
                 return Some(after.saturating_sub(directories));
             }
         }
-    }
-
-    /// Whether somebody has to switch accounting on: then the root's own slab caches are refused with EIO, before anything of
-    /// them is looked at (`mem_cgroup_slabinfo_read` on 3.10).
-    fn is_opt_in(&self) -> bool {
-        let file = self.course.hierarchy.mount.join("memory.kmem.slabinfo");
-        let refused = self.course.root.read(&file).err();
-        let copied = file.with_extension("slabinfo.error");
-        refused.is_some_and(|error| {
-            error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
-                || self.course.root.path(copied).exists()
-        })
     }
 
     fn dying(&self, at: &Path) -> Option<u64> {

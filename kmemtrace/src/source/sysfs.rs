@@ -25,7 +25,7 @@ use super::{
 use crate::{
     error::Error,
     event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport},
-    host::{self, Ask, Hierarchy, HostFacts, Root, Version},
+    host::{self, Hierarchy, HostFacts, Root, Version},
     plan::{HookId, WayKind},
 };
 
@@ -83,6 +83,7 @@ impl Source {
         })?;
         let mut copies = VecDeque::from(config.copies.clone());
         let root = copies.pop_front();
+        let names = CacheNames::new(root.as_ref().unwrap_or(&Root::live()), &hierarchy);
         let (kmsg, no_kmsg) = if root.is_none() {
             match Kmsg::here() {
                 Ok(kmsg) => (Some(kmsg), None),
@@ -98,7 +99,7 @@ impl Source {
             done: false,
             hierarchy,
             history: History::default(),
-            names: CacheNames::default(),
+            names,
             measured: Pace::default(),
             polled: Pace::default(),
             kmsg,
@@ -234,6 +235,7 @@ impl Source {
         }
         let zombies = self.history.zombies(&seen);
         self.add_up(&mut seen, &zombies);
+        self.names.doubt(&mut seen.counts);
         let unmeasured = self.history.unmeasured(&zombies);
         self.names
             .measure(|| poll::measure(&self.root, &mut seen, unmeasured));
@@ -261,9 +263,9 @@ impl Source {
     /// Adds up the kernel memory that zombies hold: a walk that reads files in every directory, so not at every poll, but
     /// whenever that may tell whether zombies that are seen no more have been freed.
     fn add_up(&mut self, seen: &mut Poll, zombies: &[u32]) {
-        if seen.slab.layout.is_none() {
+        let Some(ask) = self.names.to_add_up().filter(|_| seen.slab.listed) else {
             return;
-        }
+        };
         let least = if self.history.loses(zombies) {
             Duration::ZERO
         } else {
@@ -274,7 +276,10 @@ impl Source {
         }
         let kmem = self
             .measured
-            .measure(|| host::kmem(&self.root, &self.hierarchy, &seen.slab, Ask::Nobody));
+            .measure(|| host::kmem(&self.root, &self.hierarchy, &seen.slab, ask));
+        if let Ok(kmem) = &kmem {
+            self.names.added_up(kmem, &seen.slab);
+        }
         match kmem {
             // A part that cannot be seen is not nothing.
             Ok(kmem) if kmem.blind > 0 => {

@@ -299,7 +299,7 @@ impl Upkeep {
     fn counts(&mut self, records: &mut impl Records, events: &mut Vec<Event>) -> Counts {
         for _ in 0..QUIET_TRIES {
             self.drain_all(records, events);
-            self.leaves_out = self.leaves_out || host::count_leaves_zombies_out(&Root::live());
+            self.leaves_out = self.leaves_out || host::has_top_level_names(&Root::live());
             if self.leaves_out {
                 return Counts::default();
             }

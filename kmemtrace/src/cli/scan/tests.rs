@@ -198,6 +198,7 @@ fn held(bytes: u64, directories: u64, blind: u64) -> KmemHeld {
         bytes,
         directories,
         blind,
+        may_hide: false,
         pins: true,
     }
 }

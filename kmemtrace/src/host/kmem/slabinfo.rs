@@ -2,7 +2,9 @@
 
 use rustix::io::Errno;
 
-use super::{Directory, FileProblem, Malformed, SMALL, gone, lines, named, number};
+use super::{
+    Directory, FileProblem, Hierarchy, Malformed, Root, SMALL, Version, gone, lines, named, number,
+};
 
 /// What a directory's `memory.kmem.slabinfo` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,28 @@ impl Slabinfo {
     }
 }
 
+/// Whether somebody has to switch the accounting of kernel memory on, as on 3.10: then the root's own slab caches are refused
+/// with `EIO`, before anything of them is looked at (`mem_cgroup_slabinfo_read`).
+pub fn is_opt_in(root: &Root, hierarchy: &Hierarchy) -> bool {
+    if hierarchy.version == Version::V2 {
+        return false;
+    }
+    let file = hierarchy.mount.join(Slabinfo::FILE);
+    let Err(error) = root.read(&file) else {
+        return false;
+    };
+    let mut copied = file.into_os_string();
+    copied.push(".error");
+    error.raw_os_error() == Some(Errno::IO.raw_os_error())
+        || root.read(copied).is_ok_and(|text| is_refusal(&text))
+}
+
+/// Whether that is what a copy says of the file.
+fn is_refusal(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    text.contains("Input/output error") || text.contains("I/O error")
+}
+
 /// Reads it. In a copy of a machine's files, the error that the machine gave is in a file beside.
 pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, FileProblem> {
     // The root's is refused before anything of it is looked at.
@@ -69,16 +93,13 @@ pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, FileProblem> {
         Err(error) if gone(&error) => {
             let error = directory.read("memory.kmem.slabinfo.error", SMALL);
             let text = error.unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
-            Ok(
-                if text.contains("Input/output error") || text.contains("I/O error") {
-                    Slabinfo::Inactive
-                } else if text.starts_with(Slabinfo::NOT_READ) {
-                    Slabinfo::Young
-                } else {
-                    Slabinfo::Absent
-                },
-            )
+            Ok(if is_refusal(&text) {
+                Slabinfo::Inactive
+            } else if text.starts_with(Slabinfo::NOT_READ.as_bytes()) {
+                Slabinfo::Young
+            } else {
+                Slabinfo::Absent
+            })
         }
         Err(error) => Err(FileProblem::Read {
             file: named(directory, Slabinfo::FILE),

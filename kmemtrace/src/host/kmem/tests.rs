@@ -150,6 +150,28 @@ fn a_little_beyond_busy_children_is_noise() {
     assert_eq!(of(9_300_000, "7\n"), Some(1_300_000));
 }
 
+/// Of gigabytes an eighth is room for all zombies there can be.
+#[test]
+fn what_noise_may_hide_is_not_nothing() {
+    let of = |beyond: u64| {
+        let usage = ((3u64 << 30) + beyond).to_string();
+        let kmem = read_of(&[
+            ("memory.kmem.usage_in_bytes", &usage),
+            ("memory.kmem.slabinfo.error", "Input/output error\n"),
+            ("pods/memory.kmem.usage_in_bytes", &usage),
+            ("pods/cgroup.procs", ""),
+            ("pods/x/memory.kmem.usage_in_bytes", "3221225472\n"),
+            ("pods/x/cgroup.procs", "7\n"),
+        ]);
+        (kmem.held_bytes, kmem.blind, kmem.noisy)
+    };
+    assert_eq!(of(0), (Some(0), 0, 0));
+    assert_eq!(of(1 << 20), (Some(0), 0, 0));
+    // The root has no more than its child.
+    assert_eq!(of(256 << 20), (Some(0), 1, 1));
+    assert_eq!(of(512 << 20), (Some(512 << 20), 0, 0));
+}
+
 /// From 5.9 on what the dead leave is the parent's own.
 #[test]
 fn where_the_file_is_always_empty_nothing_is_told() {

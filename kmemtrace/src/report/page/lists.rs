@@ -109,7 +109,10 @@ pub(super) fn facts(run: &ReportRun, catalogue: &Catalogue) -> Vec<(String, Stri
         ),
         (
             say::PAGE_FACT_PEAK,
-            summary.kmemcg_peak.map(|peak| number(say::PAGE_PEAK, peak)),
+            summary
+                .kmemcg_peak
+                .filter(|&peak| peak > 0)
+                .map(|peak| number(say::PAGE_PEAK, peak)),
         ),
         (
             say::PAGE_NOT_KNOWN,

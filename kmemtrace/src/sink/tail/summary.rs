@@ -191,7 +191,7 @@ impl<W: Write> Tail<W> {
             let held = Bytes(held);
             self.row("zombies hold", format_args!("{held} of kernel memory"))?;
         }
-        if let Some(peak) = summary.kmemcg_peak {
+        if let Some(peak) = summary.kmemcg_peak.filter(|&peak| peak > 0) {
             let peak = Count(peak, "memory cgroup");
             let peak = format_args!("{peak} with kernel memory, at least, dead or alive");
             self.row("at one time", peak)?;

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::poll::Poll;
 use crate::{
-    event::MEMCG_IDS,
-    host::{self, Root, SlabLayout, SlabMemcgs},
+    event::{Counts, MEMCG_IDS},
+    host::{self, Ask, Hierarchy, Kmem, Root, SlabLayout, SlabMemcgs},
     source::clock,
 };
 
@@ -56,9 +56,22 @@ pub(super) struct CacheNames {
     layout: Option<SlabLayout>,
     peak: Option<u64>,
     ids_peak: Option<u64>,
+    /// Somebody has to switch accounting on (3.10): then the kernel's count leaves out the zombies that kernel memory holds, whether
+    /// or not a memcg has a name.
+    opt_in: bool,
+    /// None of them can be there: nothing is held.
+    none_held: bool,
 }
 
 impl CacheNames {
+    /// Nothing has been listed yet.
+    pub(super) fn new(root: &Root, hierarchy: &Hierarchy) -> Self {
+        Self {
+            opt_in: host::is_opt_in(root, hierarchy),
+            ..Self::default()
+        }
+    }
+
     /// The names, if they may have changed and it is time; else nothing is listed. `moved` says that memory cgroups came or
     /// went since the last time. Copies are always listed.
     pub(super) fn list(&mut self, root: &Root, moved: bool) -> SlabMemcgs {
@@ -86,6 +99,31 @@ impl CacheNames {
     /// Where the caches of memcgs stood when they were listed last.
     pub(super) fn layout(&self) -> Option<SlabLayout> {
         self.layout
+    }
+
+    /// Of which directories `memory.kmem.slabinfo` is to be read to add up what zombies hold: where no memcg has a name, the root's
+    /// says that they are accounted at all. `None` where there is nothing to add up.
+    pub(super) fn to_add_up(&self) -> Option<Ask<'static>> {
+        match self.layout {
+            Some(_) => Some(Ask::Nobody),
+            None => self.opt_in.then_some(Ask::Root),
+        }
+    }
+
+    /// Takes in what was added up.
+    pub(super) fn added_up(&mut self, kmem: &Kmem, slab: &SlabMemcgs) {
+        self.none_held = kmem.held_bytes.unwrap_or(0) == 0 && !kmem.may_hide(slab);
+    }
+
+    /// Leaves out a count that leaves zombies out, where no name shows that.
+    pub(super) fn doubt(&self, counts: &mut Counts) {
+        if self.opt_in && self.layout.is_none() && !self.none_held {
+            *counts = Counts {
+                held_bytes: counts.held_bytes,
+                kmemcg_peak: Some(0),
+                ..Counts::default()
+            };
+        }
     }
 
     /// Takes in what a poll saw, and adds what the last listing tells of the past to its counts.

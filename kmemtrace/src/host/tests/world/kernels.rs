@@ -36,7 +36,10 @@ fn on_3_10_zombies_are_not_counted_and_shrink_frees_them_after_dropping() {
     }
     world.zombie("/pod/x", Kind::Pages, 16384);
     assert_eq!(counted(&world), (Some(2), None));
-    assert!(count_leaves_zombies_out(world.root()));
+    assert!(count_leaves_zombies_out(
+        world.root(),
+        &facts(world.root()).memory.unwrap()
+    ));
     assert_eq!((world.zombies("/pod/"), caches(&world)), (4, 3));
     assert_eq!(number(&world, "pod/memory.kmem.usage_in_bytes"), 40960);
     let hierarchy = facts(world.root()).memory.unwrap();
