@@ -7,6 +7,7 @@ mod era;
 pub mod facts;
 mod findings;
 mod levels;
+mod proof;
 mod remedies;
 mod signs;
 mod vendor;

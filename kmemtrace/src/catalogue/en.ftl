@@ -116,6 +116,7 @@ fix-trial-unknown = unknown: no two counts agree whether the { $made } memory cg
 fix-trial-unknown-meaning = Others make and remove cgroups meanwhile. Run `kmemtrace diagnose --verify` again when the node is quiet.
 fix-no-container = unknown: no live container shows whether its runtime still switches kernel-memory accounting on
 fix-no-container-but = unknown: zombies below { $place } hold kernel memory, and its own accounting is off: the runtime switched it on for them, before the fix or after it
+fix-no-container-of = unknown: no live container of { $runtime } shows whether it still switches kernel-memory accounting on
 fix-no-container-meaning = Start a container with this runtime, wait a minute, and run `kmemtrace diagnose --verify` again.
 
 mkdir-not-tried = not tried; --probe makes and removes one

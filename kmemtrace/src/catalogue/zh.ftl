@@ -91,6 +91,7 @@ fix-trial-unknown = 未知：刚创建的 { $made } 个 memory cgroup 是否都�
 fix-trial-unknown-meaning = 其他程序也在创建和删除 cgroup。请在节点空闲时再运行 `kmemtrace diagnose --verify`。
 fix-no-container = 未知：没有存活的容器能表明运行时是否仍打开内核内存记账
 fix-no-container-but = 未知：{ $place } 之下的僵尸记有内核内存，而它自身没有打开记账：是运行时为它们打开的，修复之前或之后
+fix-no-container-of = 未知：没有存活的 { $runtime } 容器能表明它是否仍打开内核内存记账
 fix-no-container-meaning = 请用此运行时启动一个容器，等一分钟，再运行 `kmemtrace diagnose --verify`。
 
 mkdir-not-tried = 未尝试；--probe 会创建并删除一个

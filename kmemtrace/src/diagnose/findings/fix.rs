@@ -5,8 +5,11 @@ use super::{Question, command_line::memory_option};
 use crate::{
     catalogue::{Message, say},
     diagnose::{
-        Era, Evidence, Facts, Finding, Group, LevelRow, Origin, Verdict, facts::Unread,
-        levels::Who, signs,
+        Era, Evidence, Facts, Finding, Group, LevelRow, Origin, Verdict,
+        facts::Unread,
+        levels::Who,
+        proof::{MadeFor, OffProof},
+        signs,
     },
     history::{Has, NOKMEM},
     judge::Kept,
@@ -32,6 +35,7 @@ fn fix(
     };
     let opt_in = era.is_none_or(|(era, _)| era == Era::OptIn);
     let level_on = rows.iter().find(|row| row.on > 0).filter(|_| opt_in);
+    let proof = OffProof::of(facts.levels.as_deref().unwrap_or_default());
     let old = facts.count.as_ref().map_or(0, |count| count.staying);
     let ok = |says: Message| (Verdict::Ok, says, None);
     let made = |id| Message::new(id).arg("made", trial.made);
@@ -50,11 +54,14 @@ fn fix(
     } else if trial.stayed.is_none() || (opt_in && trial.accounted.is_none()) {
         let meaning = Some(say::FIX_TRIAL_UNKNOWN_MEANING);
         (Verdict::Unknown, made(say::FIX_TRIAL_UNKNOWN), meaning)
-    } else if opt_in && !proven(facts, who) {
-        let says = trial.held_below.as_ref().map_or_else(
-            || Message::new(say::FIX_NO_CONTAINER),
-            |place| Message::new(say::FIX_NO_CONTAINER_BUT).arg("place", place.clone()),
-        );
+    } else if opt_in && !nobody_can(facts) && !proof.is_whole() {
+        let says = match (&trial.held_below, proof.missing.first()) {
+            (_, Some(MadeFor::Runtime(runtime))) => {
+                Message::new(say::FIX_NO_CONTAINER_OF).arg("runtime", runtime.row().title)
+            }
+            (Some(place), _) => Message::new(say::FIX_NO_CONTAINER_BUT).arg("place", place.clone()),
+            (None, _) => Message::new(say::FIX_NO_CONTAINER),
+        };
         (Verdict::Unknown, says, Some(say::FIX_NO_CONTAINER_MEANING))
     } else if old > 0 && signs::kept(facts, era) == Kept::No {
         ok(made(say::FIX_OTHER_ZOMBIES).arg("zombies", old))
@@ -67,9 +74,9 @@ fn fix(
         Some(stayed) => made(say::FIX_TRIAL).arg("stayed", stayed),
         None => made(say::FIX_TRIAL_UNTOLD),
     };
-    let shown = who.as_ref().ok().and_then(|who| who.runc_off.clone());
+    let shown = proof.shown.into_iter().filter(|_| opt_in);
     let evidence = std::iter::once(Evidence::of_file(&trial.place, stayed));
-    let evidence = evidence.chain(shown.filter(|_| opt_in));
+    let evidence = evidence.chain(shown.map(|(_, shown)| shown));
     let finding = QUESTION.finding(verdict, says).evidence(evidence);
     Some(match meaning {
         Some(meaning) => finding.meaning(Message::new(meaning)),
@@ -77,15 +84,12 @@ fn fix(
     })
 }
 
-/// Where accounting is opt-in: whether it is known that nobody switches it on for the next container. A live container of
-/// this runtime that has it off shows that; so does an option that this kernel knows, by which nobody can.
-fn proven(facts: &Facts, who: &Result<Who, Unread>) -> bool {
+/// Where accounting is opt-in: whether an option that this kernel knows keeps everybody from switching it on.
+fn nobody_can(facts: &Facts) -> bool {
     let knows = facts.kernel.as_ref().ok();
     let knows = knows.is_some_and(|release| NOKMEM.is_in(&release.text) == Has::Yes);
     let nokmem = facts.cmdline.as_ref();
-    let nokmem = nokmem.is_ok_and(|line| memory_option(&line.text, "nokmem"));
-    let by_option = nokmem && knows;
-    by_option || who.as_ref().is_ok_and(|who| who.runc_off.is_some())
+    knows && nokmem.is_ok_and(|line| memory_option(&line.text, "nokmem"))
 }
 
 #[cfg(test)]
@@ -112,6 +116,22 @@ mod tests {
         old: u64,
         trial: Trial,
     ) -> (Verdict, Sentence) {
+        let mut directories = vec![("/kubepods".to_owned(), kubepods)];
+        for (number, container) in containers.iter().enumerate() {
+            let pod = format!("/kubepods/pod{number}");
+            directories.push((pod.clone(), kubepods));
+            directories.push((format!("{pod}/c{number}"), container));
+        }
+        fixed_with(&directories, cmdline, old, trial)
+    }
+
+    /// The same with any directories.
+    fn fixed_with(
+        directories: &[(String, &str)],
+        cmdline: &str,
+        old: u64,
+        trial: Trial,
+    ) -> (Verdict, Sentence) {
         let text = "slabinfo - version: 2.1\n# Input/output error\n";
         let mut files = vec![
             (
@@ -125,12 +145,9 @@ mod tests {
             ),
             ("/proc/cmdline".into(), cmdline),
             (format!("{AT}/{OFF}"), text),
-            (format!("{AT}/kubepods/{kubepods}"), text),
         ];
-        for (number, container) in containers.iter().enumerate() {
-            let place = format!("{AT}/kubepods/pod{number}");
-            files.push((format!("{place}/{kubepods}"), text));
-            files.push((format!("{place}/c{number}/{container}"), text));
+        for (directory, file) in directories {
+            files.push((format!("{AT}{directory}/{file}"), text));
         }
         let files: Vec<_> = files
             .iter()
@@ -252,5 +269,46 @@ mod tests {
             let case = format!("{levels:?} {cmdline} {old} {trial:?}");
             assert_eq!(fixed(levels, cmdline, old, trial), right, "{case}");
         }
+    }
+
+    /// Of the runtime that a container is of, it says something, and of no other.
+    #[test]
+    fn another_runtimes_container_proves_nothing() {
+        use Verdict::{Ok, Unknown};
+        let id = |digit: char| String::from(digit).repeat(64);
+        let docker = format!("/docker/{}", id('a'));
+        let podman = format!("/machine.slice/libpod-{}.scope", id('b'));
+        let pod = "/kubepods.slice/kubepods-pod1.slice";
+        let crio = format!("{pod}/crio-{}.scope", id('c'));
+        let conmon = format!("{pod}/crio-conmon-{}.scope", id('c'));
+        let job = "/slurm/uid_1/job_7";
+        let done = (Ok, say::FIX_DONE);
+        let unknown = (Unknown, say::FIX_NO_CONTAINER);
+        let none_of = (Unknown, say::FIX_NO_CONTAINER_OF);
+        let cases: [(&[&str], _); 13] = [
+            (&[], unknown),
+            (&[&docker], done),
+            (&["/docker"], unknown),
+            (&[&docker, "/docker", &podman], done),
+            (&["/kubepods.slice", &podman], unknown),
+            (&["/kubepods", pod, &docker], unknown),
+            (&[pod, &conmon], unknown),
+            (&[pod, &crio, &conmon], done),
+            (&[pod, &crio, &docker], done),
+            (&[&docker, "/slurm", "/slurm/uid_1"], none_of),
+            (&[&docker, "/slurm", "/slurm/uid_1", job], done),
+            (&["/slurm", job], done),
+            (&["/lxc/a", "/system.slice/x.service"], unknown),
+        ];
+        for (directories, right) in cases {
+            let off = directories.iter().map(|path| ((*path).to_owned(), OFF));
+            let off: Vec<_> = off.collect();
+            let told = fixed_with(&off, "quiet\n", 0, trial(Some(0), Some(false)));
+            assert_eq!(told, right, "{directories:?}");
+        }
+        // One that is there and of which nothing is known, as it is younger than a minute.
+        let young = [(docker, OFF), (podman, "cgroup.procs")];
+        let told = fixed_with(&young, "quiet\n", 0, trial(Some(0), Some(false)));
+        assert_eq!(told, none_of);
     }
 }
