@@ -1,5 +1,6 @@
 //! All verbs say the same of one node: `scan`, `diagnose`, `watch --once` and the report of that, on copies of real machines and on built ones.
 
+mod mkdir;
 mod snapshots;
 
 use std::{fs, os::unix::fs::symlink, path::Path};
@@ -19,6 +20,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("agree::on_snapshots_of_booted_kernels", snapshots::all),
         test("agree::on_built_trees", built),
         test("agree::what_noise_hides_is_unknown", noise),
+        test("agree::on_a_failed_mkdir", mkdir::failed),
         test("agree::on_any_release", any_release),
     ]
 }

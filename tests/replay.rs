@@ -125,7 +125,9 @@ fn from_and_to() -> Result {
     let lines: Vec<_> = shown.lines().collect();
     assert!(lines[1].contains("mkdir failed"), "{shown}");
     assert!(
-        lines[2].starts_with("LEAK: 2 memory cgroups leaked, 1 mkdir failed"),
+        lines[2].starts_with(
+            "FAILING: memory cgroups could not be made; LEAK: 2 memory cgroups leaked, 1 mkdir failed"
+        ),
         "{shown}"
     );
     assert_eq!(status, Some(1));

@@ -96,9 +96,8 @@ fn recording() -> Result {
         (String::new(), String::new())
     );
     let page = fs::read_to_string(&to)?;
-    assert!(
-        page.contains("<h1>LEAK: 2 memory cgroups leaked, 1 slab allocation and 1 mkdir failed")
-    );
+    assert!(page.contains("<h1>FAILING: memory cgroups could not be made"));
+    assert!(page.contains("LEAK: 2 memory cgroups leaked, 1 slab allocation and 1 mkdir failed"));
     assert!(page.contains("74c13223-5a00-11e9-b385-42010a80018d"));
     // The same on stdout.
     let stdout = Path::new("-");
@@ -106,7 +105,8 @@ fn recording() -> Result {
     // In Chinese, with the same names and numbers.
     let chinese = text(&reported(&from, stdout, &["--lang", "zh"]).stdout);
     assert!(chinese.contains("<html lang=\"zh\">"), "{chinese}");
-    assert!(chinese.contains("<h1>泄漏：2 个 memory cgroup，失败 1 次 slab 分配、1 次 mkdir"));
+    assert!(chinese.contains("<h1>失败：无法创建 memory cgroup"));
+    assert!(chinese.contains("泄漏：2 个 memory cgroup，失败 1 次 slab 分配、1 次 mkdir"));
     let row = |page: &str| {
         let rows = page
             .split_once("\"rows\":")

@@ -1,5 +1,6 @@
 //! What state a node is in, by what was counted and what failed: one judgement for every verb. Pure.
 
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::{
@@ -190,6 +191,22 @@ pub enum Refused {
     /// The kernel said so to us, or under our eyes, with an error that has no other cause in the memory hierarchy: `ENOSPC`,
     /// or `ENOMEM` at the hierarchy's root with memory free (`mem_cgroup_alloc`, before that `idr_alloc` of the css id).
     Proved,
+}
+
+impl Refused {
+    /// What the kernel's taking back of one that it had begun to make says: it was `ENOMEM` or `ENOSPC`.
+    pub const ROLLED_BACK: Self = Self::Told;
+
+    /// What an error of mkdir in the memory hierarchy says. `ENOMEM` proves it where no memory limit can be the reason: at the
+    /// hierarchy's root, with memory free. Other errors are the caller's own: a limit on the number of cgroups, a name that is taken.
+    pub fn by(errno: Option<i32>, no_limit: bool) -> Self {
+        match errno.map(Errno::from_raw_os_error) {
+            Some(Errno::NOSPC) => Self::Proved,
+            Some(Errno::NOMEM) if no_limit => Self::Proved,
+            Some(Errno::NOMEM) => Self::Told,
+            _ => Self::No,
+        }
+    }
 }
 
 /// Whether so many live ones alone use up the ids: of twenty one is left at most.

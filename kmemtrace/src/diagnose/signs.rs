@@ -1,7 +1,5 @@
 //! What the judgement of a node rests on, and what findings and remedies work out of the same facts. Pure.
 
-use rustix::io::Errno;
-
 use super::{
     Era, Facts, Origin,
     facts::{Crowd, Meminfo, MkdirRefusal, Traced},
@@ -54,14 +52,14 @@ pub(super) fn kept(facts: &Facts, era: Option<(Era, Origin)>) -> Kept {
 fn refused(facts: &Facts) -> Refused {
     let free = !facts.meminfo.as_ref().is_ok_and(Meminfo::is_scarce);
     let probed = match &facts.probe {
-        Some(Err(unread)) => refusal(unread.reason.errno(), free),
+        Some(Err(unread)) => Refused::by(unread.reason.errno(), free),
         _ => Refused::No,
     };
     let traced = traced(facts).map_or(&[][..], |traced| &traced.mkdir);
     let traced = traced.iter().map(|failed| match failed.what {
         // Which cgroup's limit an ENOMEM comes from is not known.
-        MkdirRefusal::Errno(errno) => refusal(Some(errno), false),
-        MkdirRefusal::RolledBack => Refused::No,
+        MkdirRefusal::Errno(errno) => Refused::by(Some(errno), false),
+        MkdirRefusal::RolledBack => Refused::ROLLED_BACK,
     });
     let all = traced.chain([probed, refused_by_logs(facts)]);
     all.max().unwrap_or_default()
@@ -74,17 +72,6 @@ fn refused_by_logs(facts: &Facts) -> Refused {
         Refused::Told
     } else {
         Refused::No
-    }
-}
-
-/// What an error of mkdir says. `ENOMEM` proves it where no memory limit can be the reason: at the hierarchy's root, with memory
-/// free.
-pub(super) fn refusal(errno: Option<i32>, no_limit: bool) -> Refused {
-    match errno.map(Errno::from_raw_os_error) {
-        Some(Errno::NOSPC) => Refused::Proved,
-        Some(Errno::NOMEM) if no_limit => Refused::Proved,
-        Some(Errno::NOMEM) => Refused::Told,
-        _ => Refused::No,
     }
 }
 

@@ -131,13 +131,12 @@ impl<'a> Status<'a> {
         let held = by_names.then_some(tally.held_bytes).flatten();
         let kept = self.kept();
         let counted = self.0.counting.is_some() || held == Some(0);
-        let refused = if tally.mkdir_no_space() > 0 {
-            Refused::Proved
-        } else if tally.mkdir_no_memory() > 0 && kept != Kept::No {
-            Refused::Told
-        } else {
-            Refused::No
-        };
+        // Which cgroup's limit an ENOMEM comes from is not known.
+        let refused = tally.mkdir_failures.keys();
+        let refused = refused.map(|errno| match errno {
+            Some(errno) => Refused::by(Some(*errno), false),
+            None => Refused::ROLLED_BACK,
+        });
         Signs {
             live,
             // What is held is held by one at least.
@@ -146,7 +145,7 @@ impl<'a> Status<'a> {
             ids_min: self.ids().min,
             ids_peak: tally.ids_peak,
             kept,
-            refused,
+            refused: refused.max().unwrap_or_default(),
             made: false,
         }
         .state()

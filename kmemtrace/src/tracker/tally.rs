@@ -7,8 +7,7 @@ use hdrhistogram::Histogram;
 use super::Delays;
 use crate::event::{Gap, MkdirFailure, SlabFailure, Stamp};
 
-/// `ENOMEM` and `ENOSPC`.
-const NO_MEMORY: i32 = 12;
+/// `ENOSPC`.
 const NO_SPACE: i32 = 28;
 
 /// Something that may happen more than once.
@@ -99,11 +98,6 @@ impl Counters {
 
     pub(super) fn mkdir_no_space(&self) -> u64 {
         self.mkdirs_failed(Some(NO_SPACE))
-    }
-
-    /// With `ENOMEM`, or by the release of what was never made, which has the same cause.
-    pub(super) fn mkdir_no_memory(&self) -> u64 {
-        self.mkdirs_failed(Some(NO_MEMORY)) + self.mkdirs_failed(None)
     }
 }
 

@@ -3,10 +3,7 @@
 use super::{Question, firsts_and_lasts, times};
 use crate::{
     catalogue::{Arg, Message, say},
-    diagnose::{
-        Evidence, Facts, Finding, Group, Verdict,
-        signs::{refusal, traced},
-    },
+    diagnose::{Evidence, Facts, Finding, Group, Verdict, signs::traced},
     judge::Refused,
 };
 
@@ -41,7 +38,7 @@ fn mkdir(facts: &Facts) -> Finding {
             .evidence(firsts_and_lasts(failed)),
         (Some(Ok(())), []) => QUESTION.finding(Verdict::Ok, says(say::MKDIR_WORKS)),
         // Not the kernel's: nobody may write there.
-        (Some(Err(unread)), []) if refusal(unread.reason.errno(), true) == Refused::No => {
+        (Some(Err(unread)), []) if Refused::by(unread.reason.errno(), true) == Refused::No => {
             return QUESTION.unknown(unread);
         }
         (Some(Err(unread)), _) => {
