@@ -13,6 +13,8 @@ mod programs;
 mod reason;
 mod reparents;
 mod runtime;
+#[cfg(test)]
+mod tests;
 mod traces;
 mod trial;
 

@@ -76,19 +76,21 @@ struct ChildCharges {
 pub fn read(root: &Root, at: &Hierarchy) -> Reading<ZombieHoldings> {
     let mount = at.mount.display().to_string();
     let mut nodes: BTreeMap<Vec<u8>, Node> = BTreeMap::new();
-    let mut too_many = false;
+    // Of those whose files cannot be read as well: each costs as much.
+    let mut looked_at = 0;
     let walked = host::walk(root, at, &mut |directory| {
-        if nodes.len() == DIRECTORIES {
-            too_many = true;
-        } else if directory.memory
-            && directory.path != b"/"
+        if !directory.memory || directory.path == b"/" {
+            return;
+        }
+        looked_at += 1;
+        if looked_at <= DIRECTORIES
             && let Some(node) = node(&directory, at.version)
         {
             nodes.insert(directory.path.to_vec(), node);
         }
     });
     walked.map_err(|error| Unread::new(mount.clone(), error))?;
-    if too_many {
+    if looked_at > DIRECTORIES {
         return Err(Unread::new(mount, Reason::TooMany(DIRECTORIES as u64)));
     }
     if nodes.is_empty() {
