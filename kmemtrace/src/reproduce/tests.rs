@@ -12,13 +12,14 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, Lang},
+    census,
     error::Error,
     host::{
         self, SlabLayout, Version,
         tests::world::{Act, Kernel, Kind, Later, World},
     },
     interrupt::Interrupt,
-    judge::Answer,
+    judge::{Answer, Signs, State},
 };
 
 const COUNT: u64 = 5;
@@ -304,6 +305,58 @@ fn others_zombies_change_no_verdict() {
                     "{told:?}"
                 );
             }
+        }
+    }
+}
+
+/// What reproduce leaves behind is what a census of the node then finds, and judges in the same way.
+#[test]
+fn a_census_afterwards_agrees() {
+    use Kernel::{El7, V4_19, V5_4, V6_1};
+    let kinds = [
+        Kind::Free("dentry"),
+        Kind::Cached("dentry"),
+        Kind::InUse("dentry"),
+        Kind::Tmpfs,
+        Kind::Pages,
+    ];
+    for (kernel, version) in [
+        (El7, Version::V1),
+        (V4_19, Version::V1),
+        (V4_19, Version::V2),
+        (V5_4, Version::V1),
+        (V6_1, Version::V2),
+    ] {
+        for kind in kinds {
+            let world = World::new(kernel, version);
+            let report = run(&world, &[kind], |_| {}).unwrap();
+            let hierarchy = host::facts(world.root()).memory.unwrap();
+            let count = census::count(world.root(), &hierarchy, None).unwrap();
+            let state = Signs {
+                live: count.live,
+                staying: count.staying,
+                none: count.none,
+                ids_min: count.ids_min,
+                ids_peak: count.ids_peak,
+                kept: count.kept,
+                ..Signs::default()
+            }
+            .state();
+            let case = format!(
+                "{kernel:?} {version:?} {kind:?}: {:?} {count:?}",
+                steps(&report)
+            );
+            assert_eq!(count.none, own(&world) == 0, "{case}");
+            match report.left() {
+                Some(left) => assert_eq!(left == 0, count.none, "{case}"),
+                None => assert!(!count.none, "{case}"),
+            }
+            let right = match (count.none, kernel) {
+                (false, El7) => State::Leaking,
+                // A handful on a kernel that gives ids back.
+                _ => State::Healthy,
+            };
+            assert_eq!(state, right, "{case}");
         }
     }
 }
