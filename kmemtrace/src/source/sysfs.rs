@@ -233,13 +233,21 @@ impl Source {
         if !self.root.is_live() {
             (seen.began_ns, seen.ended_ns) = (began_ns, began_ns);
         }
-        let zombies = self.history.zombies(&seen);
+        let zombies = self.names.measure(|| self.history.zombies(&seen));
         self.add_up(&mut seen, &zombies);
         self.names.doubt(&mut seen.counts);
         let unmeasured = self.history.unmeasured(&zombies);
         self.names
             .measure(|| poll::measure(&self.root, &mut seen, unmeasured));
-        for (mono_ns, fact) in self.history.take(seen, &zombies) {
+        // What is told of names is dear where these were listed, else what is told of directories.
+        let listed = seen.slab.listed;
+        let take = || self.history.take(seen, &zombies);
+        let facts = if listed {
+            self.names.measure(take)
+        } else {
+            self.polled.add(take)
+        };
+        for (mono_ns, fact) in facts {
             events.push(Event {
                 time: self.clock.stamp(mono_ns),
                 fact,
@@ -251,7 +259,7 @@ impl Source {
         let distance = self.interval.max(self.polled.rest());
         if distance > self.told * 2 {
             tracing::info!(
-                "polling every {distance:.1?} instead of {:.1?}, so as to take 1 % of a CPU",
+                "polling every {distance:.1?} instead of {:.1?}, so as to take at most 2 % of a CPU",
                 self.interval
             );
             self.told = distance;
