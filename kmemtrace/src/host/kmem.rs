@@ -247,9 +247,9 @@ fn held(kmem: &mut Kmem, children: &mut [ChildSums]) {
         let beyond = usage.saturating_sub(below.usage);
         let noise = if below.busy { NOISE.max(usage / 8) } else { 0 };
         // Of gigabytes an eighth is room for all ids there are: a page is enough to pin one.
-        let noisy = beyond > NOISE && beyond <= noise;
-        kmem.noisy += u64::from(noisy);
-        kmem.blind += u64::from(noisy);
+        let unsure = beyond > NOISE && beyond <= noise;
+        kmem.noisy += u64::from(unsure);
+        kmem.blind += u64::from(unsure);
         directory.held = Some(beyond).filter(|&beyond| beyond > noise).unwrap_or(0);
         let sum = kmem.held_bytes.unwrap_or(0);
         kmem.held_bytes = Some(sum.saturating_add(directory.held));
