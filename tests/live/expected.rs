@@ -25,6 +25,8 @@ struct Kernel {
 
 /// By hook.
 struct Hooks {
+    /// By eBPF; no other source has that hook.
+    records: Ways,
     lifecycle: Ways,
     /// Polls look for it on v2 only.
     memcg: Ways,
@@ -38,13 +40,15 @@ struct Hooks {
 const DEBIAN: Kernel = Kernel {
     name: "a cloud kernel of Debian",
     bpf: Hooks {
+        records: &["ring_buffer", "perf_buffer"],
         lifecycle: &["tp_btf", "raw_tp", "tracepoint"],
         memcg: &["fentry", "kprobe"],
         slab_failure: &["fentry", "kprobe", "raw_tp", "console", "kmsg"],
         mkdir_failure: &["fexit", "kretprobe", "release"],
-        walk: &["test_run"],
+        walk: &["test_run", "uprobe"],
     },
     tracefs: Hooks {
+        records: &[],
         lifecycle: &["tracepoint", "kprobe"],
         memcg: &[],
         slab_failure: &["kprobe", "kmsg"],
@@ -57,13 +61,15 @@ const DEBIAN: Kernel = Kernel {
 const WITHOUT_KPROBES: Kernel = Kernel {
     name: "a kernel without kprobes",
     bpf: Hooks {
+        records: &["ring_buffer", "perf_buffer"],
         lifecycle: &["tp_btf", "raw_tp", "tracepoint"],
         memcg: &[],
         slab_failure: &["raw_tp", "console", "kmsg"],
         mkdir_failure: &["release"],
-        walk: &["test_run"],
+        walk: &["test_run", "uprobe"],
     },
     tracefs: Hooks {
+        records: &[],
         lifecycle: &["tracepoint"],
         memcg: &[],
         slab_failure: &["kmsg"],
@@ -74,6 +80,7 @@ const WITHOUT_KPROBES: Kernel = Kernel {
 
 /// Everywhere.
 const POLLED: Hooks = Hooks {
+    records: &[],
     lifecycle: &["poll"],
     memcg: &["poll"],
     slab_failure: &["kmsg"],
@@ -84,6 +91,7 @@ const POLLED: Hooks = Hooks {
 impl Hooks {
     fn rows(&self) -> Vec<(&'static str, Ways)> {
         let rows = [
+            ("records", self.records),
             ("lifecycle", self.lifecycle),
             // On v1 a memcg lives as long as its directory: polls need not look for more.
             (
@@ -97,7 +105,8 @@ impl Hooks {
             ("mkdir failure", self.mkdir_failure),
             ("walk", self.walk),
         ];
-        let has = |(name, ways): &(&str, Ways)| *name != "walk" || !ways.is_empty();
+        let has =
+            |(name, ways): &(&str, Ways)| !ways.is_empty() || !["records", "walk"].contains(name);
         rows.into_iter().filter(has).collect()
     }
 }
@@ -149,10 +158,11 @@ pub(super) fn hooks(source: &Source) -> Result {
     };
     let _turn = Turn::take();
     let _mounted = Tracefs::mounted();
-    // Lives by themselves: a failed mkdir can be told by the ways of lives, and no source starts without these.
+    // What carries records by itself, and lives by themselves: the ways of the others depend on these, and no source starts
+    // without.
     let rows = expected.rows();
-    let (lives, others) = rows.split_first().expect("rows");
-    for rows in [std::slice::from_ref(lives), others] {
+    let alone = |(name, _): &(&str, Ways)| ["records", "lifecycle"].contains(name);
+    for rows in rows.chunk_by(|one, next| !alone(one) && !alone(next)) {
         let most = rows.iter().map(|(_, ways)| ways.len()).max().unwrap_or(0);
         for n in 0..most.max(1) {
             let before = |(_, ways): &(_, Ways)| ways.iter().take(n).copied().collect::<Vec<_>>();

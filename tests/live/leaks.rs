@@ -114,7 +114,7 @@ fn pods(way: &str, args: &[&str]) -> Result {
     assert!(
         ended
             .stderr
-            .starts_with("kmemtrace: source bpf: lifecycle by "),
+            .starts_with("kmemtrace: source bpf: records by "),
         "{}",
         ended.stderr
     );

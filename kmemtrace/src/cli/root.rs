@@ -32,14 +32,14 @@ pub(super) struct RootArg {
 pub(super) struct TypesArg {
     /// The types of the running kernel (raw BTF, as `BTFHub` has it), if there is no /sys/kernel/btf/vmlinux. They tell
     /// where the fields are that eBPF programs read
-    #[arg(long = "btf", value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    btf: Option<PathBuf>,
 }
 
 impl TypesArg {
     /// The machine with these types.
     pub(super) fn of(&self, root: Root) -> Root {
-        root.with_types(self.file.clone())
+        root.with_types(self.btf.clone())
     }
 }
 
