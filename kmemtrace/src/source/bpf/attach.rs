@@ -88,7 +88,7 @@ fn load(way: WayKind, layout: &Layout, ring_bytes: u32) -> Result<Ebpf, String> 
     };
     loader
         .load(object)
-        .map_err(|error| refusal::of_object(&error))
+        .map_err(|error| refusal::of_object(way, &error))
 }
 
 /// A release shows whether its directory was ever activated only to programs that get pointers.
@@ -105,7 +105,8 @@ fn attach_way(ebpf: &mut Ebpf, way: &Way, types: Option<&Btf>) -> Result<(), Str
         let program = ebpf
             .program_mut(row.name)
             .ok_or_else(|| format!("{}: only with a ring buffer", row.target))?;
-        attach_program(program, row.target, types).map_err(|error| explain(row.target, &error))
+        attach_program(program, row.target, types)
+            .map_err(|error| explain(way.kind, row.target, &error))
     });
     if result.is_err() {
         for row in way.programs {

@@ -14,7 +14,7 @@ use aya::{
 };
 
 use super::{called, refusal::explain};
-use crate::{error::Error, source::clock};
+use crate::{error::Error, plan::WayKind, source::clock};
 
 /// How a program that runs on demand is made to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,16 @@ pub(super) enum Trigger {
     TestRun,
     /// By a call of the function that it sits on.
     Uprobe,
+}
+
+impl Trigger {
+    /// The way of which that is.
+    const fn way(self) -> WayKind {
+        match self {
+            Self::TestRun => WayKind::TestRun,
+            Self::Uprobe => WayKind::Uprobe,
+        }
+    }
 }
 
 /// A program that runs on demand: its names in the object, and the function that the uprobe sits on.
@@ -45,7 +55,7 @@ impl OnDemand {
     /// Loads it, and puts it where it runs from.
     pub(super) fn load(&self, ebpf: &mut Ebpf, trigger: Trigger) -> Result<(), String> {
         let name = self.name(trigger);
-        let why = |error: ProgramError| explain(name, &error);
+        let why = |error: ProgramError| explain(trigger.way(), name, &error);
         match (trigger, ebpf.program_mut(name)) {
             (Trigger::TestRun, Some(Program::RawTracePoint(program))) => {
                 program.load().map_err(why)
@@ -73,13 +83,14 @@ impl OnDemand {
             (Trigger::Uprobe, Some(Program::UProbe(_))) => Run::Call(self.function),
             _ => return Err(Error::new(format!("the eBPF object has no program {name}"))),
         };
-        Ok(Runner { name, run })
+        Ok(Runner { name, trigger, run })
     }
 }
 
 /// A program to run.
 pub(super) struct Runner<'a> {
     name: &'static str,
+    trigger: Trigger,
     run: Run<'a>,
 }
 
@@ -99,9 +110,7 @@ impl Runner<'_> {
             Run::Test(program) => program
                 .test_run(RawTracePointRunOptions::new())
                 .map(drop)
-                .map_err(|error| {
-                    Error::caused(format!("cannot run the program {}", self.name), error)
-                }),
+                .map_err(|error| Error::new(explain(self.trigger.way(), self.name, &error))),
             Run::Call(function) => {
                 function();
                 Ok(())
