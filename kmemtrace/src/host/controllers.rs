@@ -1,6 +1,6 @@
 //! Which hierarchy the memory controller is in.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{
     CgroupMount, Version,
@@ -142,13 +142,25 @@ pub(super) fn memory(
     let version = if id == 0 { Version::V2 } else { Version::V1 };
     let whole = |mount: &CgroupMount| {
         let file = |name| has(&mount.mount.join(name));
-        // A cgroup namespace shows its own root as `/`: the files that only the true root has, or has not, tell
-        // (CFTYPE_ONLY_ON_ROOT, CFTYPE_NOT_ON_ROOT). In a copy that leaves such files out, `/` is believed.
-        let namespaced = match version {
-            Version::V1 => file("notify_on_release") && !file("release_agent"),
-            Version::V2 => file("cgroup.events"),
+        // A cgroup namespace shows its own root as `/`, and what was mounted outside of it as `/../..`, which may be any
+        // cgroup above: the files that only the true root has, or has not, tell (CFTYPE_ONLY_ON_ROOT, CFTYPE_NOT_ON_ROOT).
+        let (root, part) = match version {
+            Version::V1 => {
+                let root = file("release_agent");
+                (root, !root && file("notify_on_release"))
+            }
+            Version::V2 => {
+                let part = file("cgroup.events");
+                (!part && file("cgroup.controllers"), part)
+            }
         };
-        mount.root == Path::new("/") && !namespaced
+        let mut names = mount.root.components().skip(1);
+        match names.next() {
+            // In a copy that leaves such files out, `/` is believed.
+            None => !part,
+            Some(Component::ParentDir) => root && names.all(|name| name == Component::ParentDir),
+            Some(_) => false,
+        }
     };
     let candidates = || {
         mounts.iter().filter(|mount| {

@@ -36,7 +36,7 @@ pub struct CgroupMount {
     /// Where, under the machine's root.
     pub mount: PathBuf,
     /// The cgroup that is mounted there: `/` if it is the whole hierarchy, or as much of it as this process's cgroup
-    /// namespace lets it see.
+    /// namespace lets it see; `/..` and so on if it is above that namespace's root.
     pub root: PathBuf,
     /// v1: the controllers and other options of the hierarchy.
     pub options: Vec<String>,

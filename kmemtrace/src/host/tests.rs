@@ -186,6 +186,10 @@ fn a_part_of_the_hierarchy_is_not_taken_for_the_whole() {
     let v1 = "33 30 0:28 / /cg rw - cgroup cgroup rw,memory\n";
     let v1_part = "33 30 0:28 /docker/1 /cg rw - cgroup cgroup rw,memory\n";
     let v2 = "33 30 0:28 / /cg rw - cgroup2 cgroup2 rw\n";
+    // What the host mounted, seen from a cgroup namespace: the whole, or a cgroup in between.
+    let v1_above = "33 30 0:28 /../.. /cg rw - cgroup cgroup rw,memory\n";
+    let v2_above = "33 30 0:28 /.. /cg rw - cgroup2 cgroup2 rw\n";
+    let v2_beside = "33 30 0:28 /../a /cg rw - cgroup2 cgroup2 rw\n";
     for (mounts, id, files, whole) in [
         (v1, 4, &["notify_on_release", "release_agent"][..], true),
         (v1, 4, &["notify_on_release"], false),
@@ -193,6 +197,12 @@ fn a_part_of_the_hierarchy_is_not_taken_for_the_whole() {
         (v1_part, 4, &["notify_on_release"], false),
         (v2, 0, &["cgroup.events"], false),
         (v2, 0, &[], true),
+        (v1_above, 4, &["notify_on_release", "release_agent"], true),
+        (v1_above, 4, &["notify_on_release"], false),
+        (v1_above, 4, &[], false),
+        (v2_above, 0, &[], true),
+        (v2_above, 0, &["cgroup.events"], false),
+        (v2_beside, 0, &[], false),
     ] {
         let cgroups = format!("memory\t{id}\t9\t1\n");
         let mut all = vec![
