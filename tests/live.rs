@@ -32,9 +32,10 @@ use source::{SOURCES, Source};
 type OfSource = fn(&Source) -> Result;
 
 /// What every source must see alike.
-const ALIKE: [(&str, OfSource); 6] = [
+const ALIKE: [(&str, OfSource); 7] = [
     ("leaks_and_recoveries", source::leaks),
     ("zombies_from_before_are_counted", source::inherited),
+    ("zombies_of_each_kind_are_counted", kinds::by_source),
     ("a_run_without_leak_exits_0", source::clean_run),
     ("hostile_names_arrive_whole", source::names),
     ("a_wide_directory_is_followed", source::wide),
@@ -115,6 +116,14 @@ fn bpf() -> Vec<Trial> {
         bpf("zombies_are_listed_with_what_keeps_them", walk::scanned),
         bpf("zombies_are_told_by_kind", pins::kinds),
         bpf("a_zombie_of_each_kind_from_before_is_listed", kinds::each),
+        bpf(
+            "zombies_of_each_kind_are_counted_by_raw_tp",
+            kinds::by_raw_tp,
+        ),
+        bpf(
+            "zombies_of_each_kind_are_counted_by_tracepoint",
+            kinds::by_tracepoint,
+        ),
         bpf("what_removed_cgroups_left_is_told", pins::left_over),
         test_if(
             "live::bpf::a_zombie_in_swap_is_told",

@@ -57,6 +57,19 @@ const DEBIAN: Kernel = Kernel {
     },
 };
 
+/// The same on arm64 below 6.4, which has no trampolines for functions (`register_ftrace_direct`).
+const DEBIAN_ARM64: Kernel = Kernel {
+    name: "a kernel of Debian for arm64",
+    bpf: Hooks {
+        lifecycle: &["tp_btf", "raw_tp", "tracepoint"],
+        memcg: &["kprobe"],
+        slab_failure: &["kprobe", "raw_tp", "console", "kmsg"],
+        mkdir_failure: &["kretprobe", "release"],
+        walk: &["test_run"],
+    },
+    tracefs: DEBIAN.tracefs,
+};
+
 /// Built without `CONFIG_KPROBES`, so with no trampolines either (seen on 6.18).
 const WITHOUT_KPROBES: Kernel = Kernel {
     name: "a kernel without kprobes",
@@ -111,10 +124,11 @@ impl Hooks {
     }
 }
 
-/// Whether this is a cloud kernel of Debian.
+/// Whether this is a cloud kernel of Debian, or one of Debian's for arm64.
 pub(super) fn is_debian() -> bool {
     let version = fs::read_to_string("/proc/version").unwrap_or_default();
-    version.contains("-cloud-amd64 ") && version.contains("debian-kernel@")
+    let flavours = ["-cloud-amd64 ", "-cloud-arm64 ", "-arm64-16k "];
+    flavours.iter().any(|flavour| version.contains(flavour)) && version.contains("debian-kernel@")
 }
 
 /// Whether this kernel is of that release, or later.
@@ -126,6 +140,9 @@ pub(super) fn is_from(major: u32, minor: u32) -> bool {
 
 /// Which kernel this is, if it is a known one.
 fn kernel() -> Option<&'static Kernel> {
+    if is_debian() && cfg!(target_arch = "aarch64") && !is_from(6, 4) {
+        return Some(&DEBIAN_ARM64);
+    }
     if is_debian() {
         return Some(&DEBIAN);
     }
