@@ -61,11 +61,10 @@ const DEBIAN: Kernel = Kernel {
 const DEBIAN_ARM64: Kernel = Kernel {
     name: "a kernel of Debian for arm64",
     bpf: Hooks {
-        lifecycle: &["tp_btf", "raw_tp", "tracepoint"],
         memcg: &["kprobe"],
         slab_failure: &["kprobe", "raw_tp", "console", "kmsg"],
         mkdir_failure: &["kretprobe", "release"],
-        walk: &["test_run"],
+        ..DEBIAN.bpf
     },
     tracefs: DEBIAN.tracefs,
 };
