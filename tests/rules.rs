@@ -121,7 +121,7 @@ fn unsafe_modules() -> Result {
         })
         .collect();
     found.sort();
-    assert_eq!(found, ["event/wire.rs", "source/bpf/ring.rs"]);
+    assert_eq!(found, ["event/wire.rs", "source/bpf/carrier/ring.rs"]);
     Ok(())
 }
 

@@ -62,7 +62,7 @@ pub(super) fn failed() -> Result {
         let replayed = output(program(["replay", "--format", "json", &trace]));
         let summary: Value = summary_of(&replayed.stdout)?;
         assert_eq!(summary["state"], expected, "{case}: {summary}");
-        let right = if expected == "healthy" { 0 } else { 1 };
+        let right = i32::from(expected != "healthy");
         // Zombies from before a run are no leak of its own.
         let own = if expected == "piling-up" { 2 } else { right };
         assert_eq!(replayed.status.code(), Some(own), "{case}: replay");

@@ -7,8 +7,13 @@ use kmemtrace_common::layout::Layout;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Config, Programs, Source, attach::Loading, carrier::Carrier, demand::Trigger, layout,
-    losses::Losses, walk::Walker, walker::check_types,
+    Config, Programs, Source,
+    attach::Loading,
+    carrier::Carrier,
+    demand::Trigger,
+    layout,
+    losses::Losses,
+    walk::{self, Walker},
 };
 use crate::{
     error::Error,
@@ -75,7 +80,7 @@ impl Source {
         let walker = trigger.map(|trigger| Walker::new(&mut ebpf, hierarchy.version, trigger));
         let mut walker = walker.transpose()?;
         match (&facts.given_types, &mut walker) {
-            (Some(file), Some(walker)) => check_types(file, walker, &ebpf, &hierarchy)?,
+            (Some(file), Some(walker)) => walk::check_types(file, walker, &ebpf, &hierarchy)?,
             (Some(file), None) => tracing::warn!(
                 "whether the types in {} are this kernel's is not known: it cannot be walked",
                 file.display()

@@ -4,7 +4,7 @@
 
 mod tree;
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use aya::{Ebpf, maps::Array};
 use kmemtrace_common::walk::{Batch, Cursor, phase};
@@ -14,7 +14,10 @@ use super::{
     called,
     demand::{OnDemand, Runner, Trigger, ValueMap},
 };
-use crate::{error::Error, host::Version};
+use crate::{
+    error::Error,
+    host::{Hierarchy, Version},
+};
 
 /// The program.
 const PROGRAM: OnDemand = OnDemand {
@@ -139,5 +142,38 @@ impl Walker {
             }
         }
         Ok(cursor)
+    }
+}
+
+/// Makes sure that types from outside are this kernel's: a walk by them finds the hierarchy's root.
+///
+/// # Errors
+///
+/// It does not, or cannot walk.
+pub(super) fn check_types(
+    file: &Path,
+    walker: &mut Walker,
+    ebpf: &Ebpf,
+    hierarchy: &Hierarchy,
+) -> Result<(), Error> {
+    let root = fs::metadata(&hierarchy.mount)
+        .map_err(|error| Error::file("look at", &hierarchy.mount, error))?
+        .ino();
+    let others = |why: String| {
+        Error::new(format!(
+            "the types in {} are not this kernel's: {why}",
+            file.display()
+        ))
+        .help("take those of the same release (`uname -r`), distribution and architecture")
+    };
+    let walk = walker.walk(ebpf).map_err(|error| others(error.reason()))?;
+    let first = walk.tree.iter().find(|memcg| memcg.parent_serial == 0);
+    match first.and_then(|memcg| memcg.cgroup_id) {
+        Some(id) if id == root => Ok(()),
+        Some(id) => Err(others(format!(
+            "by them the root of {} is number {id}, and it is {root}",
+            hierarchy.mount.display()
+        ))),
+        None => Err(others("by them there is no root memory cgroup".to_owned())),
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel walk by itself, without the hooks.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Instant};
+use std::time::Instant;
 
 use aya::Ebpf;
 
@@ -11,47 +11,14 @@ use super::{
     layout,
     objcgs::{LeftOver, ObjcgWalker},
     start::{raise_memlock, resolve, ring_size, trigger, types},
-    walk::{KernelWalk, Memcg, Walker},
+    walk::{self, KernelWalk, Memcg, Walker},
 };
 use crate::{
     error::Error,
-    host::{self, Hierarchy, HostFacts, Root},
+    host::{self, HostFacts, Root},
     plan::{self, HookId, Inputs, Lack, Options},
     source::outcome,
 };
-
-/// Makes sure that types from outside are this kernel's: a walk by them finds the hierarchy's root.
-///
-/// # Errors
-///
-/// It does not, or cannot walk.
-pub(super) fn check_types(
-    file: &Path,
-    walker: &mut Walker,
-    ebpf: &Ebpf,
-    hierarchy: &Hierarchy,
-) -> Result<(), Error> {
-    let root = fs::metadata(&hierarchy.mount)
-        .map_err(|error| Error::file("look at", &hierarchy.mount, error))?
-        .ino();
-    let others = |why: String| {
-        Error::new(format!(
-            "the types in {} are not this kernel's: {why}",
-            file.display()
-        ))
-        .help("take those of the same release (`uname -r`), distribution and architecture")
-    };
-    let walk = walker.walk(ebpf).map_err(|error| others(error.reason()))?;
-    let first = walk.tree.iter().find(|memcg| memcg.parent_serial == 0);
-    match first.and_then(|memcg| memcg.cgroup_id) {
-        Some(id) if id == root => Ok(()),
-        Some(id) => Err(others(format!(
-            "by them the root of {} is number {id}, and it is {root}",
-            hierarchy.mount.display()
-        ))),
-        None => Err(others("by them there is no root memory cgroup".to_owned())),
-    }
-}
 
 /// The walk's program, loaded, and what is known of this kernel.
 pub struct KernelWalker {
@@ -109,7 +76,7 @@ impl KernelWalker {
         });
         let mut walker = Walker::new(&mut ebpf, hierarchy.version, trigger)?;
         if let Some(file) = &facts.given_types {
-            check_types(file, &mut walker, &ebpf, hierarchy)?;
+            walk::check_types(file, &mut walker, &ebpf, hierarchy)?;
         }
         Ok(Self {
             walker,
