@@ -116,7 +116,7 @@ fn loopback() -> io::Result<()> {
     // SAFETY: numbers and bytes only.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
-        *to = from.cast_signed();
+        *to = libc::c_char::from_ne_bytes([from]);
     }
     request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
     // SAFETY: the request is as `netdevice(7)` wants it, and lives through the call.
