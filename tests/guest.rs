@@ -14,6 +14,7 @@ use std::{
     process::{Command, ExitCode, Stdio},
     sync::OnceLock,
     thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -315,13 +316,23 @@ fn data_path() -> &'static str {
     DATA.get().map_or("/dev/ttyS1", String::as_str)
 }
 
-/// Opens the device for data for writing.
+/// How long a console may take to come after its module was loaded: a busy machine is slow.
+const CONSOLE: Duration = Duration::from_secs(60);
+
+/// Opens the device for data for writing. A virtio console comes by itself, a little after its module: until then it is
+/// not there, or is no device.
 fn data() -> Result<File, String> {
     let path = data_path();
-    File::options()
-        .write(true)
-        .open(path)
-        .map_err(|error| format!("cannot open {path}: {error}"))
+    let until = Instant::now() + CONSOLE;
+    loop {
+        match File::options().write(true).open(path) {
+            Ok(file) => return Ok(file),
+            Err(error) if Instant::now() > until => {
+                return Err(format!("cannot open {path}: {error}"));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
 }
 
 /// Writes a line to the device for data.
