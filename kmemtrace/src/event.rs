@@ -7,6 +7,7 @@ pub mod header;
 mod holds;
 pub mod json;
 pub mod klog;
+pub mod sense;
 mod slab;
 pub mod wire;
 

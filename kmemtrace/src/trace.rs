@@ -28,6 +28,7 @@ use crate::{
     event::{
         Stamp,
         json::{Fault, Item, LineError, ReadError, Reader, Tally},
+        sense,
     },
     text::escape::Name,
 };
@@ -156,6 +157,9 @@ impl<R: Read> Trace<R> {
             Item::End(time) => *time,
         };
         let Stamp { mono_ns, .. } = time;
+        if let Item::Event(event) = item {
+            sense::fact(mono_ns, &event.fact).map_err(Fault::Nonsense)?;
+        }
         let newest = self.run.ok_or(Fault::NoHeader)?;
         if let Item::End(_) = item {
             // What comes after it is of no run.

@@ -94,6 +94,11 @@ pub(crate) struct Inventory {
     pub(crate) staying: Option<u64>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none_of_them(count: &u64) -> bool {
+    *count == 0
+}
+
 /// How the last walk went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct WalkCourse {
@@ -101,8 +106,11 @@ pub(crate) struct WalkCourse {
     pub(crate) memcgs: u64,
     /// Dead ones among them.
     pub(crate) zombies: u64,
-    /// It has been everywhere.
+    /// It has been everywhere, and all that it came by made sense.
     pub(crate) complete: bool,
+    /// Nodes of the kernel's tree that cannot be memory cgroups: left out.
+    #[serde(skip_serializing_if = "is_none_of_them")]
+    pub(crate) not_understood: u64,
     /// The tree changed where it stood; it went back, and on from there.
     pub(crate) changed: bool,
     /// How often the program was run.
@@ -248,6 +256,7 @@ pub(crate) fn inventory(
             memcgs: walk.tree.iter().count() as u64,
             zombies,
             complete: walk.complete,
+            not_understood: walk.not_understood,
             changed: walk.changed,
             runs: walk.runs,
             took_ns: nanos(walk.took),

@@ -2,7 +2,10 @@
 //! a walk is owed.
 
 use super::clock::{self, ClockOffset};
-use crate::event::{Event, Fact, Gap, GapReason, Stamp};
+use crate::event::{Event, Fact, Gap, GapReason, Stamp, sense};
+
+/// A record may be so much ahead of the clock: where the trace has a clock of its own, it is put on this one by estimate.
+const AHEAD_NS: u64 = 2_000_000_000;
 
 /// The account of one source.
 #[derive(Debug)]
@@ -12,6 +15,10 @@ pub(super) struct Account {
     whole_until_ns: u64,
     /// A walk is owed: none yet, or records were lost since the last one.
     walk_owed: bool,
+    /// Records that were not understood, and have not been told of.
+    bad: u64,
+    /// Up to this moment of `CLOCK_MONOTONIC` records are not from the future.
+    future_ns: u64,
 }
 
 impl Account {
@@ -21,6 +28,8 @@ impl Account {
             clock: ClockOffset::now(),
             whole_until_ns: clock::mono_ns(),
             walk_owed: true,
+            bad: 0,
+            future_ns: 0,
         }
     }
 
@@ -64,6 +73,37 @@ impl Account {
         self.whole_until_ns = until_ns;
     }
 
+    /// Takes in what a record told, unless that cannot be.
+    pub(super) fn fact(&mut self, mono_ns: u64, fact: Fact, events: &mut Vec<Event>) {
+        let is_future = mono_ns > self.future_ns && {
+            self.future_ns = clock::mono_ns().saturating_add(AHEAD_NS);
+            mono_ns > self.future_ns
+        };
+        match sense::fact(mono_ns, &fact) {
+            Ok(()) if !is_future => {
+                let time = self.stamp(mono_ns);
+                events.push(Event { time, fact });
+            }
+            nonsense => {
+                let what = nonsense.err().unwrap_or(sense::Nonsense::Time(mono_ns));
+                tracing::debug!("not believed: {what}: {fact:?}");
+                self.not_understood(1);
+            }
+        }
+    }
+
+    /// So many records say nothing.
+    pub(super) fn not_understood(&mut self, records: u64) {
+        self.bad += records;
+    }
+
+    /// Says how many records were not understood since the last call: one gap, however many they are.
+    pub(super) fn tell_not_understood(&mut self, events: &mut Vec<Event>) {
+        if let bad @ 1.. = std::mem::take(&mut self.bad) {
+            self.gap(GapReason::BadRecord, Some(bad), events);
+        }
+    }
+
     /// Says that events may have been lost.
     pub(super) fn gap(&mut self, reason: GapReason, lost: Option<u64>, events: &mut Vec<Event>) {
         let gap = Gap {
@@ -77,5 +117,43 @@ impl Account {
         });
         // The kernel log's losses say nothing about cgroups.
         self.walk_owed |= reason != GapReason::KernelLog;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Cgroup;
+
+    fn made(id: u64) -> Fact {
+        Fact::Created(Cgroup {
+            id: Some(id),
+            ..Cgroup::default()
+        })
+    }
+
+    /// However many there are, it is one gap; and nothing of them is told.
+    #[test]
+    fn what_cannot_be_is_counted_and_not_told() {
+        let mut account = Account::new();
+        account.walked();
+        let mut events = Vec::new();
+        let now = clock::mono_ns();
+        account.fact(now, made(7), &mut events);
+        account.fact(now + 10 * AHEAD_NS, made(8), &mut events);
+        account.fact(now, made(0), &mut events);
+        account.not_understood(3);
+        assert_eq!(events.len(), 1);
+        assert!(!account.owes_walk());
+        account.tell_not_understood(&mut events);
+        account.tell_not_understood(&mut events);
+        let [_, gap] = &events[..] else {
+            panic!("{events:?}");
+        };
+        let Fact::Gap(gap) = &gap.fact else {
+            panic!("{gap:?}");
+        };
+        assert_eq!((gap.reason, gap.lost), (GapReason::BadRecord, Some(5)));
+        assert!(account.owes_walk());
     }
 }

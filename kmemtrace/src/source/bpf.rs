@@ -142,12 +142,9 @@ impl Source {
 impl Programs {
     fn push(&self, record: &Bytes, account: &mut Account, events: &mut Vec<Event>) {
         match wire::decode(record, &self.context) {
-            Decoded::Fact(mono_ns, fact) => {
-                let time = account.stamp(mono_ns);
-                events.push(Event { time, fact });
-            }
+            Decoded::Fact(mono_ns, fact) => account.fact(mono_ns, fact, events),
             Decoded::Nothing => {}
-            Decoded::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
+            Decoded::Unknown => account.not_understood(1),
         }
     }
 }
@@ -190,6 +187,8 @@ impl Records for Programs {
         let dead = walk.tree.dead().filter(|memcg| {
             memcg.cgroup_id.is_some() && (self.memcgs_alone || memcg.directory != Some(true))
         });
+        // One without an id is there and has no name.
+        let has_ids = walk.tree.dead().all(|memcg| memcg.cgroup_id.is_some());
         Ok(Some(KernelZombies {
             found: dead
                 .map(|memcg| {
@@ -197,7 +196,8 @@ impl Records for Programs {
                     (memcg.mono_ns, zombie(&walk, memcg, children))
                 })
                 .collect(),
-            complete: walk.complete,
+            complete: walk.complete && has_ids,
+            not_understood: walk.not_understood,
         }))
     }
 

@@ -3,7 +3,7 @@
 use super::account::Account;
 use crate::{
     error::Error,
-    event::{Cgroup, Event},
+    event::{Cgroup, Event, sense},
     host::Directory,
 };
 
@@ -43,4 +43,16 @@ pub(super) struct KernelZombies {
     pub(super) found: Vec<(u64, Cgroup)>,
     /// What is not among them was not there.
     pub(super) complete: bool,
+    /// Nodes of the kernel's tree that cannot be memcgs.
+    pub(super) not_understood: u64,
+}
+
+impl KernelZombies {
+    /// Takes out what cannot be; returns how many nodes were not understood in all.
+    pub(super) fn refuse_nonsense(&mut self) -> u64 {
+        let told = self.found.len();
+        self.found
+            .retain(|(_, cgroup)| sense::cgroup(cgroup).is_ok());
+        self.not_understood + (told - self.found.len()) as u64
+    }
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport},
+    event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport, sense},
     host::{self, Hierarchy, HostFacts, Root, Version},
     plan::{HookId, WayKind},
 };
@@ -222,7 +222,7 @@ impl Source {
                 // The next poll tells what changed since the last one that could.
                 tracing::warn!("{error}");
                 if self.root.is_live() {
-                    self.gap(GapReason::LatePoll, began_ns, events);
+                    self.gap(GapReason::LatePoll, began_ns, None, events);
                 }
                 self.due = started + self.interval;
                 return Ok(());
@@ -247,14 +247,23 @@ impl Source {
         } else {
             self.polled.add(take)
         };
+        let mut bad = 0;
         for (mono_ns, fact) in facts {
+            if let Err(what) = sense::fact(mono_ns, &fact) {
+                tracing::debug!("not believed: {what}: {fact:?}");
+                bad += 1;
+                continue;
+            }
             events.push(Event {
                 time: self.clock.stamp(mono_ns),
                 fact,
             });
         }
+        if bad > 0 {
+            self.gap(GapReason::BadRecord, began_ns, Some(bad), events);
+        }
         if self.root.is_live() && late {
-            self.gap(GapReason::LatePoll, began_ns, events);
+            self.gap(GapReason::LatePoll, began_ns, None, events);
         }
         let distance = self.interval.max(self.polled.rest());
         if distance > self.told * 2 {
@@ -298,10 +307,16 @@ impl Source {
         }
     }
 
-    fn gap(&self, reason: GapReason, from_mono_ns: u64, events: &mut Vec<Event>) {
+    fn gap(
+        &self,
+        reason: GapReason,
+        from_mono_ns: u64,
+        lost: Option<u64>,
+        events: &mut Vec<Event>,
+    ) {
         let gap = Gap {
             from_mono_ns,
-            lost: None,
+            lost,
             reason,
         };
         events.push(Event {
@@ -326,7 +341,7 @@ impl Source {
 
     fn read_kernel_log(&mut self, began_ns: u64, events: &mut Vec<Event>) {
         if read_kernel_log(&mut self.kmsg, self.clock, events) {
-            self.gap(GapReason::KernelLog, began_ns, events);
+            self.gap(GapReason::KernelLog, began_ns, None, events);
         }
     }
 }

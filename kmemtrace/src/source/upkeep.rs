@@ -119,7 +119,7 @@ impl Upkeep {
         records: &mut impl Records,
         events: &mut Vec<Event>,
     ) -> Result<bool, Error> {
-        let left = records.drain(&mut self.account, events) >= BATCH;
+        let left = self.drain(records, events) >= BATCH;
         if self.checked.elapsed() >= CHECK {
             self.checked = Instant::now();
             self.check(records, left, events)?;
@@ -203,10 +203,17 @@ impl Upkeep {
     /// Takes all records, or as many as a full buffer has: in a storm there are always more.
     fn drain_all(&mut self, records: &mut impl Records, events: &mut Vec<Event>) {
         for _ in 0..BATCHES {
-            if records.drain(&mut self.account, events) < BATCH {
+            if self.drain(records, events) < BATCH {
                 return;
             }
         }
+    }
+
+    /// Takes a batch of records, and says how many of them were not understood.
+    fn drain(&mut self, records: &mut impl Records, events: &mut Vec<Event>) -> usize {
+        let taken = records.drain(&mut self.account, events);
+        self.account.tell_not_understood(events);
+        taken
     }
 
     /// Walks the hierarchy and reports every directory, then the end of the walk with the kernel's counts.
@@ -255,7 +262,7 @@ impl Upkeep {
         all: bool,
     ) -> Option<u64> {
         let started = Instant::now();
-        let zombies = match records.zombies() {
+        let mut zombies = match records.zombies() {
             Ok(zombies) => zombies?,
             Err(error) => {
                 tracing::warn!("{error}");
@@ -265,6 +272,10 @@ impl Upkeep {
         self.looked = Some((Instant::now(), started.elapsed()));
         // What happened before each was seen comes first.
         self.drain_all(records, events);
+        // What is there and makes no sense was not named: said before the others are, which are certain.
+        let bad = zombies.refuse_nonsense();
+        self.account.not_understood(bad);
+        self.account.tell_not_understood(events);
         let count = zombies.found.len() as u64;
         let before = mem::take(&mut self.told);
         for (mono_ns, cgroup) in zombies.found {
@@ -274,13 +285,9 @@ impl Upkeep {
             if is_known && !all {
                 continue;
             }
-            let time = self.account.stamp(mono_ns);
-            events.push(Event {
-                time,
-                fact: Fact::Zombie(cgroup),
-            });
+            self.account.fact(mono_ns, Fact::Zombie(cgroup), events);
         }
-        zombies.complete.then_some(count)
+        (zombies.complete && bad == 0).then_some(count)
     }
 
     fn tick(&mut self, records: &mut impl Records, events: &mut Vec<Event>) {
@@ -311,7 +318,7 @@ impl Upkeep {
                     return Counts::default();
                 }
             };
-            if records.drain(&mut self.account, events) == 0 && records.is_whole() {
+            if self.drain(records, events) == 0 && records.is_whole() {
                 return counts;
             }
         }

@@ -11,7 +11,10 @@ use crate::{
         inventory::{Inventory, Zombie},
         objcgs::ObjectCgroups,
     },
-    text::{escape::Name, units::Bytes},
+    text::{
+        escape::Name,
+        units::{Bytes, Count},
+    },
 };
 
 /// So many zombies are listed unless told.
@@ -41,7 +44,10 @@ impl Inventory {
             " (a walk of {} memory cgroups in {took:.1?}",
             walk.memcgs
         )?;
-        if !walk.complete {
+        if walk.not_understood > 0 {
+            let bad = Count(walk.not_understood, "node");
+            write!(out, "; {bad} of the tree could not be understood")?;
+        } else if !walk.complete {
             write!(out, ", which did not come to its end")?;
         } else if walk.changed {
             write!(out, ", which changed under it")?;

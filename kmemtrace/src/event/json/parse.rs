@@ -8,7 +8,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use super::{Hex, LINE_MAX, Line, Text, WallTime, kind, proof, state};
 use crate::event::{
     Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure, Path,
-    Pod, Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header,
+    Pod, Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header, sense::Nonsense,
 };
 
 /// What a line holds.
@@ -58,6 +58,8 @@ pub enum Fault {
     NoHeader,
     /// It is older than what came before it, by so many nanoseconds.
     Disorder(u64),
+    /// It tells what no kernel does.
+    Nonsense(Nonsense),
 }
 
 impl fmt::Display for Fault {
@@ -73,6 +75,7 @@ impl fmt::Display for Fault {
             }
             Self::Missing(field) => write!(f, "no {field}"),
             Self::TooLong => write!(f, "longer than {LINE_MAX} bytes"),
+            Self::Nonsense(nonsense) => nonsense.fmt(f),
             Self::NoHeader => f.write_str("no header before it"),
             Self::Disorder(ns) => write!(
                 f,

@@ -40,8 +40,10 @@ const RUNS: u32 = 500_000;
 pub struct KernelWalk {
     /// What it found.
     pub tree: Tree,
-    /// It has been everywhere: what it did not find was not there all the time.
+    /// It has been everywhere, and all that it came by made sense: what it did not find was not there all the time.
     pub complete: bool,
+    /// Nodes that cannot be memcgs: they are not in the tree.
+    pub not_understood: u64,
     /// The tree changed where the walk stood, and parts of it were walked again.
     pub changed: bool,
     /// How often the program was run.
@@ -98,6 +100,7 @@ impl Walker {
         let mut walk = KernelWalk {
             tree: Tree::default(),
             complete: false,
+            not_understood: 0,
             changed: false,
             runs: 0,
             took: Duration::ZERO,
@@ -109,7 +112,8 @@ impl Walker {
                 walk.changed |= cursor.resumed > 0;
                 match cursor.phase {
                     phase::DONE => {
-                        walk.complete = true;
+                        walk.not_understood += walk.tree.remove_orphans();
+                        walk.complete = walk.not_understood == 0;
                         return Ok(walk);
                     }
                     phase::LOST => break,
@@ -137,8 +141,13 @@ impl Walker {
         if cursor.nodes > 0 && cursor.steps != before.steps {
             let nodes = self.nodes.get()?;
             for node in nodes.iter().take(cursor.nodes as usize) {
-                walk.tree
-                    .add(Memcg::new(node, self.page_bytes, self.version));
+                match Memcg::read(node, self.page_bytes, self.version) {
+                    Ok(memcg) => walk.tree.add(memcg),
+                    Err(nonsense) => {
+                        tracing::debug!("not believed: {nonsense}: {node:?}");
+                        walk.not_understood += 1;
+                    }
+                }
             }
         }
         Ok(cursor)

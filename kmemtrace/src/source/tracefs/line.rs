@@ -15,6 +15,9 @@ use crate::event::Task;
 /// Where the dash between a task's name and its number is: `TASK_COMM_LEN` counts the name's NUL.
 const DASH: usize = 16;
 
+/// `PID_MAX_LIMIT`
+const THREADS: u32 = 1 << 22;
+
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TraceLine<'a> {
@@ -94,6 +97,7 @@ fn record(line: &[u8], dash: usize) -> Option<TraceRecord<'_>> {
     let comm = &comm[spaces..];
     let rest = line.get(dash..)?.strip_prefix(b"-")?;
     let (id, rest) = number(rest)?;
+    let id = u32::try_from(id).ok().filter(|id| *id <= THREADS)?;
     let rest = padding(rest)?;
     let rest = match rest.strip_prefix(b"(") {
         // the process, where the option record-tgid is set
@@ -106,6 +110,7 @@ fn record(line: &[u8], dash: usize) -> Option<TraceRecord<'_>> {
     let rest = padding(&rest[rest.iter().position(|byte| *byte == b' ')?..])?;
     let (seconds, rest) = number(rest)?;
     let (micros, rest) = number(rest.strip_prefix(b".")?)?;
+    let micros = Some(micros).filter(|micros| *micros < 1_000_000)?;
     let rest = rest.strip_prefix(b": ")?;
     let colon = rest.iter().position(|byte| *byte == b':')?;
     let (event, text) = rest.split_at(colon);
@@ -115,7 +120,7 @@ fn record(line: &[u8], dash: usize) -> Option<TraceRecord<'_>> {
         .checked_mul(1000)?;
     Some(TraceRecord {
         thread: (id != 0).then(|| Thread {
-            id: id as u32,
+            id,
             comm: if comm == b"<...>" { b"" } else { comm },
         }),
         time_ns: nanos,
@@ -267,7 +272,7 @@ mod tests {
 
         #[test]
         fn every_name_and_path_is_found(
-            comm in "[^\0\n ][^\0\n]{0,2}[^\0\n ]?", id in 1..u32::MAX, path in "(/[^\0\n/]{1,9}){1,4}",
+            comm in "[^\0\n ][^\0\n]{0,2}[^\0\n ]?", id in 1..=THREADS, path in "(/[^\0\n/]{1,9}){1,4}",
         ) {
             let text = format!(
                 "{}{comm}-{id:<7} [003] dN.1.  2813.744667: cgroup_mkdir: root=4 id=7 level=2 path={path}",

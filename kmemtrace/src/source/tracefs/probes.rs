@@ -29,7 +29,7 @@ use super::{
     tracepoints::NAMELESS,
 };
 use crate::{
-    event::{Cgroup, Fact, MkdirFailure, Path, Scope, Task},
+    event::{Cgroup, Fact, MkdirFailure, Path, Scope, Task, sense},
     host::Version,
 };
 
@@ -102,6 +102,9 @@ impl Probes {
             let name = string(text, "name").map(Bytes::copy_from_slice);
             self.entered(thread, level, name, time_ns, task);
             return true;
+        }
+        if !tells_pointers(text) {
+            return false;
         }
         match record.event {
             b"alloc" => {
@@ -351,6 +354,15 @@ fn known(found: &FoundDirectory) -> Cgroup {
         memory: Some(true),
         ..Cgroup::default()
     }
+}
+
+/// Whether what a line has as pointers are addresses of the kernel's: what has an address is no memcg's by that alone, what has
+/// none is nobody's. `NULL` is the parent of the root's memcg.
+fn tells_pointers(text: &[u8]) -> bool {
+    ["memcg", "cgroup", "arg"].into_iter().all(|name| {
+        let told = hex(text, name).filter(|&pointer| name != "arg" || pointer != 0);
+        told.is_none_or(|pointer| sense::pointer(pointer).is_ok())
+    })
 }
 
 /// On v2 a memcg can go and its directory stay (`-memory`).

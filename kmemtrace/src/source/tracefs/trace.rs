@@ -107,7 +107,7 @@ impl TraceReader {
             TraceLine::Lost(count) => account.gap(GapReason::TraceLost, count, events),
             TraceLine::Empty => {}
             TraceLine::Unknown if !self.buffer.may_be_ours(text) => {}
-            TraceLine::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
+            TraceLine::Unknown => account.not_understood(1),
         }
     }
 
@@ -132,22 +132,22 @@ impl TraceReader {
                         // What is below it has another path, too.
                         account.owe_walk();
                     }
-                    let time = account.stamp(time_ns);
-                    events.push(Event { time, fact });
+                    account.fact(time_ns, fact, events);
                 }
                 LineMeaning::Nothing => {}
-                LineMeaning::Unknown => account.gap(GapReason::BadRecord, Some(1), events),
+                LineMeaning::Unknown => account.not_understood(1),
             }
         } else if record.event.starts_with(b"slab") {
             let failure = SlabFailure {
-                gfp: hex(record.text, "gfp").map(|gfp| gfp as u32),
+                // What is no mask stays none: it is refused with the fact.
+                gfp: hex(record.text, "gfp").map(|gfp| gfp.try_into().unwrap_or(u32::MAX)),
                 node: signed(record.text, "node"),
                 task: who(),
                 ..SlabFailure::default()
             };
             self.slabs.push(time_ns, failure);
         } else if !self.probes.take(record, time_ns, who) {
-            account.gap(GapReason::BadRecord, Some(1), events);
+            account.not_understood(1);
         } else if !self.probes.wants_look() {
             self.tell(account, events);
         }
@@ -191,8 +191,7 @@ impl TraceReader {
             if let Fact::MkdirFailure(failure) = &fact {
                 self.tracepoints.failed(time_ns, failure);
             }
-            let time = account.stamp(time_ns);
-            events.push(Event { time, fact });
+            account.fact(time_ns, fact, events);
         }
     }
 
@@ -231,9 +230,7 @@ impl Records for TraceReader {
         }
         self.tell(account, events);
         self.slabs.tell(self.hurry, |time_ns, failure| {
-            let time = account.stamp(time_ns);
-            let fact = Fact::SlabFailure(failure);
-            events.push(Event { time, fact });
+            account.fact(time_ns, Fact::SlabFailure(failure), events);
         });
         taken
     }

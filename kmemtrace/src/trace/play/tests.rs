@@ -210,7 +210,7 @@ fn a_killed_run_ends_with_its_last_fact_and_the_next_begins_anew() {
         let mut recorder = Recorder::open(&path, Limits::default()).unwrap();
         recorder.header(at(from), &header("a")).unwrap();
         for ns in from..from + 20 {
-            let fact = Fact::Created(cgroup(ns));
+            let fact = Fact::Created(cgroup(1 + ns));
             recorder.event(&Event { time: at(ns), fact }).unwrap();
         }
         recorder

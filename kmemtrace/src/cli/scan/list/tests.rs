@@ -87,6 +87,7 @@ fn walk() -> KernelWalk {
     KernelWalk {
         tree,
         complete: true,
+        not_understood: 0,
         changed: false,
         runs: 1,
         took: Duration::from_micros(46),

@@ -1,6 +1,6 @@
 //! What the kernel walk found, put together: pure.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use bytes::Bytes;
 use kmemtrace_common::{
@@ -10,7 +10,10 @@ use kmemtrace_common::{
 use serde::Serialize;
 
 use crate::{
-    event::{Holds, Path},
+    event::{
+        Cgroup, Holds, Path,
+        sense::{self, Nonsense},
+    },
     host::Version,
 };
 
@@ -120,18 +123,49 @@ pub struct Lru {
 impl Lru {
     /// All of them.
     pub fn bytes(&self) -> u64 {
-        self.anon_bytes + self.file_bytes + self.unevictable_bytes
+        let sum = self.anon_bytes.saturating_add(self.file_bytes);
+        sum.saturating_add(self.unevictable_bytes)
     }
 }
 
 impl Memcg {
+    /// Makes one of a node of the walk's, unless there is no such memcg.
+    ///
+    /// # Errors
+    ///
+    /// The first value that no memcg has.
+    pub(super) fn read(node: &Node, page_bytes: u64, version: Version) -> Result<Self, Nonsense> {
+        sense::pointer(node.css)?;
+        sense::serial(node.serial)?;
+        // Children are made after their parents. What is not the root's has one.
+        if node.parent_serial >= node.serial {
+            return Err(Nonsense::Serial(node.parent_serial));
+        }
+        if node.name_len as usize > node.name.len() {
+            return Err(Nonsense::Path);
+        }
+        let memcg = Self::new(node, page_bytes, version);
+        memcg.memcg_id.map_or(Ok(()), sense::memcg_id)?;
+        if memcg.cgroup_id.is_none() && memcg.directory == Some(true) {
+            return Err(Nonsense::CgroupId(0));
+        }
+        sense::cgroup(&Cgroup {
+            id: memcg.cgroup_id,
+            parent_id: memcg.parent_id,
+            usage_bytes: memcg.memory_bytes,
+            ..Cgroup::default()
+        })?;
+        Ok(memcg)
+    }
+
     /// Makes one of a node of the walk's; the hierarchy's `version` says what its counters mean.
     pub(super) fn new(node: &Node, page_bytes: u64, version: Version) -> Self {
         let has = |bit| node.known & bit != 0;
         // A counter may be below 0 for a moment.
         let bytes = |pages: i64| u64::try_from(pages).unwrap_or(0).saturating_mul(page_bytes);
         let usage = |bit, pages| has(bit).then(|| bytes(pages));
-        let list = |n: usize| node.lru[n].saturating_mul(page_bytes);
+        // The multi-gen LRU's sizes may be below 0 for a moment, too (`lrugen.nr_pages`).
+        let list = |n: usize| bytes(node.lru[n].cast_signed());
         let name = node.name.get(..node.name_len as usize).unwrap_or_default();
         let memory_bytes = usage(known::MEMORY, node.memory);
         // `mem_cgroup.swap` and `memsw` are one field.
@@ -162,8 +196,8 @@ impl Memcg {
             kmem_bytes: usage(known::KMEM, node.kmem),
             tcpmem_bytes: usage(known::TCPMEM, node.tcpmem),
             lru: has(known::LRU).then(|| Lru {
-                anon_bytes: list(0) + list(1),
-                file_bytes: list(2) + list(3),
+                anon_bytes: list(0).saturating_add(list(1)),
+                file_bytes: list(2).saturating_add(list(3)),
                 unevictable_bytes: list(4),
             }),
             stats: Stats::new(node, page_bytes),
@@ -218,6 +252,21 @@ impl Tree {
             Some(known) => *known = memcg,
             None => self.memcgs.push(memcg),
         }
+    }
+
+    /// Takes out those whose parent is not there, as it is not for what is no memcg; returns how many. A css holds a reference to its
+    /// parent (`init_and_link_css`), and a walk comes by the parent first.
+    pub(super) fn remove_orphans(&mut self) -> u64 {
+        let all = mem::take(self);
+        let count = all.memcgs.len();
+        let root = all.memcgs.first().map(|memcg| memcg.serial);
+        for memcg in all.memcgs {
+            let has_parent = self.by_serial.contains_key(&memcg.parent_serial);
+            if has_parent || memcg.parent_serial == 0 && Some(memcg.serial) == root {
+                self.add(memcg);
+            }
+        }
+        (count - self.memcgs.len()) as u64
     }
 
     /// All of them, parents before children.

@@ -356,3 +356,24 @@ proptest! {
         }
     }
 }
+
+/// Registers of another architecture, where kernel pointers are to be.
+#[test]
+fn what_is_no_kernel_address_is_not_understood() {
+    for text in [
+        "alloc_return: (a <- b) memcg=0x0",
+        "alloc_return: (a <- b) memcg=0x7ffd1234",
+        "offline: (f) memcg=0x1",
+        "free: (f) memcg=deadbeef",
+        "destroy: (f) cgroup=0x400000",
+        "alloc: (f) arg=0x400000",
+    ] {
+        let text_of_line = format!("           mkdir-105   [001] d...     8.541807: {text}");
+        let TraceLine::Event(record) = line(text_of_line.as_bytes()) else {
+            panic!("{text_of_line}");
+        };
+        let mut probes = Probes::new(false, Version::V1);
+        assert!(!probes.take(&record, 8, || None), "{text}");
+        assert!(probes.is_told(), "{text}");
+    }
+}

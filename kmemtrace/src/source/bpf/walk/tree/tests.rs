@@ -114,3 +114,89 @@ proptest! {
         }
     }
 }
+
+/// What is wrong with a node, and what makes it so.
+type WrongNode = (&'static str, fn(&mut Node));
+
+#[test]
+fn what_is_no_memcg_is_not_in_the_tree() {
+    let right = node(7, 1, b"c");
+    assert!(Memcg::read(&right, 4096, Version::V2).is_ok());
+    let wrong: [WrongNode; 9] = [
+        ("no address", |node| node.css = 0),
+        ("a program's address", |node| node.css = 0x7fff_1234_5678),
+        ("no serial number", |node| node.serial = 0),
+        ("an address as serial number", |node| {
+            node.serial = 0xffff_8880_0000_1000;
+        }),
+        ("a parent that is younger", |node| node.parent_serial = 8),
+        ("its own parent", |node| node.parent_id = node.cgroup_id),
+        ("a memcg id beyond the last", |node| {
+            node.known |= known::MEMCG_ID;
+            node.memcg_id = 65_536;
+        }),
+        ("a directory without an id", |node| {
+            node.known |= known::DIRECTORY;
+            node.cgroup_id = 0;
+        }),
+        ("more memory than there can be", |node| {
+            node.memory = i64::MAX;
+        }),
+    ];
+    for (what, wrong) in wrong {
+        let mut node = right;
+        wrong(&mut node);
+        assert!(Memcg::read(&node, 4096, Version::V2).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn what_has_no_parent_is_taken_out_with_all_below_it() {
+    let nodes: [(u64, u64, &[u8]); 6] = [
+        (1, 0, b""),
+        (2, 1, b"a"),
+        (4, 3, b"orphan"),
+        (5, 4, b"below"),
+        (6, 2, b"b"),
+        (7, 0, b"another root"),
+    ];
+    let mut tree = tree(&nodes);
+    assert_eq!(tree.remove_orphans(), 3);
+    let left: Vec<_> = tree.iter().map(|memcg| memcg.serial).collect();
+    assert_eq!(left, [1, 2, 6]);
+    assert_eq!(tree.remove_orphans(), 0);
+}
+
+proptest! {
+    /// Whatever the kernel's memory holds there: nothing panics, and what is believed makes sense.
+    #[test]
+    fn any_node_is_read_or_refused(
+        numbers: [u64; 6], counters: [i64; 4], lru: [u64; 5], bits: [u32; 5],
+    ) {
+        let [mono_ns, css, serial, parent_serial, cgroup_id, parent_id] = numbers;
+        let [memory, swap, kmem, tcpmem] = counters;
+        let [flags, known, css_id, memcg_id, name_len] = bits;
+        let any = Node {
+            mono_ns, css, serial, parent_serial, cgroup_id, parent_id, memory, swap, kmem, tcpmem,
+            lru, flags, known, css_id, memcg_id, name_len, ..node(7, 1, b"c")
+        };
+        // As it is, and with one field after another put right.
+        let right = node(7, 1, b"c");
+        let some = [
+            Node { css: right.css, ..any },
+            Node { css: right.css, serial: 7, parent_serial: 1, ..any },
+            Node { css: right.css, serial: 7, parent_serial: 1, name_len: 1, memory: 4, ..any },
+            Node { lru, memcg_id, known, ..right },
+        ];
+        for node in [any].into_iter().chain(some) {
+            for version in [Version::V1, Version::V2] {
+                let Ok(memcg) = Memcg::read(&node, 4096, version) else { continue };
+                prop_assert!(memcg.css >= sense::KERNEL_ADDRESSES);
+                prop_assert!(memcg.memcg_id.is_none_or(|id| id <= 65_535));
+                prop_assert!(memcg.cgroup_id.is_some() || memcg.directory != Some(true));
+                prop_assert!(memcg.parent_serial < memcg.serial);
+                memcg.holds(0).bytes();
+            }
+        }
+    }
+}
