@@ -1,5 +1,6 @@
 //! On the running kernel, as root: real cgroups, real zombies. What a test watches with is in its name: `live::bpf::...`.
 
+mod contradicted;
 mod disposable;
 mod ends;
 mod expected;
@@ -63,9 +64,17 @@ pub(crate) fn tests() -> Vec<Trial> {
         let missing = || source::missing_switch(source);
         test_if(&name, missing, || source::memory_off_and_on(source))
     });
+    let followed = SOURCES.iter().filter(|source| source.name != "sysfs");
+    let contradicted = followed.map(|source| {
+        let name = format!("live::{}::a_count_that_contradicts_is_told", source.name);
+        let missing = || world::missing_v1().or_else(source.missing);
+        let run = || contradicted::said_and_corrected(source);
+        test_if(&name, missing, run)
+    });
     alike
         .chain(hooks)
         .chain(off)
+        .chain(contradicted)
         .chain(bpf())
         .chain(traced())
         .chain(others())

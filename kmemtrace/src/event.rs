@@ -328,6 +328,41 @@ pub struct Gap {
     pub lost: Option<u64>,
     /// What made the gap.
     pub reason: GapReason,
+    /// The counts that do not agree, if they are the reason.
+    pub counted: Option<Counted>,
+}
+
+/// The zombies by the events and by the kernel, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Counted {
+    /// Zombies by the events.
+    #[serde(rename = "tracked_zombies")]
+    pub tracked: u64,
+    /// Zombies by the kernel's count.
+    #[serde(rename = "kernel_zombies")]
+    pub kernel: u64,
+}
+
+/// The kernel has long counted fewer zombies than events told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// `CLOCK_MONOTONIC` when the kernel's count last allowed what was tracked, in nanoseconds.
+    pub from_mono_ns: u64,
+    /// What does not agree.
+    pub counted: Counted,
+}
+
+impl Contradiction {
+    /// What it is to whoever follows the events: any of them may be wrong since then, or may have been lost.
+    pub fn gap(self) -> Gap {
+        Gap {
+            from_mono_ns: self.from_mono_ns,
+            lost: None,
+            reason: GapReason::Contradicted,
+            counted: Some(self.counted),
+        }
+    }
 }
 
 /// What whoever follows the events may be in want of: a request to their source, beside what it tells anyway.
@@ -340,6 +375,8 @@ pub enum Wanted {
     Counts,
     /// All that is there, and the counts.
     Walk,
+    /// This is to be said, as a gap, and then all that is there, and the counts.
+    Correction(Contradiction),
 }
 
 /// Why events may have been lost.
@@ -357,17 +394,20 @@ pub enum GapReason {
     LatePoll,
     /// The kernel's trace buffer was overwritten before it was read, or a probe was skipped.
     TraceLost,
+    /// The kernel counts fewer zombies than events told of: some of these were wrong, or the end of some was lost.
+    Contradicted,
 }
 
 impl GapReason {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RingFull,
         Self::Recursion,
         Self::BadRecord,
         Self::KernelLog,
         Self::LatePoll,
         Self::TraceLost,
+        Self::Contradicted,
     ];
 
     /// The name in traces.
@@ -379,6 +419,7 @@ impl GapReason {
             Self::KernelLog => "kernel_log",
             Self::LatePoll => "late_poll",
             Self::TraceLost => "trace_lost",
+            Self::Contradicted => "contradicted",
         }
     }
 
@@ -396,6 +437,7 @@ impl GapReason {
             Self::KernelLog => "the kernel log was overwritten before it was read",
             Self::LatePoll => "a poll came late, or could not read what is there",
             Self::TraceLost => "the kernel's trace lost events",
+            Self::Contradicted => "the kernel counts fewer zombies",
         }
     }
 }

@@ -163,7 +163,7 @@ impl Source {
         match self {
             Self::Bpf(source) => source.want(wanted),
             Self::Tracefs(source) => source.want(wanted),
-            Self::Sysfs(_) => {}
+            Self::Sysfs(source) => source.want(wanted),
         }
     }
 

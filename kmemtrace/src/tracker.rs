@@ -29,6 +29,7 @@ mod ranking;
 mod resync;
 mod status;
 mod summary;
+mod surplus;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -47,13 +48,14 @@ pub(crate) use leaked::owner;
 pub use pin::{Pin, Pinned, Trend, reclaimable};
 pub use status::{Lives, Status, ZombieCounts};
 pub use summary::{CreatorCount, Delays, OwnerCount, PinCount, Summary, SuspectCount};
+use surplus::Surplus;
 use table::Table;
 use tally::Counters;
 pub use tally::{Lifetimes, Repeated};
 
 use crate::event::{
-    Carried, Cgroup, Counts, Event, Fact, Gap, MkdirFailure, Proof, Scope, SlabFailure, Stamp,
-    Walked, Wanted, header::Header, nanos,
+    Carried, Cgroup, Counted, Counts, Event, Fact, Gap, GapReason, MkdirFailure, Proof, Scope,
+    SlabFailure, Stamp, Walked, Wanted, header::Header, nanos,
 };
 pub use crate::judge::Kept;
 
@@ -147,6 +149,9 @@ pub struct Tracker {
     table: Table,
     freed: FreedIds,
     check: Check,
+    surplus: Surplus,
+    /// The zombies by the last count, and by the events up to it.
+    counted: Option<Counted>,
     /// The number of the next walk to end.
     walk: u32,
     /// When the last gap ended.
@@ -187,6 +192,8 @@ impl Tracker {
             table: Table::new(nanos(config.grace), config.polled),
             freed: FreedIds::default(),
             check: Check::new(),
+            surplus: Surplus::default(),
+            counted: None,
             walk: 1,
             gap_ns: None,
             counting: None,
@@ -215,6 +222,9 @@ impl Tracker {
 
     /// What would show whether the kernel's counts or the totals are right, while they do not agree.
     pub fn wants(&self) -> Wanted {
+        if let Some(found) = self.surplus.found(self.now.mono_ns) {
+            return Wanted::Correction(found);
+        }
         match self.check.differs_since() {
             None => Wanted::Nothing,
             Some(ns) if self.now.mono_ns.saturating_sub(ns) >= DIFFERS_NS => Wanted::Walk,
@@ -255,6 +265,24 @@ impl Tracker {
         self.freed.forget(self.now);
         self.take(time, &event.fact, changes);
         self.expire(self.now.mono_ns, changes);
+    }
+
+    /// So many records of a trace could not be understood, up to this moment: what they told is lost, and nobody walks because of
+    /// it.
+    pub fn not_understood(&mut self, time: Stamp, records: u64, changes: &mut Vec<Change>) {
+        let gap = Gap {
+            from_mono_ns: self.now.mono_ns.min(time.mono_ns),
+            lost: Some(records),
+            reason: GapReason::BadRecord,
+            counted: None,
+        };
+        let knew_live = self.check.knows_live();
+        let fact = Fact::Gap(gap);
+        self.apply(&Event { time, fact }, changes);
+        if knew_live {
+            // The counts have to do.
+            self.check.walked(time.mono_ns);
+        }
     }
 
     fn take(&mut self, time: Stamp, fact: &Fact, changes: &mut Vec<Change>) {

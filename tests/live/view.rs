@@ -4,6 +4,10 @@ use std::{
     fs, os::unix::process::CommandExt, path::Path, process::Command, thread, time::Duration,
 };
 
+use rustix::{
+    mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change},
+    thread::{UnshareFlags, unshare_unsafe},
+};
 use serde_json::Value;
 
 use super::{
@@ -30,8 +34,8 @@ impl Tracefs {
         if Path::new(TRACING).join("events").exists() {
             return Some(Self(false));
         }
-        let flags = rustix::mount::MountFlags::empty();
-        rustix::mount::mount("nodev", TRACING, "tracefs", flags, None).ok()?;
+        let flags = MountFlags::empty();
+        mount("nodev", TRACING, "tracefs", flags, None).ok()?;
         Some(Self(true))
     }
 }
@@ -251,30 +255,42 @@ pub(super) fn without_btf() -> Result {
 }
 
 /// Runs a command where these directories are empty, if they are there.
+pub(super) fn hide(command: &mut Command, directories: &'static [&'static str]) {
+    elsewhere(command, move || {
+        for directory in directories {
+            match mount("none", *directory, "tmpfs", MountFlags::empty(), None) {
+                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Runs a command that reads `file` for what is at `path`.
+pub(super) fn instead(command: &mut Command, file: &Path, path: &'static str) {
+    let file = file.to_owned();
+    elsewhere(command, move || mount_bind(&file, path));
+}
+
+/// Runs a command with mounts of its own.
 #[expect(
     unsafe_code,
     reason = "what runs between fork and exec must be async-signal-safe"
 )]
-pub(super) fn hide(command: &mut Command, directories: &'static [&'static str]) {
-    use rustix::{
-        mount::{MountFlags, MountPropagationFlags, mount, mount_change},
-        thread::{UnshareFlags, unshare_unsafe},
-    };
-    let hide = move || {
+fn elsewhere(
+    command: &mut Command,
+    mounts: impl Fn() -> rustix::io::Result<()> + Send + Sync + 'static,
+) {
+    let begin = move || {
         // SAFETY: the child is about to become another program; it shares nothing that this could pull away.
         unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
         mount_change(
             "/",
             MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
         )?;
-        for directory in directories {
-            match mount("none", *directory, "tmpfs", MountFlags::empty(), None) {
-                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        Ok(mounts()?)
     };
     // SAFETY: a few system calls and no allocation.
-    unsafe { command.pre_exec(hide) };
+    unsafe { command.pre_exec(begin) };
 }

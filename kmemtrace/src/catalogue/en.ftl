@@ -763,6 +763,7 @@ page-gap-record = a record could not be understood
 page-gap-log = the kernel log was overwritten before it was read
 page-gap-poll = a poll came late, or could not read what is there
 page-gap-trace = the kernel's trace lost events
+page-gap-contradicted = the kernel counts fewer zombies
 page-ids-taken-back = This kernel takes a removed memory cgroup's id back at once, unless pages of it are in swap (Linux 4.8 and later): zombies cost memory and time, and hardly any ids.
 page-ids-kept = On this kernel a zombie keeps its id until it is freed.
 page-ids-untold = Whether this kernel lets zombies keep their ids is not known; taken that it does:

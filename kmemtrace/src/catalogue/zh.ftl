@@ -654,6 +654,7 @@ page-gap-record = 有一条记录无法解读
 page-gap-log = 内核日志在读取之前被覆盖
 page-gap-poll = 轮询过迟，或无法读取内容
 page-gap-trace = 内核跟踪丢失了事件
+page-gap-contradicted = 内核统计的僵尸数更少
 page-ids-taken-back = 此内核在删除 memory cgroup 时立即收回其 ID，除非它有页在交换区（Linux 4.8 及以后）：僵尸耗费内存和时间，几乎不占 ID。
 page-ids-kept = 在此内核上，僵尸占用 ID 直到释放。
 page-ids-untold = 不清楚此内核上僵尸是否占用 ID；假定占用：

@@ -262,6 +262,8 @@ impl<'a> Line<'a> {
         self.from_mono_ns = Some(gap.from_mono_ns);
         self.lost = gap.lost;
         self.reason = Some(gap.reason.name().into());
+        self.tracked_zombies = gap.counted.map(|counted| counted.tracked);
+        self.kernel_zombies = gap.counted.map(|counted| counted.kernel);
     }
 }
 

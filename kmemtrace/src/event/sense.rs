@@ -1,7 +1,8 @@
 //! What no kernel tells. Every fact passes here before it is believed, whatever it comes from: a record read through a wrong
 //! pointer, registers of another architecture, a line of a trace that was damaged.
 //!
-//! What does not pass counts as not understood, and is a gap ([`super::GapReason::BadRecord`]).
+//! What does not pass counts as not understood, and is a gap ([`super::GapReason::BadRecord`]). Nonsense that looks like sense
+//! passes: the kernel's counts contradict it later ([`super::GapReason::Contradicted`]).
 
 use std::fmt;
 

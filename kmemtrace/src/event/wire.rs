@@ -226,4 +226,4 @@ fn join(all: &[u8], cut: bool) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -132,6 +132,7 @@ fn small() -> Vec<(u64, Fact)> {
                 from_mono_ns: at(55_000).mono_ns,
                 lost: Some(17),
                 reason: GapReason::RingFull,
+                counted: None,
             }),
         ),
         (60_000, Fact::Tick(Counts::default())),
@@ -364,7 +365,7 @@ proptest! {
                 0 => Fact::Created(cgroup),
                 1 | 2 => Fact::Offlined(cgroup),
                 3 => Fact::Freed(cgroup),
-                4 => Fact::Gap(Gap { from_mono_ns: began.mono_ns, lost: None, reason: GapReason::BadRecord }),
+                4 => Fact::Gap(Gap { from_mono_ns: began.mono_ns, lost: None, reason: GapReason::BadRecord, counted: None }),
                 5 => Fact::MkdirFailure(MkdirFailure { path: cgroup.path, ..MkdirFailure::default() }),
                 _ => Fact::Tick(Counts::default()),
             };

@@ -380,6 +380,10 @@ fn gap_facts(change: &Change, gap: &Gap) -> Vec<Annotation> {
     [
         Some(number("for_ns", lasted)),
         gap.lost.map(|lost| number("lost", lost)),
+        gap.counted
+            .map(|counted| number("tracked_zombies", counted.tracked)),
+        gap.counted
+            .map(|counted| number("kernel_zombies", counted.kernel)),
         Some(text("reason", gap.reason.as_str().as_bytes())),
     ]
     .into_iter()

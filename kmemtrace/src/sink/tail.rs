@@ -17,7 +17,7 @@ use anstyle::Style;
 
 use super::Sink;
 use crate::{
-    event::{Gap, MkdirFailure, Stamp, Task, header::Header, json::errno_name},
+    event::{Counted, Gap, MkdirFailure, Stamp, Task, header::Header, json::errno_name},
     text::{
         escape::Name,
         style::{ALARM, BOLD, DIM, GOOD, PLAIN, Styled, WARNING},
@@ -199,6 +199,11 @@ impl<W: Write> Tail<W> {
             format_args!("for {}", Duration(lasted)),
             None,
         )?;
+        if let Some(Counted { tracked, kernel }) = gap.counted {
+            write!(self.line, "  tracked {tracked}, kernel {kernel}: ")?;
+            self.line.push_str(gap.reason.as_str());
+            return Ok(());
+        }
         match gap.lost {
             Some(lost) => write!(self.line, "  {} lost: ", Count(lost, "record"))?,
             None => self.line.push_str("  events may have been lost: "),

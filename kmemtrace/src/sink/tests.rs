@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     event::{
-        Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure,
-        NodeSlabs, Path, Pod, Proof, Scope, SlabFailure, Stamp, Task, Walked,
+        Carried, CarriedZombie, Cgroup, Counted, Counts, Event, Fact, Gap, GapReason, Holds,
+        MkdirFailure, NodeSlabs, Path, Pod, Proof, Scope, SlabFailure, Stamp, Task, Walked,
         header::{Header, HookReport, Refusal, SCHEMA},
         json::{Content, Item, Line, Reader, parse},
     },

@@ -2,7 +2,7 @@
 //! a walk is owed.
 
 use super::clock::{self, ClockOffset};
-use crate::event::{Event, Fact, Gap, GapReason, Stamp, sense};
+use crate::event::{Contradiction, Event, Fact, Gap, GapReason, Stamp, sense};
 
 /// A record may be so much ahead of the clock: where the trace has a clock of its own, it is put on this one by estimate.
 const AHEAD_NS: u64 = 2_000_000_000;
@@ -104,12 +104,21 @@ impl Account {
         }
     }
 
+    /// Says that the kernel's counts contradict the events so far. A walk must tell what there is.
+    pub(super) fn contradicted(&mut self, found: Contradiction, events: &mut Vec<Event>) {
+        let time = self.now();
+        let fact = Fact::Gap(found.gap());
+        events.push(Event { time, fact });
+        self.owe_walk();
+    }
+
     /// Says that events may have been lost.
     pub(super) fn gap(&mut self, reason: GapReason, lost: Option<u64>, events: &mut Vec<Event>) {
         let gap = Gap {
             from_mono_ns: self.whole_until_ns,
             lost,
             reason,
+            counted: None,
         };
         events.push(Event {
             time: self.now(),

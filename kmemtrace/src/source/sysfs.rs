@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    event::{Event, Fact, Gap, GapReason, Stamp, header::HookReport, sense},
+    event::{Contradiction, Event, Fact, Gap, GapReason, Stamp, Wanted, header::HookReport, sense},
     host::{self, Hierarchy, HostFacts, Root, Version},
     plan::{HookId, WayKind},
 };
@@ -69,6 +69,8 @@ pub struct Source {
     due: Instant,
     /// The distance between polls that was told of last.
     told: Duration,
+    /// What is to be said before the next poll.
+    contradiction: Option<Contradiction>,
 }
 
 impl Source {
@@ -107,6 +109,7 @@ impl Source {
             interval: config.interval,
             due: Instant::now(),
             told: config.interval,
+            contradiction: None,
         })
     }
 
@@ -155,6 +158,15 @@ impl Source {
         self.clock.stamp(snapshot::mono_ns(&self.root))
     }
 
+    /// Says before the next poll that the kernel's counts contradict what polls saw, if that is wanted. A poll looks at everything as
+    /// it is.
+    pub fn want(&mut self, wanted: Wanted) {
+        self.contradiction = match wanted {
+            Wanted::Correction(found) if self.root.is_live() => Some(found),
+            _ => None,
+        };
+    }
+
     /// Waits for the next poll and appends what it tells. Cancel-safe: a poll that has begun is finished.
     ///
     /// # Errors
@@ -201,6 +213,12 @@ impl Source {
         let late = started.saturating_duration_since(self.due) > self.interval + LATE;
         let began_ns = snapshot::mono_ns(&self.root);
         self.clock = snapshot::clock(&self.root);
+        if let Some(found) = self.contradiction.take() {
+            events.push(Event {
+                time: self.now(),
+                fact: Fact::Gap(found.gap()),
+            });
+        }
         if self.root.is_live() {
             self.read_kernel_log(began_ns, events);
         } else {
@@ -318,6 +336,7 @@ impl Source {
             from_mono_ns,
             lost,
             reason,
+            counted: None,
         };
         events.push(Event {
             time: self.now(),

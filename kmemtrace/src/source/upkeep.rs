@@ -137,6 +137,7 @@ impl Upkeep {
         self.read_kernel_log(events);
         finish_kernel_log(&mut self.kmsg, self.account.clock(), events);
         records.look_for_losses(&mut self.account, events)?;
+        self.correct(events);
         if self.account.owes_walk()
             && let Err(error) = self.walk(records, events)
         {
@@ -158,9 +159,7 @@ impl Upkeep {
         if left {
             return Ok(());
         }
-        if self.wanted == Wanted::Walk {
-            self.account.owe_walk();
-        }
+        self.correct(events);
         let last = self.walked.map(|(ended, _)| ended.elapsed());
         if self
             .walk_every
@@ -191,6 +190,18 @@ impl Upkeep {
             self.tick(records, events);
         }
         Ok(())
+    }
+
+    /// Owes a walk if one is wanted, and says first why, if that is to be said: once.
+    fn correct(&mut self, events: &mut Vec<Event>) {
+        match self.wanted {
+            Wanted::Correction(found) => {
+                self.account.contradicted(found, events);
+                self.wanted = Wanted::Walk;
+            }
+            Wanted::Walk => self.account.owe_walk(),
+            Wanted::Counts | Wanted::Nothing => {}
+        }
     }
 
     /// Takes in what the kernel log says of slab failures, where that is how they are seen.

@@ -12,23 +12,9 @@ use super::{
     ByCount, Change, Tracker, What,
     entry::MemcgEntry,
     key::{Id, Key},
+    surplus::settle_ns,
 };
 use crate::event::{Cgroup, Counts, Proof, Scope, Stamp};
-
-/// So long after `rmdir` a count may not speak of a removed cgroup yet. A directory may have been walked past before it went,
-/// and counted after.
-const SETTLE_NS: u64 = 2_000_000_000;
-
-/// `nr_dying_subsys_memory` rises with `css_offline`, which a kworker calls: seconds after `rmdir` on a busy machine.
-const SETTLE_OFFLINE_NS: u64 = 5_000_000_000;
-
-fn settle_ns(counts: &Counts) -> u64 {
-    if counts.dying_memory.is_some() {
-        SETTLE_OFFLINE_NS
-    } else {
-        SETTLE_NS
-    }
-}
 
 /// A candidate about which the counts have not decided after so many times the grace time is given up.
 const GIVE_UP: u64 = 3;
@@ -88,7 +74,7 @@ impl Tracker {
         self.tally.kmemcg_peak = counts.kmemcg_peak.max(self.tally.kmemcg_peak);
         self.tally.ids_peak = counts.ids_peak.max(self.tally.ids_peak);
         let first = self.polled.is_some_and(|polled| polled.inherited.is_none());
-        let Some(counted) = self.table.pool_by(counts) else {
+        let Some(mut counted) = self.compare(time, counts) else {
             if first {
                 // Nothing counts them: those that are seen are all that is known.
                 let certain = self.table.certain();
@@ -96,6 +82,10 @@ impl Tracker {
             }
             return;
         };
+        if let Some(found) = self.surplus.unanswered(time.mono_ns) {
+            self.gap(time, &found.gap(), changes);
+            counted = self.table.pool_by(counts).unwrap_or(counted);
+        }
         let pool = u64::try_from(counted).unwrap_or(0);
         self.table.set_pool(pool);
         let Some(polled) = &mut self.polled else {
@@ -211,6 +201,15 @@ impl Tracker {
         self.tally.leaks += zombies;
         if let Some(polled) = &mut self.polled {
             polled.leaked += zombies;
+            self.table.judge(polled.leaked);
+        }
+    }
+
+    /// Those that are leaked and certain are about to be known by the count alone.
+    pub(super) fn count_doubted(&mut self) {
+        let leaked = self.table.certain_leaked();
+        if let Some(polled) = &mut self.polled {
+            polled.leaked += leaked;
             self.table.judge(polled.leaked);
         }
     }

@@ -60,6 +60,11 @@ impl Check {
         (!self.settled()).then_some(self.since_ns)
     }
 
+    /// Whether the live ones are known, without which a count says nothing of zombies.
+    pub(super) fn knows_live(&self) -> bool {
+        self.sync != Sync::NeedsWalk
+    }
+
     /// A cgroup came or went: readings before and after it are not comparable.
     pub(super) fn disturb(&mut self) {
         self.ticks = 0;

@@ -192,6 +192,9 @@ impl Tracker {
         let Some(entry) = self.table.remove(key) else {
             return;
         };
+        if let Some(since) = entry.since().filter(|_| entry.is_certain()) {
+            self.surplus.ended(since.mono_ns, time.mono_ns);
+        }
         if !entry.is_memcg() {
             return;
         }

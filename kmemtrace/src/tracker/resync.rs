@@ -5,8 +5,9 @@ use super::{
     counts::CountReading,
     entry::MemcgEntry,
     key::{Id, Key},
+    surplus::settle_ns,
 };
-use crate::event::{Cgroup, Counts, Gap, GapReason, Proof, Scope, Stamp, Walked};
+use crate::event::{Cgroup, Counted, Counts, Gap, GapReason, Proof, Scope, Stamp, Walked};
 
 impl Tracker {
     pub(super) fn present(&mut self, time: Stamp, cgroup: &Cgroup, changes: &mut Vec<Change>) {
@@ -164,6 +165,7 @@ impl Tracker {
         }
         self.walk += 1;
         self.check.walked(time.mono_ns);
+        self.surplus.forget(time.mono_ns);
         self.counting = walked.counts.zombies_of();
         self.reconcile(time, &walked.counts, changes);
         if walked.zombies.is_some() && self.polled.is_none() {
@@ -201,12 +203,30 @@ impl Tracker {
         self.tally.gap(time, gap);
         // The kernel log tells of slab failures only: nothing about a cgroup was lost with it.
         // A poll sees all there is, whatever came before it.
-        if gap.reason != GapReason::KernelLog && self.polled.is_none() {
-            self.gap_ns = self.gap_ns.max(Some(time.mono_ns));
-            self.check.gap();
-            self.doubt(time);
+        match gap.reason {
+            GapReason::KernelLog => {}
+            GapReason::Contradicted => {
+                self.surplus.corrected(time.mono_ns);
+                self.lose(time);
+            }
+            _ if self.polled.is_some() => {}
+            _ => {
+                self.surplus.forget(time.mono_ns);
+                self.lose(time);
+            }
         }
         self.emit(time, What::Gap(gap.clone()), changes);
+    }
+
+    /// What was seen up to now need not be so.
+    fn lose(&mut self, time: Stamp) {
+        if self.polled.is_none() {
+            self.gap_ns = self.gap_ns.max(Some(time.mono_ns));
+            self.check.gap();
+        } else {
+            self.count_doubted();
+        }
+        self.doubt(time);
     }
 
     /// Any zombie may have been freed unseen. Whether it was, counts and later events tell.
@@ -228,9 +248,15 @@ impl Tracker {
         if self.polled.is_some() {
             return self.count_polled(time, counts, changes);
         }
-        let Some(mut counted) = self.table.pool_by(counts) else {
+        let Some(mut counted) = self.compare(time, counts) else {
             return;
         };
+        if let Some(found) = self.surplus.unanswered(time.mono_ns) {
+            // Nobody walks: the count has to do.
+            self.gap(time, &found.gap(), changes);
+            self.check.walked(time.mono_ns);
+            counted = self.table.pool_by(counts).unwrap_or(counted);
+        }
         let pool = self.table.pool();
         let difference = counted.saturating_sub(pool as i64);
         match self.check.read(time.mono_ns, difference) {
@@ -244,11 +270,7 @@ impl Tracker {
                     .get_or_insert(self.inherited_by_name + unnamed);
             }
             CountReading::Steady => {
-                if counted < 0 {
-                    // Fewer than those that were certain: events were lost, and nobody said so.
-                    self.doubt(time);
-                    counted = self.table.pool_by(counts).unwrap_or(counted);
-                }
+                // Fewer than those that are certain: that is for the surplus.
                 self.adopt(counted);
                 if !self.inherited_is_final
                     && let Some(inherited) = &mut self.inherited
@@ -268,6 +290,36 @@ impl Tracker {
                 self.freed.remember(key.id, None, time, false);
             }
         }
+    }
+
+    /// What the pool would have to be for the totals to be the kernel's, as [`super::table::Table::pool_by`] has it. Below 0 the
+    /// kernel does not allow all that is certain.
+    pub(super) fn compare(&mut self, time: Stamp, counts: &Counts) -> Option<i64> {
+        let counted = self.table.pool_by(counts)?;
+        let certain = self.table.certain();
+        // After a poll the pool is what the count says.
+        let pool = match self.polled {
+            Some(_) => u64::try_from(counted).unwrap_or(0),
+            None => self.table.pool(),
+        };
+        let now = Counted {
+            tracked: certain + pool,
+            kernel: certain.saturating_add_signed(counted),
+        };
+        self.counted = Some(now);
+        if self.polled.is_none() && !self.check.knows_live() {
+            return Some(counted);
+        }
+        let settle_ns = settle_ns(counts);
+        let above = if counted < 0 {
+            let settled_ns = time.mono_ns.saturating_sub(settle_ns);
+            let young = self.table.removed_after(settled_ns);
+            counted.unsigned_abs().saturating_sub(young)
+        } else {
+            0
+        };
+        self.surplus.read(time.mono_ns, settle_ns, above, now);
+        Some(counted)
     }
 
     fn adopt(&mut self, counted: i64) {

@@ -7,7 +7,7 @@ use super::{
     Totals, Tracker,
 };
 use crate::{
-    event::{Gap, MkdirFailure, SlabFailure, Stamp, header::Header},
+    event::{Counted, Gap, MkdirFailure, SlabFailure, Stamp, header::Header},
     judge::{Ids, Refused, Signs, State},
 };
 
@@ -84,6 +84,11 @@ impl<'a> Status<'a> {
             certain: self.0.table.certain(),
             pool: self.0.table.pool(),
         }
+    }
+
+    /// The zombies by the kernel's last count, and by the events up to it; `None` if it does not count them.
+    pub fn counted(self) -> Option<Counted> {
+        self.0.counted
     }
 
     /// Zombies that were there before the run; `None` as long as nothing told.
@@ -228,6 +233,7 @@ impl<'a> Status<'a> {
         Summary {
             duration_ns: now.mono_ns.saturating_sub(began_ns),
             totals: self.totals(),
+            counted: self.counted(),
             created,
             found,
             offlined,

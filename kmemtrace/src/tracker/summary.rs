@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{Forecast, Pin, Totals};
-use crate::judge::{Answer, State};
+use crate::{
+    event::Counted,
+    judge::{Answer, State},
+};
 
 /// The run so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -14,6 +17,9 @@ pub struct Summary {
     /// Where things stand at its end.
     #[serde(flatten)]
     pub totals: Totals,
+    /// Zombies by the events and by the kernel, when it last counted them; absent if it does not.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// Memcgs seen coming to life.
     pub created: u64,
     /// Memcgs that a walk found, and that were not seen coming to life.

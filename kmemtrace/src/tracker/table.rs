@@ -91,6 +91,11 @@ impl Table {
         self.certain
     }
 
+    /// Those of them that are called leaked.
+    pub(super) fn certain_leaked(&self) -> u64 {
+        self.certain_leaked
+    }
+
     pub(super) fn grace_ns(&self) -> u64 {
         self.grace_ns
     }
@@ -121,7 +126,8 @@ impl Table {
             .dying_memory
             .or(counts.num_cgroups)
             .or(counts.dying)?;
-        Some((counted as i64).saturating_sub(certain as i64))
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Some(signed(counted).saturating_sub(signed(certain)))
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&MemcgEntry> {
@@ -264,6 +270,15 @@ impl Table {
     /// The leaked ones together.
     pub(super) fn leaked(&self) -> &Leaked {
         &self.leaked
+    }
+
+    /// Certain zombies that were removed after this moment of `CLOCK_MONOTONIC`. Goes through all of them.
+    pub(super) fn removed_after(&self, ns: u64) -> u64 {
+        let young = |entry: &&MemcgEntry| {
+            let removed = entry.since().is_some_and(|since| since.mono_ns > ns);
+            removed && entry.is_certain()
+        };
+        self.values().filter(young).count() as u64
     }
 
     /// The zombie whose grace time ended first, if it has by now.

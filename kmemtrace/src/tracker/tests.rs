@@ -1,5 +1,6 @@
 //! The tracker's tests: one life at a time, counts, any order, and a model of the kernel.
 
+mod believed;
 mod counts;
 mod inherited;
 mod lives;
@@ -8,6 +9,7 @@ mod model;
 mod orders;
 mod polled;
 mod shown;
+mod surplus;
 
 use super::*;
 use crate::event::{GapReason, Path, Scope, Task};
@@ -67,6 +69,7 @@ fn gap(from_ms: u64) -> Fact {
         from_mono_ns: from_ms * 1_000_000,
         lost: Some(3),
         reason: GapReason::RingFull,
+        counted: None,
     })
 }
 

@@ -343,6 +343,10 @@ line! { 'a;
     lost: u64,
     /// Why records were lost.
     reason: Text<'a>,
+    /// Zombies by the events, where the kernel's count contradicts them.
+    tracked_zombies: u64,
+    /// Zombies by the kernel's count at that moment.
+    kernel_zombies: u64,
     /// Memcgs that are live after this.
     live: u64,
     /// Zombies after this.

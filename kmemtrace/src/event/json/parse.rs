@@ -7,8 +7,9 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Hex, LINE_MAX, Line, Text, WallTime, kind, proof, state};
 use crate::event::{
-    Carried, CarriedZombie, Cgroup, Counts, Event, Fact, Gap, GapReason, Holds, MkdirFailure, Path,
-    Pod, Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked, header::Header, sense::Nonsense,
+    Carried, CarriedZombie, Cgroup, Counted, Counts, Event, Fact, Gap, GapReason, Holds,
+    MkdirFailure, Path, Pod, Proof, Scope, SlabFailure, SlabPin, Stamp, Task, Walked,
+    header::Header, sense::Nonsense,
 };
 
 /// What a line holds.
@@ -174,6 +175,10 @@ fn content(bytes: &[u8]) -> Result<Parsed, Fault> {
                 unknown_fields += u64::from(named.is_none());
                 named.unwrap_or(GapReason::BadRecord)
             },
+            counted: line
+                .tracked_zombies
+                .zip(line.kernel_zombies)
+                .map(|(tracked, kernel)| Counted { tracked, kernel }),
         }),
         kind::TICK => Fact::Tick(counts(&line)),
         kind::CARRIED => Fact::Carried(Box::new(carried(&line)?)),

@@ -184,6 +184,7 @@ fn a_gap_for_a_reason_unheard_of_is_a_gap() {
         from_mono_ns: 3,
         lost: None,
         reason: GapReason::BadRecord,
+        counted: None,
     };
     assert_eq!(event.fact, Fact::Gap(gap));
 }

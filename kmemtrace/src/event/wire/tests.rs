@@ -13,7 +13,7 @@ fn context() -> Context {
 }
 
 #[expect(unsafe_code, reason = "the reverse of what is tested")]
-fn record(head: Head, text: &[u8]) -> Bytes {
+pub(crate) fn record(head: Head, text: &[u8]) -> Bytes {
     let head = Head {
         text_len: text.len() as u32,
         ..head

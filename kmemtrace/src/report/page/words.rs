@@ -32,6 +32,7 @@ pub(super) fn gap(reason: GapReason) -> Sentence {
         GapReason::KernelLog => say::PAGE_GAP_LOG,
         GapReason::LatePoll => say::PAGE_GAP_POLL,
         GapReason::TraceLost => say::PAGE_GAP_TRACE,
+        GapReason::Contradicted => say::PAGE_GAP_CONTRADICTED,
     }
 }
 

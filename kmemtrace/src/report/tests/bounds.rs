@@ -54,6 +54,7 @@ fn memory_is_bounded() {
             from_mono_ns: 0,
             lost: Some(1),
             reason: GapReason::RingFull,
+            counted: None,
         };
         gaps.gap(&gap, 10 * n as i64, 10 * n as i64 + 5);
     }

@@ -9,6 +9,7 @@ use anstyle::Style;
 
 use super::{PATH_MAX, Tail, forecast::ForecastLine};
 use crate::{
+    event::Counted,
     judge::{Answer, State},
     text::{
         escape::Name,
@@ -167,6 +168,16 @@ impl<W: Write> Tail<W> {
             "now",
             format_args!("{live} live, {}, {leaked} leaked", Count(zombies, "zombie")),
         )?;
+        if let Some(Counted { tracked, kernel }) = summary.counted {
+            let row = format_args!("tracked {tracked}, kernel {kernel}");
+            self.row("zombies", row)?;
+            if tracked != zombies {
+                self.line.push_str(", when last counted");
+            }
+        } else {
+            let row = format_args!("tracked {zombies}, kernel unknown: not counted");
+            self.row("zombies", row)?;
+        }
         self.row(
             "leaks",
             format_args!("{leaks} in this run, {recovered} recovered"),

@@ -229,6 +229,7 @@ pub(super) fn changes() -> Vec<Change> {
                 from_mono_ns: at(36_450).mono_ns,
                 lost: Some(17),
                 reason: GapReason::RingFull,
+                counted: None,
             }),
         ),
         (
@@ -237,6 +238,19 @@ pub(super) fn changes() -> Vec<Change> {
                 from_mono_ns: at(36_000).mono_ns,
                 lost: None,
                 reason: GapReason::BadRecord,
+                counted: None,
+            }),
+        ),
+        (
+            36_700,
+            What::Gap(Gap {
+                from_mono_ns: at(31_600).mono_ns,
+                lost: None,
+                reason: GapReason::Contradicted,
+                counted: Some(Counted {
+                    tracked: 6,
+                    kernel: 3,
+                }),
             }),
         ),
         (

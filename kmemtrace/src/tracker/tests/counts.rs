@@ -253,20 +253,6 @@ fn a_first_count_that_was_off_is_corrected() {
 }
 
 #[test]
-fn fewer_zombies_than_were_certain_puts_all_in_doubt() {
-    let mut run = Run::walked(&[1, 2, 3], num_cgroups(3));
-    run.offlined(3, cgroup(1)).offlined(3, cgroup(2));
-    for ms in 4..7 {
-        run.tick(ms, num_cgroups(2));
-    }
-    assert_eq!(run.totals(), (1, 1, 0));
-    assert!(run.settled());
-    run.changes.clear();
-    run.freed(8, cgroup(1)).tick(9, num_cgroups(1));
-    assert_eq!(run.said(), ["freed 1?", "freed 2?"]);
-}
-
-#[test]
 fn counts_before_the_walk_are_not_looked_at() {
     let mut run = Run::new();
     for ms in 1..6 {

@@ -310,6 +310,7 @@ fn a_late_poll_takes_nothing_back() {
             from_mono_ns: 1_000_000_000,
             lost: None,
             reason: GapReason::LatePoll,
+            counted: None,
         }),
     );
     assert_eq!(run.totals(), (1, 1, 1));

@@ -25,6 +25,7 @@ fn a_snapshot_tells_what_is_in_force_and_what_failed_last() {
         from_mono_ns: 0,
         lost: Some(3),
         reason: GapReason::RingFull,
+        counted: None,
     };
     run.apply(5, Fact::Gap(gap.clone()));
     let state = run.tracker.state();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
-use crate::event::{CarriedZombie, GapReason, Holds, NodeSlabs, Pod, SlabPin};
+use crate::event::{CarriedZombie, Counted, GapReason, Holds, NodeSlabs, Pod, SlabPin};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -198,13 +198,20 @@ fn fact() -> BoxedStrategy<Fact> {
                 task,
             })
         }),
-        (any::<u64>(), any::<Option<u64>>(), reason).prop_map(|(from_mono_ns, lost, reason)| {
-            Fact::Gap(Gap {
-                from_mono_ns,
-                lost,
-                reason,
-            })
-        }),
+        (
+            any::<u64>(),
+            any::<Option<u64>>(),
+            reason,
+            any::<Option<(u64, u64)>>()
+        )
+            .prop_map(|(from_mono_ns, lost, reason, counted)| {
+                Fact::Gap(Gap {
+                    from_mono_ns,
+                    lost,
+                    reason,
+                    counted: counted.map(|(tracked, kernel)| Counted { tracked, kernel }),
+                })
+            }),
         counts().prop_map(Fact::Tick),
         carried().prop_map(|carried| Fact::Carried(Box::new(carried))),
     ]
