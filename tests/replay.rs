@@ -27,6 +27,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("replay::from_and_to_show_a_part", from_and_to),
         test("replay::ten_times_as_fast_takes_a_tenth", paced),
         test("replay::lines_that_cannot_be_read_are_named", unreadable),
+        test(
+            "replay::what_another_architectures_registers_told_is_no_zombie",
+            registers,
+        ),
         test("replay::a_copy_that_was_recorded_is_shown_again", copy),
     ]
 }
@@ -181,6 +185,80 @@ fn unreadable() -> Result {
     let (_, said, status) = run(&[], name);
     assert!(said.contains("line 1: column 2: expected ident"), "{said}");
     assert_eq!(status, Some(2));
+    Ok(())
+}
+
+/// Three pods leak, and kprobes that read the registers of another architecture tell of each once more.
+fn registers() -> Result {
+    let folder = tempfile::TempDir::new()?;
+    let path = folder.path().join("trace.jsonl");
+    let name = path.to_str().ok_or("a path")?;
+    let line = |ms: u64, rest: &str| {
+        let (s, ms, ns) = (ms / 1000, ms % 1000, ms * 1_000_000);
+        format!(r#"{{"time":"2026-03-14T12:31:{s:02}.{ms:03}Z","mono_ns":{ns},{rest}}}"#)
+    };
+    let trace = |id: &dyn Fn(u64) -> u64| {
+        let mut lines = vec![
+            line(
+                1,
+                r#""kind":"header","schema":1,"version":"0","source":"bpf","grace_ns":30000000000"#,
+            ),
+            line(
+                2,
+                r#""kind":"present","cgroup_id":1,"path":"/","memory":true"#,
+            ),
+            line(
+                3,
+                r#""kind":"walked","began_mono_ns":1000000,"directories":1,"dying_memory":0"#,
+            ),
+        ];
+        for n in 0..3 {
+            let (real, other) = (100 + n, id(n));
+            let cgroup = format!(r#""path":"/kubepods/pod{n}","memory":true"#);
+            for (ms, kind) in [(10, "created"), (20, "offlined")] {
+                let told = format!(r#""kind":"{kind}","cgroup_id":{real},{cgroup}"#);
+                lines.push(line(ms + n, &told));
+                let told =
+                    format!(r#""kind":"{kind}","cgroup_id":{other},"scope":"memcg",{cgroup}"#);
+                lines.push(line(ms + n, &told));
+            }
+        }
+        for s in 1..60 {
+            lines.push(line(s * 1000, r#""kind":"tick","dying_memory":3"#));
+        }
+        lines.join("\n") + "\n"
+    };
+    for id in [0, 0xffff_8000_0123_4567_u64] {
+        fs::write(&path, trace(&|_| id))?;
+        let (shown, said, status) = run(&[], name);
+        assert_eq!(
+            said.matches(&format!("no cgroup has the id {id}")).count(),
+            6,
+            "{said}"
+        );
+        assert!(
+            shown.contains("LEAK: 3 memory cgroups leaked, but"),
+            "{shown}"
+        );
+        assert!(shown.contains("tracked 3, kernel 3"), "{shown}");
+        assert!(!shown.contains("zombies 6"), "{shown}");
+        assert_eq!(status, Some(1));
+    }
+    fs::write(&path, trace(&|n| 0x1234_5678 + n))?;
+    let (shown, said, _) = run(&[], name);
+    assert_eq!(said, "");
+    assert!(
+        shown.contains("tracked 6, kernel 3: the kernel counts fewer zombies"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("LEAK: 3 memory cgroups leaked, but"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("zombies          tracked 3, kernel 3"),
+        "{shown}"
+    );
     Ok(())
 }
 

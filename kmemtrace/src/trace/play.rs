@@ -12,6 +12,7 @@ mod tests;
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
+    mem,
     path::Path,
     time::Duration,
 };
@@ -21,7 +22,7 @@ use crate::{
     event::{Stamp, header::Header, json::Item, nanos},
     tracker::{Change, Status, Tracker},
 };
-use queue::{File, QueuedTrace, time};
+use queue::{File, OpenFile, QueuedTrace, time};
 use run::{PartId, PlayedRun, RunId, goes_on};
 pub use tally::PlayTally;
 
@@ -74,20 +75,6 @@ pub struct Play {
     begun: usize,
     ready: VecDeque<Result<PlayStep, TraceError>>,
     done: PlayTally,
-}
-
-#[derive(Debug)]
-struct OpenFile {
-    trace: Trace,
-    /// Nothing at the file's end.
-    next: Option<Item>,
-    /// The line of that.
-    line: u64,
-    /// The newest time so far on the wall clock, in nanoseconds.
-    newest_ns: i64,
-    run: Option<usize>,
-    /// The parts that go on where this one ends.
-    followers: VecDeque<QueuedTrace>,
 }
 
 impl Play {
@@ -209,6 +196,7 @@ impl Play {
                 None => self.close(number),
                 Some(item) => {
                     self.at = self.file(number).map(|file| (number, file.line));
+                    self.lose(number, &item, changes);
                     self.pull(number);
                     if let Some(step) = self.take(number, item, changes) {
                         return Some(Ok(step));
@@ -274,6 +262,7 @@ impl Play {
         let begun = next.is_some();
         self.files.push(Some(OpenFile {
             line: trace.tally().lines,
+            bad: 0,
             trace,
             next,
             newest_ns: file.from_ns,
@@ -301,6 +290,7 @@ impl Play {
                 }
                 Some(Err(error)) => {
                     let goes_on = !error.is_final();
+                    file.bad += u64::from(goes_on);
                     self.ready.push_back(Err(error));
                     if goes_on {
                         continue;
@@ -309,6 +299,20 @@ impl Play {
                 None => {}
             }
             return self.order.push(Reverse((file.newest_ns, number)));
+        }
+    }
+
+    /// Tells the run's tracker of the lines before this item that could not be understood.
+    fn lose(&mut self, number: usize, item: &Item, changes: &mut Vec<Change>) {
+        let Some(file) = self.file(number) else {
+            return;
+        };
+        let bad = mem::take(&mut file.bad);
+        let run = file.run;
+        if let (Item::Event(_) | Item::End(_), 1..) = (item, bad)
+            && let Some(run) = run.and_then(|run| self.runs.get_mut(&run))
+        {
+            run.tracker.not_understood(time(item), bad, changes);
         }
     }
 

@@ -1,6 +1,9 @@
-//! Files before their time has come, and what they begin with.
+//! Files before their time has come, and what they begin with; and those that are open.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+};
 
 use super::run::{PartId, RunId};
 use crate::{
@@ -61,4 +64,21 @@ pub(super) fn time(item: &Item) -> Stamp {
         Item::Header(time, _) | Item::End(time) => *time,
         Item::Event(event) => event.time,
     }
+}
+
+/// A file that is being played.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) trace: Trace,
+    /// Nothing at the file's end.
+    pub(super) next: Option<Item>,
+    /// The line of that.
+    pub(super) line: u64,
+    /// Lines before it that could not be understood.
+    pub(super) bad: u64,
+    /// The newest time so far on the wall clock, in nanoseconds.
+    pub(super) newest_ns: i64,
+    pub(super) run: Option<usize>,
+    /// The parts that go on where this one ends.
+    pub(super) followers: VecDeque<QueuedTrace>,
 }

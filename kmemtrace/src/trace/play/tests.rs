@@ -271,3 +271,44 @@ fn what_is_no_trace_is_an_error_at_once() {
     let error = Play::open([folder.path().join("none")], None).unwrap_err();
     assert!(error.to_string().contains("No such file"), "{error}");
 }
+
+/// What a damaged line told is lost, and that is told: by what came before it no verdict is certain.
+#[test]
+fn a_line_that_cannot_be_is_a_gap() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("t");
+    let fact = |ns, fact: fn(Cgroup) -> Fact, id| Event {
+        time: at(ns),
+        fact: fact(cgroup(id)),
+    };
+    let events = [
+        fact(1, Fact::Created, 7),
+        fact(2, Fact::Offlined, 7),
+        fact(3, Fact::Created, 8_001),
+        fact(60, Fact::Created, 9),
+    ];
+    live(&path, "a", &events, u64::MAX);
+    let whole = fs::read_to_string(&path).unwrap();
+    for (right, wrong) in [
+        (r#""cgroup_id":8001"#, r#""cgroup_id":0"#),
+        (r#""mono_ns":3,"#, r#""mono_ns":18446744073709551615,"#),
+        (r#""path":"/kubepods/p8001""#, r#""path":"kubepods""#),
+    ] {
+        fs::write(&path, whole.replace(right, wrong)).unwrap();
+        let mut play = Play::open([&path], None).unwrap();
+        let (mut errors, mut changes) = (Vec::new(), Vec::new());
+        while let Some(step) = play.step(&mut changes) {
+            errors.extend(step.err());
+        }
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let gap = changes.iter().position(|change| {
+            matches!(&change.what, What::Gap(gap) if (gap.from_mono_ns, gap.lost) == (2, Some(1)))
+        });
+        let leaked = changes
+            .iter()
+            .position(|change| matches!(&change.what, What::Leaked(subject) if subject.across_gap));
+        assert!(gap.is_some() && leaked.is_some(), "{changes:?}");
+        let made = |change: &&Change| matches!(change.what, What::Created(_));
+        assert_eq!(changes.iter().filter(made).count(), 2);
+    }
+}
