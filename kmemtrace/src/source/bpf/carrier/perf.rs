@@ -68,6 +68,9 @@ impl PerfBuffers {
     }
 }
 
+/// A record that is so much younger than the moment at which it was collected has no time: nothing is to wait for it.
+const AHEAD_NS: u64 = 2_000_000_000;
+
 /// How many pages each processor's buffer has: a power of two, at least four, in all `bytes` or a little more.
 fn pages_each(bytes: u32, cpus: usize, page: usize) -> usize {
     let each = usize::try_from(bytes).unwrap_or(0) / cpus.max(1);
@@ -86,8 +89,10 @@ struct Ordered {
 
 impl Ordered {
     fn add(&mut self, record: Bytes) {
-        // One that is too short for a time is given out at once, to be counted as not understood.
-        let time = wire::time(&record).unwrap_or(0);
+        // One that is too short for a time, or from the future, is given out at once, to be counted as not understood.
+        let latest = self.until_ns.saturating_add(AHEAD_NS);
+        let time = wire::time(&record).filter(|time| *time <= latest);
+        let time = time.unwrap_or(0);
         self.added += 1;
         self.waiting.push(Reverse((time, self.added, record)));
     }
@@ -131,6 +136,23 @@ mod tests {
                 "{bytes} {cpus} {page}"
             );
         }
+    }
+
+    #[test]
+    fn a_record_from_the_future_is_not_waited_for() {
+        let mut ordered = Ordered {
+            until_ns: 5,
+            ..Ordered::default()
+        };
+        for (time, mark) in [(4, 1), (u64::MAX, 2), (7, 3)] {
+            ordered.add(record(time, mark));
+        }
+        assert_eq!(ordered.next(), Some(record(u64::MAX, 2)));
+        assert_eq!(ordered.next(), Some(record(4, 1)));
+        assert_eq!(ordered.next(), None);
+        ordered.until_ns = 7;
+        assert_eq!(ordered.next(), Some(record(7, 3)));
+        assert!(ordered.waiting.is_empty());
     }
 
     proptest! {
