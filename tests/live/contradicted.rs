@@ -11,8 +11,8 @@ use super::{
 };
 use crate::harness::{Result, Watch, below, output, program, text};
 
-/// How many cgroups leak that this count leaves out.
-const COUNT: u64 = 3;
+/// How many more cgroups leak than there were zombies before: those may have no names, and the count may be of them.
+const MORE: u64 = 3;
 
 /// The count stays as it was while cgroups leak: the run says that it contradicts them, and asks the kernel. Where its own tree can
 /// be walked, that has their names, and they stay; elsewhere only as many are left as the count has.
@@ -24,16 +24,17 @@ pub(super) fn said_and_corrected(source: &Source) -> Result {
     fs::copy("/proc/cgroups", &count)?;
     let trace = folder.path().join("trace.jsonl");
     let before = zombies();
+    let leaks = before + MORE;
     let mut command = program(["watch", "--format", "json", "--all", "--grace", GRACE]);
     command.args(source.args()).arg("--record").arg(&trace);
     instead(&mut command, &count, "/proc/cgroups");
     let mut watch = Watch::spawn(command);
 
-    let files = leak(&world, &mut watch);
+    let files = leak(&world, &mut watch, leaks);
     let gap = watch.wait_for("a gap", |line| line["reason"] == "contradicted");
     // Of those that were there before and have no names, the count may have taken some off.
     let tracked = number(&gap, "tracked_zombies");
-    assert!((before + 1..=before + COUNT).contains(&tracked), "{gap}");
+    assert!((before + 1..=before + leaks).contains(&tracked), "{gap}");
     assert_eq!(number(&gap, "kernel_zombies"), before, "{gap}");
     let walked = watch.wait_for("a walk", |line| line["kind"] == "walked");
     let names = walked["zombies_named"].as_u64();
@@ -50,7 +51,7 @@ pub(super) fn said_and_corrected(source: &Source) -> Result {
     }
     fs::copy("/proc/cgroups", &count)?;
     watch.wait_for("a tick that agrees", |line| {
-        line["kind"] == "tick" && number(line, "zombies") == before + COUNT
+        line["kind"] == "tick" && number(line, "zombies") == before + leaks
     });
     for file in files {
         world.unpin(&file);
@@ -62,7 +63,7 @@ pub(super) fn said_and_corrected(source: &Source) -> Result {
     });
     // Where the count alone told, it told that they were gone.
     let recovered: Vec<_> = watch.of("recovered", &world.path).collect();
-    assert_eq!(recovered.len() as u64, COUNT, "{recovered:?}");
+    assert_eq!(recovered.len() as u64, leaks, "{recovered:?}");
     for line in recovered {
         assert_eq!(line["across_gap"] == true, names.is_none(), "{line}");
     }
@@ -85,15 +86,15 @@ pub(super) fn said_and_corrected(source: &Source) -> Result {
 }
 
 /// Waits for the verdict of each: then all is told but for what the count says.
-fn leak(world: &World, watch: &mut Watch) -> Vec<PathBuf> {
-    let files = (0..COUNT).map(|n| {
+fn leak(world: &World, watch: &mut Watch, count: u64) -> Vec<PathBuf> {
+    let files = (0..count).map(|n| {
         let cgroup = world.make(&format!("leaky{n}"));
         let file = world.charge(&cgroup, &n.to_string());
         remove(&cgroup);
         file
     });
     let files = files.collect();
-    watch.wait_for_all("leaked lines", COUNT as usize, |line| {
+    watch.wait_for_all("leaked lines", count as usize, |line| {
         line["kind"] == "leaked" && below(line, &world.path)
     });
     files
