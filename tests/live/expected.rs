@@ -36,9 +36,9 @@ struct Hooks {
     walk: Ways,
 }
 
-/// Debian's cloud kernels, 5.10 to 7.3.
+/// Debian's kernels, 5.10 to 7.3: cloud, full and real-time.
 const DEBIAN: Kernel = Kernel {
-    name: "a cloud kernel of Debian",
+    name: "a kernel of Debian",
     bpf: Hooks {
         records: &["ring_buffer", "perf_buffer"],
         lifecycle: &["tp_btf", "raw_tp", "tracepoint"],
@@ -123,10 +123,10 @@ impl Hooks {
     }
 }
 
-/// Whether this is a cloud kernel of Debian, or one of Debian's for arm64.
+/// Whether this is a kernel of Debian, of any flavour.
 pub(super) fn is_debian() -> bool {
     let version = fs::read_to_string("/proc/version").unwrap_or_default();
-    let flavours = ["-cloud-amd64 ", "-cloud-arm64 ", "-arm64-16k "];
+    let flavours = ["-amd64 ", "-arm64 ", "-arm64-16k "];
     flavours.iter().any(|flavour| version.contains(flavour)) && version.contains("debian-kernel@")
 }
 

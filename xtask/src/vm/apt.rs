@@ -13,6 +13,10 @@ use super::{
 };
 use crate::{error::Error, workspace};
 
+/// What the names of the packages begin with that newer kernels are divided into: the image, the modules, and the list of
+/// those that are built in.
+const PARTS: [&str; 3] = ["linux-binary-", "linux-modules-", "linux-base-"];
+
 /// apt with folders of its own, for one architecture.
 pub(crate) struct Apt {
     folder: PathBuf,
@@ -106,7 +110,7 @@ impl Apt {
         let parts: Vec<_> = depends
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Depends: "))
-            .filter(|name| name.starts_with("linux-binary-") || name.starts_with("linux-modules-"))
+            .filter(|name| PARTS.iter().any(|part| name.starts_with(part)))
             .map(str::to_owned)
             .collect();
         Ok(if parts.is_empty() {

@@ -12,8 +12,8 @@ use super::{
     qemu::{Accel, Ended},
 };
 
-/// The sources that kmemtrace is told to watch with, best first.
-const SOURCES: [&str; 3] = ["bpf", "tracefs", "sysfs"];
+/// The sources that kmemtrace is told to watch with, best first; `simulated` is `bpf` on a simulated older kernel.
+const SOURCES: [&str; 4] = ["bpf", "simulated", "tracefs", "sysfs"];
 
 /// Tests that are of no one source.
 const ANY: &str = "any";
