@@ -110,6 +110,20 @@ if [ ! -e "$root/proc/config.gz" ]; then
     fi
 fi
 
+# How large the kernel's pages are; of a copy, what that says. The mappings of awk itself are of such pages.
+page=
+if [ -n "$alive" ]; then
+    page=$(getconf PAGESIZE 2> /dev/null)
+    case $page in
+        "" | *[!0-9]*)
+            page=$(awk '/^KernelPageSize:/ && (!least || $2 < least) { least = $2 } END { if (least) print least * 1024 }' \
+                /proc/self/smaps 2> /dev/null)
+            ;;
+    esac
+elif [ -e "$root/snapshot.txt" ]; then
+    page=$(sed -n 's/^page size: \([0-9][0-9]*\) bytes.*/\1/p' "$root/snapshot.txt" | head -n 1)
+fi
+
 # The names of pods are those of the directories of their logs; what is in these is not copied.
 pods=/var/log/pods
 if [ -d "$root$pods" ]; then
@@ -399,6 +413,7 @@ fi
 {
     echo "kmemtrace snapshot, format 1"
     echo "made by kmemtrace-snapshot.sh at $(date +%s) seconds since 1970"
+    [ -z "$page" ] || echo "page size: $page bytes"
     echo "could not be read (NAME.error): $(find "$copy" -name '*.error' -print | wc -l | tr -d ' ')"
     cat "$notes"
 } > "$copy/snapshot.txt"

@@ -317,7 +317,7 @@ fn data_path() -> &'static str {
 }
 
 /// How long a console may take to come after its module was loaded: a busy machine is slow.
-const CONSOLE: Duration = Duration::from_secs(60);
+const CONSOLE: Duration = Duration::from_mins(1);
 
 /// Opens the device for data for writing. A virtio console comes by itself, a little after its module: until then it is
 /// not there, or is no device.

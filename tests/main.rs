@@ -23,6 +23,7 @@ mod harness;
 mod live;
 mod old;
 mod old_kernel;
+mod pages;
 mod recordings;
 mod replay;
 mod report;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
                 export::tests(),
                 field::tests(),
                 old::tests(),
+                pages::tests(),
                 recordings::tests(),
                 replay::tests(),
                 report::tests(),

@@ -29,6 +29,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("rules::verbs_do_not_use_each_other", verbs::apart),
         test("rules::aya_and_tokio_stay_in_their_place", places),
         test("rules::unsafe_is_in_named_modules_only", unsafe_modules),
+        test(
+            "rules::the_readers_page_size_is_asked_for_in_one_place",
+            pages,
+        ),
         test("rules::the_machines_files_are_opened_in_one_place", opens),
         test("rules::every_verb_and_option_is_in_the_readme", readme),
     ]
@@ -106,6 +110,24 @@ fn places() -> Result {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Sizes in pages are of the node's, which may be a copy of another machine: `host/page.rs` tells which that is.
+fn pages() -> Result {
+    let asks = ["param::page_size", "_SC_PAGESIZE", "PageSize::running"];
+    let mut home = false;
+    for (file, text) in sources(&root()) {
+        if !asks.iter().any(|name| text.contains(name)) {
+            continue;
+        }
+        let at = file.strip_prefix(root())?.display().to_string();
+        home |= at == "host/page.rs";
+        // eBPF runs on this machine, and its maps are mapped here.
+        let allowed = at.starts_with("host/page") || at.starts_with("source/bpf/");
+        assert!(allowed, "{at}: a page size that may be the reader's");
+    }
+    assert!(home, "the test is blind");
     Ok(())
 }
 

@@ -28,7 +28,7 @@ use walks::Walks;
 
 use crate::{
     error::Error,
-    host::{self, Hierarchy, MEMCG_IDS, Root},
+    host::{self, Hierarchy, MEMCG_IDS, PageFact, Root},
     judge::{Answer, Kept, Signs, State},
     pods::Pods,
     tracker::{Amounts, Forecast, HeldBytes, LeakCount},
@@ -75,6 +75,7 @@ pub(crate) fn take(root: &Root, options: Options) -> Result<Census, Error> {
     };
     let by_slab = names::read(root, &names);
     let mut census = assess(&hierarchy, facts.kernel, &first, second.as_ref(), by_slab);
+    census.measured_by(facts.page);
     let mut pods = Pods::new(root.clone());
     let mut pod = |uid| pods.get(uid).cloned();
     let inventory = walks.map(|mut walks| {
@@ -99,6 +100,12 @@ pub(crate) struct Census {
     /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kernel: Option<String>,
+    /// The size of the node's pages in bytes, by which slab caches are measured; absent if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) page_bytes: Option<u64>,
+    /// And what shows it, or why it is not known, if slab caches were measured.
+    #[serde(skip)]
+    pub(crate) page: Option<PageFact>,
     /// `v1` or `v2`.
     pub(crate) hierarchy: &'static str,
     /// Where it is mounted.
@@ -209,6 +216,8 @@ pub(crate) fn assess(
     let ids = kept.ids(last.live, zombies.min, zombies.max);
     Census {
         kernel,
+        page_bytes: None,
+        page: None,
         hierarchy: hierarchy.version.as_str(),
         mount: hierarchy.mount.display().to_string(),
         state: State::Unknown,
@@ -253,6 +262,12 @@ impl Census {
         }
         self.inventory = Some(inventory);
         self.state = self.signs().state();
+    }
+
+    /// Slab caches were measured in pages of this size.
+    fn measured_by(&mut self, page: PageFact) {
+        self.page_bytes = page.ok().map(|page| page.size.bytes());
+        self.page = Some(page);
     }
 
     fn judged(mut self) -> Self {

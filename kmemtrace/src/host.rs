@@ -3,6 +3,7 @@
 mod act;
 pub mod archive;
 mod config_files;
+mod config_text;
 mod controllers;
 mod copy;
 mod counts;
@@ -13,6 +14,7 @@ mod kmem;
 mod logs;
 mod mounts;
 pub(crate) mod open;
+mod page;
 mod parse;
 mod pods;
 mod privileges;
@@ -24,25 +26,27 @@ mod walk;
 use std::{
     io,
     path::{Component, Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 pub use crate::event::MEMCG_IDS;
 pub use act::{Acts, Live};
 pub use config_files::config_files;
+pub use config_text::{ConfigText, config_text};
 pub use controllers::{Hierarchy, NoMemory, memory_words};
 pub use copy::{Copied, ProgramTexts, copy, kernel_log};
 pub use counts::counts;
 pub use files::{KMSG, PROGRAMS};
 pub use kmem::{
-    Ask, Kmem, KmemDirectory, Slabinfo, count_leaves_zombies_out, is_opt_in, kmem, slabinfo,
+    Ask, Kmem, KmemDirectory, NOISE, Slabinfo, count_leaves_zombies_out, is_opt_in, kmem, slabinfo,
 };
 pub use logs::{
     FailedMkdir, JOURNALS, LOG_TAIL, LogFile, LogText, Logs, MemoryPaths, MkdirError, failed_mkdir,
     log_file, logs,
 };
 pub use mounts::{CgroupMount, Mounts, Version};
+pub use page::{NoPageSize, NodePage, PageFact, PageSign, PageSize};
 pub use parse::{FileProblem, Malformed};
 pub use pods::{POD_LOGS, pod_logs};
 pub use privileges::{Capability, Privileges};
@@ -74,6 +78,8 @@ pub struct Root {
     settles: Option<Duration>,
     /// Where the kernel's types are, should it not tell them itself.
     types: Option<PathBuf>,
+    /// The machine's page size, once it was asked for.
+    page: Arc<OnceLock<PageFact>>,
 }
 
 impl Root {
@@ -84,6 +90,7 @@ impl Root {
             inodes: None,
             settles: Some(SETTLED),
             types: None,
+            page: Arc::default(),
         }
     }
 
@@ -109,6 +116,7 @@ impl Root {
             inodes,
             settles: None,
             types: None,
+            page: Arc::default(),
         }
     }
 
@@ -124,6 +132,25 @@ impl Root {
     /// The inode number that a copy has recorded for a directory of the memory hierarchy.
     fn recorded_id(&self, path: &[u8]) -> Option<u64> {
         self.inodes.as_ref()?.get(path)
+    }
+
+    /// The machine's page size, and what shows it: of a copy that of the machine that was copied.
+    ///
+    /// # Errors
+    ///
+    /// Nothing in the copy shows it, or what does differs.
+    pub fn page(&self) -> PageFact {
+        *self.page.get_or_init(|| page::read(self))
+    }
+
+    /// The machine's page size, if it is known.
+    pub fn page_size(&self) -> Option<PageSize> {
+        self.page().ok().map(|page| page.size)
+    }
+
+    /// The machine's page size; where it is not known, one that is hardly smaller: for how far counters may be off.
+    pub fn page_size_at_most(&self) -> PageSize {
+        self.page_size().unwrap_or(PageSize::LARGE)
     }
 
     /// Whether this is the machine itself, and not a copy of its files.
@@ -211,6 +238,8 @@ pub struct HostFacts {
     pub boot_id: Option<String>,
     /// The words of `/proc/cmdline` that matter to memory cgroups.
     pub cmdline: Option<Vec<String>>,
+    /// How large its pages are.
+    pub page: PageFact,
     /// What this process may do.
     pub privileges: Privileges,
     /// `/sys/kernel/security/lockdown`: the mode in brackets; `None` if there is no such file.
@@ -263,6 +292,7 @@ pub fn facts(root: &Root) -> HostFacts {
         cmdline: root
             .line("/proc/cmdline")
             .map(|line| memory_words(&line).map(str::to_owned).collect()),
+        page: root.page(),
         privileges: privileges::parse(&read("/proc/self/status")).unwrap_or_default(),
         lockdown: lockdown.as_deref().and_then(chosen),
         unprivileged_bpf_disabled: root

@@ -53,7 +53,8 @@ impl Tree {
                 "/proc/meminfo",
                 "MemTotal: 131072000 kB\nMemFree: 40000000 kB\nMemAvailable: 90000000 kB\n",
             )
-            .put("kmsg-raw.txt", "6,0,0,-;Linux version\n");
+            .put("kmsg-raw.txt", "6,0,0,-;Linux version\n")
+            .put("snapshot.txt", "page size: 4096 bytes\n");
         tree
     }
 

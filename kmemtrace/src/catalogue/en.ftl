@@ -782,6 +782,7 @@ page-fact-kernel = kernel
 page-fact-cmdline = kernel command line
 page-cmdline-nothing = nothing that matters to memory cgroups
 page-fact-cgroups = cgroups
+page-fact-page-size = page size
 page-fact-refused = better sources, refused
 page-fact-grace = grace time
 page-fact-hold = zombies hold

@@ -673,6 +673,7 @@ page-fact-kernel = 内核
 page-fact-cmdline = 内核命令行
 page-cmdline-nothing = 没有与 memory cgroup 有关的参数
 page-fact-cgroups = cgroup 版本
+page-fact-page-size = 内存页大小
 page-fact-refused = 更好但不可用的来源
 page-fact-grace = 宽限时间
 page-fact-hold = 僵尸占用

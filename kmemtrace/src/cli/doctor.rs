@@ -15,7 +15,7 @@ use crate::{
     interrupt::{Signals, runtime},
     judge::Answer,
     source::{self, SourceKind, bpf, tracefs},
-    text::escape::Name,
+    text::{escape::Name, units::Bytes},
 };
 
 /// Arguments of `kmemtrace doctor`.
@@ -109,6 +109,9 @@ struct Host {
     hostname: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<String>,
+    /// The size of its pages, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_bytes: Option<u64>,
     euid: u32,
     /// Of those that eBPF asks for, the capabilities that this process has.
     capabilities: Vec<&'static str>,
@@ -184,6 +187,7 @@ impl Host {
         Self {
             hostname: facts.hostname.clone(),
             kernel: facts.kernel.clone(),
+            page_bytes: facts.page.ok().map(|page| page.size.bytes()),
             euid: facts.privileges.euid,
             capabilities: wanted
                 .iter()
@@ -214,6 +218,7 @@ impl Host {
 
     fn rows(&self) -> Vec<(&'static str, bool, String)> {
         let none = || "none".to_owned();
+        let unknown = || "unknown".to_owned();
         let caps = if self.capabilities.is_empty() {
             none()
         } else {
@@ -221,6 +226,11 @@ impl Host {
         };
         let mut rows = vec![
             ("privileges", !self.capabilities.is_empty(), format!("uid {}, capabilities {caps}", self.euid)),
+            (
+                "page size",
+                self.page_bytes.is_some(),
+                self.page_bytes.map_or_else(unknown, |bytes| Bytes(bytes).to_string()),
+            ),
             (
                 "memory cgroups",
                 self.memory.is_some(),

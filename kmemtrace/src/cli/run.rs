@@ -201,6 +201,7 @@ fn header(started: &Started, facts: &HostFacts, grace: Duration) -> Header {
         source: started.source.kind().as_str().to_owned(),
         hostname: facts.hostname.clone(),
         kernel: facts.kernel.clone(),
+        page_bytes: facts.page.ok().map(|page| page.size.bytes()),
         boot_id: facts.boot_id.clone(),
         hierarchy: facts
             .memory

@@ -38,8 +38,8 @@ use super::{Evidence, Provenance};
 use crate::{
     catalogue::{Message, say},
     host::{
-        self, Ask, Hierarchy, KmemDirectory, NoMemory, Root, SlabLayout, SlabMemcgs, Slabinfo,
-        Version,
+        self, Ask, Hierarchy, KmemDirectory, NoMemory, PageFact, Root, SlabLayout, SlabMemcgs,
+        Slabinfo, Version,
     },
     judge::{self, Kept},
 };
@@ -228,6 +228,8 @@ pub struct Facts {
     pub trace: Option<String>,
     /// The machine's name.
     pub hostname: Option<String>,
+    /// How large its pages are.
+    pub page: PageFact,
     /// How long it has been up, in nanoseconds.
     pub uptime_ns: Option<u64>,
     /// What `/proc/version` says: who built it.
@@ -312,6 +314,7 @@ impl Facts {
         Self {
             trace: None,
             hostname: facts.hostname,
+            page: facts.page,
             uptime_ns: host::uptime_ns(root),
             built: line(root, "/proc/version", |_| true)
                 .ok()
@@ -350,13 +353,16 @@ impl Facts {
 
 /// Reads a file; of a copy in which it is an error, that.
 fn read(root: &Root, path: &str) -> Reading<Vec<u8>> {
-    root.read(path).map_err(|error| {
-        let told = (error.kind() == io::ErrorKind::NotFound)
-            .then(|| root.read(format!("{path}.error")).ok())
-            .flatten();
-        let told = told.map(|text| Reason::told(String::from_utf8_lossy(&text).trim()));
-        Unread::new(path, told.unwrap_or_else(|| error.into()))
-    })
+    root.read(path).map_err(|error| unread(root, path, error))
+}
+
+/// Why a file could not be read; of a copy in which it is an error, that.
+fn unread(root: &Root, path: &str, error: io::Error) -> Unread {
+    let told = (error.kind() == io::ErrorKind::NotFound)
+        .then(|| root.read(format!("{path}.error")).ok())
+        .flatten();
+    let told = told.map(|text| Reason::told(String::from_utf8_lossy(&text).trim()));
+    Unread::new(path, told.unwrap_or_else(|| error.into()))
 }
 
 /// The first line that is meant.

@@ -24,6 +24,9 @@ pub struct Header {
     /// The kernel's release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// The size of its pages, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_bytes: Option<u64>,
     /// The words of the kernel's command line that matter to memory cgroups; empty if it has none of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmdline: Option<Vec<String>>,

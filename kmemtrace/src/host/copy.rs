@@ -16,6 +16,7 @@ use super::{
     files::{BYTES, ENTRIES, FILES, KMSG, MOUNT, NOTE, PROGRAMS, SMALL, V1, V2},
     inodes, logs,
     open::{self, bounded},
+    page::RECORDED,
     pods::pod_logs,
     walk,
 };
@@ -211,6 +212,10 @@ impl<W: Write> Copy<'_, W> {
             env!("CARGO_PKG_VERSION"),
             self.seconds
         );
+        if let Ok(page) = self.root.page() {
+            let (bytes, by) = (page.size.bytes(), page.by.as_str());
+            let _ = writeln!(text, "{RECORDED}{bytes} bytes (by {by})");
+        }
         let _ = writeln!(text, "could not be read (NAME.error): {}", copied.unread);
         let _ = writeln!(text, "left out: {}", copied.left_out);
         for note in &copied.notes {

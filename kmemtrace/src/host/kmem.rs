@@ -22,6 +22,10 @@ const DIRECTORIES: usize = 200_000;
 /// In how many of them files are read: on a machine with more, what removed memcgs hold is not worth the time that it takes.
 const READ: usize = 20_000;
 
+/// How many pages usage may change by while that of all directories is read: processors take some 32 or 64 at a time
+/// (`MEMCG_CHARGE_BATCH`), whatever their size. With pages of 4 KiB it is a mebibyte.
+pub const NOISE: u64 = 256;
+
 /// How many problems are told one by one.
 const PROBLEMS: usize = 100;
 
@@ -88,8 +92,8 @@ pub struct KmemDirectory {
     /// that cannot be told, since memory may be its own. It is told of the root, which is not charged anything itself, and
     /// of directories without tasks and without slab caches of their own.
     ///
-    /// Usage changes while it is read. So with tasks below, less than a mebibyte or an eighth of all is not believed; and if it is
-    /// more than a mebibyte, it is not known whether anything is held ([`Kmem::noisy`]).
+    /// Usage changes while it is read. So with tasks below, less than [`NOISE`] pages or an eighth of all is not believed; and if it
+    /// is more than these pages, it is not known whether anything is held ([`Kmem::noisy`]).
     pub held: u64,
 }
 
@@ -175,7 +179,11 @@ pub fn kmem(
     caches(&mut kmem.directories, slab);
     let accounted = per_memcg_caches || kmem.directories.iter().any(|one| one.slabinfo.tells());
     if accounted && kmem.left_out == 0 {
-        held(&mut kmem, &mut children);
+        held(
+            &mut kmem,
+            &mut children,
+            root.page_size_at_most().times(NOISE),
+        );
     }
     Ok(kmem)
 }
@@ -216,11 +224,8 @@ fn caches(directories: &mut [KmemDirectory], slab: &SlabMemcgs) {
 
 const HIERARCHICAL: &str = "memory.use_hierarchy";
 
-/// With tasks below, this much comes and goes while it is read.
-const NOISE: u64 = 1 << 20;
-
 /// Works out what is held below each directory.
-fn held(kmem: &mut Kmem, children: &mut [ChildSums]) {
+fn held(kmem: &mut Kmem, children: &mut [ChildSums], noise: u64) {
     // Children before parents.
     for (at, directory) in kmem.directories.iter_mut().enumerate().rev() {
         let usage = directory.usage;
@@ -245,12 +250,12 @@ fn held(kmem: &mut Kmem, children: &mut [ChildSums]) {
             continue;
         };
         let beyond = usage.saturating_sub(below.usage);
-        let noise = if below.busy { NOISE.max(usage / 8) } else { 0 };
+        let most = if below.busy { noise.max(usage / 8) } else { 0 };
         // Of gigabytes an eighth is room for all ids there are: a page is enough to pin one.
-        let unsure = beyond > NOISE && beyond <= noise;
+        let unsure = beyond > noise && beyond <= most;
         kmem.noisy += u64::from(unsure);
         kmem.blind += u64::from(unsure);
-        directory.held = Some(beyond).filter(|&beyond| beyond > noise).unwrap_or(0);
+        directory.held = Some(beyond).filter(|&beyond| beyond > most).unwrap_or(0);
         let sum = kmem.held_bytes.unwrap_or(0);
         kmem.held_bytes = Some(sum.saturating_add(directory.held));
     }

@@ -9,7 +9,7 @@ use crate::{
     census,
     diagnose::facts::{self, Below},
     error::Error,
-    host::{self, Hierarchy, Root, SlabMemcg, Version},
+    host::{self, Hierarchy, PageSize, Root, SlabMemcg, Version},
 };
 
 /// A kind of step.
@@ -128,7 +128,8 @@ fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Result<Plan, Why> 
         let directory = facts::place(hierarchy, &below.path);
         root.path(directory.join(file)).exists()
     };
-    let writes = writes(hierarchy, &held.below, has)?;
+    let page = root.page_size().unwrap_or(PageSize::LEAST);
+    let writes = writes((hierarchy, page), &held.below, has)?;
     let all = writes.len();
     let (bytes, writes): (Vec<_>, Vec<_>) = writes.into_iter().take(max).unzip();
     Ok(Plan {
@@ -143,7 +144,7 @@ fn reclaim(root: &Root, hierarchy: &Hierarchy, max: usize) -> Result<Plan, Why> 
 /// Through the directory above the zombies, whatever they hold, with how many bytes at most: slab objects are reclaimed
 /// like pages (`shrink_slab`). `memory.force_empty` takes from all below it, so only where no task is.
 fn writes(
-    hierarchy: &Hierarchy,
+    (hierarchy, page): (&Hierarchy, PageSize),
     below: &[Below],
     has: impl Fn(&Below, &str) -> bool,
 ) -> Result<Vec<(u64, Write)>, Why> {
@@ -159,7 +160,7 @@ fn writes(
         let (file, bytes) = if v1 {
             ("memory.force_empty", below.held.total())
         } else {
-            ("memory.reclaim", asked(below))
+            ("memory.reclaim", asked(below, page))
         };
         let text = if v1 { 0 } else { bytes };
         let path = facts::place(hierarchy, &below.path).join(file);
@@ -172,17 +173,18 @@ fn writes(
     Ok(writes)
 }
 
-/// Of each zombie so much is reclaimed at first, however little it holds (`SWAP_CLUSTER_MAX` pages, `get_scan_count`).
-const EACH: u64 = 128 << 10;
+/// Of each zombie so many pages are reclaimed at first, however little it holds (`SWAP_CLUSTER_MAX`, `get_scan_count`).
+const EACH: u64 = 32;
 
 /// Of live cgroups no more than this is reclaimed where nothing tells how much the zombies hold.
 const MOST: u64 = 16 << 20;
 
 /// What to ask of `memory.reclaim`. It takes from live cgroups what zombies do not have: so with tasks below, only what can
 /// be reclaimed of the zombies'.
-fn asked(below: &Below) -> u64 {
+fn asked(below: &Below, page: PageSize) -> u64 {
     let held = below.held;
-    let few = || below.zombies.unwrap_or(1).saturating_mul(EACH).min(MOST);
+    let pages = below.zombies.unwrap_or(1).saturating_mul(EACH);
+    let few = || page.times(pages).min(MOST);
     let bytes = if below.busy {
         held.file.saturating_add(held.other)
     } else {
@@ -243,25 +245,34 @@ mod tests {
             // Its zombies hold nothing that can be told: they are known all the same.
             below("/c", 0, true),
         ];
-        let v1 = writes(&hierarchy(Version::V1), &all, |_, _| true);
+        let v1 = writes((&hierarchy(Version::V1), PageSize::LEAST), &all, |_, _| {
+            true
+        });
         let a = ("/cg/a/memory.force_empty".into(), "0".to_owned());
         assert_eq!(v1, Ok(vec![(4105, a)]));
-        let busy = writes(&hierarchy(Version::V1), &all[1..], |_, _| true);
+        let busy = writes(
+            (&hierarchy(Version::V1), PageSize::LEAST),
+            &all[1..],
+            |_, _| true,
+        );
         assert_eq!(busy, Err(Why::Tasks));
         // memory.reclaim takes so many bytes, and of live cgroups' if zombies have less.
-        let v2 = writes(&hierarchy(Version::V2), &all, |_, _| true);
         let asked = |path: &str, bytes: u64| (bytes, (path.into(), bytes.to_string()));
-        assert_eq!(
-            v2,
-            Ok(vec![
-                asked("/cg/a/memory.reclaim", 4105),
-                asked("/cg/b/memory.reclaim", 8192),
-                asked("/cg/c/memory.reclaim", 256 << 10),
-            ])
-        );
-        let none = writes(&hierarchy(Version::V2), &all, |_, _| false);
+        for (page, few) in [(4 << 10, 256 << 10), (64 << 10, 4 << 20)] {
+            let page = PageSize::of(page).unwrap();
+            assert_eq!(
+                writes((&hierarchy(Version::V2), page), &all, |_, _| true),
+                Ok(vec![
+                    asked("/cg/a/memory.reclaim", 4105),
+                    asked("/cg/b/memory.reclaim", 8192),
+                    asked("/cg/c/memory.reclaim", few),
+                ])
+            );
+        }
+        let v2 = hierarchy(Version::V2);
+        let none = writes((&v2, PageSize::LEAST), &all, |_, _| false);
         assert_eq!(none, Err(Why::NoFile));
-        let none = writes(&hierarchy(Version::V2), &[], |_, _| true);
+        let none = writes((&v2, PageSize::LEAST), &[], |_, _| true);
         assert_eq!(none, Err(Why::NothingHeld));
     }
 }

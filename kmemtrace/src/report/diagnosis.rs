@@ -12,7 +12,8 @@ use crate::{
             Configuration, Distribution, FileLine, MemcgCount, Reading, Reason, Traced, Unread,
         },
     },
-    host::{MEMCG_IDS, NoMemory},
+    event::header::Header,
+    host::{MEMCG_IDS, NoMemory, NoPageSize, NodePage, PageFact, PageSign, PageSize},
 };
 
 /// The diagnosis in words; `None` if there is no run. `header` is where the last run's header was read.
@@ -79,6 +80,7 @@ pub(super) fn facts(report: &Report, run: &ReportRun, traced: &Traced, at: &Prov
     Facts {
         trace: Some(at.file().to_owned()),
         hostname: header.hostname.clone(),
+        page: page(header),
         uptime_ns: Some(run.ended.mono_ns),
         built: None,
         cmdline: cmdline.map_or_else(|| untold(at), |words| Ok(line(words))),
@@ -109,6 +111,14 @@ pub(super) fn facts(report: &Report, run: &ReportRun, traced: &Traced, at: &Prov
         trial: None,
         kernel: kernel.map_or_else(|| untold(at), |release| Ok(line(release))),
     }
+}
+
+/// What the header says of the node's pages.
+fn page(header: &Header) -> PageFact {
+    let size = header.page_bytes.and_then(PageSize::of);
+    let by = PageSign::Header;
+    size.map(|size| NodePage { size, by })
+        .ok_or(NoPageSize::Untold(None))
 }
 
 fn untold<T>(at: &Provenance) -> Reading<T> {

@@ -2,13 +2,10 @@
 
 use serde::Serialize;
 
-use crate::host::SlabLayout;
+use crate::host::{PageSize, SlabLayout};
 
-/// What a page holds at least.
-const PAGE: u64 = 4096;
-
-/// What may be charged to a cgroup beyond what is in it: processors keep up to 64 pages at hand (`CHARGE_BATCH`).
-const AT_HAND: u64 = 64 * PAGE;
+/// What may be charged to a cgroup beyond what is in it: processors keep so many pages at hand (`CHARGE_BATCH`).
+const AT_HAND: u64 = 64;
 
 /// The counts at one moment. Each is absent where this kernel does not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -86,6 +83,8 @@ pub(crate) struct Around {
     pub(crate) removed: u64,
     /// The kernel's count of the whole machine changes by itself.
     pub(crate) busy: bool,
+    /// How large pages are.
+    pub(crate) page: Option<PageSize>,
     /// More removed cgroups have slab caches named after them than there are zombies, on the whole machine: those caches are
     /// their parents' (`memcg_reparent_kmem_caches`, 5.3 and RHEL 8's 4.18).
     pub(crate) reparents: bool,
@@ -128,7 +127,7 @@ fn by_machine(
     around: Around,
     holds: Option<bool>,
 ) -> Agreement {
-    let (Some(counted), true) = (counts.counted, alive.listed) else {
+    let (Some(counted), Some(page), true) = (counts.counted, around.page, alive.listed) else {
         return Agreement::Unknown;
     };
     let Ok(counted) = u64::try_from(counted) else {
@@ -147,7 +146,8 @@ fn by_machine(
             Some(true) if slab_pins => named == 0 && (alive.named > 0 || holds == Some(false)),
             Some(true) => true,
         };
-        let no_pages = holds == Some(false) || pages.is_some_and(|pages| pages <= AT_HAND);
+        let no_pages =
+            holds == Some(false) || pages.is_some_and(|pages| pages <= page.times(AT_HAND));
         return if none && no_pages {
             Agreement::Exactly(0)
         } else {
@@ -155,8 +155,7 @@ fn by_machine(
         };
     }
     // Names that slab left behind at its parent are as many as were removed, whatever others' zombies come to.
-    let agree =
-        named == counted || pages.is_some_and(|pages| pages >= counted.saturating_mul(PAGE));
+    let agree = named == counted || pages.is_some_and(|pages| pages >= page.times(counted));
     if agree && counted <= around.removed && !around.busy {
         Agreement::Exactly(counted)
     } else {

@@ -44,7 +44,10 @@ impl<'a> Observer<'a> {
             base,
             before: None,
             alive: Alive::default(),
-            around: Around::default(),
+            around: Around {
+                page: course.root.page_size(),
+                ..Around::default()
+            },
             last: None,
             steps: Vec::new(),
             pin_walks: Ok(PinWalks::new(course.root)),

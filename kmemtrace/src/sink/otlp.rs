@@ -84,9 +84,14 @@ impl<W: Write> Sink for Otlp<W> {
             ("kmemtrace.boot_id", header.boot_id.as_deref()),
             ("kmemtrace.source", Some(&*header.source)),
         ];
+        let page = header
+            .page_bytes
+            .and_then(|bytes| i64::try_from(bytes).ok());
+        let page = page.map(|bytes| attribute("kmemtrace.page_bytes", &integer(bytes)));
         let attributes = known
             .iter()
-            .filter_map(|(key, value)| Some(attribute(key, &text((*value)?))));
+            .filter_map(|(key, value)| Some(attribute(key, &text((*value)?))))
+            .chain(page);
         self.resource = json!({ "attributes": attributes.collect::<Vec<_>>() });
         Ok(())
     }

@@ -282,6 +282,9 @@ impl<W: Write> Tail<W> {
                 write!(self.line, "  {label} {}", Name::whole(value.as_bytes()))?;
             }
         }
+        if let Some(bytes) = header.page_bytes {
+            write!(self.line, "  page {}", Bytes(bytes))?;
+        }
         let source = Name::whole(header.source.as_bytes());
         write!(
             self.line,

@@ -26,6 +26,9 @@ pub(super) struct Document<'a> {
     /// The kernel's release.
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<&'a str>,
+    /// The size of its pages, in bytes; absent if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_bytes: Option<u64>,
     /// Who made that kernel; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     vendor: Option<&'static str>,
@@ -141,6 +144,7 @@ impl<'a> Document<'a> {
             headline: say(&diagnosis.headline),
             hostname: facts.hostname.as_deref(),
             kernel: facts.kernel.as_ref().ok().map(|line| &line.text[..]),
+            page_bytes: facts.page.ok().map(|page| page.size.bytes()),
             vendor: facts.vendor().map(|vendor| vendor.name),
             distribution: facts
                 .distribution

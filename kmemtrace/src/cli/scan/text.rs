@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use crate::{
     census::Census,
     cli::output::{Palette, Printed},
+    host::{NOISE, PageSize},
     judge::{Kept, State},
     sink::tail::forecast::ForecastLine,
     text::{escape::Name, units::Bytes},
@@ -25,6 +26,7 @@ impl Printed for Census {
             self.hierarchy,
             Name::whole(self.mount.as_bytes())
         )?;
+        self.pages(out)?;
         writeln!(out, "  live       {}", self.live)?;
         if let Some(crowd) = &self.crowd {
             crowd.text(out)?;
@@ -90,6 +92,17 @@ fn range(min: u64, max: Option<u64>) -> String {
 }
 
 impl Census {
+    /// The page size, if it is not what most have, or if bytes are missing since it is unknown.
+    fn pages(&self, out: &mut dyn Write) -> io::Result<()> {
+        match &self.page {
+            Some(Ok(page)) if page.size != PageSize::LEAST => writeln!(out, "  page size  {page}"),
+            Some(Err(why)) if !self.named.is_empty() => {
+                writeln!(out, "  page size  unknown: {why}")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// memcg ids in use, and whether zombies keep theirs.
     fn ids(&self, out: &mut dyn Write) -> io::Result<()> {
         let capacity = self.ids_capacity;
@@ -201,6 +214,8 @@ impl Census {
             "  unseen     {gone} ids with only names of slab caches that are gone: "
         )?;
         let held = self.held_bytes.unwrap_or(0);
+        let page = self.page_bytes.and_then(PageSize::of);
+        let noise = page.unwrap_or(PageSize::LEAST).times(NOISE);
         match self.named_bytes {
             _ if self.held_bytes == Some(0) && self.none => {
                 writeln!(out, "freed, as no kernel memory is held")
@@ -209,7 +224,7 @@ impl Census {
                 writeln!(out, "zombies among them hold that kernel memory, in pages")
             }
             // A cache's slabs are counted at another moment, and are not all that it is charged for.
-            Some(named) if held.saturating_sub(named) > (1 << 20).max(named / 4) => {
+            Some(named) if held.saturating_sub(named) > noise.max(named / 4) => {
                 let rest = Bytes(held.saturating_sub(named));
                 writeln!(
                     out,

@@ -1,8 +1,9 @@
 //! How the kernel was built, and whose distribution it runs in.
 
-use std::io::Read;
+use std::io::ErrorKind;
 
-use super::{FileLine, Reading, Reason, Root, Unread, find, read};
+use super::{FileLine, Reading, Reason, Root, Unread, find, unread};
+use crate::host;
 
 /// Whether accounting of kernel memory to memcgs is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,31 +23,16 @@ pub struct KernelConfig {
     pub line: FileLine,
 }
 
-/// The largest configuration, unpacked: they have a quarter of a mebibyte.
-const CONFIG_MAX: u64 = 4 << 20;
-
-/// Reads the configuration from where kernels and distributions put it.
+/// Reads the configuration.
 pub(super) fn config(root: &Root, release: Option<&str>) -> Reading<KernelConfig> {
-    let packed = "/proc/config.gz";
-    if let Ok(bytes) = read(root, packed) {
-        let mut text = Vec::new();
-        let unpacked = flate2::read::MultiGzDecoder::new(&bytes[..])
-            .take(CONFIG_MAX)
-            .read_to_end(&mut text);
-        unpacked.map_err(|error| Unread::new(packed, error))?;
-        return parse(packed, &text);
+    match host::config_text(root, release) {
+        Ok(config) => parse(&config.file, &config.text),
+        // Without a release it is not known where else to look.
+        Err((file, error)) if file.starts_with("/proc/") && error.kind() == ErrorKind::NotFound => {
+            Err(Unread::new(file, Reason::NoFile))
+        }
+        Err((file, error)) => Err(unread(root, &file, error)),
     }
-    let Some(release) = release.filter(|release| !release.contains('/')) else {
-        return Err(Unread::new(packed, Reason::NoFile));
-    };
-    let first = format!("/boot/config-{release}");
-    let unread = match read(root, &first) {
-        Ok(bytes) => return parse(&first, &bytes),
-        Err(unread) => unread,
-    };
-    let second = format!("/lib/modules/{release}/config");
-    let second_text = read(root, &second).map_err(|_| unread)?;
-    parse(&second, &second_text)
 }
 
 fn parse(file: &str, text: &[u8]) -> Reading<KernelConfig> {

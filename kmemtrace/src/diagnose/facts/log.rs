@@ -7,7 +7,7 @@ use super::{Reading, Reason, Root, Unread};
 use crate::{
     diagnose::Evidence,
     event::klog::{Time, records, records_in},
-    host::{KMSG, LogFile, kernel_log},
+    host::{KMSG, LogFile, PageSize, kernel_log},
 };
 
 pub use oom::{Filled, OomCounter, Usage};
@@ -92,6 +92,7 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Reading<KernelLog> {
     let mut unread = None;
     let mut there = false;
     let mut whole = false;
+    let page = root.page_size();
     for &file in own(root) {
         let read = if file == KMSG || root.is_live() {
             kernel_log(root)
@@ -100,7 +101,7 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Reading<KernelLog> {
         };
         match read {
             Ok(bytes) => {
-                let mut view = LogView::default();
+                let mut view = LogView::of(page);
                 records(&bytes, &mut |number, record| {
                     view.take(file, Some(number), record);
                 });
@@ -122,7 +123,7 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Reading<KernelLog> {
             }
         }
     }
-    for (name, view) in views(files) {
+    for (name, view) in views(files, page) {
         log.records = log.records.max(view.records);
         log.files.push(name.to_owned());
         let told = view.told();
@@ -136,12 +137,12 @@ pub(super) fn read(root: &Root, files: &[LogFile]) -> Reading<KernelLog> {
 }
 
 /// The logs that have records of the kernel's, with what these tell.
-fn views(files: &[LogFile]) -> Vec<(&str, LogView)> {
+fn views(files: &[LogFile], page: Option<PageSize>) -> Vec<(&str, LogView)> {
     let mut views: Vec<(&str, LogView)> = Vec::new();
     for file in files {
         let at = views.iter().position(|(name, _)| *name == file.log);
         let at = at.unwrap_or_else(|| {
-            views.push((&file.log, LogView::default()));
+            views.push((&file.log, LogView::of(page)));
             views.len() - 1
         });
         let (_, view) = &mut views[at];

@@ -96,11 +96,13 @@ pub fn read(root: &Root, at: &Hierarchy) -> Reading<ZombieHoldings> {
     if nodes.is_empty() {
         return Err(Unread::new(mount, Reason::RootAlone));
     }
-    let mut held = held(&mut nodes);
+    let noise = root.page_size_at_most().times(host::NOISE);
+    let mut held = held(&mut nodes, noise);
     for below in &mut held.below {
         let total = below.held.other;
         if total > 0 {
-            below.held = kinds(root, at, &nodes, &below.path, total, below.busy);
+            let noise = if below.busy { noise } else { 0 };
+            below.held = kinds((root, at), &nodes, &below.path, total, noise);
             held.sum += below.held;
         }
     }
@@ -148,8 +150,9 @@ fn dying_descendants(stat: &[u8]) -> Option<u64> {
     value("nr_dying_subsys_memory ").or_else(|| value("nr_dying_descendants "))
 }
 
-/// Where something is held, and how much: all of it of a kind that is not known yet.
-fn held(nodes: &mut BTreeMap<Vec<u8>, Node>) -> ZombieHoldings {
+/// Where something is held, and how much: all of it of a kind that is not known yet. Usage changes while it is read: with
+/// tasks below, less than `noise` is not believed.
+fn held(nodes: &mut BTreeMap<Vec<u8>, Node>, noise: u64) -> ZombieHoldings {
     let mut held = ZombieHoldings::default();
     // Children come after their parents: each is done before the parent is looked at.
     let paths: Vec<Vec<u8>> = nodes.keys().rev().cloned().collect();
@@ -168,12 +171,7 @@ fn held(nodes: &mut BTreeMap<Vec<u8>, Node>) -> ZombieHoldings {
         let zombies = node
             .dying
             .map(|dying| dying.saturating_sub(node.children.dying));
-        // Usage changes while it is read: with tasks below, a little is not believed.
-        let noise = if busy {
-            (1 << 20).max(node.usage / 8)
-        } else {
-            0
-        };
+        let noise = if busy { noise.max(node.usage / 8) } else { 0 };
         let beyond = node.usage.saturating_sub(node.children.usage);
         // With tasks in it, some of it is its own.
         let told = !node.tasks && zombies != Some(0) && beyond > noise;
@@ -198,14 +196,13 @@ fn parent(path: &[u8]) -> &[u8] {
     &path[..end]
 }
 
-/// Of which kinds `total` is, that a directory is charged beyond its children.
+/// Of which kinds `total` is, that a directory is charged beyond its children; less than `noise` of a kind is not believed.
 fn kinds(
-    root: &Root,
-    at: &Hierarchy,
+    (root, at): (&Root, &Hierarchy),
     nodes: &BTreeMap<Vec<u8>, Node>,
     path: &[u8],
     total: u64,
-    busy: bool,
+    noise: u64,
 ) -> Kinds {
     let mut own = one(root, at, path);
     let inside = [path, b"/"].concat();
@@ -215,7 +212,7 @@ fn kinds(
             own.subtract(one(root, at, child));
         }
     }
-    own.kinds(total, if busy { 1 << 20 } else { 0 })
+    own.kinds(total, noise)
 }
 
 /// What a directory's files say of the kinds; what cannot be read says nothing.

@@ -7,6 +7,9 @@ use crate::{
     host::{self, Directory, Slabinfo},
 };
 
+/// What processors keep of a cgroup that has no tasks is fewer pages.
+const AT_HAND: u64 = 16;
+
 /// In so many directories it is looked for.
 const LOOKED_AT: usize = 64;
 
@@ -17,6 +20,7 @@ const LOOKED_AT: usize = 64;
 pub(super) fn read(root: &Root, at: &Hierarchy) -> Option<Evidence> {
     let mut found = None;
     let mut looked_at = 0;
+    let at_hand = root.page_size_at_most().times(AT_HAND);
     let walked = host::walk(root, at, &mut |directory| {
         let level = Level::of(directory.path);
         if found.is_some() || looked_at == LOOKED_AT || !level.is_kubelet_s() {
@@ -30,7 +34,7 @@ pub(super) fn read(root: &Root, at: &Hierarchy) -> Option<Evidence> {
                 let says = Message::new(say::SLABINFO_CACHES).arg("caches", caches);
                 Evidence::of_file(place(Slabinfo::FILE), says)
             }),
-            Version::V2 if level == Level::Pod => left(&directory)
+            Version::V2 if level == Level::Pod => left(&directory, at_hand)
                 .map(|bytes| Evidence::of_file(place("memory.current"), bytes.to_string())),
             Version::V2 => None,
         };
@@ -45,14 +49,14 @@ fn caches(directory: &Directory<'_>) -> Option<u64> {
     }
 }
 
-/// Bytes in a directory that has no children, no tasks and no dying descendants.
-fn left(directory: &Directory<'_>) -> Option<u64> {
+/// Bytes in a directory that has no children, no tasks and no dying descendants, if processors do not keep them.
+fn left(directory: &Directory<'_>, at_hand: u64) -> Option<u64> {
     let read = |file| String::from_utf8(directory.read(file, 1 << 16).ok()?).ok();
     let stat = read("cgroup.stat")?;
     let none = |key: &str| stat.lines().any(|line| line == format!("{key} 0"));
     let alone = none("nr_descendants") && none("nr_dying_descendants");
     let idle = directory.read("cgroup.procs", 1 << 20).ok()?.is_empty();
     let bytes = read("memory.current")?.trim().parse().ok()?;
-    // What processors keep of it is less (32 pages each); a cgroup that never had anything has none.
-    (alone && idle && bytes >= 1 << 16).then_some(bytes)
+    // A cgroup that never had anything has none.
+    (alone && idle && bytes >= at_hand).then_some(bytes)
 }

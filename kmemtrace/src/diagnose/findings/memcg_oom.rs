@@ -33,7 +33,8 @@ fn memcg_oom(facts: &Facts) -> Finding {
         most.cgroup.clone().into()
     };
     // What kernel memory filled matters more than how many processes that cost.
-    let filled = |group: &Killed| Some((group.cgroup.clone(), group.usage.filled()?));
+    let page = facts.page.ok().map(|page| page.size);
+    let filled = |group: &Killed| Some((group.cgroup.clone(), group.usage.filled(page)?));
     let filled = log
         .killed
         .iter()
@@ -70,7 +71,7 @@ fn memcg_oom(facts: &Facts) -> Finding {
             let used = group
                 .used
                 .clone()
-                .filter(|_| group.usage.filled().is_some());
+                .filter(|_| group.usage.filled(page).is_some());
             [Some(group.line.clone()), used].into_iter().flatten()
         }))
 }

@@ -13,8 +13,8 @@ pub enum Slabinfo {
     Active {
         /// How many caches.
         caches: u64,
-        /// The size of all their slabs, in bytes, with pages of this machine's size.
-        bytes: u64,
+        /// Pages of the machine's size in all their slabs.
+        pages: u64,
     },
     /// Kernel memory is accounted to it, and it has no cache.
     HeaderOnly,
@@ -111,7 +111,6 @@ pub(super) fn read(directory: &Directory<'_>) -> Result<Slabinfo, FileProblem> {
 /// `NAME ACTIVE_OBJS NUM_OBJS OBJSIZE OBJPERSLAB PAGESPERSLAB : tunables 0 0 0 : slabdata ACTIVE_SLABS NUM_SLABS 0`
 /// (`cache_show`), after two lines of header.
 pub(super) fn parse(bytes: &[u8]) -> Result<Slabinfo, (usize, &'static str)> {
-    let page = rustix::param::page_size() as u64;
     let (mut caches, mut sum, mut header) = (0, 0u64, false);
     for (line, text) in lines(bytes) {
         if !header {
@@ -121,18 +120,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Slabinfo, (usize, &'static str)> {
             header = true;
         } else if !text.starts_with(b"#") {
             let (pages, slabs) = row(text).ok_or((line, "not a cache's row"))?;
-            let bytes = pages
+            let pages = pages
                 .checked_mul(slabs)
-                .and_then(|pages| pages.checked_mul(page))
-                .and_then(|bytes| bytes.checked_add(sum));
-            sum = bytes.ok_or((line, "more than can be"))?;
+                .and_then(|pages| pages.checked_add(sum));
+            sum = pages.ok_or((line, "more than can be"))?;
             caches += 1;
         }
     }
     Ok(match (header, caches) {
         (false, _) => Slabinfo::Empty,
         (true, 0) => Slabinfo::HeaderOnly,
-        (true, caches) => Slabinfo::Active { caches, bytes: sum },
+        (true, caches) => Slabinfo::Active { caches, pages: sum },
     })
 }
 

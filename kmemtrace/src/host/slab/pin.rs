@@ -11,7 +11,8 @@ use crate::host::parse::number;
 pub struct SlabHoldings {
     /// Objects in use, with those that wait on a CPU's list (`objects`, `SO_ALL|SO_OBJECTS` in `show_slab_objects`).
     pub objects: Option<u64>,
-    /// The size of the slabs that they are in, in bytes: `slabs` times the page size of this machine, to the `order`.
+    /// The size of the slabs that they are in, in bytes: `slabs` of 2^`order` pages of the machine's size. `None` also where
+    /// that is not known ([`Root::page`]).
     pub bytes: Option<u64>,
     /// How many caches there are.
     pub caches: u64,
@@ -21,7 +22,7 @@ pub struct SlabHoldings {
 
 /// Reads how much the caches of a memcg hold: three small files for each of them.
 pub fn slab_pin(root: &Root, memcg: &SlabMemcg) -> SlabHoldings {
-    let page = rustix::param::page_size() as u64;
+    let page = root.page_size();
     let mut pin = SlabHoldings {
         objects: Some(0),
         bytes: Some(0),
@@ -40,7 +41,7 @@ pub fn slab_pin(root: &Root, memcg: &SlabMemcg) -> SlabHoldings {
         let bytes = bytes.and_then(|(slabs, order)| {
             let slab = 1u64
                 .checked_shl(order.try_into().ok()?)?
-                .checked_mul(page)?;
+                .checked_mul(page?.bytes())?;
             slab.checked_mul(slabs)
         });
         let add = |sum: Option<u64>, more: Option<u64>| sum?.checked_add(more?);

@@ -137,8 +137,8 @@ fn nested_caches_tell_their_memcgs() {
 
 #[test]
 fn a_pin_is_known_only_as_a_whole() {
-    let page = rustix::param::page_size() as u64;
     let (_directory, root) = root(&[
+        ("snapshot.txt", "page size: 16384 bytes\n"),
         ("/sys/kernel/slab/a(1:x)/objects", "21 N0=21\n"),
         ("/sys/kernel/slab/a(1:x)/slabs", "2 N0=2\n"),
         ("/sys/kernel/slab/a(1:x)/order", "1\n"),
@@ -150,7 +150,7 @@ fn a_pin_is_known_only_as_a_whole() {
     let memcgs = slab_memcgs(&root).memcgs;
     let whole = SlabHoldings {
         objects: Some(21),
-        bytes: Some(4 * page),
+        bytes: Some(4 * 16384),
         caches: 1,
         largest: Some((b"a".to_vec(), 21)),
     };
@@ -162,6 +162,28 @@ fn a_pin_is_known_only_as_a_whole() {
         largest: Some((b"a".to_vec(), 5)),
     };
     assert_eq!(slab_pin(&root, &memcgs[&2]), part);
+}
+
+/// The same files of machines with pages of 4, 16 and 64 KiB, and of one that does not tell.
+#[test]
+fn slabs_are_of_the_copied_machines_pages() {
+    for page in [Some(4096), Some(16384), Some(65536), None] {
+        let told = page.map_or_else(String::new, |page: u64| {
+            format!("page size: {page} bytes\n")
+        });
+        let (_directory, root) = root(&[
+            ("snapshot.txt", &told),
+            ("/sys/kernel/slab/a(1:x)/objects", "21 N0=21\n"),
+            ("/sys/kernel/slab/a(1:x)/slabs", "3 N0=3\n"),
+            ("/sys/kernel/slab/a(1:x)/order", "0\n"),
+            ("/sys/kernel/slab/b(1:x)/objects", "9 N0=9\n"),
+            ("/sys/kernel/slab/b(1:x)/slabs", "5 N0=5\n"),
+            ("/sys/kernel/slab/b(1:x)/order", "2\n"),
+        ]);
+        let pin = slab_pin(&root, &slab_memcgs(&root).memcgs[&1]);
+        assert_eq!(pin.bytes, page.map(|page| (3 + 5 * 4) * page));
+        assert_eq!((pin.objects, pin.caches), (Some(30), 2));
+    }
 }
 
 #[test]

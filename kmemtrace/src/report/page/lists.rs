@@ -83,6 +83,12 @@ pub(super) fn facts(run: &ReportRun, catalogue: &Catalogue) -> Vec<(String, Stri
         (say::PAGE_FACT_NODE, known(&header.hostname)),
         (say::PAGE_FACT_KERNEL, known(&header.kernel)),
         (
+            say::PAGE_FACT_PAGE_SIZE,
+            header
+                .page_bytes
+                .map(|bytes| catalogue.arg(&Arg::Bytes(bytes))),
+        ),
+        (
             say::PAGE_FACT_CMDLINE,
             header.cmdline.as_ref().map(|words| match &words[..] {
                 [] => catalogue.word(say::PAGE_CMDLINE_NOTHING),

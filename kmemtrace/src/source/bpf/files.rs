@@ -23,7 +23,7 @@ use super::{
     demand::{OnDemand, Trigger, ValueMap},
     walk::Memcg,
 };
-use crate::error::Error;
+use crate::{error::Error, host::PageSize};
 
 /// The program that goes through the lists.
 const PAGES: OnDemand = OnDemand {
@@ -58,7 +58,7 @@ impl FileWalker {
             cursor: ValueMap::take(ebpf, "PAGE_CURSOR")?,
             pages: ValueMap::take(ebpf, "PAGES")?,
             file: ValueMap::take(ebpf, "FILE")?,
-            page_bytes: rustix::param::page_size() as u64,
+            page_bytes: PageSize::running().bytes(),
             trigger,
         })
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::Error,
     event::{header::HookReport, wire::Context},
-    host::{self, Hierarchy, HostFacts, KERNEL_TYPES, Root, Version},
+    host::{self, Hierarchy, HostFacts, KERNEL_TYPES, PageSize, Root, Version},
     plan::{self, HookId, Inputs, Lack, WayKind},
     source::{
         kmsg::Kmsg,
@@ -67,7 +67,7 @@ impl Source {
             walk.lacks = lacks(&layout, hierarchy.version);
         }
         let context = Context {
-            page_bytes: rustix::param::page_size() as u64,
+            page_bytes: PageSize::running().bytes(),
             release_tells_mkdir_failure: outcome::way_of(&outcomes, HookId::MKDIR_FAILURE)
                 == Some(WayKind::Release),
             mount: hierarchy.mount.as_os_str().as_encoded_bytes().to_vec(),
@@ -165,7 +165,7 @@ fn lacks(layout: &Layout, version: Version) -> Option<String> {
 
 /// A ring buffer's size is a power of two and whole pages.
 pub(super) fn ring_size(bytes: u32) -> u32 {
-    let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
+    let page = u32::try_from(PageSize::running().bytes()).unwrap_or(1 << 16);
     bytes.clamp(page, 1 << 30).next_power_of_two()
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    host::{Hierarchy, Version},
+    host::{Hierarchy, PageSize, Version},
 };
 
 /// The program.
@@ -84,7 +84,7 @@ impl Walker {
         Ok(Self {
             cursor: ValueMap::take(ebpf, CURSOR)?,
             nodes: ValueMap::take(ebpf, "NODES")?,
-            page_bytes: rustix::param::page_size() as u64,
+            page_bytes: PageSize::running().bytes(),
             version,
             trigger,
         })

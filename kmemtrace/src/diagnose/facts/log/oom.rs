@@ -10,6 +10,8 @@
 //! Tasks in /kubepods/pod1/c1 are going to be killed due to memory.oom.group set                    from 4.19 on
 //! ```
 
+use crate::host::PageSize;
+
 /// Kernel memory at a cgroup's limit, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -42,14 +44,15 @@ pub struct Filled {
 }
 
 impl Usage {
-    /// How much of the limit kernel memory was.
-    pub fn filled(&self) -> Option<Filled> {
+    /// How much of the limit kernel memory was, on a node with pages of this size, as far as that is known.
+    pub fn filled(&self, page: Option<PageSize>) -> Option<Filled> {
+        // Charges are taken in batches (MEMCG_CHARGE_BATCH): one that fails leaves so much.
+        let batch = page.unwrap_or(PageSize::LEAST).times(32);
         if let Some(OomCounter {
             usage,
             limit: Some(limit),
         }) = self.kmem
-            // Charges are taken in batches of 32 pages (MEMCG_CHARGE_BATCH): one that fails leaves so much.
-            && limit.saturating_sub(usage) <= (limit / 20).max(128 << 10)
+            && limit.saturating_sub(usage) <= (limit / 20).max(batch)
         {
             return Some(Filled {
                 kernel: usage,
@@ -227,7 +230,7 @@ mod tests {
         log.lines()
             .filter_map(|line| oom.take(&line.replace("\\n", "\n")))
             .map(|kill| {
-                let filled = kill.usage.filled();
+                let filled = kill.usage.filled(None);
                 let filled = filled
                     .map(|filled| (filled.kernel >> 10, filled.limit >> 10, filled.by_kernel));
                 (kill.cgroup, filled)
@@ -343,7 +346,7 @@ mod tests {
             let mut oom = Oom::default();
             for line in lines {
                 if let Some(kill) = oom.take(&line) {
-                    kill.usage.filled();
+                    kill.usage.filled(None);
                 }
             }
         }

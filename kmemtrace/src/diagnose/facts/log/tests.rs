@@ -229,7 +229,7 @@ fn what_filled_a_limit_is_evidence() {
         limit: 51_200 << 10,
         by_kernel: true,
     };
-    assert_eq!(killed.usage.filled(), Some(filled));
+    assert_eq!(killed.usage.filled(None), Some(filled));
     assert_eq!(
         killed.used.as_ref().and_then(|used| used.at.line()),
         Some(3)

@@ -9,6 +9,7 @@ use crate::{
         SlabFailure,
         klog::{Assembler, PATIENCE_NS, Record, Time, message},
     },
+    host::PageSize,
 };
 
 /// So many different groups are told one by one: names come from outside.
@@ -25,6 +26,8 @@ pub(super) struct LogView {
     pub(super) whole: bool,
     /// Whether all of it is of boots before this one.
     pub(super) before: bool,
+    /// The node's page size, if it is known.
+    page: Option<PageSize>,
     /// How many boots began in it.
     boot: usize,
     /// Failures by boot, cache and cgroup.
@@ -59,6 +62,14 @@ pub(super) struct BootFailures {
 }
 
 impl LogView {
+    /// Of a node with pages of this size.
+    pub(super) fn of(page: Option<PageSize>) -> Self {
+        Self {
+            page,
+            ..Self::default()
+        }
+    }
+
     /// Takes a record in.
     pub(super) fn take(&mut self, file: &str, line: Option<u64>, record: &Record<'_>) {
         self.records += 1;
@@ -103,7 +114,7 @@ impl LogView {
                 });
                 killed.count += 1;
                 killed.last = time.clone();
-                if share(kill.usage) > share(killed.usage) {
+                if share(kill.usage, self.page) > share(killed.usage, self.page) {
                     (killed.usage, killed.used) = (kill.usage, used);
                 }
             }
@@ -213,7 +224,7 @@ impl LogView {
                 Some(known) => {
                     known.count += group.count;
                     known.last = group.last;
-                    if share(group.usage) > share(known.usage) {
+                    if share(group.usage, self.page) > share(known.usage, self.page) {
                         (known.usage, known.used) = (group.usage, group.used);
                     }
                 }
@@ -225,8 +236,8 @@ impl LogView {
 }
 
 /// How much of a limit kernel memory was, in thousandths.
-fn share(usage: Usage) -> u128 {
-    usage.filled().map_or(0, |filled| {
+fn share(usage: Usage, page: Option<PageSize>) -> u128 {
+    usage.filled(page).map_or(0, |filled| {
         u128::from(filled.kernel) * 1000 / u128::from(filled.limit.max(1))
     })
 }

@@ -53,9 +53,9 @@ fn v2(directories: &[(&str, u64, u64, bool, &str)]) -> ZombieHoldings {
 }
 
 fn told(files: &[(String, String)], version: Version) -> ZombieHoldings {
+    let files = files.iter().map(|(path, text)| (&path[..], &text[..]));
     let files: Vec<_> = files
-        .iter()
-        .map(|(path, text)| (&path[..], &text[..]))
+        .chain([("snapshot.txt", "page size: 4096 bytes\n")])
         .collect();
     let (_directory, root) = root(&files);
     read(&root, &host::tests::hierarchy(version)).unwrap()
