@@ -24,7 +24,10 @@ use rustix::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{output, program, text};
+use crate::{
+    harness::{output, program, text},
+    simulated,
+};
 
 /// What to do; `cargo xtask vm` puts it there.
 const PLAN: &str = "/kmemtrace-vm.json";
@@ -154,11 +157,14 @@ fn variables(plan: &Value) -> impl Iterator<Item = (&String, &str)> {
 fn tests(plan: &Value) -> Result<Verdict, String> {
     send(&json!({ "page_bytes": rustix::param::page_size() }))?;
     for source in ["bpf", "tracefs", "sysfs"] {
-        let report = output(program(["doctor", "--source", source, "--format", "json"]));
-        match serde_json::from_slice::<Value>(&report.stdout) {
-            Ok(report) => send(&json!({ "doctor": source, "report": report }))?,
-            Err(error) => println!("doctor: {error}: {}", text(&report.stderr)),
-        }
+        doctor(
+            source,
+            program(["doctor", "--source", source, "--format", "json"]),
+        )?;
+    }
+    if simulated::missing().is_none() {
+        let args = ["doctor", "--source", "bpf", "--format", "json"];
+        doctor("simulated", simulated::simulated(args))?;
     }
     let itself = std::env::current_exe().map_err(|error| format!("/proc/self/exe: {error}"))?;
     let mut command = Command::new(itself);
@@ -182,6 +188,18 @@ fn tests(plan: &Value) -> Result<Verdict, String> {
         skipped,
         note: None,
     })
+}
+
+/// Sends what doctor says of the hooks.
+fn doctor(source: &str, command: Command) -> Result<(), String> {
+    let report = output(command);
+    match serde_json::from_slice::<Value>(&report.stdout) {
+        Ok(report) => send(&json!({ "doctor": source, "report": report })),
+        Err(error) => {
+            println!("doctor: {error}: {}", text(&report.stderr));
+            Ok(())
+        }
+    }
 }
 
 /// Shows the tests' output, sends each test's result, and takes the numbers of the closing line: passed, failed, ignored.

@@ -65,6 +65,8 @@ pub(crate) enum Role {
     Program,
     Workload,
     OldKernel,
+    Simulated,
+    Supervisor,
 }
 
 pub(crate) fn role() -> Role {
@@ -75,11 +77,14 @@ pub(crate) fn role() -> Role {
         Ok("program") => Role::Program,
         Ok("workload") => Role::Workload,
         Ok("old-kernel") => Role::OldKernel,
+        Ok("simulated") => Role::Simulated,
+        Ok("supervisor") => Role::Supervisor,
         _ => Role::Tests,
     }
 }
 
-fn itself(role: &str) -> Command {
+/// This binary in another role, not started yet.
+pub(crate) fn itself(role: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("this program's own path"));
     command
         .env(ROLE, role)
@@ -181,6 +186,11 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts it and waits for the end of its first walk: from then on nothing goes unseen.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_as(|args| program(args), args)
+    }
+
+    /// The same, where `program` says how the program is started.
+    pub(crate) fn start_as(program: impl FnOnce(&[&str]) -> Command, args: &[&str]) -> Self {
         let common = [
             "watch",
             "--format",
@@ -189,7 +199,7 @@ impl Watch {
             "--interval",
             interval(),
         ];
-        Self::spawn(program(common.iter().chain(args)))
+        Self::spawn(program(&[&common, args].concat()))
     }
 
     pub(crate) fn spawn(mut command: Command) -> Self {

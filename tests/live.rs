@@ -14,6 +14,7 @@ mod pins;
 mod reclaim;
 mod recording;
 mod shared;
+mod simulated;
 mod source;
 mod storm;
 mod terminal;
@@ -24,6 +25,7 @@ mod world;
 
 use libtest_mimic::Trial;
 
+pub(crate) use view::hide;
 pub(crate) use world::Turn;
 
 use crate::harness::{Result, test_if, too_slow};
@@ -44,7 +46,8 @@ const ALIKE: [(&str, OfSource); 7] = [
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let alike = SOURCES.iter().flat_map(|source| {
+    let alike = SOURCES.iter().chain([&simulated::SOURCE]);
+    let alike = alike.flat_map(|source| {
         ALIKE.iter().map(|(name, run)| {
             let run = || run(source);
             test_if(
@@ -77,6 +80,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .chain(contradicted)
         .chain(bpf())
         .chain(traced())
+        .chain(older())
         .chain(others())
         .collect()
 }
@@ -200,6 +204,24 @@ fn traced() -> Vec<Trial> {
             tracefs::missing,
             tracefs::not_mounted,
         ),
+    ]
+}
+
+/// By eBPF on a simulated older kernel.
+fn older() -> Vec<Trial> {
+    let older = |name: &str, run: fn() -> Result| {
+        let name = format!("live::simulated::{name}");
+        test_if(&name, simulated::missing, run)
+    };
+    vec![
+        older("doctor_names_the_older_ways", simulated::doctor),
+        older(
+            "zombies_from_before_have_names",
+            simulated::named_from_before,
+        ),
+        older("a_scan_lists_the_same_zombies", simulated::scanned),
+        older("a_run_shows_the_same_lives", simulated::lives_agree),
+        older("a_file_that_is_no_btf_is_refused", simulated::no_btf),
     ]
 }
 

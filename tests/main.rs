@@ -1,7 +1,7 @@
 //! The tests of the whole program, in one binary.
 //!
-//! The binary is four things: the tests, the program under test (it calls kmemtrace's own `main`), the workloads that the
-//! live tests run in cgroups of their own, and the first process of a virtual machine that runs the live tests. So it can
+//! The binary is five things: the tests, the program under test (it calls kmemtrace's own `main`), the workloads that the
+//! live tests run in cgroups of their own, the supervisor of a simulated kernel, and the first process of a virtual machine that runs the live tests. So it can
 //! be copied to another machine and run there alone, and needs no other program in a virtual one.
 
 #![expect(
@@ -29,6 +29,7 @@ mod replay;
 mod report;
 mod rules;
 mod schema;
+mod simulated;
 mod snapshot;
 mod workload;
 
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
         harness::Role::Program => kmemtrace::cli::main(),
         harness::Role::Workload => workload::main(),
         harness::Role::OldKernel => harness::old_kernel(),
+        harness::Role::Simulated => simulated::main(),
+        harness::Role::Supervisor => simulated::supervise(),
         harness::Role::Tests => {
             let arguments = Arguments::from_args();
             let tests = [

@@ -1,6 +1,6 @@
 //! The sources of events, and what each must see alike.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, process::Command};
 
 use serde_json::Value;
 
@@ -18,10 +18,15 @@ const COUNT: usize = 3;
 pub(super) const GRACE: &str = "400ms";
 pub(super) const GRACE_NS: u64 = 400_000_000;
 
-/// A source, as `--source` takes it.
+/// A source, and how the program is started with it.
 #[derive(Debug)]
 pub(super) struct Source {
+    /// In the names of its tests.
     pub(super) name: &'static str,
+    /// As `--source` takes it.
+    pub(super) kind: &'static str,
+    /// The program with these arguments, the first of which is a verb.
+    pub(super) program: fn(&[&str]) -> Command,
     /// Why it cannot run here.
     pub(super) missing: fn() -> Option<String>,
 }
@@ -30,14 +35,20 @@ pub(super) struct Source {
 pub(super) const SOURCES: [Source; 3] = [
     Source {
         name: "bpf",
+        kind: "bpf",
+        program: |args| program(args),
         missing: world::missing,
     },
     Source {
         name: "tracefs",
+        kind: "tracefs",
+        program: |args| program(args),
         missing: tracefs::missing_lives,
     },
     Source {
         name: "sysfs",
+        kind: "sysfs",
+        program: |args| program(args),
         missing: world::missing_hierarchy,
     },
 ];
@@ -45,17 +56,17 @@ pub(super) const SOURCES: [Source; 3] = [
 impl Source {
     /// The arguments that choose it.
     pub(super) fn args(&self) -> [&'static str; 2] {
-        ["--source", self.name]
+        ["--source", self.kind]
     }
 
     fn is_polled(&self) -> bool {
-        self.name == "sysfs"
+        self.kind == "sysfs"
     }
 
     /// Watches with it.
     pub(super) fn watch(&self, args: &[&str]) -> Watch {
-        let watch = Watch::start(&[&self.args(), args].concat());
-        assert_eq!(watch.seen[0]["source"], self.name, "{}", watch.seen[0]);
+        let watch = Watch::start_as(self.program, &[&self.args(), args].concat());
+        assert_eq!(watch.seen[0]["source"], self.kind, "{}", watch.seen[0]);
         watch
     }
 }
@@ -77,7 +88,7 @@ pub(super) fn leaks(source: &Source) -> Result {
     assert!(
         ended
             .stderr
-            .starts_with(&format!("kmemtrace: source {}", source.name)),
+            .starts_with(&format!("kmemtrace: source {}", source.kind)),
         "{}",
         ended.stderr
     );
@@ -270,7 +281,7 @@ pub(super) fn clean_run(source: &Source) -> Result {
     let _world = World::new("clean");
     let _mounted = Tracefs::mounted();
     let args = [["watch", "--for", "500ms"].as_slice(), &source.args()].concat();
-    let run = output(program(args));
+    let run = output((source.program)(&args));
     let stdout = text(&run.stdout);
     let inherited =
         stdout.contains(" there before") && !stdout.contains(" 0 zombies were there before");

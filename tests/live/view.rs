@@ -255,7 +255,7 @@ pub(super) fn without_btf() -> Result {
 }
 
 /// Runs a command where these directories are empty, if they are there.
-pub(super) fn hide(command: &mut Command, directories: &'static [&'static str]) {
+pub(crate) fn hide(command: &mut Command, directories: &'static [&'static str]) {
     elsewhere(command, move || {
         for directory in directories {
             match mount("none", *directory, "tmpfs", MountFlags::empty(), None) {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
-    process::Child,
+    process::{Child, Command},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -30,7 +30,7 @@ const CONTAINER: &str = "9f2c5c4c5170e34b10e7654ce36f0fcd532739f4445baabea03376a
 const PODS: usize = 3;
 
 /// Pods whose containers leaked before anybody looked; each holds its container's cgroup and its own.
-fn leak(world: &World) -> Vec<PathBuf> {
+pub(super) fn leak(world: &World) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for n in 0..PODS {
         let container = world.make(&format!("{}{n}/{CONTAINER}{n}", &POD[1..]));
@@ -48,7 +48,7 @@ fn paths(watch: &Watch, kind: &str, base: &str) -> BTreeMap<String, Value> {
     lines.map(|line| (path(line), line.clone())).collect()
 }
 
-fn expected(world: &World) -> Vec<String> {
+pub(super) fn expected(world: &World) -> Vec<String> {
     let pods = (0..PODS).map(|n| format!("{}{POD}{n}", world.path));
     let both = pods.enumerate();
     both.flat_map(|(n, pod)| [pod.clone(), format!("{pod}/{CONTAINER}{n}")])
@@ -57,12 +57,17 @@ fn expected(world: &World) -> Vec<String> {
 
 /// What died before the start is named, with its pod, and its end is seen.
 pub(super) fn named_from_before() -> Result {
+    named_by(Watch::start)
+}
+
+/// The same, by a run that `start` starts with these arguments.
+pub(super) fn named_by(start: fn(&[&str]) -> Watch) -> Result {
     let world = World::new("walk-named");
     let before = zombies();
     let files = leak(&world);
     let kernel = before + 2 * PODS as u64;
     wait_until("more zombies", || zombies() == kernel);
-    let mut watch = Watch::start(&["--grace", GRACE]);
+    let mut watch = start(&["--grace", GRACE]);
     let walked = watch.seen.last().expect("the walk's end").clone();
     assert_eq!(walked["zombies_named"].as_u64(), Some(kernel), "{walked}");
     assert_eq!(walked["zombies"].as_u64(), Some(kernel), "{walked}");
@@ -138,14 +143,23 @@ pub(super) fn named_after_a_gap() -> Result {
 
 /// What a scan lists below a path, by path.
 pub(super) fn scan(world: &World, args: &[&str]) -> (Value, BTreeMap<String, Value>) {
+    scan_as(|args| program(args), world, args)
+}
+
+/// The same, where `program` says how the program is started.
+pub(super) fn scan_as(
+    program: impl FnOnce(&[&str]) -> Command,
+    world: &World,
+    args: &[&str],
+) -> (Value, BTreeMap<String, Value>) {
     let common = ["scan", "--format", "json"];
     let settle = ["--settle", "200ms"];
     let settle = if args.contains(&settle[0]) {
         &settle[..0]
     } else {
-        &settle
+        &settle[..]
     };
-    let run = output(program(common.iter().chain(settle).chain(args)));
+    let run = output(program(&[&common, settle, args].concat()));
     let seen: Value = serde_json::from_slice(&run.stdout).expect("a scan's JSON");
     assert!(seen["walk"].is_object(), "{seen} {}", text(&run.stderr));
     let list = seen["list"].as_array().expect("a list").clone();
