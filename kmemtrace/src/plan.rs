@@ -6,7 +6,7 @@ mod table;
 mod tracefs;
 mod walk;
 
-use kmemtrace_common::layout::Layout;
+use kmemtrace_common::layout::{Layout, Place};
 
 pub use buffer::{Buffer, SHARED_LOST, buffer, refuse_shared};
 pub use table::{HOOKS, Hook, HookId, Program, Way, WayKind};
@@ -135,10 +135,13 @@ fn refusal(way: &Way, inputs: Inputs<'_>) -> Option<String> {
         );
     }
     let field = layout.missing(way.needs?)?;
-    let why = if facts.btf || facts.given_types.is_some() {
-        "this kernel's types and formats do not have it"
-    } else {
-        "there is no BTF"
+    let why = match field.place {
+        // Before 5.5 the id of a cgroup's tracepoints has 4 bytes, and is no directory's.
+        Place::Format(_, _, bytes) => format!("there is no such field of {bytes} bytes"),
+        _ if facts.btf || facts.given_types.is_some() => {
+            "this kernel's types do not have it".to_owned()
+        }
+        _ => "there is no BTF".to_owned(),
     };
     Some(format!("requires the place of {}: {why}", field.name))
 }

@@ -126,6 +126,17 @@ fn without_btf_the_formats_serve() {
         ..Layout::UNKNOWN
     };
     insta::assert_snapshot!(shown(&facts, &layout, &Options::default()));
+    let before_5_5 = Layout {
+        tp_id: ABSENT,
+        ..layout
+    };
+    let text = shown(&facts, &before_5_5, &Options::default());
+    let reason =
+        "requires the place of id in cgroup_mkdir's format: there is no such field of 8 bytes";
+    assert!(
+        text.contains(&format!("  not tracepoint: {reason}\n")),
+        "{text}"
+    );
 }
 
 #[test]
