@@ -167,10 +167,11 @@ layout! {
     cache_name: "kmem_cache.name";
     cache_object_size: "kmem_cache.object_size", "32 bits";
 
-    css_ref_data: "percpu_ref_data.count" = Members("cgroup_subsys_state.refcnt.data"), for References, "the way to it: `cgroup_subsys_state.refcnt.data`";
+    css_ref: "cgroup_subsys_state.refcnt" = Members("cgroup_subsys_state.refcnt.data", "cgroup_subsys_state.refcnt.count"), for References, "a pointer to a `percpu_ref_data`, or before 5.10 the count itself";
+    css_ref_apart: "whether the count is in a percpu_ref_data" = Computed, "1 if it is";
     memcg_id: "mem_cgroup.id" = Members("mem_cgroup.id.id", "mem_cgroup.private_id.id"), for MemcgId, "32 bits";
     memcg_usage: "mem_cgroup.memory.usage", for Memory, "in pages";
-    memcg_swap: "mem_cgroup.swap.usage", for Swap, "in pages; on v1 memory and swap";
+    memcg_swap: "mem_cgroup.swap.usage", for Swap, "in pages; on v1 that of `memsw`, memory and swap";
     memcg_kmem: "mem_cgroup.kmem.usage", for Kmem, "in pages";
     memcg_tcpmem: "mem_cgroup.tcpmem.usage", for Tcpmem, "in pages";
     lru_sizes: "mem_cgroup_per_node.lru_zone_size" = Computed, for Lists, "in pages: zones by lists";
@@ -215,7 +216,7 @@ layout! {
     objcg_entry: "obj_cgroup.list", for Objcgs, "its place in that list";
     objcg_memcg: "obj_cgroup.memcg", for Objcgs;
     objcg_ref_data: "obj_cgroup.refcnt" = Members("obj_cgroup.refcnt.data"), for Objcgs;
-    ref_count: "percpu_ref_data.count", for References Objcgs;
+    ref_count: "percpu_ref_data.count", for Objcgs;
 }
 
 impl Layout {

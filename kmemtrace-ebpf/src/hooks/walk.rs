@@ -208,8 +208,12 @@ fn found(cursor: *mut Cursor, nodes: *mut Batch, css: u64) {
         let name = unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, &mut node.name) };
         node.name_len = name.map_or(0, |name| name.len() as u32);
     }
-    let counted = Probed::pointer(css, layout!(css_ref_data))
-        .and_then(|data| Probed::field(data, layout!(ref_count)));
+    let counted = if layout!(css_ref_apart) == 1 {
+        Probed::pointer(css, layout!(css_ref))
+            .and_then(|data| Probed::field(data, layout!(ref_count)))
+    } else {
+        Probed::field(css, layout!(css_ref))
+    };
     node.refcount = told(counted, known::REFCOUNT, &mut node.known);
     let id = Probed::field(css, layout!(memcg_id));
     node.memcg_id = told(id, known::MEMCG_ID, &mut node.known);

@@ -232,7 +232,7 @@ fn what_a_walk_cannot_tell_is_said_with_its_reason() {
         lacks.map(|lack| lack.what).collect::<Vec<_>>()
     };
     let all = Layout {
-        css_ref_data: 16,
+        css_ref: 16,
         ref_count: 0,
         cgroup_flags: 76,
         memcg_id: 192,
@@ -273,7 +273,7 @@ fn what_a_walk_cannot_tell_is_said_with_its_reason() {
     assert_eq!(what(&all, Version::V1), ["kernel memory", "TCP memory"]);
     let many = Layout {
         numa_nodes: 9,
-        css_ref_data: ABSENT,
+        css_ref: ABSENT,
         ..all
     };
     assert_eq!(

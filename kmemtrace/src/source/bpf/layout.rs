@@ -37,6 +37,14 @@ pub(super) fn resolve(
         // From 7.1 on the list is that of a NUMA node.
         let own = types.offset("mem_cgroup.objcg_list");
         layout.objcg_by_node = u32::from(own.is_none());
+        let apart = types.offset("cgroup_subsys_state.refcnt.data");
+        layout.css_ref_apart = u32::from(apart.is_some());
+        // Where v1's counter of memory and swap is not in the place of v2's of swap (5.4).
+        if memory_hierarchy != 0
+            && let Some(both) = types.offset("mem_cgroup.memsw.usage")
+        {
+            layout.memcg_swap = both;
+        }
     }
     layout
 }

@@ -19,8 +19,12 @@ pub(super) fn from_types(
         layout.stats_pointer = u32::from(stats.is_pointer);
         layout.stats_state = stats.state;
         layout.stats_count = stats.count;
-        layout.stats_items =
-            STAT_ITEMS.map(|(of, name)| types.enumerator(of, name).unwrap_or(ABSENT));
+        layout.stats_items = STAT_ITEMS.map(|names| {
+            let mut values = names
+                .iter()
+                .filter_map(|(of, name)| types.enumerator(of, name));
+            values.next().unwrap_or(ABSENT)
+        });
         // An array that is shorter than there are items has only what is counted (6.10 and later): where which is, a table
         // says that no type tells of.
         if types.enumerator("memcg_stat_item", "MEMCG_NR_STAT") != Some(stats.count) {
@@ -57,14 +61,19 @@ pub(super) fn from_types(
     }
 }
 
-/// Where each of [`kmemtrace_common::walk::STATS`] is counted.
-const STAT_ITEMS: [(&str, &str); STATS] = [
-    ("node_stat_item", "NR_SHMEM"),
-    ("node_stat_item", "NR_SLAB_RECLAIMABLE_B"),
-    ("node_stat_item", "NR_SLAB_UNRECLAIMABLE_B"),
-    ("memcg_stat_item", "MEMCG_PERCPU_B"),
-    ("node_stat_item", "NR_KERNEL_STACK_KB"),
-    ("memcg_stat_item", "MEMCG_SOCK"),
+/// Where each of [`kmemtrace_common::walk::STATS`] is counted: an enumeration and its enumerator, the first that there is.
+/// Slab that is counted in pages (without `_B`, before 5.9) is not read.
+const STAT_ITEMS: [&[(&str, &str)]; STATS] = [
+    &[("node_stat_item", "NR_SHMEM")],
+    &[("node_stat_item", "NR_SLAB_RECLAIMABLE_B")],
+    &[("node_stat_item", "NR_SLAB_UNRECLAIMABLE_B")],
+    &[("memcg_stat_item", "MEMCG_PERCPU_B")],
+    &[
+        // Kernels that have this one (5.4) do not count the other by memcg.
+        ("memcg_stat_item", "MEMCG_KERNEL_STACK_KB"),
+        ("node_stat_item", "NR_KERNEL_STACK_KB"),
+    ],
+    &[("memcg_stat_item", "MEMCG_SOCK")],
 ];
 
 /// Where a memcg's statistics are.
