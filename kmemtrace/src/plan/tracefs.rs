@@ -84,8 +84,9 @@ const ALLOC_RETURN: Program = program("alloc_return", "r mem_cgroup_css_alloc me
 /// known: there it tells that one failed, and who ran.
 const SLAB: Program = program("slab", "p slab_out_of_memory gfp={2} node={3}:s32");
 
-/// A probe on what reading `/proc/cgroups` calls: to see whether probes' events come at all.
-pub const TRIAL: [Program; 1] = [program("trial", "p proc_cgroupstats_show")];
+/// A probe on what reading `/proc/cgroups` calls: to see whether probes' events come at all, and whether what a probe cannot read
+/// (here what is at address 0) counts as a probe that was skipped.
+pub const TRIAL: [Program; 1] = [program("trial", "p proc_cgroupstats_show nothing=@0:u8")];
 
 /// Functions that show which form others have: each is there on kernels of the one form only. `cgroup_diput` is in the
 /// dentries' operations while cgroups' directories are dentries (to 3.14); `cgroup_kn_lock_live` finds the cgroup of a

@@ -43,6 +43,8 @@ pub(super) struct TraceBuffer {
     at: PathBuf,
     group: String,
     probes: Vec<String>,
+    /// The kernel counts as skipped what a probe could not read.
+    counts_faults: bool,
     open: Open,
     shared: Option<SharedUse>,
 }
@@ -83,6 +85,7 @@ impl TraceBuffer {
                         at,
                         group: format!("{GROUP}{}", number.replace('.', "_")),
                         probes: Vec::new(),
+                        counts_faults: false,
                         open: Open::default(),
                         shared: None,
                     });
@@ -128,6 +131,7 @@ impl TraceBuffer {
             at: tracefs.to_owned(),
             group: format!("{SHARED}{}", process::id()),
             probes: Vec::new(),
+            counts_faults: false,
             open: Open::default(),
             shared: Some(SharedUse {
                 _claim: claim,

@@ -65,7 +65,16 @@ impl Source {
         });
         outcome::sees_cgroups(&outcomes)?;
         for outcome in &mut outcomes {
-            outcome.lacks = outcome.way.and_then(|way| plan::trace_lacks(way, &tracing));
+            let Some(way) = outcome.way else { continue };
+            outcome.lacks = plan::trace_lacks(way, &tracing);
+            if matches!(way.kind, WayKind::Kprobe | WayKind::Kretprobe)
+                && buffer.skipped().is_none()
+            {
+                let others = outcome.lacks.clone();
+                let others = others.or_else(|| way.lost.map(str::to_owned));
+                let all = others.into_iter().chain([UNTOLD.to_owned()]);
+                outcome.lacks = Some(all.collect::<Vec<_>>().join("; "));
+            }
         }
         times.mark(|text| buffer.mark(text));
         let by_tracepoints =
@@ -92,6 +101,9 @@ impl Source {
         })
     }
 }
+
+/// What is not seen where accesses that fault count as skipped probes.
+const UNTOLD: &str = "when the kernel skips a probe";
 
 /// What tracefs has, if it is mounted.
 fn tracing(facts: &HostFacts) -> Option<Tracing> {

@@ -245,7 +245,7 @@ impl Records for TraceReader {
         }
         self.times.mark(|text| self.buffer.mark(text));
         let now = clock::mono_ns();
-        let skipped = self.buffer.skipped();
+        let skipped = self.buffer.skipped().unwrap_or(0);
         if skipped > self.skipped {
             account.gap(GapReason::TraceLost, Some(skipped - self.skipped), events);
         }

@@ -63,6 +63,7 @@ impl TraceBuffer {
         let before = self.probes.len();
         self.probe(&plan::TRIAL, tracing)?;
         let heard = self.hears_trial();
+        self.counts_faults = self.misses() > 0;
         self.unprobe(before);
         heard.map_err(|error| format!("cannot try out whether probes' events come: {error}"))
     }
@@ -86,8 +87,13 @@ impl TraceBuffer {
         matches!(line(text), TraceLine::Event(record) if self.ours(record.event) == Some(b"trial"))
     }
 
-    /// How often a probe was skipped, all of ours taken together.
-    pub(in super::super) fn skipped(&self) -> u64 {
+    /// How often a probe was skipped, all of ours taken together; `None` if this kernel does not tell: before 5.14 each access
+    /// that faults in a probe counts as well (`kprobe_fault_handler`), as those to the parent of a root do.
+    pub(in super::super) fn skipped(&self) -> Option<u64> {
+        (!self.counts_faults).then(|| self.misses())
+    }
+
+    fn misses(&self) -> u64 {
         if self.probes.is_empty() {
             return 0;
         }
