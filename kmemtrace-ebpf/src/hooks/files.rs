@@ -40,6 +40,7 @@ const MEMCG_FLAGS: u64 = 7;
 on_demand!(pages, "pages", raw_tp_pages, uprobe_pages);
 
 #[inline(never)]
+#[unsafe(export_name = "run_pages")]
 fn pages() -> u32 {
     let (Some(cursor), Some(pages)) = (PAGE_CURSOR.get_ptr_mut(0), PAGES.get_ptr_mut(0)) else {
         return 0;
@@ -131,6 +132,7 @@ fn on_list(folio: u64, css: u64) -> Option<u64> {
 on_demand!(file, "file", raw_tp_file, uprobe_file);
 
 #[inline(never)]
+#[unsafe(export_name = "run_file")]
 fn file() -> u32 {
     let Some(file) = FILE.get_ptr_mut(0) else {
         return 0;

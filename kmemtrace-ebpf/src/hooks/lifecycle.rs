@@ -55,12 +55,7 @@ fn describe<A: Access>(record: &mut Record, cgroup: u64, path: u64) -> bool {
 }
 
 #[inline(always)]
-fn from_pointers<A: Access>(
-    ctx: &impl EbpfContext,
-    kind: u32,
-    cgroup: u64,
-    path: u64,
-) -> u32 {
+fn from_pointers<A: Access>(ctx: &impl EbpfContext, kind: u32, cgroup: u64, path: u64) -> u32 {
     if let Some(record) = Record::new(kind)
         && describe::<A>(record, cgroup, path)
     {

@@ -30,6 +30,7 @@ const PREV: u32 = 8;
 on_demand!(objcgs, "objcgs", raw_tp_objcgs, uprobe_objcgs);
 
 #[inline(never)]
+#[unsafe(export_name = "run_objcgs")]
 fn objcgs() -> u32 {
     let (Some(cursor), Some(found)) = (OBJCG_CURSOR.get_ptr_mut(0), OBJCGS.get_ptr_mut(0)) else {
         return 0;

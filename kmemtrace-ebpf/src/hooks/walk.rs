@@ -46,6 +46,7 @@ const SIZES_MAX: usize = (2 * GENERATIONS * ZONES) as usize;
 on_demand!(walk, "walk", raw_tp_walk, uprobe_walk);
 
 #[inline(never)]
+#[unsafe(export_name = "run_walk")]
 fn walk() -> u32 {
     let (Some(cursor), Some(nodes)) = (CURSOR.get_ptr_mut(0), NODES.get_ptr_mut(0)) else {
         return 0;
