@@ -11,9 +11,9 @@ use crate::event::{
     wire::{self, Context, Decoded},
 };
 
-/// What events told may be above the kernel's count for so long, in milliseconds: that is when a surplus is believed though ends
-/// always explain it, three more ticks, and a walk.
-const BOUND: u64 = 32_000;
+/// What events told may be above the kernel's count for so long, in milliseconds: until a removed memcg is settled (5 s on v2), then
+/// until a surplus is believed though ends always explain it (30 s), then three more ticks and a walk.
+const BOUND: u64 = 36_000;
 
 /// A record's bytes that are written over.
 type Garbled = Option<(usize, Vec<u8>)>;
