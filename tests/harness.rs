@@ -48,8 +48,19 @@ fn interval() -> &'static str {
 
 /// Why this machine's memory and ids are not a test's to use up; `cargo xtask vm` says in a variable that its machines' are.
 pub(crate) fn not_disposable() -> Option<String> {
-    let set = env::var("KMEMTRACE_TESTS_DISPOSABLE").is_ok_and(|value| !value.is_empty());
-    (!set).then(|| "takes all that a machine has: only in one of cargo xtask vm".to_owned())
+    let why = || "takes all that a machine has: only in one of cargo xtask vm".to_owned();
+    (!is_disposable()).then(why)
+}
+
+/// Why the memory of this machine is not still: who needs some has page cache reclaimed, and with it zombies.
+pub(crate) fn not_quiet() -> Option<String> {
+    let why =
+        || "needs a machine on which nobody reclaims memory: one of cargo xtask vm".to_owned();
+    (!is_disposable()).then(why)
+}
+
+fn is_disposable() -> bool {
+    env::var("KMEMTRACE_TESTS_DISPOSABLE").is_ok_and(|value| !value.is_empty())
 }
 
 /// No status of the program's own, nor of a panic.
