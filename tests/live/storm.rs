@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::world::{World, remove, zombies};
+use super::world::{World, remove, wait_until, zombies};
 use crate::harness::{Result, Watch};
 
 /// Pairs of mkdir and rmdir in the storm.
@@ -64,7 +64,8 @@ pub(super) fn small_ring() -> Result {
 pub(super) fn churn(world: &World, pairs: usize) {
     let cgroup = world.base.join("c");
     for _ in 0..pairs {
-        fs::create_dir(&cgroup).expect("a cgroup");
+        // On a busy machine removed ones give back their ids late: all may be in use for a moment (EBUSY).
+        wait_until("a free id", || fs::create_dir(&cgroup).is_ok());
         remove(&cgroup);
     }
 }

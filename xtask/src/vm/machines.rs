@@ -168,7 +168,7 @@ const MATRIX: [Row; 15] = {
         (Newest, X86_64, Cloud, V2, Yes),
         (Newest, X86_64, Full, V2, No),
         (V5_10, Aarch64, Cloud, V2, No),
-        (V6_1, Aarch64, Cloud, V2, Yes),
+        (V6_1, Aarch64, Cloud, V2, No),
         (V6_12, Aarch64, Cloud, V2, No),
         (V6_12, Aarch64, Pages16k, V2, No),
         (Newest, Aarch64, Cloud, V2, No),
