@@ -2,7 +2,10 @@
 //! a walk is owed.
 
 use super::clock::{self, ClockOffset};
-use crate::event::{Contradiction, Event, Fact, Gap, GapReason, Stamp, sense};
+use crate::event::{
+    Contradiction, Event, Fact, Gap, GapReason, Stamp,
+    sense::{self, Nonsense},
+};
 
 /// A record may be so much ahead of the clock: where the trace has a clock of its own, it is put on this one by estimate.
 const AHEAD_NS: u64 = 2_000_000_000;
@@ -75,21 +78,27 @@ impl Account {
 
     /// Takes in what a record told, unless that cannot be.
     pub(super) fn fact(&mut self, mono_ns: u64, fact: Fact, events: &mut Vec<Event>) {
-        let is_future = mono_ns > self.future_ns && {
-            self.future_ns = clock::mono_ns().saturating_add(AHEAD_NS);
-            mono_ns > self.future_ns
-        };
         match sense::fact(mono_ns, &fact) {
-            Ok(()) if !is_future => {
-                let time = self.stamp(mono_ns);
-                events.push(Event { time, fact });
-            }
-            nonsense => {
-                let what = nonsense.err().unwrap_or(sense::Nonsense::Time(mono_ns));
-                tracing::debug!("not believed: {what}: {fact:?}");
-                self.not_understood(1);
+            Ok(()) => self.sensible(mono_ns, fact, events),
+            Err(nonsense) => self.refuse(nonsense, &fact),
+        }
+    }
+
+    /// Takes in a fact that [`sense`] has let pass, unless it is from the future.
+    pub(super) fn sensible(&mut self, mono_ns: u64, fact: Fact, events: &mut Vec<Event>) {
+        if mono_ns > self.future_ns {
+            self.future_ns = clock::mono_ns().saturating_add(AHEAD_NS);
+            if mono_ns > self.future_ns {
+                return self.refuse(Nonsense::Time(mono_ns), &fact);
             }
         }
+        let time = self.stamp(mono_ns);
+        events.push(Event { time, fact });
+    }
+
+    fn refuse(&mut self, nonsense: Nonsense, fact: &Fact) {
+        tracing::debug!("not believed: {nonsense}: {fact:?}");
+        self.not_understood(1);
     }
 
     /// So many records say nothing.

@@ -142,7 +142,7 @@ impl Source {
 impl Programs {
     fn push(&self, record: &Bytes, account: &mut Account, events: &mut Vec<Event>) {
         match wire::decode(record, &self.context) {
-            Decoded::Fact(mono_ns, fact) => account.fact(mono_ns, fact, events),
+            Decoded::Fact(mono_ns, fact) => account.sensible(mono_ns, fact, events),
             Decoded::Nothing => {}
             Decoded::Unknown => account.not_understood(1),
         }
