@@ -18,8 +18,8 @@ const SERIALS: u64 = 1 << 48;
 /// More bytes than a memcg can have charged: processors address 52 bits of memory at most.
 const MEMORY_BYTES: u64 = 1 << 52;
 
-/// `PID_MAX_LIMIT`
-const PIDS: u32 = 1 << 22;
+/// The greatest number of a process or thread: `PID_MAX_LIMIT`.
+pub const PIDS: u32 = 1 << 22;
 
 /// `MAX_ERRNO`
 const ERRNOS: i32 = 4095;
@@ -144,7 +144,7 @@ fn refuse_if(nonsense: bool, what: Nonsense) -> Result<(), Nonsense> {
     if nonsense { Err(what) } else { Ok(()) }
 }
 
-/// Checks what is known; what is not known says nothing.
+/// Checks a value if it is known; one that is not passes.
 fn each<T>(
     known: Option<T>,
     check: impl FnOnce(T) -> Result<(), Nonsense>,

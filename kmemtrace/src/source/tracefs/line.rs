@@ -10,13 +10,10 @@
 //! The task's name is any bytes but NUL, at most 15 of them, padded on the left to 16 (`%16s-%-5d`, `trace_print_context`;
 //! `%-7d` since 5.9), so its end is not looked for but known. The flags are four letters on 3.10, five on later kernels.
 
-use crate::event::Task;
+use crate::event::{Task, sense::PIDS};
 
 /// Where the dash between a task's name and its number is: `TASK_COMM_LEN` counts the name's NUL.
 const DASH: usize = 16;
-
-/// `PID_MAX_LIMIT`
-const THREADS: u32 = 1 << 22;
 
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +94,7 @@ fn record(line: &[u8], dash: usize) -> Option<TraceRecord<'_>> {
     let comm = &comm[spaces..];
     let rest = line.get(dash..)?.strip_prefix(b"-")?;
     let (id, rest) = number(rest)?;
-    let id = u32::try_from(id).ok().filter(|id| *id <= THREADS)?;
+    let id = u32::try_from(id).ok().filter(|id| *id <= PIDS)?;
     let rest = padding(rest)?;
     let rest = match rest.strip_prefix(b"(") {
         // the process, where the option record-tgid is set
@@ -272,7 +269,7 @@ mod tests {
 
         #[test]
         fn every_name_and_path_is_found(
-            comm in "[^\0\n ][^\0\n]{0,2}[^\0\n ]?", id in 1..=THREADS, path in "(/[^\0\n/]{1,9}){1,4}",
+            comm in "[^\0\n ][^\0\n]{0,2}[^\0\n ]?", id in 1..=PIDS, path in "(/[^\0\n/]{1,9}){1,4}",
         ) {
             let text = format!(
                 "{}{comm}-{id:<7} [003] dN.1.  2813.744667: cgroup_mkdir: root=4 id=7 level=2 path={path}",
