@@ -3,7 +3,7 @@
 use super::{LOCKDEP, SLAB, UP};
 use crate::{
     host::Tracing,
-    plan::{Program, Way},
+    plan::{Program, Way, WayKind},
 };
 
 /// A probe as it is put on a symbol.
@@ -74,8 +74,23 @@ pub(super) fn clones<'a>(row: &Program, tracing: &'a Tracing) -> Option<&'a [Str
     (row.name == SLAB.name).then_some(clones)
 }
 
-/// What a way does not tell on this kernel, where that is more than the table says.
-pub fn trace_lacks(way: &'static Way, tracing: &Tracing) -> Option<String> {
+/// What a way does not tell on this kernel, where that is more than the table says. `tells_skipped` is whether this kernel tells
+/// when it skips a probe.
+pub fn trace_lacks(way: &'static Way, tracing: &Tracing, tells_skipped: bool) -> Option<String> {
+    let lacks = of_functions(way, tracing);
+    if tells_skipped || !matches!(way.kind, WayKind::Kprobe | WayKind::Kretprobe) {
+        return lacks;
+    }
+    let lacks = lacks.or_else(|| way.lost.map(str::to_owned));
+    let all = lacks.into_iter().chain([SKIPPED.to_owned()]);
+    Some(all.collect::<Vec<_>>().join("; "))
+}
+
+/// What is not seen where accesses that fault count as skipped probes.
+const SKIPPED: &str = "when the kernel skips a probe";
+
+/// What it does not tell because of the functions that this kernel has.
+fn of_functions(way: &'static Way, tracing: &Tracing) -> Option<String> {
     let programs = way.programs;
     if programs.iter().any(|row| clones(row, tracing).is_some()) {
         let lacks = "which slab cache failed and what was asked of it, where the kernel log's rate limit holds it back";

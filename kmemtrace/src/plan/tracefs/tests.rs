@@ -52,7 +52,7 @@ fn what_the_compiler_made_of_a_function_serves_where_nothing_is_read() {
             "p:g/g_slab1 slab_out_of_memory.constprop.1"
         ]
     );
-    let lacks = trace_lacks(slab, &tracing).unwrap();
+    let lacks = trace_lacks(slab, &tracing, true).unwrap();
     assert!(lacks.contains("what was asked"), "{lacks}");
     // A function whose arguments are needed is not to be had so.
     tracing.functions.remove("cgroup_destroy_locked");
@@ -81,10 +81,19 @@ fn where_locks_are_debugged_nodes_names_are_not_read() {
         names.count()
     };
     assert_eq!(names(&tracing), 0);
-    assert!(trace_lacks(lives, &tracing).is_some());
+    assert!(trace_lacks(lives, &tracing, true).is_some());
     tracing.functions.remove(LOCKDEP);
     assert_eq!(names(&tracing), 6);
-    assert!(trace_lacks(lives, &tracing).is_none());
+    assert!(trace_lacks(lives, &tracing, true).is_none());
+    // Where the kernel does not tell of skipped probes, that is said beside what the table says; tracepoints are not skipped.
+    let lacks = trace_lacks(lives, &tracing, false).unwrap();
+    assert!(lacks.starts_with(lives.lost.unwrap()), "{lacks}");
+    assert!(
+        lacks.ends_with("; when the kernel skips a probe"),
+        "{lacks}"
+    );
+    let tracepoints = &TRACE_HOOKS[0].ways[0];
+    assert!(trace_lacks(tracepoints, &tracing, false).is_none());
 }
 
 /// `WRITE_BUFSIZE` is 128 up to 4.9; `MAX_ARGSTR_LEN` is 63.

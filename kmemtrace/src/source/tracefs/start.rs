@@ -64,17 +64,10 @@ impl Source {
             })
         });
         outcome::sees_cgroups(&outcomes)?;
+        let tells_skipped = buffer.skipped().is_some();
         for outcome in &mut outcomes {
             let Some(way) = outcome.way else { continue };
-            outcome.lacks = plan::trace_lacks(way, &tracing);
-            if matches!(way.kind, WayKind::Kprobe | WayKind::Kretprobe)
-                && buffer.skipped().is_none()
-            {
-                let others = outcome.lacks.clone();
-                let others = others.or_else(|| way.lost.map(str::to_owned));
-                let all = others.into_iter().chain([UNTOLD.to_owned()]);
-                outcome.lacks = Some(all.collect::<Vec<_>>().join("; "));
-            }
+            outcome.lacks = plan::trace_lacks(way, &tracing, tells_skipped);
         }
         times.mark(|text| buffer.mark(text));
         let by_tracepoints =
@@ -101,9 +94,6 @@ impl Source {
         })
     }
 }
-
-/// What is not seen where accesses that fault count as skipped probes.
-const UNTOLD: &str = "when the kernel skips a probe";
 
 /// What tracefs has, if it is mounted.
 fn tracing(facts: &HostFacts) -> Option<Tracing> {
