@@ -83,14 +83,13 @@ impl OnDemand {
             (Trigger::Uprobe, Some(Program::UProbe(_))) => Run::Call(self.function),
             _ => return Err(Error::new(format!("the eBPF object has no program {name}"))),
         };
-        Ok(Runner { name, trigger, run })
+        Ok(Runner { name, run })
     }
 }
 
 /// A program to run.
 pub(super) struct Runner<'a> {
     name: &'static str,
-    trigger: Trigger,
     run: Run<'a>,
 }
 
@@ -110,7 +109,7 @@ impl Runner<'_> {
             Run::Test(program) => program
                 .test_run(RawTracePointRunOptions::new())
                 .map(drop)
-                .map_err(|error| Error::new(explain(self.trigger.way(), self.name, &error))),
+                .map_err(|error| Error::new(explain(WayKind::TestRun, self.name, &error))),
             Run::Call(function) => {
                 function();
                 Ok(())
