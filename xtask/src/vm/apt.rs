@@ -69,7 +69,7 @@ impl Apt {
         let mut set = |name: &str, value: &Path| {
             command.arg("-o").arg(format!("{name}={}", value.display()));
         };
-        let arch = Path::new(self.arch.settings().debian);
+        let arch = Path::new(self.arch.settings().target.debian);
         set("APT::Architecture", arch);
         set("APT::Architectures", arch);
         set("Dir::State", &self.folder.join("state"));

@@ -5,6 +5,8 @@ use std::{fmt, path::Path};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use crate::target::{TARGETS, Target};
+
 /// A machine's architecture, named as `uname -m` names it.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize,
@@ -21,10 +23,8 @@ pub(crate) enum Arch {
 /// What differs between architectures.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// As `uname -m` says it.
-    pub(crate) name: &'static str,
-    /// Debian's name.
-    pub(crate) debian: &'static str,
+    /// How programs are built for it, and its names.
+    pub(crate) target: &'static Target,
     /// qemu's program, and Debian's package that has it.
     pub(crate) qemu: &'static str,
     pub(crate) package: &'static str,
@@ -52,8 +52,7 @@ pub(crate) enum Data {
 }
 
 const X86_64: Settings = Settings {
-    name: "x86_64",
-    debian: "amd64",
+    target: &TARGETS[0],
     qemu: "qemu-system-x86_64",
     package: "qemu-system-x86",
     board: "q35",
@@ -66,8 +65,7 @@ const X86_64: Settings = Settings {
 };
 
 const AARCH64: Settings = Settings {
-    name: "aarch64",
-    debian: "arm64",
+    target: &TARGETS[1],
     qemu: "qemu-system-aarch64",
     package: "qemu-system-arm",
     board: "virt",
@@ -84,7 +82,7 @@ impl Arch {
     pub(crate) fn own() -> Option<Self> {
         [Self::X86_64, Self::Aarch64]
             .into_iter()
-            .find(|arch| arch.settings().name == std::env::consts::ARCH)
+            .find(|arch| arch.settings().target.is_own())
     }
 
     pub(crate) const fn settings(self) -> &'static Settings {
@@ -97,7 +95,7 @@ impl Arch {
 
 impl fmt::Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.settings().name)
+        f.write_str(self.settings().target.arch)
     }
 }
 

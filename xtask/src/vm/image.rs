@@ -16,7 +16,7 @@ use super::{
     cpio::Archive,
     kernel::Kernel,
 };
-use crate::{error::Error, target::Target, workspace};
+use crate::{error::Error, workspace};
 
 /// The programs that go into a machine, stripped.
 pub(crate) struct Programs {
@@ -34,7 +34,7 @@ impl Programs {
     /// Builds them, and strips copies in `folder`. For this machine's architecture as `cargo xtask test` does, so that what
     /// it has built is not built again; for another one statically, as its libraries are not here.
     pub(crate) fn build(folder: &Path, arch: Arch) -> Result<Self, Error> {
-        let target = Target::of(arch.settings().name)?;
+        let target = arch.settings().target;
         let mut command = target.cargo()?;
         command
             .args(["build", "--workspace"])
@@ -94,7 +94,7 @@ impl Programs {
         } else {
             let lists = workspace::target()?
                 .join("vm/apt")
-                .join(self.arch.settings().debian);
+                .join(self.arch.settings().target.debian);
             Apt::update(&lists, self.arch)?.unpack("busybox-static", root)?;
         }
         find(root).ok_or_else(|| Error::new("busybox-static has no busybox"))

@@ -64,7 +64,7 @@ impl Store<'_> {
         let apt = match self.apt.entry(arch) {
             Entry::Occupied(apt) => apt.into_mut(),
             Entry::Vacant(none) => {
-                let lists = self.lists.join(arch.settings().debian);
+                let lists = self.lists.join(arch.settings().target.debian);
                 none.insert(Apt::update(&lists, arch)?)
             }
         };

@@ -69,7 +69,7 @@ pub(crate) enum Flavour {
 impl Flavour {
     /// What the names of Debian's packages end with.
     pub(crate) fn suffix(self, arch: Arch) -> String {
-        let arch = arch.settings().debian;
+        let arch = arch.settings().target.debian;
         match self {
             Self::Cloud => format!("-cloud-{arch}"),
             Self::Full => format!("-{arch}"),
@@ -175,7 +175,7 @@ const MATRIX: [Row; 15] = {
     ]
 };
 
-/// What the machines are to be like; of what is not said, any will do.
+/// Which machines are meant; a property that is not given may be any.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Like {
     pub(crate) arch: Option<Arch>,

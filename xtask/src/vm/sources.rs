@@ -151,7 +151,7 @@ pub(crate) fn derive(own: &[Source], arch: Arch) -> Vec<Source> {
                 uri: source.uri.clone(),
                 suites: vec![(*suite).to_owned()],
                 components: vec!["main".to_owned()],
-                arch: Some(arch.settings().debian),
+                arch: Some(arch.settings().target.debian),
             })
         })
         .collect()
